@@ -1,0 +1,105 @@
+//! Security events.
+
+use super::text::text_enum;
+use super::{EventId, SessionId, Timestamp, User, UserId};
+
+text_enum!(
+    /// What happened. The names are part of the contract.
+    Event {
+        SignInSuccess = "sign_in.success",
+        SignInFailed = "sign_in.failed",
+        SignOut = "sign_out",
+        UserRegistered = "user.registered",
+        UserCreated = "user.created",
+        UserUpdated = "user.updated",
+        UserRoleChanged = "user.role_changed",
+        UserSuspended = "user.suspended",
+        UserReinstated = "user.reinstated",
+        UserDeleted = "user.deleted",
+        PasswordChanged = "password.changed",
+        PasswordResetLink = "password.reset_link",
+        SessionRevoked = "session.revoked",
+        SessionRevokedAll = "session.revoked_all",
+        SetupCompleted = "setup.completed",
+    }
+);
+
+text_enum!(
+    /// How it went.
+    Outcome {
+        Success = "success",
+        Failure = "failure",
+    }
+);
+
+text_enum!(
+    /// What kind of actor it was.
+    ActorKind {
+        User = "user",
+        Cli = "cli",
+        System = "system",
+        Anonymous = "anonymous",
+    }
+);
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    User { id: UserId, username: String },
+    /// The command line on the server.
+    Cli,
+    /// The server itself.
+    System,
+    /// Nobody who is signed in.
+    Anonymous,
+}
+
+impl Actor {
+    pub fn user(user: &User) -> Self {
+        Self::User { id: user.id, username: user.username.as_str().to_owned() }
+    }
+
+    pub fn kind(&self) -> ActorKind {
+        match self {
+            Self::User { .. } => ActorKind::User,
+            Self::Cli => ActorKind::Cli,
+            Self::System => ActorKind::System,
+            Self::Anonymous => ActorKind::Anonymous,
+        }
+    }
+
+    /// The word for it in a session's "ended by": the username, or the kind.
+    pub fn label(&self) -> &str {
+        match self {
+            Self::User { username, .. } => username,
+            other => other.kind().as_str(),
+        }
+    }
+}
+
+/// Where a request came from; all empty on the command line. Kept with sessions and events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// As [`crate::http::client_address`] determined it.
+    pub address: Option<std::net::IpAddr>,
+    /// For example "Firefox on Linux".
+    pub device: Option<String>,
+    pub request_id: Option<uuid::Uuid>,
+}
+
+/// A row of the audit log as it is read back.
+#[derive(Clone, Debug)]
+pub struct AuditEvent {
+    pub id: EventId,
+    pub at: Timestamp,
+    pub event: Event,
+    pub outcome: Outcome,
+    pub actor: Actor,
+    /// Whom it was done to: id, and the username at the time.
+    pub subject: Option<(UserId, String)>,
+    pub session_id: Option<SessionId>,
+    pub address: Option<String>,
+    pub device: Option<String>,
+    pub request_id: Option<String>,
+    pub detail: Option<String>,
+}

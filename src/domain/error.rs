@@ -1,0 +1,80 @@
+//! All the ways in which a service can refuse. Each edge has one exhaustive `match` from these to its answers.
+
+use super::FieldErrors;
+
+/// Why a service did not do what it was asked. Nothing was changed unless the variant says so.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Fields that can't be accepted. 422.
+    #[error("some fields are not right")]
+    Invalid(FieldErrors),
+    /// Fields whose value belongs to another account. 409 `taken`.
+    #[error("already taken")]
+    Taken(FieldErrors),
+    /// Unknown name, wrong password or suspended account: one answer for all. 401 `invalid_credentials`.
+    #[error("the username or password is not right")]
+    WrongCredentials,
+    /// The account's own password, asked again, was wrong; names the field. 401.
+    #[error("the password is not right")]
+    WrongPassword { field: &'static str },
+    /// No live session. 401, or a redirect to `/login`.
+    #[error("not signed in")]
+    NotSignedIn,
+    /// The role does not reach. 403.
+    #[error("not for your role")]
+    Forbidden,
+    /// 404.
+    #[error("not found")]
+    NotFound,
+    /// A one-time link that was used, replaced or has expired. 410.
+    #[error("this link is used up or too old")]
+    LinkGone,
+    /// 403 `registration_closed`.
+    #[error("registration is closed")]
+    RegistrationClosed,
+    /// Would leave no active administrator. 409 `last_admin`.
+    #[error("the last active administrator can't be demoted, suspended or deleted")]
+    LastAdmin,
+    /// "End all" or a suspension came between the password check and the sign-in. 409 `raced`.
+    #[error("the account was changed meanwhile; sign in again")]
+    Raced,
+    /// The password hasher's queue is full. 503 with `Retry-After`, before anything was counted.
+    #[error("too many sign-ins at once")]
+    Busy,
+    /// A store didn't answer in time, or not as it should; what was asked may have been done. 503.
+    #[error("{0} is unavailable")]
+    Unavailable(Dependency, #[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A bug. 500.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What this server needs to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dependency {
+    Database,
+    Redis,
+}
+
+impl std::fmt::Display for Dependency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Database => "the database",
+            Self::Redis => "Redis",
+        })
+    }
+}
+
+impl Error {
+    pub fn database(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(Dependency::Database, error.into())
+    }
+
+    pub fn redis(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(Dependency::Redis, error.into())
+    }
+
+    pub fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(error.into())
+    }
+}

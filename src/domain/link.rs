@@ -1,0 +1,18 @@
+//! One-time links: `/setup/{token}` and `/reset/{token}`.
+
+use super::Timestamp;
+use super::text::text_enum;
+
+text_enum!(
+    /// What the link is good for.
+    LinkPurpose {
+        Setup = "setup",
+        Reset = "reset",
+    }
+);
+
+/// A link to hand over. The only place where its token is in clear; SQL keeps a hash. Not `Debug`.
+pub struct OneTimeLink {
+    pub url: String,
+    pub expires_at: Timestamp,
+}

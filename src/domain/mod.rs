@@ -1,0 +1,29 @@
+//! Types and rules, free of the web server and of any store.
+
+pub mod audit;
+pub mod clock;
+pub mod device;
+pub mod email;
+pub mod error;
+pub mod field;
+pub mod id;
+pub mod keys;
+pub mod link;
+pub mod name;
+pub mod password;
+pub mod role;
+pub mod session;
+pub mod text;
+pub mod user;
+pub mod username;
+
+pub use audit::{Actor, Event, Outcome};
+pub use clock::{Clock, Timestamp};
+pub use email::EmailAddress;
+pub use error::Error;
+pub use field::{FieldError, FieldErrors};
+pub use id::{EventId, SessionId, UserId};
+pub use role::Role;
+pub use session::{EndReason, Session, SessionKind};
+pub use user::{User, UserStatus};
+pub use username::Username;

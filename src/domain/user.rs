@@ -1,0 +1,40 @@
+//! An account.
+
+use super::text::text_enum;
+use super::{EmailAddress, Role, Timestamp, UserId, Username};
+
+text_enum!(
+    /// Whether the account may be used.
+    UserStatus {
+        Active = "active",
+        Suspended = "suspended",
+    }
+);
+
+/// An account as SQL has it. Deleted accounts are not users: only their sessions and events remain.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub id: UserId,
+    pub username: Username,
+    pub email: EmailAddress,
+    /// What the person is called; shown, never used to sign in.
+    pub name: Option<String>,
+    pub role: Role,
+    pub status: UserStatus,
+    /// Raised by all that ends every session at once; a session of an older epoch is dead.
+    pub epoch: i64,
+    pub created_at: Timestamp,
+    pub password_changed_at: Option<Timestamp>,
+    pub last_sign_in_at: Option<Timestamp>,
+}
+
+impl User {
+    /// The name if there is one, else the username.
+    pub fn display_name(&self) -> &str {
+        self.name.as_deref().unwrap_or(self.username.as_str())
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.status == UserStatus::Active
+    }
+}

@@ -1,0 +1,12 @@
+//! SQL and Redis: rows and records in, domain types out. Plain query functions over a connection.
+
+pub mod audit;
+pub mod database;
+pub mod links;
+pub mod postgres;
+pub mod schema;
+pub mod sessions;
+pub mod types;
+pub mod users;
+
+pub use database::Database;
