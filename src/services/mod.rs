@@ -12,7 +12,7 @@ pub mod sign_in;
 
 use std::sync::Arc;
 
-use crate::domain::keys::SessionHandle;
+use crate::domain::keys::{RootKey, SessionHandle};
 use crate::domain::{Actor, Clock, Error, Role, SessionId, User, UserId};
 use crate::settings::Settings;
 use crate::storage::Database;
@@ -29,6 +29,7 @@ pub struct Services {
     pub database: Database,
     pub sessions: SessionStore,
     pub hasher: hasher::Hasher,
+    pub root_key: RootKey,
 }
 
 /// A signed-in caller: what the store said of the session that the request came with.
