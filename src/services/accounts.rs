@@ -258,7 +258,8 @@ impl Services {
         let name = account.name.as_deref();
         let checked = CheckedAccount::check(&mut errors, &account.username, &account.email, name);
         let about = [account.username.as_str(), account.email.as_str(), name.unwrap_or_default()];
-        errors.check(self.password_policy().check("password", &account.password, &about));
+        let policy = self.password_policy();
+        errors.check(self.hasher.check(policy, "password", &account.password, &about).await?);
         let checked = checked.filter(|_| errors.is_empty()).ok_or(Error::Invalid(errors))?;
         let hash = self.hasher.hash(&account.password).await?;
         Ok((checked, hash))

@@ -239,6 +239,14 @@ pub fn raise_epoch(connection: &mut AnyConnection, id: UserId) -> Result<i64> {
     Ok(epoch)
 }
 
+/// Kills every session there is, and every sign-in under way. Only accounts with a session can have a copy to take away.
+pub fn raise_all_epochs(connection: &mut AnyConnection, with_sessions: &[UserId]) -> Result<()> {
+    diesel::update(users::table)
+        .set((users::epoch.eq(users::epoch + 1), users::rev.eq(users::rev + 1)))
+        .execute(connection)?;
+    with_sessions.iter().try_for_each(|id| changes::append(connection, Change::User(*id)))
+}
+
 /// A new secret of one session concerns the user's copy too: both are read again together.
 pub fn raise_rev(connection: &mut AnyConnection, id: UserId) -> Result<()> {
     diesel::update(users::table.find(id)).set(users::rev.eq(users::rev + 1)).execute(connection)?;

@@ -227,6 +227,15 @@ pub fn end_all(
     Ok(ended as u64)
 }
 
+/// Whose sessions are open: of one account, or of all.
+pub fn owners_of_open(connection: &mut AnyConnection, user: Option<UserId>) -> Result<Vec<UserId>> {
+    let mut query = sessions::table.filter(open()).select(sessions::user_id).distinct().into_boxed::<MultiBackend>();
+    if let Some(user) = user {
+        query = query.filter(sessions::user_id.eq(user));
+    }
+    Ok(query.load(connection)?)
+}
+
 /// Writes into the history that sessions have expired, at the moment at which they did. Waits until the activity that
 /// Redis may know of has reached SQL, for what the history has as ended is dead.
 pub fn close_expired(connection: &mut AnyConnection, user: Option<UserId>, now: Timestamp) -> Result<usize> {
