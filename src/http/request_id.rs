@@ -44,7 +44,7 @@ impl RootSpanBuilder for RequestSpan {
         match outcome {
             Ok(response) => {
                 let start = response.request().extensions().get::<Start>().map(|start| start.0);
-                let millis = start.map(|start| start.elapsed().as_millis());
+                let millis = start.and_then(|start| u64::try_from(start.elapsed().as_millis()).ok());
                 tracing::info!(status = response.status().as_u16(), millis, "answered");
             }
             Err(error) => tracing::error!(%error, "a middleware failed"),
