@@ -3,7 +3,7 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{FromRequest as _, guard, web};
+use actix_web::{FromRequest as _, HttpResponse, guard, web};
 
 use crate::domain::Role;
 use crate::http::current_user::CurrentUser;
@@ -100,7 +100,7 @@ pub fn configure(config: &mut web::ServiceConfig, services: &Services, limit: &L
             .wrap(from_fn(authenticate::authenticate))
             .wrap(session_store::session_middleware(services))
             .configure(|config| with_session(config, limit))
-            .default_service(web::to(|| async { Problem::not_found() })),
+            .default_service(web::to(|| async { Err::<HttpResponse, _>(Problem::not_found()) })),
     );
 }
 

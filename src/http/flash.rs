@@ -1,11 +1,8 @@
 //! A notice that the next page shows: a short signed cookie that holds a code, never text.
 
-use std::future::{Ready, ready};
-
 use actix_web::cookie::Cookie;
 use actix_web::cookie::time::Duration;
-use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use actix_web::{HttpMessage as _, HttpRequest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq as _;
@@ -20,6 +17,7 @@ const MAX_AGE: Duration = Duration::minutes(1);
 /// What was done. The pages have the sentence for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
+    AccountCreated,
     SignedOut,
     SessionEnded,
     /// How many other sessions were ended.
@@ -30,7 +28,8 @@ pub enum Notice {
 }
 
 impl Notice {
-    const WITHOUT_NUMBER: [(&'static str, Self); 5] = [
+    const WITHOUT_NUMBER: [(&'static str, Self); 6] = [
+        ("account_created", Self::AccountCreated),
         ("signed_out", Self::SignedOut),
         ("session_ended", Self::SessionEnded),
         ("password_changed", Self::PasswordChanged),
@@ -71,20 +70,11 @@ pub fn set(request: &HttpRequest, notice: Notice) {
 }
 
 /// The notice that the last answer left, if any; reading it removes it from the browser.
-pub struct Flash(pub Option<Notice>);
-
-impl FromRequest for Flash {
-    type Error = std::convert::Infallible;
-    type Future = Ready<Result<Self, Self::Error>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let site = Site::of(request);
-        let notice = request.cookie(OurCookie::Flash.name(site.https)).and_then(|cookie| {
-            request.extensions_mut().insert(Change::Removed);
-            verified(&site.flash_key, cookie.value())
-        });
-        ready(Ok(Self(notice)))
-    }
+pub fn take(request: &HttpRequest) -> Option<Notice> {
+    let site = Site::of(request);
+    let cookie = request.cookie(OurCookie::Flash.name(site.https))?;
+    request.extensions_mut().insert(Change::Removed);
+    verified(&site.flash_key, cookie.value())
 }
 
 /// The cookie that [`super::cookie_guard`] sends along.

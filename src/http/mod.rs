@@ -25,6 +25,7 @@ mod fields;
 pub mod flash;
 pub mod forms;
 pub mod headers;
+pub mod health;
 pub mod limits;
 pub mod parameters;
 pub mod problem;

@@ -64,6 +64,17 @@ impl Failure {
         }
     }
 
+    /// The administrator of the settings can't be created: says which setting is wrong.
+    pub(super) fn bootstrap(error: &Error) -> Self {
+        match error {
+            Error::Invalid(errors) | Error::Taken(errors) => {
+                let fields = errors.iter().map(|error| format!("bootstrap_admin_{}: {}", error.field, error.message));
+                Self::configuration(one_line(&fields.collect::<Vec<_>>().join("; ")))
+            }
+            other => Self::services(other),
+        }
+    }
+
     /// A service that failed while the process starts.
     pub(crate) fn services(error: &Error) -> Self {
         let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();

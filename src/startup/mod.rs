@@ -2,6 +2,7 @@
 
 mod data_dir;
 mod failure;
+mod serve;
 mod server;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use secrecy::ExposeSecret as _;
 
 pub use self::failure::Failure;
+pub use self::serve::serve;
 pub use self::server::{Draining, Handle, Server};
 use crate::domain::Clock;
 use crate::services::Services;

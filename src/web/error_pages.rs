@@ -3,9 +3,9 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage as _, HttpRequest, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use chrono::TimeDelta;
 
@@ -13,8 +13,8 @@ use super::layout::{self, GuestLayout};
 use super::moment::duration;
 use super::next;
 use super::refusal::Refusal;
-use crate::http::problem::Problem;
-use crate::http::request_id::RequestId;
+use crate::http::problem::{self, Problem, wants_json};
+use crate::http::request_id;
 use crate::services::Services;
 
 #[derive(Template)]
@@ -42,58 +42,40 @@ struct Words {
 
 /// Middleware around everything: a response that carries a [`Problem`] becomes a page, with its status and headers,
 /// unless a program asked.
-pub async fn error_pages(
+pub async fn render(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let response = next.call(request).await?.map_into_boxed_body();
-    let Some(html) = page_for(&response) else { return Ok(response) };
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    if wants_json(response.request()) {
+        return Ok(response);
+    }
+    let Some(problem) = problem::take(&mut response) else { return Ok(response) };
+    let Some(html) = page_for(&problem, &response) else {
+        response.response_mut().extensions_mut().insert(problem); // for whoever renders it outside
+        return Ok(response);
+    };
     let (request, mut response) = response.into_parts();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     Ok(ServiceResponse::new(request, response.set_body(html).map_into_boxed_body()))
 }
 
-/// The page for a response, if it carries a problem and a person asked. `None` also where the page can't be made: then
-/// the problem's own body stands.
-fn page_for(response: &ServiceResponse) -> Option<String> {
+/// The page for a problem; `None` where it can't be made.
+fn page_for(problem: &Problem, response: &ServiceResponse) -> Option<String> {
     let request = response.request();
-    let extensions = response.response().extensions();
-    let problem = extensions.get::<Problem>().filter(|_| wants_page(request))?;
     let services = request.app_data::<web::Data<Services>>()?;
     let host = services.settings.public_url.host().to_owned();
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let template = ErrorPage {
         layout: GuestLayout { host, notice: None, refusal: Refusal::none() },
-        words: words(problem, request, services, retry_after),
+        words: words(problem, request, services),
         status: problem.status.to_string(),
-        request_id: request.extensions().get::<RequestId>().map(ToString::to_string),
+        request_id: request_id::of(request).map(|id| id.to_string()),
         ours: problem.status.is_server_error(),
     };
     template.render().ok()
 }
 
-/// Programs get JSON: under their own paths, and wherever they ask for it and not for a page.
-fn wants_page(request: &HttpRequest) -> bool {
-    let path = request.path();
-    let of_programs = ["/api", "/oauth", "/.well-known"]
-        .iter()
-        .any(|area| path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
-    !of_programs && !prefers_json(request.headers())
-}
-
-fn prefers_json(headers: &HeaderMap) -> bool {
-    let accepted = || {
-        headers
-            .get_all(ACCEPT)
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
-    };
-    accepted().any(|range| range == "application/json" || range == "application/problem+json")
-        && !accepted().any(|range| range == "text/html")
-}
-
-fn words(problem: &Problem, request: &HttpRequest, services: &Services, retry_after: Option<i64>) -> Words {
+fn words(problem: &Problem, request: &HttpRequest, services: &Services) -> Words {
     let start = || ("/".to_owned(), "To the start page");
     let is_get = request.method().is_safe();
     let again = || match request.uri().path_and_query() {
@@ -152,7 +134,7 @@ fn words(problem: &Problem, request: &HttpRequest, services: &Services, retry_af
             say("This form can't be read", "Send it from its page, in a browser.", start())
         }
         (StatusCode::TOO_MANY_REQUESTS, _) => {
-            let wait = duration(TimeDelta::seconds(retry_after.unwrap_or(60).clamp(1, 86_400)));
+            let wait = duration(TimeDelta::seconds(problem.retry_after.unwrap_or(60).clamp(1, 86_400) as i64));
             say("Too many attempts", &format!("Wait {wait}, then try again."), again())
         }
         (StatusCode::SERVICE_UNAVAILABLE, code) if is_get || code == "busy" => say(

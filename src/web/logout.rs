@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::{Answer, Nothing, see_other, see_other_with};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::MaybeUser;
-use crate::http::flash::Flash;
+use crate::http::flash::Notice;
 use crate::http::forms::Form;
 use crate::http::session_cookie;
 use crate::services::Services;
@@ -39,5 +39,5 @@ pub async fn submit(
     let Some(current) = user.0 else { return Ok(see_other("/login")) };
     services.sign_out(&current.caller(), &client).await?;
     session_cookie::remove(&request);
-    Ok(see_other_with("/login", Flash::SignedOut))
+    Ok(see_other_with(&request, "/login", Notice::SignedOut))
 }

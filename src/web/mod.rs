@@ -29,7 +29,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::http::current_user::MaybeUser;
-use crate::http::flash::{self, Flash};
+use crate::http::flash::{self, Notice};
 use crate::http::problem::Problem;
 
 /// What a handler of a page gives back. A [`Problem`] becomes a page in [`error_pages`].
@@ -55,10 +55,9 @@ pub fn see_other(location: &str) -> HttpResponse {
 }
 
 /// 303 with a notice that the next page shows once.
-pub fn see_other_with(location: &str, notice: Flash) -> HttpResponse {
-    let mut response = HttpResponse::SeeOther();
-    flash::set(&mut response, notice);
-    response.insert_header((LOCATION, location)).finish()
+pub fn see_other_with(request: &HttpRequest, location: &str, notice: Notice) -> HttpResponse {
+    flash::set(request, notice);
+    see_other(location)
 }
 
 /// `GET /`: to the account, or to where one signs in.

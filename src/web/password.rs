@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::{Answer, see_other_with};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
-use crate::http::flash::Flash;
+use crate::http::flash::Notice;
 use crate::http::forms::Form;
 use crate::http::session_cookie;
 use crate::services::Services;
@@ -51,7 +51,7 @@ pub async fn submit(
         Ok(new) => {
             session_cookie::issue(&request, &new.handle, new.remember);
             new.delivered?;
-            Ok(see_other_with("/account", Flash::PasswordChanged))
+            Ok(see_other_with(&request, "/account", Notice::PasswordChanged))
         }
         Err(error) => form_page(&services, &request, &current, Refusal::of(error)?).await,
     }

@@ -10,7 +10,7 @@ use super::{Answer, see_other_with};
 use crate::domain::User;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
-use crate::http::flash::Flash;
+use crate::http::flash::Notice;
 use crate::http::forms::Form;
 use crate::services::Services;
 use crate::services::accounts::ProfileChange;
@@ -56,7 +56,7 @@ pub async fn submit(
         current_password: (!form.current_password.is_empty()).then(|| form.current_password.into()),
     };
     match services.update_profile(&current.caller(), change, &client).await {
-        Ok(_) => Ok(see_other_with("/account/profile", Flash::ProfileSaved)),
+        Ok(_) => Ok(see_other_with(&request, "/account/profile", Notice::ProfileSaved)),
         Err(error) => {
             let refusal = Refusal::of(error)?;
             let user = account_of(&services, &current).await?;

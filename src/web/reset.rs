@@ -9,7 +9,7 @@ use super::moment::{Moment, deadline};
 use super::refusal::Refusal;
 use super::{Answer, see_other_with};
 use crate::http::client_address::ClientInfo;
-use crate::http::flash::Flash;
+use crate::http::flash::Notice;
 use crate::http::forms::GuestForm;
 use crate::services::Services;
 
@@ -44,7 +44,7 @@ pub async fn submit(
     GuestForm(form): GuestForm<ResetForm>,
 ) -> Answer {
     match services.reset_password(&token, &form.new_password.into(), &client).await {
-        Ok(_) => Ok(see_other_with("/login", Flash::PasswordReset)),
+        Ok(_) => Ok(see_other_with(&request, "/login", Notice::PasswordReset)),
         Err(error) => form_page(&services, &request, &token, Refusal::of(error)?).await,
     }
 }

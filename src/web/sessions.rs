@@ -13,7 +13,7 @@ use crate::domain::device::DeviceKind;
 use crate::domain::{Error, Session, SessionId, SessionKind, Timestamp};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
-use crate::http::flash::Flash;
+use crate::http::flash::Notice;
 use crate::http::forms::Form;
 use crate::http::problem::Problem;
 use crate::http::session_cookie;
@@ -174,20 +174,21 @@ pub async fn end(
     services.end_own_session(&current.caller(), id, &client).await?;
     if id == current.session.session_id {
         session_cookie::remove(&request);
-        return Ok(see_other_with("/login", Flash::SignedOut));
+        return Ok(see_other_with(&request, "/login", Notice::SignedOut));
     }
-    Ok(see_other_with("/account/sessions", Flash::SessionEnded))
+    Ok(see_other_with(&request, "/account/sessions", Notice::SessionEnded))
 }
 
 /// `POST /account/sessions/end-others`.
 pub async fn end_others(
+    request: HttpRequest,
     services: web::Data<Services>,
     current: CurrentUser,
     ClientInfo(client): ClientInfo,
     Form(Nothing {}): Form<Nothing>,
 ) -> Answer {
-    services.end_other_sessions(&current.caller(), &client).await?;
-    Ok(see_other_with("/account/sessions", Flash::OtherSessionsEnded))
+    let ended = services.end_other_sessions(&current.caller(), &client).await?;
+    Ok(see_other_with(&request, "/account/sessions", Notice::OthersEnded(ended)))
 }
 
 /// A terminal for programs, a telephone or a computer for browsers.

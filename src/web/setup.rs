@@ -9,7 +9,7 @@ use super::moment::{Moment, deadline};
 use super::refusal::Refusal;
 use super::{Answer, see_other_with};
 use crate::http::client_address::ClientInfo;
-use crate::http::flash::Flash;
+use crate::http::flash::Notice;
 use crate::http::forms::GuestForm;
 use crate::http::session_cookie;
 use crate::services::Services;
@@ -59,7 +59,7 @@ pub async fn submit(
     match services.complete_setup(&token, account, &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);
-            Ok(see_other_with("/account", Flash::AccountCreated))
+            Ok(see_other_with(&request, "/account", Notice::AccountCreated))
         }
         Err(error) => form_page(&services, &request, &token, &form, Refusal::of(error)?).await,
     }
