@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse};
 use askama::Template;
 
 use super::Answer;
@@ -10,7 +10,7 @@ use super::assets;
 use super::refusal::Refusal;
 use crate::domain::{Error, User};
 use crate::http::current_user::CurrentUser;
-use crate::http::flash::{self, Flash};
+use crate::http::flash::{Flash, Notice};
 use crate::http::problem::Problem;
 use crate::services::Services;
 
@@ -24,7 +24,7 @@ pub fn page(status: StatusCode, template: &impl Template) -> Answer {
 pub struct GuestLayout {
     pub host: String,
     /// A notice left by the answer before this one.
-    pub notice: Option<&'static str>,
+    pub notice: Option<String>,
     /// Why the page's form comes back, if it does.
     pub refusal: Refusal,
 }
@@ -39,7 +39,7 @@ impl GuestLayout {
 pub struct AccountLayout {
     pub username: String,
     pub csrf_token: String,
-    pub notice: Option<&'static str>,
+    pub notice: Option<String>,
     pub refusal: Refusal,
     /// The path of the tab where the page belongs.
     tab: &'static str,
@@ -81,15 +81,17 @@ pub async fn account_of(services: &Services, current: &CurrentUser) -> Result<Us
 }
 
 /// The notice that the answer before this one left, in words.
-fn notice(request: &HttpRequest) -> Option<&'static str> {
-    flash::take(request).map(|flash| match flash {
-        Flash::SignedOut => "You are signed out.",
-        Flash::AccountCreated => "Your account is created, and you are signed in.",
-        Flash::PasswordChanged => "Your password is changed. All other sessions have ended.",
-        Flash::PasswordReset => "Your password is set. Sign in with it.",
-        Flash::ProfileSaved => "Your profile is saved.",
-        Flash::SessionEnded => "The session has ended.",
-        Flash::OtherSessionsEnded => "All other sessions have ended.",
+fn notice(request: &HttpRequest) -> Option<String> {
+    let Ok(Flash(notice)) = Flash::extract(request).into_inner();
+    notice.map(|notice| match notice {
+        Notice::SignedOut => "You are signed out.".to_owned(),
+        Notice::SessionEnded => "The session has ended.".to_owned(),
+        Notice::OthersEnded(0) => "There was no other session to end.".to_owned(),
+        Notice::OthersEnded(1) => "Your other session has ended.".to_owned(),
+        Notice::OthersEnded(count) => format!("Your {count} other sessions have ended."),
+        Notice::PasswordChanged => "Your password is changed. All other sessions have ended.".to_owned(),
+        Notice::PasswordReset => "Your password is set. Sign in with it.".to_owned(),
+        Notice::ProfileSaved => "Your profile is saved.".to_owned(),
     })
 }
 
