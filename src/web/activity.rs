@@ -4,12 +4,13 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
+use super::Answer;
 use super::layout::{self, AccountLayout, account_of, page};
 use super::refusal::Refusal;
 use super::words::EventRow;
-use super::{Answer, query_value};
-use crate::domain::{Error, EventId};
+use crate::domain::EventId;
 use crate::http::current_user::CurrentUser;
+use crate::http::parameters::Query;
 use crate::http::problem::Problem;
 use crate::services::Services;
 
@@ -27,11 +28,22 @@ struct ActivityPage {
     continued: bool,
 }
 
+/// The query of the list.
+#[derive(serde::Deserialize)]
+pub struct ActivityQuery {
+    before: Option<String>,
+}
+
 /// `GET /account/activity?before=<event id>`, newest first.
-pub async fn show(request: HttpRequest, services: web::Data<Services>, current: CurrentUser) -> Answer {
+pub async fn show(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    current: CurrentUser,
+    Query(query): Query<ActivityQuery>,
+) -> Answer {
     let user = account_of(&services, &current).await?;
-    let before = query_value(&request, "before").map(|id| id.parse()).transpose();
-    let before: Option<EventId> = before.map_err(|_| Problem::from(Error::NotFound))?;
+    let before = query.before.map(|id| id.parse()).transpose();
+    let before: Option<EventId> = before.map_err(|_| Problem::not_found())?;
     let mut events = services.activity(user.id, before, PAGE as i64 + 1).await?;
     let followed = events.len() > PAGE;
     events.truncate(PAGE);

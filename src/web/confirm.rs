@@ -6,11 +6,13 @@ use askama::Template;
 use super::field::Field;
 use super::layout::{self, AccountLayout, account_of, page};
 use super::moment::duration;
+use super::next::{self, NextQuery};
 use super::refusal::Refusal;
-use super::{Answer, next, see_other};
+use super::{Answer, see_other};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
 use crate::http::forms::Form;
+use crate::http::parameters::Query;
 use crate::http::session_cookie;
 use crate::services::Services;
 
@@ -35,8 +37,13 @@ pub struct ConfirmForm {
 }
 
 /// `GET /confirm?next=…`.
-pub async fn show(request: HttpRequest, services: web::Data<Services>, current: CurrentUser) -> Answer {
-    form_page(&services, &request, &current, &next::from_query(&request), Refusal::none()).await
+pub async fn show(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    current: CurrentUser,
+    Query(query): Query<NextQuery>,
+) -> Answer {
+    form_page(&services, &request, &current, &query.next, Refusal::none()).await
 }
 
 /// `POST /confirm`. The session has a new secret from then on, even where a store could not be told yet.
@@ -51,7 +58,7 @@ pub async fn submit(
         Ok(new) => {
             session_cookie::issue(&request, &new.handle, new.remember);
             new.delivered?;
-            Ok(see_other(next::or_default(&form.next, &services.settings.public_url)))
+            Ok(see_other(next::or_default(&form.next, services.settings.public_url.as_str())))
         }
         Err(error) => form_page(&services, &request, &current, &form.next, Refusal::of(error)?).await,
     }
@@ -67,7 +74,7 @@ async fn form_page(
     let user = account_of(services, current).await?;
     let status = refusal.status;
     let template = ConfirmPage {
-        next: next::or_default(next, &services.settings.public_url).to_owned(),
+        next: next::or_default(next, services.settings.public_url.as_str()).to_owned(),
         window: duration(services.settings.reauthentication_window),
         password: Field::current_password("password", "Password").refused(&refusal).autofocus(true),
         layout: AccountLayout::new(&user, current, request, "/confirm", refusal),

@@ -1,13 +1,14 @@
 //! Problems as pages: what happened, what to do, the status and the request's id.
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use chrono::TimeDelta;
+use uuid::Uuid;
 
 use super::layout::{self, GuestLayout};
 use super::moment::duration;
@@ -24,7 +25,7 @@ struct ErrorPage {
     words: Words,
     /// "503 Service Unavailable".
     status: String,
-    request_id: Option<String>,
+    request_id: Option<Uuid>,
     /// Something went wrong on our side: whom to tell.
     ours: bool,
 }
@@ -40,48 +41,49 @@ struct Words {
     action: (String, &'static str),
 }
 
-/// Middleware around everything: a response that carries a [`Problem`] becomes a page, with its status and headers,
-/// unless a program asked.
-pub async fn render(
+/// Middleware right inside [`problem::render`]: each problem becomes a page with its status and headers, unless a
+/// program asked.
+pub async fn error_pages<B: MessageBody + 'static>(
     request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let mut response = next.call(request).await?.map_into_boxed_body();
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let mut response = next.call(request).await?;
     if wants_json(response.request()) {
-        return Ok(response);
+        return Ok(response.map_into_left_body());
     }
-    let Some(problem) = problem::take(&mut response) else { return Ok(response) };
-    let Some(html) = page_for(&problem, &response) else {
-        response.response_mut().extensions_mut().insert(problem); // for whoever renders it outside
-        return Ok(response);
-    };
-    let (request, mut response) = response.into_parts();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    Ok(ServiceResponse::new(request, response.set_body(html).map_into_boxed_body()))
+    let Some(problem) = problem::take(&mut response) else { return Ok(response.map_into_left_body()) };
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    match render(&problem, response.request(), retry_after) {
+        Some(html) => Ok(response.map_body(|head, _| {
+            head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+            EitherBody::right(BoxBody::new(html))
+        })),
+        None => {
+            response.response_mut().extensions_mut().insert(problem);
+            Ok(response.map_into_left_body())
+        }
+    }
 }
 
-/// The page for a problem; `None` where it can't be made.
-fn page_for(problem: &Problem, response: &ServiceResponse) -> Option<String> {
-    let request = response.request();
+/// `None` where there is no page to be made: then the problem stands as it is.
+fn render(problem: &Problem, request: &HttpRequest, retry_after: Option<i64>) -> Option<String> {
     let services = request.app_data::<web::Data<Services>>()?;
     let host = services.settings.public_url.host().to_owned();
     let template = ErrorPage {
         layout: GuestLayout { host, notice: None, refusal: Refusal::none() },
-        words: words(problem, request, services),
+        words: words(problem, request, services.settings.public_url.as_str(), retry_after),
         status: problem.status.to_string(),
-        request_id: request_id::of(request).map(|id| id.to_string()),
+        request_id: request_id::of(request),
         ours: problem.status.is_server_error(),
     };
     template.render().ok()
 }
 
-fn words(problem: &Problem, request: &HttpRequest, services: &Services) -> Words {
+fn words(problem: &Problem, request: &HttpRequest, public_url: &str, retry_after: Option<i64>) -> Words {
     let start = || ("/".to_owned(), "To the start page");
     let is_get = request.method().is_safe();
     let again = || match request.uri().path_and_query() {
-        Some(path) if is_get => {
-            (next::or_default(path.as_str(), &services.settings.public_url).to_owned(), "Try again")
-        }
+        Some(path) if is_get => (next::or_default(path.as_str(), public_url).to_owned(), "Try again"),
         _ => start(),
     };
     let say = |title, text: &str, action| Words { title, text: text.to_owned(), command: None, action };
@@ -162,24 +164,50 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+    use crate::domain::Error;
+
+    fn words_for(problem: impl Into<Problem>, request: TestRequest) -> Words {
+        words(&problem.into(), &request.to_http_request(), "https://auth.example.org", Some(90))
+    }
 
     #[test]
-    fn programs_get_json_and_people_get_pages() {
-        for (path, accept, page) in [
-            ("/account", "text/html,application/xhtml+xml,*/*;q=0.8", true),
-            ("/account", "*/*", true),
-            ("/account", "application/json", false),
-            ("/account", "application/problem+json;q=0.9, */*;q=0.1", false),
-            ("/account", "Application/JSON, text/html", true),
-            ("/api/v1/me", "text/html", false),
-            ("/api", "text/html", false),
-            ("/apiary", "text/html", true),
-            ("/oauth/token", "*/*", false),
-            ("/.well-known/jwks.json", "text/html", false),
+    fn a_used_link_says_how_to_get_a_new_one_of_its_kind() {
+        let setup = words_for(Error::LinkGone, TestRequest::with_uri("/setup/x"));
+        assert_eq!(setup.command, Some("portcullis setup-link"));
+        let reset = words_for(Error::LinkGone, TestRequest::with_uri("/reset/x"));
+        assert!(reset.command.is_none() && reset.text.contains("Ask your administrator"), "{reset:?}");
+    }
+
+    #[test]
+    fn nothing_was_changed_is_said_only_where_it_is_sure() {
+        for (request, error, sure) in [
+            (TestRequest::get(), Error::redis("down"), true),
+            (TestRequest::post(), Error::Busy, true),
+            (TestRequest::post(), Error::redis("down"), false),
         ] {
-            let request = TestRequest::with_uri(path).insert_header((ACCEPT, accept)).to_http_request();
-            assert_eq!(wants_page(&request), page, "{path} {accept}");
+            let words = words_for(error, request.uri("/account/password"));
+            assert!(words.text.contains("You have not been signed out"), "{words:?}");
+            assert_eq!(words.text.contains("nothing was changed"), sure, "{words:?}");
         }
-        assert!(wants_page(&TestRequest::with_uri("/nothing").to_http_request()));
+    }
+
+    #[test]
+    fn trying_again_leads_to_the_same_page_and_never_to_another_site() {
+        let again = |uri: &str| words_for(Error::Busy, TestRequest::with_uri(uri)).action.0;
+        assert_eq!(again("/account/sessions?limit=100"), "/account/sessions?limit=100");
+        assert_eq!(again("//evil.example/"), next::DEFAULT);
+    }
+
+    #[test]
+    fn whoever_has_to_wait_is_told_how_long() {
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "");
+        assert_eq!(words_for(problem, TestRequest::post().uri("/login")).text, "Wait 90 seconds, then try again.");
+    }
+
+    #[test]
+    fn a_forged_request_shows_what_was_found_out_about_it() {
+        let detail = "Your browser came from http://a, but public_url is http://b.";
+        let problem = Problem::new(StatusCode::FORBIDDEN, "forged_request", detail);
+        assert_eq!(words_for(problem, TestRequest::post().uri("/login")).text, detail);
     }
 }

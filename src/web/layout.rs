@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse};
 use askama::Template;
 
 use super::Answer;
@@ -10,7 +10,7 @@ use super::assets;
 use super::refusal::Refusal;
 use crate::domain::{Error, User};
 use crate::http::current_user::CurrentUser;
-use crate::http::flash::{self, Notice};
+use crate::http::flash::{Flash, Notice};
 use crate::http::problem::Problem;
 use crate::services::Services;
 
@@ -82,16 +82,16 @@ pub async fn account_of(services: &Services, current: &CurrentUser) -> Result<Us
 
 /// The notice that the answer before this one left, in words.
 fn notice(request: &HttpRequest) -> Option<String> {
-    Some(match flash::take(request)? {
+    let Ok(Flash(notice)) = Flash::extract(request).into_inner();
+    notice.map(|notice| match notice {
         Notice::SignedOut => "You are signed out.".to_owned(),
-        Notice::AccountCreated => "Your account is created, and you are signed in.".to_owned(),
+        Notice::SessionEnded => "The session has ended.".to_owned(),
+        Notice::OthersEnded(0) => "There was no other session to end.".to_owned(),
+        Notice::OthersEnded(1) => "Your other session has ended.".to_owned(),
+        Notice::OthersEnded(count) => format!("Your {count} other sessions have ended."),
         Notice::PasswordChanged => "Your password is changed. All other sessions have ended.".to_owned(),
         Notice::PasswordReset => "Your password is set. Sign in with it.".to_owned(),
         Notice::ProfileSaved => "Your profile is saved.".to_owned(),
-        Notice::SessionEnded => "The session has ended.".to_owned(),
-        Notice::OthersEnded(0) => "There was no other session.".to_owned(),
-        Notice::OthersEnded(1) => "The other session has ended.".to_owned(),
-        Notice::OthersEnded(count) => format!("{count} other sessions have ended."),
     })
 }
 

@@ -6,12 +6,13 @@ use askama::Template;
 use super::field::Field;
 use super::layout::{self, GuestLayout, page};
 use super::moment::duration;
-use super::next;
+use super::next::{self, NextQuery};
 use super::refusal::Refusal;
 use super::{Answer, see_other};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, MaybeUser};
 use crate::http::forms::GuestForm;
+use crate::http::parameters::Query;
 use crate::http::session_cookie;
 use crate::services::Services;
 
@@ -47,11 +48,16 @@ pub struct LoginForm {
 }
 
 /// `GET /login`. Someone signed in goes to the account.
-pub async fn show(request: HttpRequest, services: web::Data<Services>, user: MaybeUser) -> Answer {
+pub async fn show(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    user: MaybeUser,
+    Query(query): Query<NextQuery>,
+) -> Answer {
     if user.0.is_some() {
         return Ok(see_other(next::DEFAULT));
     }
-    let form = LoginForm { next: next::from_query(&request), ..LoginForm::default() };
+    let form = LoginForm { next: query.next, ..LoginForm::default() };
     form_page(&services, &request, &form, Refusal::none()).await
 }
 
@@ -69,7 +75,7 @@ pub async fn submit(
     match services.sign_in(&form.username, &password, remember, replaces.as_ref(), &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);
-            Ok(see_other(next::or_default(&form.next, &services.settings.public_url)))
+            Ok(see_other(next::or_default(&form.next, services.settings.public_url.as_str())))
         }
         Err(error) => form_page(&services, &request, &form, Refusal::of(error)?).await,
     }
@@ -77,7 +83,7 @@ pub async fn submit(
 
 async fn form_page(services: &Services, request: &HttpRequest, form: &LoginForm, refusal: Refusal) -> Answer {
     let registration_open = services.registration_open().await?;
-    let next = next::or_default(&form.next, &services.settings.public_url);
+    let next = next::or_default(&form.next, services.settings.public_url.as_str());
     let lifetime = services.settings.remember_lifetime;
     let status = refusal.status;
     let username = Field::text("username", "Username or e-mail", "username", &form.username);

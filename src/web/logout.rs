@@ -6,10 +6,10 @@ use askama::Template;
 
 use super::layout::{self, AccountLayout, account_of, page};
 use super::refusal::Refusal;
-use super::{Answer, Nothing, see_other, see_other_with};
+use super::{Answer, Nothing, see_other};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::MaybeUser;
-use crate::http::flash::Notice;
+use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
 use crate::http::session_cookie;
 use crate::services::Services;
@@ -39,5 +39,6 @@ pub async fn submit(
     let Some(current) = user.0 else { return Ok(see_other("/login")) };
     services.sign_out(&current.caller(), &client).await?;
     session_cookie::remove(&request);
-    Ok(see_other_with(&request, "/login", Notice::SignedOut))
+    flash::set(&request, Notice::SignedOut);
+    Ok(see_other("/login"))
 }

@@ -25,11 +25,10 @@ pub mod sessions;
 pub mod setup;
 pub mod words;
 
+use actix_web::HttpResponse;
 use actix_web::http::header::LOCATION;
-use actix_web::{HttpRequest, HttpResponse};
 
 use crate::http::current_user::MaybeUser;
-use crate::http::flash::{self, Notice};
 use crate::http::problem::Problem;
 
 /// What a handler of a page gives back. A [`Problem`] becomes a page in [`error_pages`].
@@ -39,25 +38,9 @@ pub type Answer = Result<HttpResponse, Problem>;
 #[derive(serde::Deserialize)]
 pub struct Nothing {}
 
-/// A parameter of the query; `None` where it is missing, or there more than once.
-pub fn query_value(request: &HttpRequest, name: &str) -> Option<String> {
-    let mut values = url::form_urlencoded::parse(request.query_string().as_bytes())
-        .filter_map(|(key, value)| (key == name).then_some(value));
-    match (values.next(), values.next()) {
-        (Some(only), None) => Some(only.into_owned()),
-        _ => None,
-    }
-}
-
 /// 303: a `POST` is answered by the page to look at next, and a reload does not repeat it.
 pub fn see_other(location: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
-}
-
-/// 303 with a notice that the next page shows once.
-pub fn see_other_with(request: &HttpRequest, location: &str, notice: Notice) -> HttpResponse {
-    flash::set(request, notice);
-    see_other(location)
 }
 
 /// `GET /`: to the account, or to where one signs in.

@@ -6,10 +6,10 @@ use askama::Template;
 use super::field::Field;
 use super::layout::{self, AccountLayout, account_of, page};
 use super::refusal::Refusal;
-use super::{Answer, see_other_with};
+use super::{Answer, see_other};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
-use crate::http::flash::Notice;
+use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
 use crate::http::session_cookie;
 use crate::services::Services;
@@ -51,7 +51,8 @@ pub async fn submit(
         Ok(new) => {
             session_cookie::issue(&request, &new.handle, new.remember);
             new.delivered?;
-            Ok(see_other_with(&request, "/account", Notice::PasswordChanged))
+            flash::set(&request, Notice::PasswordChanged);
+            Ok(see_other("/account"))
         }
         Err(error) => form_page(&services, &request, &current, Refusal::of(error)?).await,
     }

@@ -6,11 +6,11 @@ use askama::Template;
 use super::field::Field;
 use super::layout::{self, AccountLayout, account_of, page};
 use super::refusal::Refusal;
-use super::{Answer, see_other_with};
+use super::{Answer, see_other};
 use crate::domain::User;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
-use crate::http::flash::Notice;
+use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
 use crate::services::Services;
 use crate::services::accounts::ProfileChange;
@@ -56,7 +56,10 @@ pub async fn submit(
         current_password: (!form.current_password.is_empty()).then(|| form.current_password.into()),
     };
     match services.update_profile(&current.caller(), change, &client).await {
-        Ok(_) => Ok(see_other_with(&request, "/account/profile", Notice::ProfileSaved)),
+        Ok(_) => {
+            flash::set(&request, Notice::ProfileSaved);
+            Ok(see_other("/account/profile"))
+        }
         Err(error) => {
             let refusal = Refusal::of(error)?;
             let user = account_of(&services, &current).await?;

@@ -6,11 +6,10 @@ use askama::Template;
 use super::field::Field;
 use super::layout::{self, GuestLayout, page};
 use super::refusal::Refusal;
-use super::{Answer, next, see_other, see_other_with};
+use super::{Answer, next, see_other};
 use crate::domain::Error;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, MaybeUser};
-use crate::http::flash::Notice;
 use crate::http::forms::GuestForm;
 use crate::http::session_cookie;
 use crate::services::Services;
@@ -68,7 +67,7 @@ pub async fn submit(
     match services.register(account, replaces.as_ref(), &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);
-            Ok(see_other_with(&request, "/account", Notice::AccountCreated))
+            Ok(see_other("/account"))
         }
         Err(error) => form_page(&services, &request, &form, Refusal::of(error)?),
     }

@@ -7,10 +7,11 @@ use super::field::Field;
 use super::layout::{self, GuestLayout, page};
 use super::moment::{Moment, deadline};
 use super::refusal::Refusal;
-use super::{Answer, see_other_with};
+use super::{Answer, see_other};
 use crate::http::client_address::ClientInfo;
-use crate::http::flash::Notice;
+use crate::http::flash::{self, Notice};
 use crate::http::forms::GuestForm;
+use crate::http::parameters::PathParam;
 use crate::services::Services;
 
 #[derive(Template)]
@@ -31,7 +32,7 @@ pub struct ResetForm {
 }
 
 /// `GET /reset/{token}`. Looking does not use the link up; one that is used up or too old is 410.
-pub async fn show(request: HttpRequest, services: web::Data<Services>, token: web::Path<String>) -> Answer {
+pub async fn show(request: HttpRequest, services: web::Data<Services>, PathParam(token): PathParam<String>) -> Answer {
     form_page(&services, &request, &token, Refusal::none()).await
 }
 
@@ -39,12 +40,15 @@ pub async fn show(request: HttpRequest, services: web::Data<Services>, token: we
 pub async fn submit(
     request: HttpRequest,
     services: web::Data<Services>,
-    token: web::Path<String>,
+    PathParam(token): PathParam<String>,
     ClientInfo(client): ClientInfo,
     GuestForm(form): GuestForm<ResetForm>,
 ) -> Answer {
     match services.reset_password(&token, &form.new_password.into(), &client).await {
-        Ok(_) => Ok(see_other_with(&request, "/login", Notice::PasswordReset)),
+        Ok(_) => {
+            flash::set(&request, Notice::PasswordReset);
+            Ok(see_other("/login"))
+        }
         Err(error) => form_page(&services, &request, &token, Refusal::of(error)?).await,
     }
 }

@@ -7,15 +7,15 @@ use askama::Template;
 use super::layout::{self, AccountLayout, account_of, page};
 use super::moment::{Moment, moment};
 use super::refusal::Refusal;
-use super::{Answer, Nothing, query_value, see_other_with};
+use super::{Answer, Nothing, see_other};
 use crate::domain::audit::Client;
 use crate::domain::device::DeviceKind;
-use crate::domain::{Error, Session, SessionId, SessionKind, Timestamp};
+use crate::domain::{Session, SessionId, SessionKind, Timestamp};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
-use crate::http::flash::Notice;
+use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
-use crate::http::problem::Problem;
+use crate::http::parameters::{PathParam, Query};
 use crate::http::session_cookie;
 use crate::services::Services;
 use crate::services::sessions::SessionCounts;
@@ -35,6 +35,12 @@ struct SessionsPage {
     counts: Others,
     /// The `limit` that shows more of them.
     more: Option<i64>,
+}
+
+/// The query of the list.
+#[derive(serde::Deserialize)]
+pub struct SessionsQuery {
+    limit: Option<String>,
 }
 
 /// How many sessions there are besides the one that asks.
@@ -144,9 +150,10 @@ pub async fn show(
     services: web::Data<Services>,
     current: CurrentUser,
     ClientInfo(client): ClientInfo,
+    Query(query): Query<SessionsQuery>,
 ) -> Answer {
     let user = account_of(&services, &current).await?;
-    let limit = query_value(&request, "limit").and_then(|limit| limit.parse().ok()).unwrap_or(STEP).clamp(STEP, MOST);
+    let limit = query.limit.and_then(|limit| limit.parse().ok()).unwrap_or(STEP).clamp(STEP, MOST);
     let now = services.clock.now();
     let (mut sessions, counts) = services.sessions_of(user.id, limit + 1).await?;
     let here = take_current(&mut sessions, &current, &client, &services, now);
@@ -166,17 +173,18 @@ pub async fn end(
     request: HttpRequest,
     services: web::Data<Services>,
     current: CurrentUser,
-    id: web::Path<String>,
+    PathParam(id): PathParam<SessionId>,
     ClientInfo(client): ClientInfo,
     Form(Nothing {}): Form<Nothing>,
 ) -> Answer {
-    let id = id.parse().map_err(|_| Problem::from(Error::NotFound))?;
     services.end_own_session(&current.caller(), id, &client).await?;
     if id == current.session.session_id {
         session_cookie::remove(&request);
-        return Ok(see_other_with(&request, "/login", Notice::SignedOut));
+        flash::set(&request, Notice::SignedOut);
+        return Ok(see_other("/login"));
     }
-    Ok(see_other_with(&request, "/account/sessions", Notice::SessionEnded))
+    flash::set(&request, Notice::SessionEnded);
+    Ok(see_other("/account/sessions"))
 }
 
 /// `POST /account/sessions/end-others`.
@@ -187,8 +195,9 @@ pub async fn end_others(
     ClientInfo(client): ClientInfo,
     Form(Nothing {}): Form<Nothing>,
 ) -> Answer {
-    let ended = services.end_other_sessions(&current.caller(), &client).await?;
-    Ok(see_other_with(&request, "/account/sessions", Notice::OthersEnded(ended)))
+    let count = services.end_other_sessions(&current.caller(), &client).await?;
+    flash::set(&request, Notice::OthersEnded(count));
+    Ok(see_other("/account/sessions"))
 }
 
 /// A terminal for programs, a telephone or a computer for browsers.

@@ -7,10 +7,10 @@ use super::field::Field;
 use super::layout::{self, GuestLayout, page};
 use super::moment::{Moment, deadline};
 use super::refusal::Refusal;
-use super::{Answer, see_other_with};
+use super::{Answer, see_other};
 use crate::http::client_address::ClientInfo;
-use crate::http::flash::Notice;
 use crate::http::forms::GuestForm;
+use crate::http::parameters::PathParam;
 use crate::http::session_cookie;
 use crate::services::Services;
 use crate::services::accounts::NewAccount;
@@ -38,7 +38,7 @@ pub struct SetupForm {
 }
 
 /// `GET /setup/{token}`. Looking does not use the link up; one that is used up or too old is 410.
-pub async fn show(request: HttpRequest, services: web::Data<Services>, token: web::Path<String>) -> Answer {
+pub async fn show(request: HttpRequest, services: web::Data<Services>, PathParam(token): PathParam<String>) -> Answer {
     form_page(&services, &request, &token, &SetupForm::default(), Refusal::none()).await
 }
 
@@ -46,7 +46,7 @@ pub async fn show(request: HttpRequest, services: web::Data<Services>, token: we
 pub async fn submit(
     request: HttpRequest,
     services: web::Data<Services>,
-    token: web::Path<String>,
+    PathParam(token): PathParam<String>,
     ClientInfo(client): ClientInfo,
     GuestForm(mut form): GuestForm<SetupForm>,
 ) -> Answer {
@@ -59,7 +59,7 @@ pub async fn submit(
     match services.complete_setup(&token, account, &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);
-            Ok(see_other_with(&request, "/account", Notice::AccountCreated))
+            Ok(see_other("/account"))
         }
         Err(error) => form_page(&services, &request, &token, &form, Refusal::of(error)?).await,
     }
