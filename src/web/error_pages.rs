@@ -3,7 +3,7 @@
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, web};
 use askama::Template;
@@ -166,7 +166,7 @@ mod tests {
     use crate::domain::Error;
 
     fn words_for(problem: impl Into<Problem>, request: TestRequest) -> Words {
-        words(&problem.into(), &request.to_http_request(), "https://auth.example.org", Some(90))
+        words(&problem.into(), &request.to_http_request(), "https://auth.example.org")
     }
 
     #[test]
