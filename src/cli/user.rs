@@ -3,10 +3,10 @@
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
+use super::Failure;
 use super::ask::{PasswordInput, Yes};
 use super::output::{self, Format, Output};
 use super::shapes::UserShape;
-use super::Failure;
 use crate::domain::audit::Client;
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, Role, User};

@@ -18,7 +18,9 @@ pub(super) fn prepare(settings: &Settings) -> Result<(), Failure> {
     let folder = settings.data_dir.as_path();
     let shown = folder.display();
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        Failure::configuration(format!("can't make the data folder {shown}: {error}; set data_dir to a folder that can"))
+        Failure::configuration(format!(
+            "can't make the data folder {shown}: {error}; set data_dir to a folder that can"
+        ))
     })?;
     let owner = fs::metadata(folder).map_err(|error| unusable(folder, &error))?.uid();
     let own = rustix::process::geteuid().as_raw();

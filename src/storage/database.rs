@@ -29,6 +29,7 @@ const MIGRATION_LOCK: i64 = 0x706f_7274_6375_6c6c;
 
 /// One connection to whichever database the settings name. Queries are written once, for both.
 #[derive(diesel::MultiConnection)]
+#[expect(clippy::large_enum_variant, reason = "there are as many as the pool has connections")]
 pub enum AnyConnection {
     Postgres(PgConnection),
     Sqlite(SqliteConnection),
@@ -131,10 +132,7 @@ impl Database {
 }
 
 /// `BEGIN IMMEDIATE` on SQLite, so that a transaction that reads first can't fail later for want of the write lock.
-fn transaction<T>(
-    connection: &mut AnyConnection,
-    queries: impl FnOnce(&mut AnyConnection) -> Result<T>,
-) -> Result<T> {
+fn transaction<T>(connection: &mut AnyConnection, queries: impl FnOnce(&mut AnyConnection) -> Result<T>) -> Result<T> {
     let AnyConnection::Sqlite(sqlite) = connection else { return connection.transaction(queries) };
     AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
     match queries(connection) {
