@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn whoever_has_to_wait_is_told_how_long() {
-        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "");
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "").retry_after(90);
         assert_eq!(words_for(problem, TestRequest::post().uri("/login")).text, "Wait 90 seconds, then try again.");
     }
 
