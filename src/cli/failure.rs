@@ -75,6 +75,7 @@ impl From<Error> for Failure {
             Error::WrongCredentials
             | Error::WrongPassword { .. }
             | Error::NotSignedIn
+            | Error::InvalidToken
             | Error::Forbidden
             | Error::LinkGone
             | Error::RegistrationClosed => Self::Failed(error.to_string()),

@@ -20,6 +20,10 @@ pub enum Error {
     /// No live session. 401, or a redirect to `/login`.
     #[error("not signed in")]
     NotSignedIn,
+    /// An access token that is not one of ours, is out of its time, or whose session has ended. 401 `invalid_token`
+    /// (RFC 6750).
+    #[error("the access token is not valid")]
+    InvalidToken,
     /// The role does not reach. 403.
     #[error("not for your role")]
     Forbidden,

@@ -163,6 +163,10 @@ impl From<Error> for Problem {
                     .with_errors(FieldError::new(field, "wrong_password", detail).into())
             }
             Error::NotSignedIn => Self::not_signed_in(),
+            Error::InvalidToken => {
+                let detail = "The access token is wrong, too old, or its session has ended. Sign in again.";
+                Self::new(StatusCode::UNAUTHORIZED, "invalid_token", detail)
+            }
             Error::Forbidden => Self::forbidden(),
             Error::NotFound => Self::not_found(),
             Error::LinkGone => {
