@@ -32,7 +32,8 @@ pub struct ListedSession {
 }
 
 impl Browser {
-    pub fn new(server: &TestServer) -> Self {
+    /// Somebody new who looks at the site at `origin`, which listens on `address`.
+    pub fn new(address: SocketAddr, origin: &str, clock: &Clock) -> Self {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -41,12 +42,12 @@ impl Browser {
             .expect("an HTTP client");
         Self {
             client,
-            address: server.address,
-            origin: server.public_url.clone(),
-            clock: server.clock.clone(),
+            address,
+            origin: origin.to_owned(),
+            clock: clock.clone(),
             jar: Jar::default(),
             user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
-            session_cookie: server.session_cookie(),
+            session_cookie: session_cookie(origin),
         }
     }
 
@@ -235,4 +236,9 @@ impl Browser {
     pub fn cookie_header(&self) -> String {
         self.jar.header(&self.clock).unwrap_or_default()
     }
+}
+
+/// The name of the session cookie of a server that is reached at `origin`.
+pub fn session_cookie(origin: &str) -> &'static str {
+    if origin.starts_with("https://") { "__Host-portcullis" } else { "portcullis" }
 }

@@ -7,6 +7,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use portcullis::domain::Clock;
+
+use super::browser::Browser;
 use super::folder::Folder;
 use super::{eventually, free_port};
 
@@ -57,6 +60,11 @@ impl Program {
     pub fn file(&self, name: &str, text: &str) -> &Self {
         std::fs::write(self.folder.join(name), text).expect("the file is written");
         self
+    }
+
+    /// A browser that looks at it. Its clock is the system's, as the server's is.
+    pub fn browser(&self) -> Browser {
+        Browser::new(self.address(), &format!("http://127.0.0.1:{}", self.port), &Clock::default())
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -48,6 +48,11 @@ pub struct RawConnection(TcpStream);
 impl RawConnection {
     pub async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("the server listens");
+        Self::of(stream)
+    }
+
+    /// On a connection that was made elsewhere.
+    pub fn of(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("TCP_NODELAY");
         Self(stream)
     }

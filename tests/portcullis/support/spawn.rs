@@ -9,10 +9,10 @@ use portcullis::domain::audit::{Actor, Client};
 use portcullis::domain::{Clock, Role, User};
 use portcullis::services::accounts::NewAccount;
 use portcullis::services::{Services, Steward};
-use portcullis::settings::Settings;
+use portcullis::settings::{self, Sources};
 use portcullis::startup;
 
-use super::browser::Browser;
+use super::browser::{Browser, session_cookie};
 use super::stores::{Backend, Stores};
 use super::{KEEPER, PASSWORD, free_port};
 
@@ -87,7 +87,8 @@ impl TestServer {
             all.retain(|(other, _)| other != key);
             all.push((key.clone(), value.clone()));
         }
-        let loaded = Settings::from_pairs(&all).unwrap_or_else(|error| panic!("{error}"));
+        let pairs: Vec<_> = all.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let loaded = settings::load(&Sources::of_pairs(&pairs)).unwrap_or_else(|error| panic!("{error}")).settings;
         let public_url = loaded.public_url.as_str().to_owned();
 
         let (started, running) = tokio::sync::oneshot::channel();
@@ -109,7 +110,7 @@ impl TestServer {
     // --- people --------------------------------------------------------------------------------------------------
 
     pub fn browser(&self) -> Browser {
-        Browser::new(self)
+        Browser::new(self.address, &self.public_url, &self.clock)
     }
 
     /// A browser in which `name`, whose account is created here, is signed in.
@@ -140,7 +141,7 @@ impl TestServer {
 
     /// The name of the session cookie here.
     pub fn session_cookie(&self) -> &'static str {
-        if self.public_url.starts_with("https://") { "__Host-portcullis" } else { "portcullis" }
+        session_cookie(&self.public_url)
     }
 }
 
