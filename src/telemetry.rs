@@ -1,1 +1,218 @@
+//! Logs: to stderr, as text on a terminal and as JSON elsewhere, one line for each event.
+//!
+//! Whoever logs never waits. A thread of its own writes; where the reader of the log stops reading, lines are lost and
+//! counted, and the service goes on.
 
+use std::borrow::Cow;
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use tracing::Subscriber;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt, registry};
+
+use crate::settings::LogFormat;
+
+/// Lines that may wait for the reader of the log.
+const WAITING_LINES: usize = 4096;
+
+/// How long the last lines may take when the program ends.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Starts logging for the whole program. `level` is the setting `log_level`. Keep the guard until the program ends.
+pub fn start(level: &str, format: LogFormat) -> io::Result<Guard> {
+    let json = match format {
+        LogFormat::Auto => !io::stderr().is_terminal(),
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let (queue, guard) = Queue::start(io::stderr())?;
+    subscriber(level, json, queue).try_init().map_err(io::Error::other)?;
+    Ok(guard)
+}
+
+/// Text has no colours: every control character in a line is then one that somebody smuggled in, and is escaped.
+fn subscriber(level: &str, json: bool, queue: Queue) -> Box<dyn Subscriber + Send + Sync> {
+    let lines = registry().with(EnvFilter::new(level));
+    let layer = fmt::layer().with_ansi(false).with_writer(move || queue.clone());
+    if json {
+        Box::new(lines.with(layer.json().flatten_event(true).with_current_span(false)))
+    } else {
+        Box::new(lines.with(layer))
+    }
+}
+
+/// The text with each control character, and each character that breaks lines or changes their direction, as `\u001b`.
+/// Good inside JSON strings too.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_hostile) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_hostile(c) {
+            let mut units = [0; 2];
+            safe.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            safe.push(c);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+fn is_hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Takes lines and never waits.
+#[derive(Clone)]
+struct Queue {
+    sender: SyncSender<Job>,
+    lost: Arc<AtomicU64>,
+}
+
+enum Job {
+    Line(String),
+    /// Says so when all lines before it are written.
+    Flush(SyncSender<()>),
+}
+
+impl Queue {
+    fn start(out: impl Write + Send + 'static) -> io::Result<(Self, Guard)> {
+        let (sender, receiver) = sync_channel(WAITING_LINES);
+        let lost = Arc::new(AtomicU64::new(0));
+        let queue = Self { sender: sender.clone(), lost: lost.clone() };
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(out, &receiver, &lost))?;
+        Ok((queue, Guard(sender)))
+    }
+}
+
+fn write_lines(mut out: impl Write, receiver: &Receiver<Job>, lost: &AtomicU64) {
+    while let Ok(job) = receiver.recv() {
+        match job {
+            // There is nowhere to tell that the log itself can't be written.
+            Job::Line(line) => drop(out.write_all(line.as_bytes())),
+            Job::Flush(done) => drop(done.try_send(())),
+        }
+        let lost = lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            tracing::warn!(lost, "log lines were lost: nobody read them in time");
+        }
+    }
+}
+
+/// The formatter hands over one whole line at a time.
+impl Write for Queue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let text = escaped(text.strip_suffix('\n').unwrap_or(&text));
+        if self.sender.try_send(Job::Line(format!("{text}\n"))).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Lets the last lines out when it is dropped; waits for them a second at most.
+pub struct Guard(SyncSender<Job>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let (done, written) = sync_channel(1);
+        if self.0.try_send(Job::Flush(done)).is_ok() {
+            // A reader that doesn't read is not waited for any longer.
+            written.recv_timeout(LAST_LINES).ok();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged by `act`.
+    fn logged(json: bool, act: impl FnOnce()) -> String {
+        let kept = Kept::default();
+        let (queue, guard) = Queue::start(kept.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber("info", json, queue), act);
+        drop(guard);
+        let bytes = kept.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    const HOSTILE: &str = "a\r\nb\x1b[2Jc\u{2028}d\u{85}e\u{202e}f";
+
+    #[test]
+    fn c89_control_characters_never_break_or_change_a_line() {
+        for json in [false, true] {
+            let text = logged(json, || {
+                tracing::info!(name = HOSTILE, "message {HOSTILE}");
+                tracing::info!(name = %HOSTILE, "second");
+            });
+            assert_eq!(text.lines().count(), 2, "{text}");
+            assert!(!text.trim_end_matches('\n').replace('\n', "").contains(is_hostile), "{text}");
+            assert!(text.contains("second"), "{text}");
+        }
+    }
+
+    #[test]
+    fn json_lines_are_json_and_name_the_request() {
+        let text = logged(true, || {
+            let _span = tracing::info_span!("request", request_id = "r1").entered();
+            tracing::info!(name = HOSTILE, "done");
+        });
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&line["message"], &line["name"]), (&"done".into(), &HOSTILE.into()));
+        assert_eq!(line["spans"][0]["request_id"], "r1");
+    }
+
+    #[test]
+    fn f12_a_log_that_nobody_reads_holds_nobody_up() {
+        struct Blocked(Receiver<()>);
+        impl Write for Blocked {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.recv().ok();
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        // Dropped last: the blocked writer goes on only when this goes.
+        let (release, blocked) = sync_channel(0);
+        let (queue, guard) = Queue::start(Blocked(blocked)).unwrap();
+        let lost = queue.lost.clone();
+        tracing::subscriber::with_default(subscriber("info", false, queue), || {
+            for number in 0..WAITING_LINES + 100 {
+                tracing::info!(number, "line");
+            }
+        });
+        assert!(lost.load(Ordering::Relaxed) >= 99);
+        drop(guard);
+        drop(release);
+    }
+}

@@ -5,8 +5,51 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// A moment in UTC, whole milliseconds: the resolution that SQL and Redis keep.
-pub type Timestamp = DateTime<Utc>;
+/// A moment in UTC, whole milliseconds: the resolution that SQL and Redis keep. Reads as a [`DateTime`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Timestamp(DateTime<Utc>);
+
+impl Timestamp {
+    /// The moment `millis` milliseconds after 1970; out of range is 1970 itself, which every limit has passed.
+    pub fn from_millis(millis: i64) -> Self {
+        Self(DateTime::from_timestamp_millis(millis).unwrap_or(DateTime::UNIX_EPOCH))
+    }
+}
+
+impl std::ops::Deref for Timestamp {
+    type Target = DateTime<Utc>;
+    fn deref(&self) -> &DateTime<Utc> {
+        &self.0
+    }
+}
+
+impl From<DateTime<Utc>> for Timestamp {
+    fn from(moment: DateTime<Utc>) -> Self {
+        Self::from_millis(moment.timestamp_millis())
+    }
+}
+
+/// Beyond the calendar it stays at the calendar's end.
+impl std::ops::Add<TimeDelta> for Timestamp {
+    type Output = Self;
+    fn add(self, span: TimeDelta) -> Self {
+        Self(self.0.checked_add_signed(span).unwrap_or(DateTime::<Utc>::MAX_UTC))
+    }
+}
+
+impl std::ops::Sub<TimeDelta> for Timestamp {
+    type Output = Self;
+    fn sub(self, span: TimeDelta) -> Self {
+        Self(self.0.checked_sub_signed(span).unwrap_or(DateTime::<Utc>::MIN_UTC))
+    }
+}
+
+impl std::ops::Sub for Timestamp {
+    type Output = TimeDelta;
+    fn sub(self, earlier: Self) -> TimeDelta {
+        self.0 - earlier.0
+    }
+}
 
 /// Where the current time comes from. Cheap to clone; clones of a manual clock move together.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +76,7 @@ impl Clock {
             Source::System => 0,
             Source::Shifted(millis) => millis.load(Ordering::SeqCst),
         };
-        from_millis(Utc::now().timestamp_millis() + shift)
+        Timestamp::from_millis(Utc::now().timestamp_millis() + shift)
     }
 
     /// Moves an adjustable clock forward; the system's own clock stays as it is.
@@ -42,9 +85,4 @@ impl Clock {
             millis.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
         }
     }
-}
-
-/// The moment `millis` milliseconds after 1970; out of range is the epoch itself, which every limit has passed.
-pub fn from_millis(millis: i64) -> Timestamp {
-    DateTime::from_timestamp_millis(millis).unwrap_or(DateTime::UNIX_EPOCH)
 }

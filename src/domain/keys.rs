@@ -62,17 +62,17 @@ impl SecretHash {
 
 /// 256 random bits that only their holder has: of a session's cookie, or of a one-time link.
 #[derive(Clone)]
-pub struct Secret(secrecy::SecretBox<[u8; 32]>);
+pub struct Secret(SecretSlice<u8>);
 
 impl Secret {
     pub fn generate() -> Self {
-        Self(secrecy::SecretBox::new(Box::new(rand::random())))
+        Self(rand::random::<[u8; 32]>().to_vec().into())
     }
 
     /// Only the spelling that [`Secret::reveal`] writes.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        Some(Self(secrecy::SecretBox::new(Box::new(bytes.try_into().ok()?))))
+        (bytes.len() == 32).then(|| Self(bytes.into()))
     }
 
     /// In clear, 43 characters of base64url: for the cookie or the link itself, nowhere else.

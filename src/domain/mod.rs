@@ -23,6 +23,8 @@ pub use email::EmailAddress;
 pub use error::Error;
 pub use field::{FieldError, FieldErrors};
 pub use id::{EventId, SessionId, UserId};
+pub use name::NameKey;
+pub use password::PasswordPolicy;
 pub use role::Role;
 pub use session::{EndReason, Session, SessionKind};
 pub use user::{User, UserStatus};

@@ -25,13 +25,13 @@ macro_rules! text_enum {
 
         impl std::str::FromStr for $name {
             type Err = $crate::domain::text::UnknownWord;
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
+            fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
                 match text { $($text => Ok(Self::$variant),)+ _ => Err($crate::domain::text::UnknownWord(stringify!($name))) }
             }
         }
 
         impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
             }
         }

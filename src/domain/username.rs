@@ -1,1 +1,101 @@
-//! (stub)
+//! The name that people sign in with.
+
+use super::FieldError;
+use super::name::NameKey;
+
+const MIN_LENGTH: usize = 3;
+const MAX_LENGTH: usize = 32;
+
+/// 3 to 32 ASCII letters, digits, `_`, `.` and `-`, beginning with a letter, in the case in which it was registered.
+/// Two usernames are the same when their [keys](Username::key) are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Username(String);
+
+impl Username {
+    /// Checks what was typed just as it is: only looking up forgives spaces and other spellings.
+    ///
+    /// # Errors
+    /// Says of the field `username` what is wrong with it.
+    pub fn parse(typed: &str) -> Result<Self, FieldError> {
+        let error = |code, message: &str| Err(FieldError::new("username", code, message));
+        if typed.is_empty() {
+            return error("required", "Enter a username.");
+        }
+        if typed.chars().take(MAX_LENGTH + 1).count() > MAX_LENGTH {
+            return error("too_long", "Use at most 32 characters.");
+        }
+        if !typed.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')) {
+            return error("invalid", "Use only letters from a to z, digits, and the characters _ . -");
+        }
+        if !typed.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            return error("invalid", "Begin the username with a letter.");
+        }
+        if typed.len() < MIN_LENGTH {
+            return error("too_short", "Use at least 3 characters.");
+        }
+        Ok(Self(typed.to_owned()))
+    }
+
+    /// What the store reads back: it was checked when it was written.
+    pub fn from_stored(username: String) -> Self {
+        Self(username)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// For comparing and for the `UNIQUE` column.
+    pub fn key(&self) -> NameKey {
+        NameKey::of_valid(&self.0)
+    }
+}
+
+impl std::fmt::Display for Username {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("abc")]
+    #[case("Ada_Lovelace-1815.uk")]
+    #[case("root")]
+    #[case(&"a".repeat(32))]
+    fn letters_digits_and_three_signs_make_a_username(#[case] typed: &str) {
+        assert_eq!(Username::parse(typed).unwrap().as_str(), typed);
+    }
+
+    #[rstest]
+    #[case::empty("", "required")]
+    #[case::two_characters("ab", "too_short")]
+    #[case::thirty_three(&"a".repeat(33), "too_long")]
+    #[case::a_megabyte(&"a".repeat(1 << 20), "too_long")]
+    #[case::begins_with_a_digit("1abc", "invalid")]
+    #[case::begins_with_a_dot(".abc", "invalid")]
+    #[case::looks_like_an_email("abc@example.org", "invalid")]
+    #[case::space_before(" abc", "invalid")]
+    #[case::line_break_after("abc\n", "invalid")]
+    #[case::a_cyrillic_letter("p\u{430}ypal", "invalid")]
+    #[case::all_cyrillic("\u{430}\u{441}\u{435}", "invalid")]
+    #[case::full_width("ａｂｃ", "invalid")]
+    #[case::kelvin_sign("mi\u{212A}e", "invalid")]
+    #[case::dotless_i("m\u{131}ke", "invalid")]
+    #[case::combining_mark("mike\u{301}", "invalid")]
+    #[case::zero_width("mi\u{200B}ke", "invalid")]
+    #[case::html("a<b>c", "invalid")]
+    fn anything_else_is_refused(#[case] typed: &str, #[case] code: &str) {
+        let error = Username::parse(typed).unwrap_err();
+        assert_eq!((error.field, error.code), ("username", code));
+    }
+
+    #[test]
+    fn usernames_that_differ_in_case_have_one_key() {
+        assert_eq!(Username::parse("Ada").unwrap().key(), Username::parse("aDA").unwrap().key());
+    }
+}

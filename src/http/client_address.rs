@@ -1,1 +1,157 @@
-//! (stub)
+//! From where a request came: the one function that reads `X-Forwarded-For`.
+
+use std::future::{Ready, ready};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{HeaderMap, HeaderName, USER_AGENT, X_FORWARDED_FOR};
+use actix_web::{FromRequest, HttpRequest};
+use ipnet::IpNet;
+
+use super::request_id;
+use super::site::Site;
+use crate::domain::audit::Client;
+use crate::domain::device::device_label;
+
+const FORWARDED_FOR: HeaderName = X_FORWARDED_FOR;
+
+/// The address of the client, IPv4-mapped ones as IPv4. `None` only without a network, as in tests.
+pub fn client_address(request: &HttpRequest) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip();
+    Some(determine(peer, request.headers(), &Site::of(request).trusted_proxies))
+}
+
+/// The peer, unless it is a trusted proxy: then the rightmost address in `X-Forwarded-For` that isn't one. Where an
+/// entry on the way can't be read, or all are proxies, the peer after all: what stands further left may be made up.
+fn determine(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let peer = peer.to_canonical();
+    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+    if !is_trusted(peer) {
+        return peer;
+    }
+    let lines: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).map(|line| line.as_bytes()).collect();
+    let entries = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
+    for entry in entries {
+        match parse(entry) {
+            Some(address) if is_trusted(address) => {}
+            Some(address) => return address,
+            None => return peer,
+        }
+    }
+    peer
+}
+
+/// `1.2.3.4`, `1.2.3.4:5`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:5`.
+fn parse(entry: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(entry).ok()?.trim_matches([' ', '\t']);
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = match bare {
+        Some(v6) => IpAddr::V6(v6.parse().ok()?),
+        None => text.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip())).ok()?,
+    };
+    Some(address.to_canonical())
+}
+
+/// What limits count by: the address, of IPv6 its /64, since a customer has at least one of those.
+pub fn rate_key(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+        v4 => v4,
+    }
+}
+
+/// Where the request came from, for sessions and the audit log.
+pub struct ClientInfo(pub Client);
+
+impl FromRequest for ClientInfo {
+    type Error = std::convert::Infallible;
+    type Future = Ready<Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
+        ready(Ok(Self(Client {
+            address: client_address(request),
+            device: Some(device_label(user_agent)),
+            request_id: request_id::of(request),
+        })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn determined(peer: &str, lines: &[&[u8]]) -> String {
+        let trusted: Vec<IpNet> =
+            ["127.0.0.0/8", "::1/128", "10.0.0.0/8"].iter().map(|net| net.parse().unwrap()).collect();
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap());
+        }
+        determine(peer.parse().unwrap(), &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn the_rightmost_untrusted_entry_counts() {
+        let cases: [(&[&[u8]], &str); 12] = [
+            (&[], "127.0.0.1"),
+            (&[b"203.0.113.9"], "203.0.113.9"),
+            (&[b"1.1.1.1, 203.0.113.9"], "203.0.113.9"),
+            (&[b"1.1.1.1,203.0.113.9 , 10.2.3.4"], "203.0.113.9"),
+            (&[b"1.1.1.1", b"203.0.113.9", b"10.2.3.4"], "203.0.113.9"),
+            (&[b"203.0.113.9:4711"], "203.0.113.9"),
+            (&[b"[2001:db8::9]:4711"], "2001:db8::9"),
+            (&[b"[2001:db8::9]"], "2001:db8::9"),
+            (&[b"2001:db8::9"], "2001:db8::9"),
+            (&[b"::ffff:203.0.113.9"], "203.0.113.9"),
+            (&[b"1.1.1.1, ::ffff:10.1.1.1"], "1.1.1.1"),
+            (&[b"10.1.1.1, 10.1.1.2"], "127.0.0.1"),
+        ];
+        for (lines, expected) in cases {
+            assert_eq!(determined("127.0.0.1", lines), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn an_unreadable_entry_on_the_way_means_the_peer() {
+        let long = vec![b'1'; 4096];
+        for bad in [
+            &b""[..],
+            b"x",
+            b"unknown",
+            b"fe80::1%eth0",
+            b"1.2.3",
+            b"1.2.3.4:99999",
+            b"\"1.2.3.4\"",
+            b"1.2.3.4 5.6.7.8",
+            b"\xff",
+            b"[1.2.3.4]",
+            &long,
+        ] {
+            let line = [b"203.0.113.9, ", bad].concat();
+            assert_eq!(determined("127.0.0.1", &[&line]), "127.0.0.1", "{}", String::from_utf8_lossy(bad));
+            let hidden = [bad, b", 203.0.113.9"].concat();
+            assert_eq!(determined("127.0.0.1", &[&hidden]), "203.0.113.9", "{}", String::from_utf8_lossy(bad));
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_is_believed() {
+        assert_eq!(determined("198.51.100.7", &[b"203.0.113.9"]), "198.51.100.7");
+        assert_eq!(determined("2001:db8::7", &[b"203.0.113.9"]), "2001:db8::7");
+        assert_eq!(determined("::ffff:198.51.100.7", &[b"203.0.113.9"]), "198.51.100.7");
+        assert_eq!(determined("::ffff:127.0.0.1", &[b"203.0.113.9"]), "203.0.113.9");
+        assert_eq!(determined("::1", &[b"203.0.113.9"]), "203.0.113.9");
+    }
+
+    #[test]
+    fn limits_count_ipv6_by_64_bits_and_each_ipv4_for_itself() {
+        let key = |text: &str| rate_key(text.parse().unwrap()).to_string();
+        assert_eq!(key("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_ne!(key("2001:db8:1:3::1"), key("2001:db8:1:2::1"));
+        assert_eq!(key("::ffff:127.0.0.77"), "127.0.0.77");
+        assert_ne!(key("127.0.0.77"), key("127.0.0.1"));
+    }
+}

@@ -1,1 +1,166 @@
-//! (stub)
+//! A notice that the next page shows: a short signed cookie that holds a code, never text.
+
+use actix_web::cookie::Cookie;
+use actix_web::cookie::time::Duration;
+use actix_web::{HttpMessage as _, HttpRequest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use subtle::ConstantTimeEq as _;
+
+use super::cookies::OurCookie;
+use super::site::Site;
+use crate::domain::keys::mac;
+
+/// For how long the next page may take to come.
+const MAX_AGE: Duration = Duration::minutes(1);
+
+/// What was done. The pages have the sentence for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    AccountCreated,
+    SignedOut,
+    SessionEnded,
+    /// How many other sessions were ended.
+    OthersEnded(u64),
+    PasswordChanged,
+    PasswordReset,
+    ProfileSaved,
+}
+
+impl Notice {
+    const WITHOUT_NUMBER: [(&'static str, Self); 6] = [
+        ("account_created", Self::AccountCreated),
+        ("signed_out", Self::SignedOut),
+        ("session_ended", Self::SessionEnded),
+        ("password_changed", Self::PasswordChanged),
+        ("password_reset", Self::PasswordReset),
+        ("profile_saved", Self::ProfileSaved),
+    ];
+    const OTHERS_ENDED: &'static str = "others_ended-";
+
+    fn code(self) -> String {
+        match self {
+            Self::OthersEnded(count) => format!("{}{count}", Self::OTHERS_ENDED),
+            other => {
+                let known = Self::WITHOUT_NUMBER.iter().find(|(_, notice)| *notice == other);
+                known.map(|(code, _)| (*code).to_owned()).unwrap_or_default()
+            }
+        }
+    }
+
+    fn from_code(code: &str) -> Option<Self> {
+        match code.strip_prefix(Self::OTHERS_ENDED) {
+            Some(count) => count.parse().ok().map(Self::OthersEnded),
+            None => Self::WITHOUT_NUMBER.iter().find(|(known, _)| *known == code).map(|(_, notice)| *notice),
+        }
+    }
+}
+
+/// What becomes of the cookie with this answer.
+#[derive(Clone, Copy)]
+enum Change {
+    Set(Notice),
+    /// It was read.
+    Removed,
+}
+
+/// Leaves the notice for the next page; call it where the answer is a redirect.
+pub fn set(request: &HttpRequest, notice: Notice) {
+    request.extensions_mut().insert(Change::Set(notice));
+}
+
+/// The notice that the last answer left, if any; reading it removes it from the browser.
+pub fn take(request: &HttpRequest) -> Option<Notice> {
+    let site = Site::of(request);
+    let cookie = request.cookie(OurCookie::Flash.name(site.https))?;
+    request.extensions_mut().insert(Change::Removed);
+    verified(&site.flash_key, cookie.value())
+}
+
+/// The cookie that [`super::cookie_guard`] sends along.
+pub(super) fn outgoing(request: &HttpRequest) -> Option<Cookie<'static>> {
+    let site = Site::of(request);
+    let change = request.extensions().get::<Change>().copied()?;
+    Some(match change {
+        Change::Removed => OurCookie::Flash.removal(site.https),
+        Change::Set(notice) => {
+            let mut cookie = OurCookie::Flash.with_value(signed(&site.flash_key, notice), site.https);
+            cookie.set_max_age(MAX_AGE);
+            cookie
+        }
+    })
+}
+
+fn signature(key: &[u8; 32], code: &str) -> String {
+    URL_SAFE_NO_PAD.encode(mac(key, &[code.as_bytes()]))
+}
+
+fn signed(key: &[u8; 32], notice: Notice) -> String {
+    let code = notice.code();
+    format!("{code}.{}", signature(key, &code))
+}
+
+fn verified(key: &[u8; 32], value: &str) -> Option<Notice> {
+    let (code, sent) = value.split_once('.')?;
+    let right: bool = signature(key, code).as_bytes().ct_eq(sent.as_bytes()).into();
+    right.then(|| Notice::from_code(code)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{COOKIE, SET_COOKIE};
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, call_service, init_service};
+    use actix_web::{App, HttpResponse, web};
+
+    use super::*;
+    use crate::http::cookie_guard::guard;
+    use crate::http::site::tests::site;
+
+    #[test]
+    fn every_notice_is_read_back_and_none_can_be_made_up() {
+        let plain = Notice::WITHOUT_NUMBER.map(|(_, notice)| notice);
+        for notice in plain.into_iter().chain([Notice::OthersEnded(0), Notice::OthersEnded(u64::MAX)]) {
+            let value = signed(&[1; 32], notice);
+            assert_eq!(verified(&[1; 32], &value), Some(notice));
+            assert_eq!(verified(&[2; 32], &value), None);
+        }
+        let three = signed(&[1; 32], Notice::OthersEnded(3));
+        for forged in [three.replace("-3", "-4"), "signed_out".into(), "signed_out.".into(), ".".into(), String::new()]
+        {
+            assert_eq!(verified(&[1; 32], &forged), None, "{forged}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_notice_is_shown_once() {
+        let app = init_service(
+            App::new()
+                .app_data(site("https://auth.example.org"))
+                .wrap(from_fn(guard))
+                .route(
+                    "/set",
+                    web::get().to(|request: HttpRequest| async move {
+                        set(&request, Notice::OthersEnded(3));
+                        HttpResponse::Ok().finish()
+                    }),
+                )
+                .route("/read", web::get().to(|flash: Flash| async move { format!("{:?}", flash.0) })),
+        )
+        .await;
+        let response = call_service(&app, TestRequest::get().uri("/set").to_request()).await;
+        let line = response.headers().get(SET_COOKIE).unwrap().to_str().unwrap().to_owned();
+        let (pair, attributes) = line.split_once("; ").unwrap();
+        assert!(pair.starts_with("__Host-portcullis-flash=others_ended-3."), "{pair}");
+        assert_eq!(attributes, "HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60");
+
+        let response =
+            call_service(&app, TestRequest::get().uri("/read").insert_header((COOKIE, pair)).to_request()).await;
+        let removal = response.headers().get(SET_COOKIE).unwrap().to_str().unwrap().to_owned();
+        assert!(removal.starts_with("__Host-portcullis-flash=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"));
+        assert_eq!(actix_web::test::read_body(response).await, "Some(OthersEnded(3))");
+
+        let response = call_service(&app, TestRequest::get().uri("/read").to_request()).await;
+        assert!(!response.headers().contains_key(SET_COOKIE));
+    }
+}

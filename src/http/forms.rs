@@ -1,1 +1,206 @@
-//! (stub)
+//! Forms as extractors: size, time, encoding and forgery are checked here, so that no handler can forget it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use actix_session::SessionExt as _;
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use futures_util::StreamExt as _;
+use futures_util::future::LocalBoxFuture;
+use serde::de::DeserializeOwned;
+
+use super::csrf::{self, TOKEN_FIELD};
+use super::fields::{Fields, Repeated};
+use super::problem::Problem;
+use super::session_store;
+
+/// Bytes of a body, whether its length was declared or not.
+const MAX_BODY: usize = 64 * 1024;
+/// For the whole body, or a sender of one byte a second would hold a connection for ever.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// A form of a signed-in person: where the request has a session, it must carry the session's `csrf_token`.
+/// `T`'s fields are strings, with `#[serde(default)]` where a form may leave them out.
+pub struct Form<T>(pub T);
+
+/// A form of a guest page, such as sign-in. It carries no token: a page that was loaded as a guest may well be sent
+/// after a sign-in in another tab. [`csrf::same_origin`] guards it.
+pub struct GuestForm<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Form<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let expected = session_store::csrf_token(&request.get_session());
+        let fields = read_fields(request, payload);
+        Box::pin(async move {
+            let mut fields = fields.await?;
+            let sent = fields.take(TOKEN_FIELD);
+            if let Some(expected) = expected {
+                csrf::check_token(&expected, sent.as_deref())?;
+            }
+            fields.into().map(Self)
+        })
+    }
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for GuestForm<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let fields = read_fields(request, payload);
+        Box::pin(async move { fields.await?.into().map(Self) })
+    }
+}
+
+/// The fields of the body, which must be a form of at most [`MAX_BODY`] bytes that is complete within [`DEADLINE`].
+fn read_fields(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<Fields, Problem>> + 'static + use<> {
+    let head = check_head(request);
+    let payload = payload.take();
+    async move {
+        head?;
+        Fields::parse(&read_body(payload, DEADLINE).await?, Repeated::Refused)
+    }
+}
+
+fn check_head(request: &HttpRequest) -> Result<(), Problem> {
+    let is_form = request.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    let is_utf8 = matches!(request.encoding(), Ok(encoding) if encoding.name() == "UTF-8");
+    if !is_form || !is_utf8 || request.headers().contains_key(CONTENT_ENCODING) {
+        let detail = "Send a form: application/x-www-form-urlencoded, in UTF-8, not compressed.";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+    }
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > MAX_BODY) { Err(too_large()) } else { Ok(()) }
+}
+
+async fn read_body(mut payload: Payload, deadline: Duration) -> Result<Vec<u8>, Problem> {
+    let whole = async {
+        let mut body = Vec::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|_| Problem::bad_request("The form did not arrive in one piece."))?;
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    };
+    tokio::time::timeout(deadline, whole).await.unwrap_or_else(|_| {
+        let detail = "The form took too long to arrive. Try again.";
+        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail))
+    })
+}
+
+fn too_large() -> Problem {
+    let detail = format!("A form may have {} KiB. Send less.", MAX_BODY / 1024);
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{CONTENT_TYPE, COOKIE};
+    use actix_web::test::{TestRequest, call_service, init_service, read_body as body_of};
+    use actix_web::web::{self, Bytes};
+    use actix_web::{App, HttpResponse};
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::domain::Role;
+    use crate::http::session_store::tests::{cookie_with, live, one_session};
+
+    #[derive(Deserialize)]
+    struct Name {
+        #[serde(default)]
+        name: String,
+    }
+
+    async fn post(request: TestRequest) -> (u16, String) {
+        let app = init_service(
+            App::new()
+                .wrap(one_session(Some(live(Role::User))))
+                .route(
+                    "/form",
+                    web::post().to(|Form(form): Form<Name>| async move { HttpResponse::Ok().body(form.name) }),
+                )
+                .route(
+                    "/guest",
+                    web::post()
+                        .to(|GuestForm(form): GuestForm<Name>| async move { HttpResponse::Ok().body(form.name) }),
+                ),
+        )
+        .await;
+        let response = call_service(&app, request.to_request()).await;
+        let status = response.status().as_u16();
+        (status, String::from_utf8(body_of(response).await.to_vec()).unwrap())
+    }
+
+    fn form(path: &str, body: impl Into<Bytes>) -> TestRequest {
+        TestRequest::post()
+            .uri(path)
+            .insert_header((CONTENT_TYPE, "application/x-www-form-urlencoded"))
+            .set_payload(body.into())
+    }
+
+    #[actix_web::test]
+    async fn a_signed_in_person_needs_the_token_of_the_session() {
+        let signed_in = |path, body: &'static str| form(path, body).insert_header((COOKIE, cookie_with("live")));
+        assert_eq!(post(signed_in("/form", "name=Ada&csrf_token=right-token")).await, (200, "Ada".into()));
+        for body in ["name=Ada", "name=Ada&csrf_token=", "name=Ada&csrf_token=wrong-token"] {
+            let (status, answer) = post(signed_in("/form", body)).await;
+            assert!(status == 403 && answer.contains("forged_request"), "{body}: {answer}");
+        }
+        assert_eq!(post(signed_in("/form", "csrf_token=right-token&csrf_token=x")).await.0, 400);
+        assert_eq!(post(signed_in("/guest", "name=Ada")).await, (200, "Ada".into()));
+        assert_eq!(post(form("/form", "name=Ada")).await, (200, "Ada".into()), "a guest has no session to forge");
+        let dead = form("/form", "name=Ada").insert_header((COOKIE, cookie_with("dead")));
+        assert_eq!(post(dead).await.0, 200);
+    }
+
+    #[actix_web::test]
+    async fn only_forms_in_utf8_are_taken() {
+        for content_type in [
+            "application/json",
+            "text/plain",
+            "multipart/form-data; boundary=x",
+            "application/x-www-form-urlencoded; charset=utf-16",
+            "application/x-www-form-urlencoded; charset=nonsense",
+            "",
+        ] {
+            let request = form("/guest", "name=Ada").insert_header((CONTENT_TYPE, content_type));
+            assert_eq!(post(request).await.0, 415, "{content_type}");
+        }
+        let request = form("/guest", "name=Ada")
+            .insert_header((CONTENT_TYPE, "Application/X-WWW-Form-URLencoded; charset=UTF-8"));
+        assert_eq!(post(request).await.0, 200);
+        assert_eq!(post(form("/guest", "name=Ada").insert_header((CONTENT_ENCODING, "gzip"))).await.0, 415);
+        assert_eq!(post(form("/guest", "name=%00")).await.0, 400);
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_is_too_large_is_refused_declared_or_not() {
+        let fits = format!("name=Ada&rest={}&more={}", "x".repeat(16_000), "x".repeat(16_000));
+        assert_eq!(post(form("/guest", fits)).await.0, 200);
+        assert_eq!(post(form("/guest", "x".repeat(MAX_BODY + 1))).await.0, 413);
+        assert_eq!(post(form("/guest", "").insert_header((CONTENT_LENGTH, "99999999"))).await.0, 413);
+        let chunks = futures_util::stream::repeat_with(|| Ok(Bytes::from_static(&[b'x'; 1024])));
+        let endless: Payload = Payload::Stream { payload: Box::pin(chunks) };
+        let problem = read_body(endless, DEADLINE).await.unwrap_err();
+        assert_eq!(problem.status, StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let stalled: Payload = Payload::Stream { payload: Box::pin(futures_util::stream::pending()) };
+        let problem = read_body(stalled, Duration::ZERO).await.unwrap_err();
+        assert_eq!(problem.status, StatusCode::REQUEST_TIMEOUT);
+    }
+}

@@ -1,15 +1,35 @@
 //! What pages and API share: who is calling and from where, cookies, forgery, headers, limits, problems.
+//!
+//! A request passes these, outermost first; the last `wrap` of actix-web is the outermost:
+//!
+//! 1. [`request_id::logger`]: an id and a span for all that is logged.
+//! 2. [`headers::add`]: on every answer, errors included.
+//! 3. [`problem::render`]: each error answer becomes `application/problem+json` with the request id. A renderer of
+//!    pages belongs right inside it and takes the [`problem::Problem`] with [`problem::take`].
+//! 4. [`cookie_guard::guard`]: the only reader of the `Cookie` header and the only writer of our cookies.
+//! 5. [`parameters::check_target`]: no NUL, only UTF-8 in path and query.
+//! 6. the scope of the pages alone: [`session_store::session_middleware`], [`authenticate::authenticate`],
+//!    [`session_store::identity_middleware`], [`csrf::same_origin`]. Static files and health never ask the store.
+//!
+//! A middleware that refuses gives back `Ok(response)`: an `Err` would pass by those outside it, and so lose headers.
+//! [`site::Site`] is in the app's data; it and [`limits::LoginLimit`] are made outside the `App` factory, or each
+//! worker would have its own.
 
 pub mod authenticate;
 pub mod client_address;
 pub mod cookie_guard;
+pub mod cookies;
 pub mod csrf;
 pub mod current_user;
+mod fields;
 pub mod flash;
 pub mod forms;
 pub mod headers;
+pub mod health;
 pub mod limits;
+pub mod parameters;
 pub mod problem;
 pub mod request_id;
 pub mod session_cookie;
 pub mod session_store;
+pub mod site;

@@ -1,1 +1,318 @@
-//! (stub)
+//! Errors as RFC 9457 problems, and the one place that turns what a service refuses into an answer.
+
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::middleware::Next;
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::request_id;
+use crate::domain::{Error, FieldError, FieldErrors};
+
+const CONTENT_TYPE_OF_PROBLEMS: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Seconds until a client may try again what a busy or broken server could not do.
+const RETRY_SECONDS: u64 = 2;
+
+/// What went wrong, as a client may know it. As an answer it carries itself in the response's extensions, so that a
+/// renderer of pages can [`take`] it.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    pub status: StatusCode,
+    /// Stable, for programs.
+    pub code: &'static str,
+    /// For people: a sentence that says what to do.
+    pub detail: String,
+    /// Field by field, for 401, 409 and 422.
+    pub errors: FieldErrors,
+    /// Seconds, for `Retry-After`.
+    pub retry_after: Option<u64>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), errors: FieldErrors::default(), retry_after: None }
+    }
+
+    /// 400: the request can't be read.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+    }
+
+    /// 401: nobody is signed in.
+    pub fn not_signed_in() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", "Sign in first.")
+    }
+
+    /// 403: the role does not reach.
+    pub fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Your role does not allow this.")
+    }
+
+    /// 404.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.")
+    }
+
+    /// 503: a store did not answer.
+    pub fn unavailable() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Something is out of order. Try again in a moment.")
+            .retry_after(RETRY_SECONDS)
+    }
+
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    fn with_errors(self, errors: FieldErrors) -> Self {
+        Self { errors, ..self }
+    }
+
+    /// The name of the status, which is what RFC 9457 asks for with the type `about:blank`.
+    pub fn title(&self) -> &'static str {
+        self.status.canonical_reason().unwrap_or("Error")
+    }
+
+    /// The body of `application/problem+json`.
+    pub fn to_json(&self, request_id: Option<Uuid>) -> String {
+        let mut body = json!({
+            "type": "about:blank",
+            "title": self.title(),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": self.code,
+            "request_id": request_id,
+        });
+        if !self.errors.is_empty() {
+            let errors = self.errors.iter();
+            body["errors"] = errors.map(|e| json!({"field": e.field, "code": e.code, "message": e.message})).collect();
+        }
+        body.to_string()
+    }
+
+    /// For an error answer of actix-web itself, which says no more than its status.
+    fn of_status(status: StatusCode) -> Self {
+        let (code, detail) = match status {
+            StatusCode::NOT_FOUND => return Self::not_found(),
+            StatusCode::SERVICE_UNAVAILABLE => return Self::unavailable(),
+            StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "This address does not take such a request."),
+            StatusCode::PAYLOAD_TOO_LARGE => ("payload_too_large", "That was too much. Send less."),
+            status if status.is_server_error() => return Self::internal(),
+            _ => ("bad_request", "The request could not be read."),
+        };
+        Self::new(status, code, detail)
+    }
+
+    fn internal() -> Self {
+        let detail = "Something went wrong here. Tell your administrator the request id.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail)
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.status.as_u16(), self.code)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((RETRY_AFTER, seconds));
+        }
+        if matches!(self.status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
+            // The rest of the body is not waited for.
+            response.force_close();
+        }
+        let mut response = response.insert_header((CONTENT_TYPE, CONTENT_TYPE_OF_PROBLEMS)).body(self.to_json(None));
+        response.extensions_mut().insert(self.clone());
+        response
+    }
+}
+
+impl From<Error> for Problem {
+    /// The one translation from what services refuse to HTTP. A failure is logged here, once; the client learns
+    /// nothing internal.
+    fn from(error: Error) -> Self {
+        if matches!(error, Error::Unavailable(..) | Error::Internal(_)) {
+            tracing::error!(error = chain(&error), "a request failed");
+        }
+        match error {
+            Error::Invalid(errors) => {
+                let detail = "Some fields are not right.";
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with_errors(errors)
+            }
+            Error::Taken(errors) => {
+                Self::new(StatusCode::CONFLICT, "taken", "Already taken. Choose another.").with_errors(errors)
+            }
+            Error::WrongCredentials => {
+                let detail = "The username or password is not right.";
+                Self::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
+            }
+            Error::WrongPassword { field } => {
+                let detail = "The password is not right.";
+                Self::new(StatusCode::UNAUTHORIZED, "wrong_password", detail)
+                    .with_errors(FieldError::new(field, "wrong_password", detail).into())
+            }
+            Error::NotSignedIn => Self::not_signed_in(),
+            Error::Forbidden => Self::forbidden(),
+            Error::NotFound => Self::not_found(),
+            Error::LinkGone => {
+                let detail = "This link is used up or too old. Ask for a new one.";
+                Self::new(StatusCode::GONE, "link_gone", detail)
+            }
+            Error::RegistrationClosed => {
+                let detail = "Registration is closed. Ask your administrator for an account.";
+                Self::new(StatusCode::FORBIDDEN, "registration_closed", detail)
+            }
+            Error::LastAdmin => {
+                let detail = "The last active administrator can’t be demoted, suspended or deleted.";
+                Self::new(StatusCode::CONFLICT, "last_admin", detail)
+            }
+            Error::Raced => {
+                let detail = "The account was changed meanwhile. Sign in again.";
+                Self::new(StatusCode::CONFLICT, "raced", detail)
+            }
+            Error::Busy => {
+                let detail = "Too many people sign in right now. Try again in a moment.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(RETRY_SECONDS)
+            }
+            Error::Unavailable(..) => Self::unavailable(),
+            Error::Internal(_) => Self::internal(),
+        }
+    }
+}
+
+/// The error and all that caused it.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// The problem that this answer is, for whoever renders it: the one that was left in it, or one made from the status
+/// where actix-web answered by itself (404, 405, …). `None` where the answer is no error or has its own body.
+pub fn take<B>(response: &mut ServiceResponse<B>) -> Option<Problem> {
+    if let Some(problem) = response.response_mut().extensions_mut().remove::<Problem>() {
+        return Some(problem);
+    }
+    let status = response.status();
+    let content_type = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_bare = content_type.is_none_or(|content_type| content_type.starts_with(b"text/plain"));
+    ((status.is_client_error() || status.is_server_error()) && is_bare).then(|| Problem::of_status(status))
+}
+
+/// Gives each problem that nobody inside has rendered its body, with the request id. Wrap with `from_fn`.
+pub async fn render<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let mut response = next.call(request).await?;
+    let Some(problem) = take(&mut response) else { return Ok(response.map_into_left_body()) };
+    let body = problem.to_json(request_id::of(response.request()));
+    Ok(response.map_body(|head, _| {
+        head.headers_mut().insert(CONTENT_TYPE, CONTENT_TYPE_OF_PROBLEMS);
+        EitherBody::right(BoxBody::new(body))
+    }))
+}
+
+/// Whether the caller is a program, who gets JSON where a person would get a page.
+pub fn wants_json(request: &HttpRequest) -> bool {
+    let path = request.match_info().as_str();
+    if ["/api/", "/oauth/", "/.well-known/"].iter().any(|prefix| path.starts_with(prefix)) {
+        return true;
+    }
+    let accepted = request.headers().get_all(ACCEPT).filter_map(|line| line.to_str().ok());
+    let types: Vec<String> = accepted
+        .flat_map(|line| line.split(','))
+        .map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+        .collect();
+    types.iter().any(|media| media == "application/json" || media == "application/problem+json")
+        && !types.iter().any(|media| media == "text/html")
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
+    use actix_web::{App, web};
+    use serde_json::Value;
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn every_error_answer_is_a_problem_with_the_request_id() {
+        let app = init_service(
+            App::new()
+                .service(web::resource("/only-post").route(web::post().to(HttpResponse::Ok)))
+                .route("/text", web::get().to(|| async { HttpResponse::BadRequest().body("Json error: line 1") }))
+                .route("/raced", web::get().to(|| async { Err::<HttpResponse, _>(Problem::from(Error::Raced)) }))
+                .route(
+                    "/down",
+                    web::get().to(|| async {
+                        Err::<HttpResponse, _>(Problem::from(Error::database("connection to 10.0.0.3 refused")))
+                    }),
+                )
+                .wrap(from_fn(render))
+                .wrap(request_id::logger()),
+        )
+        .await;
+        for (path, status, code) in [
+            ("/nothing", 404, "not_found"),
+            ("/only-post", 405, "method_not_allowed"),
+            ("/text", 400, "bad_request"),
+            ("/raced", 409, "raced"),
+            ("/down", 503, "unavailable"),
+        ] {
+            let response = call_service(&app, TestRequest::get().uri(path).to_request()).await;
+            assert_eq!(response.status().as_u16(), status, "{path}");
+            assert_eq!(response.headers().get(CONTENT_TYPE), Some(&CONTENT_TYPE_OF_PROBLEMS), "{path}");
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), status == 503, "{path}");
+            assert_eq!(response.headers().contains_key("allow"), status == 405, "{path}");
+            let body: Value = read_body_json(response).await;
+            assert_eq!(body["code"], code);
+            assert_eq!(body["status"], status);
+            assert_eq!(body["request_id"].as_str().map(str::len), Some(36), "{path}");
+            assert!(!body.to_string().contains("line 1") && !body.to_string().contains("10.0.0.3"), "{body}");
+        }
+    }
+
+    #[test]
+    fn fields_are_named_one_by_one() {
+        let errors = FieldError::new("email", "invalid", "Write the e-mail as name@example.com.").into();
+        let body: Value = serde_json::from_str(&Problem::from(Error::Invalid(errors)).to_json(None)).unwrap();
+        assert_eq!(body["errors"][0]["field"], "email");
+        assert_eq!(body["status"], 422);
+        let wrong = Problem::from(Error::WrongPassword { field: "current_password" });
+        assert_eq!(wrong.errors.of("current_password"), Some("The password is not right."));
+    }
+
+    #[test]
+    fn json_is_for_those_who_ask_for_it_and_for_programs() {
+        for (path, accept, expected) in [
+            ("/account", "", false),
+            ("/account", "*/*", false),
+            ("/account", "text/html,application/xhtml+xml,application/json;q=0.9", false),
+            ("/account", "application/json", true),
+            ("/account", "text/plain, Application/Problem+JSON; q=0.5", true),
+            ("/api/v1/me", "text/html", true),
+            ("/apiary", "", false),
+        ] {
+            let request = TestRequest::get().uri(path).insert_header((ACCEPT, accept)).to_http_request();
+            assert_eq!(wants_json(&request), expected, "{path} {accept}");
+        }
+    }
+}

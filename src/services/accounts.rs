@@ -1,9 +1,20 @@
 //! Accounts: looked up and edited by their owner, created and steered by administrators.
 
+use secrecy::SecretString;
+
+use super::links::{self, Issued};
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::{AuditEvent, Client};
 use crate::domain::link::OneTimeLink;
-use crate::domain::{Role, User, UserId};
+use crate::domain::name::{NameKey, parse_display_name};
+use crate::domain::{
+    Actor, EmailAddress, EndReason, Error, Event, EventId, FieldError, FieldErrors, Role, Timestamp, User, UserId,
+    UserStatus, Username,
+};
+use crate::storage::audit::{self, Entry};
+use crate::storage::database::AnyConnection;
+use crate::storage::sessions::rows::{self, End};
+use crate::storage::users::{self, NewUser, StoredUser};
 
 /// What a form or body said of a new account, as it was typed.
 pub struct NewAccount {
@@ -11,7 +22,7 @@ pub struct NewAccount {
     pub email: String,
     pub name: Option<String>,
     /// In clear; checked against the policy by the service.
-    pub password: secrecy::SecretString,
+    pub password: SecretString,
 }
 
 /// An own profile as it shall be. `None` leaves a field; an empty name removes it.
@@ -19,24 +30,251 @@ pub struct ProfileChange {
     pub name: Option<String>,
     pub email: Option<String>,
     /// Needed where the e-mail changes.
-    pub current_password: Option<secrecy::SecretString>,
+    pub current_password: Option<SecretString>,
+}
+
+/// A new account whose fields have been found right.
+pub(super) struct CheckedAccount {
+    pub username: Username,
+    pub email: EmailAddress,
+    pub name: Option<String>,
+}
+
+impl CheckedAccount {
+    fn check(errors: &mut FieldErrors, username: &str, email: &str, name: Option<&str>) -> Option<Self> {
+        let username = errors.check(Username::parse(username));
+        let email = errors.check(EmailAddress::parse(email));
+        let name = errors.check(parse_display_name(name.unwrap_or_default()));
+        Some(Self { username: username?, email: email?, name: name? })
+    }
+
+    /// Inserts the account and gives it back as it was stored.
+    pub(super) fn insert(
+        &self,
+        connection: &mut AnyConnection,
+        id: UserId,
+        role: Role,
+        password_hash: Option<&str>,
+        now: Timestamp,
+    ) -> Result<User> {
+        let (username, email, name) = (&self.username, &self.email, self.name.as_deref());
+        users::insert(connection, &NewUser { id, username, email, name, role, password_hash, now })?;
+        Ok(present(users::by_id(connection, id)?)?.user)
+    }
+}
+
+pub(super) fn present(found: Option<StoredUser>) -> Result<StoredUser> {
+    found.ok_or(Error::NotFound)
 }
 
 impl Services {
-    /// The account, or [`crate::domain::Error::NotFound`].
-    pub async fn user(&self, id: UserId) -> Result<User> { todo!() }
+    /// The account, or [`Error::NotFound`].
+    pub async fn user(&self, id: UserId) -> Result<User> {
+        Ok(self.database.read(move |connection| present(users::by_id(connection, id)?)).await?.user)
+    }
+
     /// By username, e-mail or id, in any spelling that means the same.
-    pub async fn find_user(&self, name: &str) -> Result<User> { todo!() }
-    /// Accounts by username, at most `limit`, after `after`.
-    pub async fn users(&self) -> Result<Vec<User>> { todo!() }
-    pub async fn update_profile(&self, caller: &Caller, change: ProfileChange, client: &Client) -> Result<User> { todo!() }
-    /// The newest security events of which the account is actor or subject, newest first, older than `before`.
-    pub async fn activity(&self, user: UserId, before: Option<crate::domain::EventId>, limit: i64) -> Result<Vec<AuditEvent>> { todo!() }
+    pub async fn find_user(&self, name: &str) -> Result<User> {
+        if let Ok(id) = name.parse() {
+            return self.user(id).await;
+        }
+        let key = NameKey::of_typed(name).ok_or(Error::NotFound)?;
+        Ok(self.database.read(move |connection| present(users::by_name(connection, &key)?)).await?.user)
+    }
+
+    /// All accounts, by username.
+    pub async fn users(&self) -> Result<Vec<User>> {
+        self.database.read(users::all).await
+    }
+
+    /// Changes name and e-mail of the caller. Another e-mail needs the password.
+    pub async fn update_profile(&self, caller: &Caller, change: ProfileChange, client: &Client) -> Result<User> {
+        let id = caller.user_id;
+        let stored = self.database.read(move |connection| users::by_id(connection, id)).await?;
+        let StoredUser { user, password_hash } = stored.ok_or(Error::NotSignedIn)?;
+
+        let mut errors = FieldErrors::default();
+        let name = change.name.as_deref().map(parse_display_name).unwrap_or_else(|| Ok(user.name.clone()));
+        let name = errors.check(name);
+        let email = change.email.as_deref().map(EmailAddress::parse).unwrap_or_else(|| Ok(user.email.clone()));
+        let email = errors.check(email);
+        let (Some(name), Some(email)) = (name, email) else { return Err(Error::Invalid(errors)) };
+
+        if email != user.email {
+            let field = "current_password";
+            let Some(password) = change.current_password else {
+                let message = "Enter your password to change the e-mail.";
+                return Err(Error::Invalid(FieldError::new(field, "required", message).into()));
+            };
+            if !self.hasher.verify(&password, password_hash.as_deref()).await?.matches {
+                return Err(Error::WrongPassword { field });
+            }
+        }
+        let mut changed = Vec::new();
+        changed.extend((name != user.name).then_some("name"));
+        changed.extend((email != user.email).then_some("email"));
+        if changed.is_empty() {
+            return Ok(user);
+        }
+        let (client, now) = (client.clone(), self.clock.now());
+        self.database
+            .write(move |connection| {
+                users::update_profile(connection, user.id, name.as_deref(), &email)?;
+                let actor = Actor::user(&user);
+                let entry = Entry::success(Event::UserUpdated, &actor, &user, &client);
+                audit::append(connection, &entry.detail(changed.join(", ")), now)?;
+                Ok(present(users::by_id(connection, user.id)?)?.user)
+            })
+            .await
+    }
+
+    /// What happened to the account, newest first, older than `before`.
+    pub async fn activity(&self, user: UserId, before: Option<EventId>, limit: i64) -> Result<Vec<AuditEvent>> {
+        self.database.read(move |connection| audit::of_subject(connection, user, before, limit)).await
+    }
 
     /// Creates an account without a password, and the link with which its owner chooses one.
-    pub async fn create_user(&self, steward: &Steward, username: &str, email: &str, name: Option<&str>, role: Role, client: &Client) -> Result<(User, OneTimeLink)> { todo!() }
-    pub async fn set_role(&self, steward: &Steward, user: UserId, role: Role, client: &Client) -> Result<User> { todo!() }
-    pub async fn suspend(&self, steward: &Steward, user: UserId, client: &Client) -> Result<User> { todo!() }
-    pub async fn reinstate(&self, steward: &Steward, user: UserId, client: &Client) -> Result<User> { todo!() }
-    pub async fn delete_user(&self, steward: &Steward, user: UserId, client: &Client) -> Result<()> { todo!() }
+    pub async fn create_user(
+        &self,
+        steward: &Steward,
+        username: &str,
+        email: &str,
+        name: Option<&str>,
+        role: Role,
+        client: &Client,
+    ) -> Result<(User, OneTimeLink)> {
+        steward.require(Role::Admin)?;
+        let mut errors = FieldErrors::default();
+        let checked = CheckedAccount::check(&mut errors, username, email, name).ok_or(Error::Invalid(errors))?;
+        let (actor, client, now) = (steward.actor.clone(), client.clone(), self.clock.now());
+        let issued = Issued::new(now + links::RESET_LINK_TTL);
+        let link = issued.reset_link(&self.settings);
+        let user = self
+            .database
+            .write(move |connection| {
+                let user = checked.insert(connection, UserId::new(now), role, None, now)?;
+                issued.store_for(connection, user.id)?;
+                let entry = Entry::success(Event::UserCreated, &actor, &user, &client);
+                audit::append(connection, &entry.detail(format!("role {role}")), now)?;
+                Ok(user)
+            })
+            .await?;
+        Ok((user, link))
+    }
+
+    /// Takes effect on the next request; the sessions live on, with the new role.
+    pub async fn set_role(&self, steward: &Steward, user: UserId, role: Role, client: &Client) -> Result<User> {
+        steward.require(Role::Admin)?;
+        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        let changed = self
+            .database
+            .write(move |connection| {
+                let administrators = users::lock_active_administrators(connection)?;
+                let before = steered(connection, &steward, user)?;
+                if before.role == role {
+                    return Ok(before);
+                }
+                if matches!(&steward.actor, Actor::User { id, .. } if *id == user && !before.role.reaches(role)) {
+                    return Err(Error::Forbidden); // nobody raises an own role
+                }
+                keep_an_administrator(&administrators, &before)?;
+                let entry = Entry::success(Event::UserRoleChanged, &steward.actor, &before, &client);
+                audit::append(connection, &entry.detail(format!("{} to {role}", before.role)), now)?;
+                users::set_role(connection, user, role)?;
+                Ok(present(users::by_id(connection, user)?)?.user)
+            })
+            .await?;
+        self.announce_user_changed(user).await?;
+        Ok(changed)
+    }
+
+    /// Ends all sessions of the account and refuses new ones.
+    pub async fn suspend(&self, steward: &Steward, user: UserId, client: &Client) -> Result<User> {
+        self.set_status(steward, user, UserStatus::Suspended, client).await
+    }
+
+    /// Lets the account sign in again. No session that was ended by the suspension comes back.
+    pub async fn reinstate(&self, steward: &Steward, user: UserId, client: &Client) -> Result<User> {
+        self.set_status(steward, user, UserStatus::Active, client).await
+    }
+
+    async fn set_status(
+        &self,
+        steward: &Steward,
+        user: UserId,
+        status: UserStatus,
+        client: &Client,
+    ) -> Result<User> {
+        steward.require(Role::Admin)?;
+        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        let changed = self
+            .database
+            .write(move |connection| {
+                let administrators = users::lock_active_administrators(connection)?;
+                let before = steered(connection, &steward, user)?;
+                if before.status == status {
+                    return Ok(before);
+                }
+                let event = match status {
+                    UserStatus::Active => Event::UserReinstated,
+                    UserStatus::Suspended => Event::UserSuspended,
+                };
+                if status == UserStatus::Suspended {
+                    keep_an_administrator(&administrators, &before)?;
+                    let end = End { reason: EndReason::Suspended, by: &steward.actor, at: now };
+                    rows::end_all(connection, Some(user), None, &end)?;
+                }
+                audit::append(connection, &Entry::success(event, &steward.actor, &before, &client), now)?;
+                users::set_status(connection, user, status)?;
+                Ok(present(users::by_id(connection, user)?)?.user)
+            })
+            .await?;
+        self.announce_user_changed(user).await?;
+        Ok(changed)
+    }
+
+    /// Ends all sessions of the account, frees its names and forgets what is personal but its events.
+    pub async fn delete_user(&self, steward: &Steward, user: UserId, client: &Client) -> Result<()> {
+        steward.require(Role::Admin)?;
+        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        self.database
+            .write(move |connection| {
+                let administrators = users::lock_active_administrators(connection)?;
+                let before = steered(connection, &steward, user)?;
+                keep_an_administrator(&administrators, &before)?;
+                let end = End { reason: EndReason::Deleted, by: &steward.actor, at: now };
+                rows::end_all(connection, Some(user), None, &end)?;
+                links::void_reset_links(connection, user)?;
+                audit::append(connection, &Entry::success(Event::UserDeleted, &steward.actor, &before, &client), now)?;
+                users::delete(connection, user, now)
+            })
+            .await?;
+        self.announce_user_changed(user).await
+    }
+
+    /// Checks all fields of a new account, the password too, and hashes that.
+    pub(super) async fn check_account(&self, account: &NewAccount) -> Result<(CheckedAccount, String)> {
+        let mut errors = FieldErrors::default();
+        let name = account.name.as_deref();
+        let checked = CheckedAccount::check(&mut errors, &account.username, &account.email, name);
+        let about = [account.username.as_str(), account.email.as_str(), name.unwrap_or_default()];
+        let policy = self.password_policy();
+        errors.check(self.hasher.check(policy, "password", &account.password, &about).await?);
+        let checked = checked.filter(|_| errors.is_empty()).ok_or(Error::Invalid(errors))?;
+        let hash = self.hasher.hash(&account.password).await?;
+        Ok((checked, hash))
+    }
+}
+
+/// The account that a steward acts on, locked, if it is within reach.
+pub(super) fn steered(connection: &mut AnyConnection, steward: &Steward, user: UserId) -> Result<User> {
+    let user = present(users::lock(connection, user)?)?.user;
+    steward.require_reach(&user)?;
+    Ok(user)
+}
+
+/// Refuses what would take away the last active administrator. All of them are locked first, always in one order:
+/// two who demote each other wait for one another instead of both going.
+fn keep_an_administrator(administrators: &[UserId], user: &User) -> Result<()> {
+    if administrators == [user.id] { Err(Error::LastAdmin) } else { Ok(()) }
 }

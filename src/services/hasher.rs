@@ -1,1 +1,279 @@
+//! The one place where passwords are hashed and checked: Argon2id (RFC 9106) in PHC strings.
+//!
+//! Each hash takes `argon2_memory_kib` of memory and a core for tens of milliseconds, so they run on a few threads of
+//! their own with a short queue in front: neither the async workers nor the web server's blocking pool of hundreds of
+//! threads would keep the memory bounded. Past the queue the answer is [`Error::Busy`], at once.
 
+mod pool;
+
+use std::sync::Arc;
+
+use argon2::password_hash::Error as HashError;
+use argon2::{
+    ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version,
+};
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use crate::domain::password::{self, PasswordPolicy};
+use crate::domain::{Error, FieldError};
+use crate::settings::Argon2Cost;
+use pool::Pool;
+
+/// Hashes and verifies passwords. Clones share the threads and the queue.
+#[derive(Clone)]
+pub struct Hasher {
+    pool: Pool,
+    engine: Arc<Engine>,
+}
+
+/// What came of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether the password is the right one.
+    pub matches: bool,
+    /// Whether the stored hash was made with other parameters than today's: after a match, hash again and store that.
+    pub outdated: bool,
+}
+
+impl Hasher {
+    /// Starts `concurrency` threads that serve a queue of `queue` entries, and makes the decoy: takes as long as a
+    /// hash. The threads end with the last clone.
+    ///
+    /// # Errors
+    /// Parameters that Argon2 does not allow (`memory_kib` is at least 8 for each lane), or no threads.
+    pub fn new(cost: Argon2Cost, concurrency: usize, queue: usize) -> Result<Self, Error> {
+        let engine = Arc::new(Engine::new(cost).map_err(Error::internal)?);
+        Ok(Self { pool: Pool::new(concurrency, queue).map_err(Error::internal)?, engine })
+    }
+
+    /// [`PasswordPolicy::check`] on the hashing threads, for it can take as long as a hash.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when the queue is full: nothing was checked.
+    pub async fn check(
+        &self,
+        policy: PasswordPolicy,
+        field: &'static str,
+        password: &SecretString,
+        about: &[&str],
+    ) -> Result<Result<(), FieldError>, Error> {
+        let password = password.clone();
+        let about: Vec<String> = about.iter().map(|&text| text.to_owned()).collect();
+        let check = move || policy.check(field, &password, &about.iter().map(String::as_str).collect::<Vec<_>>());
+        self.pool.run(check).await
+    }
+
+    /// The PHC string to store.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when the queue is full. [`Error::Internal`] without memory or randomness, and for a password
+    /// beyond 128 characters, which the policy refuses before.
+    pub async fn hash(&self, password: &SecretString) -> Result<String, Error> {
+        let password =
+            password::prepared(password).ok_or_else(|| Error::internal("a password that no policy allows"))?;
+        let engine = self.engine.clone();
+        self.pool.run(move || engine.hash(&password)).await?.map_err(Error::internal)
+    }
+
+    /// Checks a password against the hash that the account has. Without one (no such account, or no password yet) the
+    /// same work is done on a decoy, so that the time tells nothing; so it is for a password that is longer than any
+    /// password may be, and for a stored text that is no hash.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when the queue is full: nothing was checked. [`Error::Internal`] without memory.
+    pub async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<Verdict, Error> {
+        let password = password::prepared(password);
+        let stored = stored.map(str::to_owned);
+        let engine = self.engine.clone();
+        self.pool.run(move || engine.verify(password, stored.as_deref())).await?.map_err(Error::internal)
+    }
+}
+
+/// Argon2id with the configured parameters.
+struct Engine {
+    params: Params,
+    /// Of an empty password; it matches nothing, whatever the comparison says.
+    decoy: PasswordHash,
+}
+
+impl Engine {
+    fn new(cost: Argon2Cost) -> Result<Self, HashError> {
+        let params = Params::new(cost.memory_kib, cost.iterations, cost.lanes, Some(Params::DEFAULT_OUTPUT_LEN))?;
+        let decoy = argon2id(&params).hash_password(b"")?;
+        Ok(Self { params, decoy })
+    }
+
+    fn hash(&self, password: &Zeroizing<String>) -> Result<String, HashError> {
+        Ok(argon2id(&self.params).hash_password(password.as_bytes())?.to_string())
+    }
+
+    fn verify(&self, password: Option<Zeroizing<String>>, stored: Option<&str>) -> Result<Verdict, HashError> {
+        let known = stored.and_then(parse);
+        let (Some(password), Some(known)) = (&password, &known) else {
+            let bytes = password.as_deref().map(String::as_bytes).unwrap_or_default();
+            self.compare(bytes, &self.decoy)?;
+            return Ok(Verdict { matches: false, outdated: false });
+        };
+        Ok(Verdict { matches: self.compare(password.as_bytes(), known)?, outdated: self.is_outdated(known) })
+    }
+
+    /// In constant time, with the parameters that `hash` names.
+    fn compare(&self, password: &[u8], hash: &PasswordHash) -> Result<bool, HashError> {
+        match argon2id(&self.params).verify_password(password, hash) {
+            Ok(()) => Ok(true),
+            Err(HashError::PasswordInvalid) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_outdated(&self, hash: &PasswordHash) -> bool {
+        hash.algorithm != ARGON2ID_IDENT
+            || hash.version != Some(Version::V0x13.into())
+            || Params::try_from(hash).as_ref() != Ok(&self.params)
+    }
+}
+
+fn argon2id(params: &Params) -> Argon2<'static> {
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
+}
+
+/// A hash that can be computed again. What can't is a damaged row: logged, and from then on like no password at all.
+fn parse(stored: &str) -> Option<PasswordHash> {
+    let hash = PasswordHash::new(stored).ok().filter(|hash| {
+        hash.salt.as_ref().is_some_and(|salt| salt.len() >= argon2::MIN_SALT_LEN)
+            && hash.hash.is_some()
+            && Algorithm::try_from(hash.algorithm.as_str()).is_ok()
+            && hash.version.is_none_or(|version| Version::try_from(version).is_ok())
+            && Params::try_from(hash).is_ok()
+    });
+    if hash.is_none() {
+        tracing::error!("a stored password hash can't be read; its account can't sign in until the password is reset");
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TINY: Argon2Cost = Argon2Cost { memory_kib: 8, iterations: 1, lanes: 1 };
+
+    fn hasher(cost: Argon2Cost) -> Hasher {
+        Hasher::new(cost, 2, 64).unwrap()
+    }
+
+    async fn verify(password: &str, stored: Option<&str>) -> Verdict {
+        hasher(TINY).verify(&password.into(), stored).await.unwrap()
+    }
+
+    const NO: Verdict = Verdict { matches: false, outdated: false };
+
+    #[tokio::test]
+    async fn only_the_right_password_matches_its_hash() {
+        let stored = hasher(TINY).hash(&"correct horse".into()).await.unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{stored}");
+        assert_eq!(verify("correct horse", Some(&stored)).await, Verdict { matches: true, outdated: false });
+        assert_eq!(verify("Correct horse", Some(&stored)).await, NO);
+        assert_eq!(verify("", Some(&stored)).await, NO);
+    }
+
+    #[tokio::test]
+    async fn a_new_password_is_held_against_the_policy() {
+        let policy = PasswordPolicy { min_length: 10, min_score: 3 };
+        let check = async |password: &str| hasher(TINY).check(policy, "password", &password.into(), &["ada"]).await;
+        assert_eq!(check("correct horse battery staple").await.unwrap(), Ok(()));
+        assert_eq!(check("adaadaadaada").await.unwrap().unwrap_err().code, "too_similar");
+    }
+
+    #[tokio::test]
+    async fn two_hashes_of_one_password_differ() {
+        let hasher = hasher(TINY);
+        let password = SecretString::from("correct horse");
+        assert_ne!(hasher.hash(&password).await.unwrap(), hasher.hash(&password).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn composed_and_decomposed_characters_are_the_same_password() {
+        let stored = hasher(TINY).hash(&"Zo\u{eb} am Meer".into()).await.unwrap();
+        assert!(verify("Zoe\u{308}\u{a0}am Meer", Some(&stored)).await.matches);
+    }
+
+    #[tokio::test]
+    async fn a_hash_with_other_parameters_matches_and_is_outdated() {
+        let others = [
+            Argon2Cost { memory_kib: 16, ..TINY },
+            Argon2Cost { iterations: 2, ..TINY },
+            Argon2Cost { memory_kib: 16, lanes: 2, ..TINY },
+        ];
+        for cost in others {
+            let stored = hasher(cost).hash(&"correct horse".into()).await.unwrap();
+            assert_eq!(verify("correct horse", Some(&stored)).await, Verdict { matches: true, outdated: true });
+            assert!(!verify("wrong horse", Some(&stored)).await.matches);
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_has_the_decoys_password() {
+        assert_eq!(verify("", None).await, NO);
+        assert_eq!(verify("correct horse", None).await, NO);
+    }
+
+    #[tokio::test]
+    async fn a_text_that_is_no_hash_matches_nothing() {
+        let salt = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ";
+        let hash = "$argon2id$v=19$m=8,t=0,p=1$c29tZXNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
+        let bcrypt = "$2b$12$EXRkfkdmXn2gzds2SSitu.MW9.gAVqa9eLS1//RYtYCmB1eLHg.9q";
+        for stored in ["", "password", "$argon2id", "$argon2id$v=19$m=8,t=1,p=1", salt, hash, bcrypt, "é\0$"] {
+            assert_eq!(verify("password", Some(stored)).await, NO, "{stored}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_password_beyond_the_longest_is_wrong_and_never_hashed_at_length() {
+        let longest = "x".repeat(128);
+        let stored = hasher(TINY).hash(&longest.as_str().into()).await.unwrap();
+        assert!(verify(&longest, Some(&stored)).await.matches);
+        assert_eq!(verify(&"x".repeat(129), Some(&stored)).await, NO);
+        assert_eq!(verify(&"x".repeat(1 << 20), Some(&stored)).await, NO);
+        assert!(hasher(TINY).hash(&"x".repeat(129).into()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_takes_as_long_as_a_wrong_password() {
+        let hasher = hasher(Argon2Cost { memory_kib: 19_456, iterations: 2, lanes: 1 });
+        let stored = hasher.hash(&"correct horse".into()).await.unwrap();
+        let wrong = SecretString::from("wrong horse");
+        let too_long = SecretString::from("x".repeat(129));
+        let mut best = [std::time::Duration::MAX; 4];
+        for _ in 0..5 {
+            let cases = [(&wrong, Some(stored.as_str())), (&wrong, None), (&wrong, Some("damaged")), (&too_long, None)];
+            for (best, (password, stored)) in best.iter_mut().zip(cases) {
+                let started = std::time::Instant::now();
+                assert!(!hasher.verify(password, stored).await.unwrap().matches);
+                *best = started.elapsed().min(*best);
+            }
+        }
+        // Without the decoy it would be a thousandth; a busy machine accounts for the rest.
+        assert!(best.iter().all(|time| *time * 5 > best[0] && *time < best[0] * 5), "{best:?}");
+    }
+
+    #[tokio::test]
+    async fn parallel_checks_are_answered_or_refused_as_busy() {
+        let hasher = hasher(Argon2Cost { memory_kib: 1024, iterations: 1, lanes: 1 });
+        let stored = hasher.hash(&"correct horse".into()).await.unwrap();
+        let password = SecretString::from("correct horse");
+        let checks = (0..300).map(|_| hasher.verify(&password, Some(&stored)));
+        let answers = futures_util::future::join_all(checks).await;
+        let matched = answers.iter().filter(|answer| answer.as_ref().is_ok_and(|verdict| verdict.matches)).count();
+        let busy = answers.iter().filter(|answer| matches!(answer, Err(Error::Busy))).count();
+        assert_eq!(matched + busy, 300);
+        assert!(matched >= 64 && busy > 0, "{matched} matched");
+    }
+
+    #[test]
+    fn parameters_that_argon2_does_not_allow_are_an_error() {
+        assert!(Hasher::new(Argon2Cost { memory_kib: 7, ..TINY }, 1, 1).is_err());
+        assert!(Hasher::new(Argon2Cost { iterations: 0, ..TINY }, 1, 1).is_err());
+    }
+}

@@ -1,17 +1,122 @@
 //! One-time links: made, looked at (never consumed by a GET), used up by a POST.
 
+use chrono::TimeDelta;
+
+use super::accounts::{present, steered};
 use super::{Result, Services, Steward};
 use crate::domain::audit::Client;
-use crate::domain::link::OneTimeLink;
-use crate::domain::{Timestamp, User, UserId};
+use crate::domain::keys::Secret;
+use crate::domain::link::{LinkPurpose, OneTimeLink};
+use crate::domain::{Error, Event, Timestamp, User, UserId};
+use crate::settings::Settings;
+use crate::storage::audit::{self, Entry};
+use crate::storage::database::AnyConnection;
+use crate::storage::links::{self, Link};
+use crate::storage::users;
+
+/// How long an owner has to choose a password.
+pub(super) const RESET_LINK_TTL: TimeDelta = TimeDelta::hours(24);
+/// How long the first administrator's link is good.
+const SETUP_LINK_TTL: TimeDelta = TimeDelta::minutes(60);
+
+/// A link that is about to be stored.
+pub(super) struct Issued {
+    token: Secret,
+    expires_at: Timestamp,
+}
+
+impl Issued {
+    pub(super) fn new(expires_at: Timestamp) -> Self {
+        Self { token: Secret::generate(), expires_at }
+    }
+
+    pub(super) fn reset_link(&self, settings: &Settings) -> OneTimeLink {
+        self.link(settings, "reset")
+    }
+
+    fn link(&self, settings: &Settings, page: &str) -> OneTimeLink {
+        let url = format!("{}/{page}/{}", settings.public_url.as_str(), self.token.reveal());
+        OneTimeLink { url, expires_at: self.expires_at }
+    }
+
+    /// Stores it as the one reset link of the account.
+    pub(super) fn store_for(&self, connection: &mut AnyConnection, user: UserId) -> Result<()> {
+        links::replace(connection, LinkPurpose::Reset, Some(user), self.token.hash(), self.expires_at)
+    }
+}
+
+/// Whatever link was handed out for the account no longer opens anything.
+pub(super) fn void_reset_links(connection: &mut AnyConnection, user: UserId) -> Result<()> {
+    links::void(connection, LinkPurpose::Reset, Some(user))
+}
+
+/// Uses a link up; of several who try at once, one gets it.
+pub(super) fn consume(
+    connection: &mut AnyConnection,
+    purpose: LinkPurpose,
+    token: &str,
+    now: Timestamp,
+) -> Result<Link> {
+    let token = Secret::parse(token).ok_or(Error::LinkGone)?;
+    links::consume(connection, purpose, token.hash(), now)?.ok_or(Error::LinkGone)
+}
 
 impl Services {
     /// A link with which the account's owner chooses a password; earlier ones of the account are void.
-    pub async fn issue_reset_link(&self, steward: &Steward, user: UserId, client: &Client) -> Result<OneTimeLink> { todo!() }
-    /// Whose link it is and until when; [`crate::domain::Error::LinkGone`] if used, replaced, expired or unknown.
-    pub async fn reset_link(&self, token: &str) -> Result<(User, Timestamp)> { todo!() }
+    pub async fn issue_reset_link(&self, steward: &Steward, user: UserId, client: &Client) -> Result<OneTimeLink> {
+        steward.require(crate::domain::Role::Admin)?;
+        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        let issued = Issued::new(now + RESET_LINK_TTL);
+        let link = issued.reset_link(&self.settings);
+        self.database
+            .write(move |connection| {
+                let user = steered(connection, &steward, user)?;
+                issued.store_for(connection, user.id)?;
+                let entry = Entry::success(Event::PasswordResetLink, &steward.actor, &user, &client);
+                audit::append(connection, &entry, now)
+            })
+            .await?;
+        Ok(link)
+    }
+
+    /// Whose link it is and until when; [`Error::LinkGone`] if used, replaced, expired or unknown.
+    pub async fn reset_link(&self, token: &str) -> Result<(User, Timestamp)> {
+        let token = Secret::parse(token).ok_or(Error::LinkGone)?;
+        let now = self.clock.now();
+        self.database
+            .read(move |connection| {
+                let link = links::find(connection, LinkPurpose::Reset, token.hash(), now)?.ok_or(Error::LinkGone)?;
+                let user = link.user_id.ok_or(Error::LinkGone)?;
+                Ok((present(users::by_id(connection, user)?)?.user, link.expires_at))
+            })
+            .await
+    }
+
     /// A link that creates the first administrator; earlier ones are void.
-    pub async fn issue_setup_link(&self) -> Result<OneTimeLink> { todo!() }
-    /// Until when the link is good; [`crate::domain::Error::LinkGone`] likewise, and once an administrator exists.
-    pub async fn setup_link(&self, token: &str) -> Result<Timestamp> { todo!() }
+    pub async fn issue_setup_link(&self) -> Result<OneTimeLink> {
+        let issued = Issued::new(self.clock.now() + SETUP_LINK_TTL);
+        let link = issued.link(&self.settings, "setup");
+        self.database
+            .write(move |connection| {
+                let token = issued.token.hash();
+                links::replace(connection, LinkPurpose::Setup, None, token, issued.expires_at)
+            })
+            .await?;
+        Ok(link)
+    }
+
+    /// Until when the link is good; [`Error::LinkGone`] likewise, and once an administrator exists.
+    pub async fn setup_link(&self, token: &str) -> Result<Timestamp> {
+        let token = Secret::parse(token).ok_or(Error::LinkGone)?;
+        let now = self.clock.now();
+        self.database
+            .read(move |connection| {
+                if users::administrator_exists(connection)? {
+                    return Err(Error::LinkGone);
+                }
+                let link = links::find(connection, LinkPurpose::Setup, token.hash(), now)?;
+                Ok(link.ok_or(Error::LinkGone)?.expires_at)
+            })
+            .await
+    }
 }

@@ -9,14 +9,16 @@ pub mod registration;
 pub mod sessions;
 pub mod setup;
 pub mod sign_in;
+pub mod upkeep;
 
 use std::sync::Arc;
 
 use crate::domain::keys::{RootKey, SessionHandle};
+use crate::domain::password::PasswordPolicy;
 use crate::domain::{Actor, Clock, Error, Role, SessionId, User, UserId};
 use crate::settings::Settings;
 use crate::storage::Database;
-use crate::storage::sessions::SessionStore;
+use crate::storage::sessions::{Change, SessionStore};
 
 /// What a service gives back, or why it did not do it.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -61,4 +63,39 @@ pub struct Steward {
     pub actor: Actor,
     /// The command line acts with the role of an administrator.
     pub role: Role,
+}
+
+impl Steward {
+    /// The command line on the server.
+    pub fn command_line() -> Self {
+        Self { actor: Actor::Cli, role: Role::Admin }
+    }
+
+    fn require(&self, role: Role) -> Result<()> {
+        if self.role.reaches(role) { Ok(()) } else { Err(Error::Forbidden) }
+    }
+
+    /// A manager reaches users; an administrator reaches everyone.
+    fn require_reach(&self, subject: &User) -> Result<()> {
+        self.require(Role::Manager)?;
+        if self.role == Role::Admin || subject.role == Role::User { Ok(()) } else { Err(Error::Forbidden) }
+    }
+}
+
+impl Services {
+    fn password_policy(&self) -> PasswordPolicy {
+        PasswordPolicy {
+            min_length: self.settings.password_min_length,
+            min_score: self.settings.password_min_score,
+        }
+    }
+
+    /// After the commit: takes the session out of every copy, then the user.
+    async fn announce_session_ended(&self, user: UserId, session: SessionId) -> Result<()> {
+        self.sessions.announce(&[Change::SessionEnded(user, session)]).await
+    }
+
+    async fn announce_user_changed(&self, user: UserId) -> Result<()> {
+        self.sessions.announce(&[Change::User(user)]).await
+    }
 }

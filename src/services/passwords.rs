@@ -2,17 +2,188 @@
 
 use secrecy::SecretString;
 
-use super::{Caller, NewSecret, Result, Services, Steward};
+use super::accounts::{present, steered};
+use super::{Caller, NewSecret, Result, Services, Steward, links};
 use crate::domain::audit::Client;
-use crate::domain::{User, UserId};
+use crate::domain::keys::{Secret, SessionHandle};
+use crate::domain::link::LinkPurpose;
+use crate::domain::{Actor, EndReason, Error, Event, Outcome, Timestamp, User, UserId};
+use crate::storage::audit::{self, Entry};
+use crate::storage::database::AnyConnection;
+use crate::storage::sessions::Change;
+use crate::storage::sessions::rows::{self, End};
+use crate::storage::users::{self, StoredUser};
 
 impl Services {
     /// The password entered again on `/confirm`: the session gets a new secret and a new time of entry.
-    pub async fn confirm_password(&self, caller: &Caller, password: &SecretString, client: &Client) -> Result<NewSecret> { todo!() }
-    /// Ends all other sessions; this one gets a new secret.
-    pub async fn change_password(&self, caller: &Caller, current: &SecretString, new: &SecretString, client: &Client) -> Result<NewSecret> { todo!() }
+    pub async fn confirm_password(
+        &self,
+        caller: &Caller,
+        password: &SecretString,
+        client: &Client,
+    ) -> Result<NewSecret> {
+        self.check_own_password(caller, "password", password, client).await?;
+        let (secret, now) = (Secret::generate(), self.clock.now());
+        let (caller_, hash) = (caller.clone(), secret.hash());
+        let remember = self
+            .database
+            .write(move |connection| {
+                let user = users::lock(connection, caller_.user_id)?.ok_or(Error::NotSignedIn)?.user;
+                let session = live(connection, &caller_, &user, now)?;
+                rows::set_secret(connection, user.id, caller_.session_id, hash, user.epoch, now)?;
+                users::raise_rev(connection, user.id)?;
+                Ok(session.remember)
+            })
+            .await?;
+        Ok(self.deliver(caller, secret, remember).await)
+    }
+
+    /// Ends all other sessions; this one gets a new secret. A wrong current password names the field.
+    pub async fn change_password(
+        &self,
+        caller: &Caller,
+        current: &SecretString,
+        new: &SecretString,
+        client: &Client,
+    ) -> Result<NewSecret> {
+        let StoredUser { user, .. } = self.check_own_password(caller, "current_password", current, client).await?;
+        let password = self.check_new_password(&user, new).await?;
+        let (secret, now) = (Secret::generate(), self.clock.now());
+        let (caller_, hash, client) = (caller.clone(), secret.hash(), client.clone());
+        let remember = self
+            .database
+            .write(move |connection| {
+                let user = users::lock(connection, caller_.user_id)?.ok_or(Error::NotSignedIn)?.user;
+                let session = live(connection, &caller_, &user, now)?;
+                let actor = Actor::user(&user);
+                let kept = Some(caller_.session_id);
+                replace_password(connection, &user, &password, kept, &actor, &client, now)?;
+                let epoch = users::raise_epoch(connection, user.id)?;
+                rows::set_secret(connection, user.id, caller_.session_id, hash, epoch, now)?;
+                Ok(session.remember)
+            })
+            .await?;
+        Ok(self.deliver(caller, secret, remember).await)
+    }
+
     /// Uses a reset link up: sets the password, ends all sessions.
-    pub async fn reset_password(&self, token: &str, new: &SecretString, client: &Client) -> Result<User> { todo!() }
+    pub async fn reset_password(&self, token: &str, new: &SecretString, client: &Client) -> Result<User> {
+        let (user, _) = self.reset_link(token).await?;
+        let password = self.check_new_password(&user, new).await?;
+        let (token, client, now) = (token.to_owned(), client.clone(), self.clock.now());
+        let user = self
+            .database
+            .write(move |connection| {
+                let link = links::consume(connection, LinkPurpose::Reset, &token, now)?;
+                let user = link.user_id.ok_or(Error::LinkGone)?;
+                let user = present(users::lock(connection, user)?)?.user;
+                replace_password(connection, &user, &password, None, &Actor::user(&user), &client, now)?;
+                users::raise_epoch(connection, user.id)?;
+                Ok(user)
+            })
+            .await?;
+        self.announce_user_changed(user.id).await?;
+        Ok(user)
+    }
+
     /// The command line's: sets the password, ends all sessions.
-    pub async fn set_password(&self, steward: &Steward, user: UserId, new: &SecretString, client: &Client) -> Result<User> { todo!() }
+    pub async fn set_password(
+        &self,
+        steward: &Steward,
+        user: UserId,
+        new: &SecretString,
+        client: &Client,
+    ) -> Result<User> {
+        if steward.actor != Actor::Cli {
+            return Err(Error::Forbidden); // an administrator never chooses another's password
+        }
+        let found = self.user(user).await?;
+        let password = self.check_new_password(&found, new).await?;
+        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        self.database
+            .write(move |connection| {
+                let user = steered(connection, &steward, user)?;
+                replace_password(connection, &user, &password, None, &steward.actor, &client, now)?;
+                users::raise_epoch(connection, user.id)?;
+                Ok(())
+            })
+            .await?;
+        self.announce_user_changed(user).await?;
+        Ok(found)
+    }
+
+    /// The caller's password, asked again. A wrong one is audited like a refused sign-in.
+    async fn check_own_password(
+        &self,
+        caller: &Caller,
+        field: &'static str,
+        password: &SecretString,
+        client: &Client,
+    ) -> Result<StoredUser> {
+        let id = caller.user_id;
+        let found = self.database.read(move |connection| users::by_id(connection, id)).await?;
+        let found = found.ok_or(Error::NotSignedIn)?;
+        if self.hasher.verify(password, found.password_hash.as_deref()).await?.matches {
+            return Ok(found);
+        }
+        let (session, client, now) = (caller.session_id, client.clone(), self.clock.now());
+        self.database
+            .write(move |connection| {
+                let actor = Actor::user(&found.user);
+                let entry = Entry {
+                    outcome: Outcome::Failure,
+                    ..Entry::success(Event::SignInFailed, &actor, &found.user, &client).session(session)
+                };
+                audit::append(connection, &entry.detail("password asked again"), now)
+            })
+            .await?;
+        Err(Error::WrongPassword { field })
+    }
+
+    async fn check_new_password(&self, user: &User, new: &SecretString) -> Result<String> {
+        let about = [user.username.as_str(), user.email.as_str(), user.name.as_deref().unwrap_or_default()];
+        let checked = self.hasher.check(self.password_policy(), "new_password", new, &about).await?;
+        checked.map_err(|error| Error::Invalid(error.into()))?;
+        self.hasher.hash(new).await
+    }
+
+    /// After the commit of a new secret the browser must get it, even when Redis can't be told.
+    async fn deliver(&self, caller: &Caller, secret: Secret, remember: bool) -> NewSecret {
+        let change = Change::SecretChanged(caller.user_id, caller.session_id);
+        let delivered = self.sessions.announce(&[change]).await;
+        let handle = SessionHandle { user_id: caller.user_id, session_id: caller.session_id, secret };
+        NewSecret { handle, remember, delivered }
+    }
+}
+
+/// The caller's session, if it still lives: a password entry doesn't wake one that was ended meanwhile.
+fn live(
+    connection: &mut AnyConnection,
+    caller: &Caller,
+    user: &User,
+    now: Timestamp,
+) -> Result<crate::domain::Session> {
+    let found = rows::snapshot(connection, user.id, caller.session_id)?;
+    let lag = crate::storage::sessions::ACTIVITY_LAG;
+    let found = found.filter(|found| found.is_live(now, lag)).ok_or(Error::NotSignedIn)?;
+    Ok(found.session)
+}
+
+/// Stores a new password and ends all sessions but `kept`. The caller raises the epoch, last.
+fn replace_password(
+    connection: &mut AnyConnection,
+    user: &User,
+    hash: &str,
+    kept: Option<crate::domain::SessionId>,
+    by: &Actor,
+    client: &Client,
+    now: Timestamp,
+) -> Result<()> {
+    users::set_password(connection, user.id, hash, now)?;
+    links::void_reset_links(connection, user.id)?;
+    let end = End { reason: EndReason::PasswordChanged, by, at: now };
+    rows::end_all(connection, Some(user.id), kept, &end)?;
+    let mut entry = Entry::success(Event::PasswordChanged, by, user, client);
+    entry.session_id = kept;
+    audit::append(connection, &entry, now)
 }

@@ -1,12 +1,47 @@
 //! People who create their own account.
 
 use super::accounts::NewAccount;
+use super::sign_in::end_replaced;
 use super::{Caller, Result, Services, SignedIn};
 use crate::domain::audit::Client;
+use crate::domain::{Actor, Error, Event, Role, UserId};
+use crate::settings::Registration;
+use crate::storage::audit::{self, Entry};
 
 impl Services {
     /// Whether `/register` is open: the setting says so and an administrator exists.
-    pub async fn registration_open(&self) -> Result<bool> { todo!() }
+    pub async fn registration_open(&self) -> Result<bool> {
+        Ok(self.settings.registration == Registration::Open && self.administrator_exists().await?)
+    }
+
     /// Creates the account with role `user` and signs in. `replaces` is the browser's earlier session, which ends.
-    pub async fn register(&self, account: NewAccount, replaces: Option<&Caller>, client: &Client) -> Result<SignedIn> { todo!() }
+    pub async fn register(
+        &self,
+        account: NewAccount,
+        replaces: Option<&Caller>,
+        client: &Client,
+    ) -> Result<SignedIn> {
+        if !self.registration_open().await? {
+            return Err(Error::RegistrationClosed);
+        }
+        let (checked, hash) = self.check_account(&account).await?;
+        let opening = self.opening(false, client);
+        let (client, now) = (client.clone(), self.clock.now());
+        let replaced = replaces.cloned();
+        let (opening, user) = self
+            .database
+            .write(move |connection| {
+                let user = checked.insert(connection, UserId::new(now), Role::User, Some(&hash), now)?;
+                let actor = Actor::user(&user);
+                audit::append(connection, &Entry::success(Event::UserRegistered, &actor, &user, &client), now)?;
+                opening.insert(connection, &user)?;
+                let entry = Entry::success(Event::SignInSuccess, &actor, &user, &client);
+                audit::append(connection, &entry.session(opening.session_id()), now)?;
+                end_replaced(connection, replaced.as_ref(), &actor, now)?;
+                Ok((opening, user))
+            })
+            .await?;
+        self.announce_replaced(replaces).await;
+        Ok(opening.into_signed_in(user))
+    }
 }

@@ -1,12 +1,16 @@
-//! Sessions: listed and ended.
+//! Sessions: asked for, listed and ended.
 
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::keys::SessionHandle;
 use crate::domain::session::LiveSession;
-use crate::domain::{Session, SessionId, UserId};
+use crate::domain::{Actor, EndReason, Error, Event, Outcome, Role, Session, SessionId, SessionKind, UserId};
+use crate::storage::audit::{self, Entry};
+use crate::storage::sessions::Change;
+use crate::storage::sessions::rows::{self, End};
+use crate::storage::users;
 
-/// How many other sessions there are of each kind.
+/// How many sessions there are of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionCounts {
     pub browser: i64,
@@ -15,17 +19,141 @@ pub struct SessionCounts {
 
 impl Services {
     /// The session that the handle opens, or `None`: ended, expired, unknown, or an older secret.
-    pub async fn load(&self, handle: &SessionHandle) -> Result<Option<LiveSession>> { todo!() }
+    pub async fn load(&self, handle: &SessionHandle) -> Result<Option<LiveSession>> {
+        let secret = handle.secret.hash();
+        self.sessions.load(handle.user_id, handle.session_id, secret, self.clock.now()).await
+    }
+
     /// The account's live sessions, last active first, at most `limit`, and how many there are in all.
-    pub async fn sessions_of(&self, user: UserId, limit: i64) -> Result<(Vec<Session>, SessionCounts)> { todo!() }
-    /// Ends one of the caller's own sessions; another's or an unknown one is [`crate::domain::Error::NotFound`].
-    pub async fn end_own_session(&self, caller: &Caller, id: SessionId, client: &Client) -> Result<()> { todo!() }
-    /// Ends all the caller's sessions but this one; says how many.
-    pub async fn end_other_sessions(&self, caller: &Caller, client: &Client) -> Result<u64> { todo!() }
+    pub async fn sessions_of(&self, user: UserId, limit: i64) -> Result<(Vec<Session>, SessionCounts)> {
+        let now = self.clock.now();
+        self.database
+            .write(move |connection| {
+                let mut counts = SessionCounts::default();
+                for (kind, count) in rows::count_open(connection, user, now)? {
+                    match kind {
+                        SessionKind::Browser => counts.browser = count,
+                        SessionKind::Api => counts.api = count,
+                    }
+                }
+                let sessions = rows::open_sessions(connection, Some(user), now, Some(limit))?;
+                Ok((sessions.into_iter().map(|(session, _)| session).collect(), counts))
+            })
+            .await
+    }
+
+    /// One of the account's own live sessions.
+    pub async fn own_session(&self, caller: &Caller, id: SessionId) -> Result<Session> {
+        let owner = caller.user_id;
+        let found = self.database.read(move |connection| rows::by_id(connection, id)).await?;
+        found.filter(|session| session.user_id == owner && session.ended.is_none()).ok_or(Error::NotFound)
+    }
+
+    /// Ends one of the caller's own sessions; another's or an unknown one is [`Error::NotFound`].
+    pub async fn end_own_session(&self, caller: &Caller, id: SessionId, client: &Client) -> Result<()> {
+        let (caller_, client, now) = (caller.clone(), client.clone(), self.clock.now());
+        self.database
+            .write(move |connection| {
+                let user = users::by_id(connection, caller_.user_id)?.ok_or(Error::NotSignedIn)?.user;
+                let owned = rows::by_id(connection, id)?.is_some_and(|session| session.user_id == user.id);
+                if !owned {
+                    return Err(Error::NotFound);
+                }
+                let actor = Actor::user(&user);
+                if rows::end(connection, user.id, id, &End { reason: EndReason::EndedByOwner, by: &actor, at: now })? {
+                    let entry = Entry::success(Event::SessionRevoked, &actor, &user, &client).session(id);
+                    audit::append(connection, &entry, now)?;
+                }
+                Ok(())
+            })
+            .await?;
+        // Also when it had ended before: a retry after a 503 reaches Redis.
+        self.announce_session_ended(caller.user_id, id).await
+    }
+
+    /// Ends all the caller's sessions but this one, in one act; says how many.
+    pub async fn end_other_sessions(&self, caller: &Caller, client: &Client) -> Result<u64> {
+        let (caller_, client, now) = (caller.clone(), client.clone(), self.clock.now());
+        let ended = self
+            .database
+            .write(move |connection| {
+                let user = users::lock(connection, caller_.user_id)?.ok_or(Error::NotSignedIn)?.user;
+                let actor = Actor::user(&user);
+                let end = End { reason: EndReason::EndedAll, by: &actor, at: now };
+                let ended = rows::end_all(connection, Some(user.id), Some(caller_.session_id), &end)?;
+                let entry = Entry::success(Event::SessionRevokedAll, &actor, &user, &client);
+                let entry = entry.session(caller_.session_id).detail(format!("{ended} other sessions"));
+                audit::append(connection, &entry, now)?;
+                let epoch = users::raise_epoch(connection, user.id)?;
+                rows::set_epoch(connection, user.id, caller_.session_id, epoch)?;
+                Ok(ended)
+            })
+            .await?;
+        self.sessions.announce(&[Change::SecretChanged(caller.user_id, caller.session_id)]).await?;
+        Ok(ended)
+    }
 
     /// Live sessions with the username of each, of one account or of all.
-    pub async fn all_sessions(&self, user: Option<UserId>) -> Result<Vec<(Session, String)>> { todo!() }
-    pub async fn end_session(&self, steward: &Steward, id: SessionId, client: &Client) -> Result<()> { todo!() }
-    /// Ends all sessions of one account, or of all; says how many.
-    pub async fn end_all_sessions(&self, steward: &Steward, user: Option<UserId>, client: &Client) -> Result<u64> { todo!() }
+    pub async fn all_sessions(&self, user: Option<UserId>) -> Result<Vec<(Session, String)>> {
+        let now = self.clock.now();
+        self.database.read(move |connection| rows::open_sessions(connection, user, now, None)).await
+    }
+
+    /// Ends any session that the steward reaches.
+    pub async fn end_session(&self, steward: &Steward, id: SessionId, client: &Client) -> Result<()> {
+        steward.require(Role::Manager)?;
+        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        let owner = self
+            .database
+            .write(move |connection| {
+                let session = rows::by_id(connection, id)?.ok_or(Error::NotFound)?;
+                let Some(user) = users::by_id(connection, session.user_id)? else { return Ok(session.user_id) };
+                let user = user.user;
+                steward.require_reach(&user)?;
+                let end = End { reason: EndReason::EndedByAdministrator, by: &steward.actor, at: now };
+                if rows::end(connection, user.id, id, &end)? {
+                    let entry = Entry::success(Event::SessionRevoked, &steward.actor, &user, &client).session(id);
+                    audit::append(connection, &entry, now)?;
+                }
+                Ok(user.id)
+            })
+            .await?;
+        self.announce_session_ended(owner, id).await
+    }
+
+    /// Ends all sessions of one account, or of all; says how many. One act, whatever their number.
+    pub async fn end_all_sessions(&self, steward: &Steward, user: Option<UserId>, client: &Client) -> Result<u64> {
+        steward.require(if user.is_some() { Role::Manager } else { Role::Admin })?;
+        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        let (ended, users) = self
+            .database
+            .write(move |connection| {
+                let subject = match user {
+                    Some(user) => Some(super::accounts::steered(connection, &steward, user)?),
+                    None => None,
+                };
+                let affected = rows::owners_of_open(connection, user)?;
+                let end = End { reason: EndReason::EndedAll, by: &steward.actor, at: now };
+                let ended = rows::end_all(connection, user, None, &end)?;
+                let entry = Entry {
+                    event: Event::SessionRevokedAll,
+                    outcome: Outcome::Success,
+                    actor: &steward.actor,
+                    subject: subject.as_ref(),
+                    session_id: None,
+                    detail: Some(format!("{ended} sessions")),
+                    client: &client,
+                };
+                audit::append(connection, &entry, now)?;
+                match user {
+                    Some(user) => drop(users::raise_epoch(connection, user)?),
+                    None => users::raise_all_epochs(connection, &affected)?,
+                }
+                Ok((ended, affected))
+            })
+            .await?;
+        let changes: Vec<_> = users.into_iter().map(Change::User).collect();
+        self.sessions.announce(&changes).await?;
+        Ok(ended)
+    }
 }

@@ -1,15 +1,70 @@
 //! The first administrator.
 
 use super::accounts::NewAccount;
-use super::{Result, Services, SignedIn};
+use super::{Result, Services, SignedIn, links};
 use crate::domain::audit::Client;
-use crate::domain::{User};
+use crate::domain::link::LinkPurpose;
+use crate::domain::{Actor, Error, Event, Role, User, UserId};
+use crate::storage::audit::{self, Entry};
+use crate::storage::users;
 
 impl Services {
     /// Whether an active administrator exists. Registration is closed until then.
-    pub async fn administrator_exists(&self) -> Result<bool> { todo!() }
+    pub async fn administrator_exists(&self) -> Result<bool> {
+        self.database.read(users::administrator_exists).await
+    }
+
     /// Consumes the link, creates the administrator and signs in.
-    pub async fn complete_setup(&self, token: &str, account: NewAccount, client: &Client) -> Result<SignedIn> { todo!() }
+    pub async fn complete_setup(&self, token: &str, account: NewAccount, client: &Client) -> Result<SignedIn> {
+        self.setup_link(token).await?; // before a password is hashed for nothing
+        let (checked, hash) = self.check_account(&account).await?;
+        let opening = self.opening(false, client);
+        let (token, client, now) = (token.to_owned(), client.clone(), self.clock.now());
+        let (opening, user) = self
+            .database
+            .write(move |connection| {
+                // Of two links, or of link and bootstrap settings, one makes the first administrator.
+                if !users::lock_active_administrators(connection)?.is_empty() {
+                    return Err(Error::LinkGone);
+                }
+                links::consume(connection, LinkPurpose::Setup, &token, now)?;
+                let user = checked.insert(connection, UserId::new(now), Role::Admin, Some(&hash), now)?;
+                let actor = Actor::user(&user);
+                audit::append(connection, &Entry::success(Event::SetupCompleted, &actor, &user, &client), now)?;
+                opening.insert(connection, &user)?;
+                let entry = Entry::success(Event::SignInSuccess, &actor, &user, &client);
+                audit::append(connection, &entry.session(opening.session_id()), now)?;
+                Ok((opening, user))
+            })
+            .await?;
+        Ok(opening.into_signed_in(user))
+    }
+
     /// Creates the administrator that the `bootstrap_admin_*` settings describe, if none exists.
-    pub async fn bootstrap(&self) -> Result<Option<User>> { todo!() }
+    pub async fn bootstrap(&self) -> Result<Option<User>> {
+        let Some(admin) = &self.settings.bootstrap_admin else { return Ok(None) };
+        if self.administrator_exists().await? {
+            return Ok(None);
+        }
+        let account = NewAccount {
+            username: admin.username.clone(),
+            email: admin.email.clone(),
+            name: None,
+            password: admin.password.clone(),
+        };
+        let (checked, hash) = self.check_account(&account).await?;
+        let now = self.clock.now();
+        self.database
+            .write(move |connection| {
+                if !users::lock_active_administrators(connection)?.is_empty() {
+                    return Ok(None);
+                }
+                let user = checked.insert(connection, UserId::new(now), Role::Admin, Some(&hash), now)?;
+                let client = Client::default();
+                let entry = Entry::success(Event::SetupCompleted, &Actor::System, &user, &client);
+                audit::append(connection, &entry.detail("from the bootstrap settings"), now)?;
+                Ok(Some(user))
+            })
+            .await
+    }
 }

@@ -1,4 +1,17 @@
-//! Settings: one declaration gives flags, environment, `.env`, TOML, help and reference.
+//! Settings: [`declaration`] says once what there is; [`sources`] reads flags, environment, `.env` and TOML;
+//! [`resolve`] decides which of them wins; [`parse`] and [`urls`] read single values; [`load`] puts them together and
+//! tells all that is wrong at once.
+
+mod check;
+pub mod declaration;
+pub mod flags;
+mod layer;
+mod parse;
+mod problem;
+mod resolve;
+mod show;
+mod sources;
+mod urls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,6 +20,11 @@ use chrono::TimeDelta;
 use ipnet::IpNet;
 use secrecy::SecretString;
 
+use self::declaration::Values;
+pub use self::problem::{Problem, Problems};
+use self::resolve::Resolved;
+pub use self::show::Effective;
+pub use self::sources::{Source, Sources};
 use crate::domain::keys::RootKey;
 use crate::domain::session::Lifetime;
 
@@ -138,3 +156,86 @@ pub struct BootstrapAdmin {
     pub email: String,
     pub password: SecretString,
 }
+
+/// Settings that hold, and how they came about.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub settings: Settings,
+    /// Every setting in the order of the declaration, safe to show.
+    pub effective: Vec<Effective>,
+}
+
+/// Makes the settings from their sources: flag, environment, `.env`, TOML, default; the first that has a value wins.
+pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
+    let mut resolved = Resolved::from_sources(sources);
+    let values = Values::parse(&mut resolved);
+    check::together(&values, &mut resolved);
+    if resolved.problems.is_empty()
+        && let Some(settings) = assemble(values, sources)
+    {
+        return Ok(Loaded { settings, effective: resolved.effective() });
+    }
+    Err(Problems(resolved.problems))
+}
+
+/// The settings of values that are all there. Relative paths begin in the folder of the sources.
+fn assemble(values: Values, sources: &Sources) -> Option<Settings> {
+    Some(Settings {
+        listen: values.listen?,
+        public_url: values.public_url?,
+        data_dir: sources.path(values.data_dir?),
+        database_url: match values.database_url? {
+            DatabaseUrl::Sqlite(path) => DatabaseUrl::Sqlite(sources.path(path)),
+            postgres @ DatabaseUrl::Postgres(_) => postgres,
+        },
+        database_pool: values.database_pool?,
+        redis_url: values.redis_url?,
+        redis_prefix: values.redis_prefix?,
+        secret_key: values.secret_key?,
+        trusted_proxies: values.trusted_proxies?,
+        registration: values.registration?,
+        session_lifetime: Lifetime { idle: values.session_idle_timeout?, absolute: values.session_absolute_timeout? },
+        remember_lifetime: Lifetime {
+            idle: values.remember_idle_timeout?,
+            absolute: values.remember_absolute_timeout?,
+        },
+        access_token_ttl: values.access_token_ttl?,
+        refresh_token_ttl: values.refresh_token_ttl?,
+        refresh_reuse_grace: values.refresh_reuse_grace?,
+        jwt_algorithm: values.jwt_algorithm?,
+        jwt_secret: values.jwt_secret?,
+        jwt_audience: values.jwt_audience?,
+        key_rotation_interval: values.key_rotation_interval?,
+        reauthentication_window: values.reauthentication_window?,
+        password_min_length: values.password_min_length?,
+        password_min_score: values.password_min_score?,
+        argon2: Argon2Cost {
+            memory_kib: values.argon2_memory_kib?,
+            iterations: values.argon2_iterations?,
+            lanes: values.argon2_lanes?,
+        },
+        hash_concurrency: values.hash_concurrency?,
+        hash_queue: values.hash_queue?,
+        lockout_threshold: values.lockout_threshold?,
+        lockout_duration: values.lockout_duration?,
+        login_rate: values.login_rate?,
+        api_rate: values.api_rate?,
+        cors_origins: values.cors_origins?,
+        log_level: values.log_level?,
+        log_format: values.log_format?,
+        metrics_listen: values.metrics_listen?,
+        audit_retention: values.audit_retention?,
+        shutdown_timeout: values.shutdown_timeout?,
+        bootstrap_admin: match (
+            values.bootstrap_admin_username?,
+            values.bootstrap_admin_email?,
+            values.bootstrap_admin_password?,
+        ) {
+            (Some(username), Some(email), Some(password)) => Some(BootstrapAdmin { username, email, password }),
+            _ => None,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod database;
+pub mod installation;
 pub mod links;
 pub mod postgres;
 pub mod schema;

@@ -1,0 +1,83 @@
+//! Why a command failed: one line that says what to do, and the exit status.
+
+use crate::domain::{Error, FieldErrors};
+use crate::settings::Problems;
+use crate::startup;
+use crate::telemetry::escaped;
+
+/// Also clap's own.
+pub const USAGE: u8 = 2;
+const FAILED: u8 = 1;
+/// `EX_UNAVAILABLE` of sysexits.h.
+const UNAVAILABLE: u8 = 69;
+/// `EX_CONFIG` of sysexits.h.
+const CONFIGURATION: u8 = 78;
+
+/// What the command line tells instead of doing it.
+#[derive(Debug)]
+pub enum Failure {
+    /// It can't be done that way.
+    Usage(String),
+    Failed(String),
+    /// A store can't be reached.
+    Unavailable(String),
+    Settings(Problems),
+    Startup(startup::Failure),
+}
+
+impl Failure {
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::Failed(_) => FAILED,
+            Self::Unavailable(_) => UNAVAILABLE,
+            Self::Settings(_) => CONFIGURATION,
+            Self::Startup(failure) => failure.exit_code(),
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Usage(message) | Self::Failed(message) | Self::Unavailable(message) => f.write_str(&escaped(message)),
+            Self::Settings(problems) => problems.fmt(f),
+            Self::Startup(failure) => failure.fmt(f),
+        }
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Settings(problems)
+    }
+}
+
+impl From<startup::Failure> for Failure {
+    fn from(failure: startup::Failure) -> Self {
+        Self::Startup(failure)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let fields = |errors: &FieldErrors| {
+            let lines: Vec<_> = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
+            Self::Failed(lines.join(" "))
+        };
+        match &error {
+            Error::Invalid(errors) | Error::Taken(errors) => fields(errors),
+            Error::NotFound => Self::Failed("there is nothing of that name (any more)".to_owned()),
+            Error::LastAdmin => Self::Failed(format!("{error}: make another administrator first")),
+            Error::Busy | Error::Raced => Self::Failed(format!("{error}: try again")),
+            Error::Unavailable(_, source) => Self::Unavailable(format!("{error} ({source}): try again, or start it")),
+            Error::Internal(source) => Self::Failed(format!("{error}: {source}")),
+            Error::WrongCredentials
+            | Error::WrongPassword { .. }
+            | Error::NotSignedIn
+            | Error::Forbidden
+            | Error::LinkGone
+            | Error::RegistrationClosed => Self::Failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `portcullis healthcheck`, for containers that have no HTTP client.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::Failure;
+use crate::settings::Settings;
+
+/// For connecting, and for each read and write.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Asks `/readyz` on the address that the server listens on.
+pub fn run(settings: &Settings) -> Result<String, Failure> {
+    let address = reachable(settings.listen);
+    match status(address) {
+        Ok(200) => Ok("ready\n".to_owned()),
+        Ok(status) => Err(Failure::Failed(format!("not ready: {address} answered {status}, see /readyz and the log"))),
+        Err(error) => Err(Failure::Failed(format!("nothing answers at {address} ({error}): is the server running?"))),
+    }
+}
+
+/// A server that listens on every address of the host is asked on loopback.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// The status of the answer (RFC 9112, section 4: `HTTP/1.1 200 OK`).
+fn status(address: SocketAddr) -> io::Result<u16> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut line = [0; 12];
+    stream.read_exact(&mut line)?;
+    let status = line.strip_prefix(b"HTTP/1.1 ").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+    status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "that is not HTTP"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::settings::{Sources, load};
+
+    /// What the check says of a server that gives this answer.
+    fn checked(answer: &'static str) -> Result<String, String> {
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        let listen = listener.local_addr().unwrap().to_string();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 20];
+            stream.read_exact(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            request
+        });
+        let settings = load(&Sources::of_pairs(&[("listen", &listen)])).unwrap().settings;
+        let said = run(&settings).map_err(|failure| failure.to_string());
+        assert!(server.join().unwrap().starts_with(b"GET /readyz HTTP/1.1"));
+        said
+    }
+
+    #[test]
+    fn a_server_is_healthy_exactly_when_readyz_is_200() {
+        assert_eq!(checked("HTTP/1.1 200 OK\r\n\r\n").as_deref(), Ok("ready\n"));
+        assert!(checked("HTTP/1.1 503 Service Unavailable\r\n\r\n").is_err_and(|said| said.contains("answered 503")));
+        assert!(checked("SSH-2.0-OpenSSH\r\n").is_err_and(|said| said.contains("not HTTP")));
+    }
+}

@@ -1,0 +1,19 @@
+//! `portcullis setup-link`.
+
+use super::{Failure, output};
+use crate::services::Services;
+
+pub async fn run(services: &Services) -> Result<String, Failure> {
+    if services.administrator_exists().await? {
+        return Err(Failure::Failed(
+            "there is an administrator already: `portcullis user reset-link USER` makes a link for a new password"
+                .to_owned(),
+        ));
+    }
+    let link = services.issue_setup_link().await?;
+    Ok(format!(
+        "Open this link to become the administrator. It is good once, until {}:\n{}\n",
+        output::moment(link.expires_at),
+        link.url
+    ))
+}

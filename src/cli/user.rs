@@ -1,0 +1,234 @@
+//! `portcullis user`.
+
+use clap::Subcommand;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+
+use super::ask::{PasswordInput, Yes};
+use super::output::{self, Format, Output};
+use super::shapes::UserShape;
+use super::{Failure, steward};
+use crate::domain::audit::Client;
+use crate::domain::link::OneTimeLink;
+use crate::domain::{Error, Role, User};
+use crate::services::Services;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Create an account, and print the link with which its owner chooses a password.
+    Create {
+        /// 3 to 32 ASCII letters, digits and `_ . -`, beginning with a letter.
+        username: String,
+        /// As name@example.com; good for signing in too.
+        #[arg(long)]
+        email: String,
+        /// What the person is called.
+        #[arg(long)]
+        name: Option<String>,
+        /// What the account may do; each role can do all that the one before it can.
+        #[arg(long, value_parser = role(), default_value = Role::User.as_str())]
+        role: Role,
+        #[command(flatten)]
+        password: PasswordInput,
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// List all accounts.
+    List {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show one account.
+    Show {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Set a password. Ends all sessions of the account.
+    SetPassword {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        password: PasswordInput,
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// Set what an account may do.
+    SetRole {
+        #[command(flatten)]
+        target: Target,
+        /// Each can do all that the one before it can.
+        #[arg(value_parser = role())]
+        role: Role,
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// Keep an account from signing in. Ends all its sessions.
+    Suspend {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// Let a suspended account sign in again.
+    Reinstate {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// Delete an account for good. Ends all its sessions.
+    Delete {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// Print a link with which the account's owner chooses a new password; earlier ones are void.
+    ResetLink {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        yes: Yes,
+    },
+}
+
+/// The account that a command is about.
+#[derive(clap::Args)]
+pub struct Target {
+    /// Username, e-mail or id.
+    user: String,
+}
+
+fn role() -> impl clap::builder::TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::ALL.iter().map(|role| role.as_str())).try_map(|word| word.parse::<Role>())
+}
+
+pub async fn run(command: Command, services: &Services) -> Result<String, Failure> {
+    let (steward, client) = (&steward(), &Client::default());
+    match command {
+        Command::Create { username, email, name, role, password, yes: _ } => {
+            // Read first: a password that can't be read creates nothing.
+            let password = if password.password_stdin { Some(password.read()?) } else { None };
+            let name = name.as_deref();
+            let (user, link) = services.create_user(steward, &username, &email, name, role, client).await?;
+            let Some(password) = password else { return Ok(handed_over(&user, &link)) };
+            match services.set_password(steward, user.id, &password, client).await {
+                Ok(user) => Ok(format!("Created {} with this password.\n", user.username.as_str())),
+                Err(error) => Err(Failure::Failed(format!(
+                    "{} was created, but has no password yet: {} Set one with `portcullis user set-password {}`.",
+                    user.username.as_str(),
+                    Failure::from(error),
+                    user.username.as_str()
+                ))),
+            }
+        }
+        Command::List { output } => list(&services.users().await?, output.format),
+        Command::Show { target, output } => show(&target.find(services).await?, output.format),
+        Command::SetPassword { target, password, yes: _ } => {
+            let user = target.find(services).await?;
+            let user = services.set_password(steward, user.id, &password.read()?, client).await?;
+            Ok(format!("Set the password of {}; all its sessions are ended.\n", user.username.as_str()))
+        }
+        Command::SetRole { target, role, yes: _ } => {
+            let user = services.set_role(steward, target.find(services).await?.id, role, client).await?;
+            Ok(format!("{} is now {}.\n", user.username.as_str(), user.role))
+        }
+        Command::Suspend { target, yes: _ } => {
+            let user = services.suspend(steward, target.find(services).await?.id, client).await?;
+            Ok(format!("Suspended {}; all its sessions are ended.\n", user.username.as_str()))
+        }
+        Command::Reinstate { target, yes: _ } => {
+            let user = services.reinstate(steward, target.find(services).await?.id, client).await?;
+            Ok(format!("{} can sign in again.\n", user.username.as_str()))
+        }
+        Command::Delete { target, yes } => {
+            let user = target.find(services).await?;
+            let (name, email) = (user.username.as_str(), user.email.as_str());
+            yes.confirm(&format!("Delete the account {name} ({email}) for good?"))?;
+            services.delete_user(steward, user.id, client).await?;
+            Ok(format!("Deleted {name}.\n"))
+        }
+        Command::ResetLink { target, yes: _ } => {
+            let user = target.find(services).await?;
+            let link = services.issue_reset_link(steward, user.id, client).await?;
+            Ok(handed_over(&user, &link))
+        }
+    }
+}
+
+impl Target {
+    async fn find(&self, services: &Services) -> Result<User, Failure> {
+        find(services, &self.user).await
+    }
+}
+
+/// The account of that username, e-mail or id.
+async fn find(services: &Services, name: &str) -> Result<User, Failure> {
+    services.find_user(name).await.map_err(|error| match error {
+        Error::NotFound => {
+            Failure::Failed(format!("there is no account \"{name}\": `portcullis user list` shows them all"))
+        }
+        error => error.into(),
+    })
+}
+
+/// The same where the account may be left out.
+pub async fn find_optional(services: &Services, name: Option<&str>) -> Result<Option<User>, Failure> {
+    match name {
+        Some(name) => find(services, name).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn handed_over(user: &User, link: &OneTimeLink) -> String {
+    format!(
+        "Give this link to {}, who chooses a password there. It is good once, until {}:\n{}\n",
+        user.username.as_str(),
+        output::moment(link.expires_at),
+        link.url
+    )
+}
+
+fn list(users: &[User], format: Format) -> Result<String, Failure> {
+    match format {
+        Format::Json => output::json(&users.iter().map(UserShape::from).collect::<Vec<_>>()),
+        Format::Table => Ok(output::table(
+            ["USERNAME", "E-MAIL", "NAME", "ROLE", "STATUS", "CREATED", "LAST SIGN-IN", "ID"],
+            users.iter().map(|user| {
+                [
+                    user.username.as_str().to_owned(),
+                    user.email.as_str().to_owned(),
+                    user.name.clone().unwrap_or_default(),
+                    user.role.to_string(),
+                    user.status.to_string(),
+                    output::moment(user.created_at),
+                    last_sign_in(user),
+                    user.id.to_string(),
+                ]
+            }),
+        )),
+    }
+}
+
+fn show(user: &User, format: Format) -> Result<String, Failure> {
+    match format {
+        Format::Json => output::json(&UserShape::from(user)),
+        Format::Table => Ok(output::table(
+            ["USERNAME", user.username.as_str()],
+            [
+                ["E-MAIL".to_owned(), user.email.as_str().to_owned()],
+                ["NAME".to_owned(), user.name.clone().unwrap_or_default()],
+                ["ROLE".to_owned(), user.role.to_string()],
+                ["STATUS".to_owned(), user.status.to_string()],
+                ["CREATED".to_owned(), output::moment(user.created_at)],
+                ["LAST SIGN-IN".to_owned(), last_sign_in(user)],
+                ["ID".to_owned(), user.id.to_string()],
+            ],
+        )),
+    }
+}
+
+fn last_sign_in(user: &User) -> String {
+    user.last_sign_in_at.map_or_else(|| "never".to_owned(), output::moment)
+}

@@ -1,0 +1,40 @@
+//! The cookies that are ours: names and attributes, in one place.
+
+use actix_web::cookie::time::{Duration, OffsetDateTime};
+use actix_web::cookie::{Cookie, SameSite};
+
+/// A cookie of ours. What isn't listed here never reaches a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OurCookie {
+    /// The secret of a session, signed.
+    Session,
+    /// A notice for the next page.
+    Flash,
+}
+
+impl OurCookie {
+    pub const ALL: [Self; 2] = [Self::Session, Self::Flash];
+
+    /// Its name. The `__Host-` prefix needs `Secure`, so plain http goes without (RFC 6265bis, 4.1.3.2).
+    pub fn name(self, https: bool) -> &'static str {
+        match (self, https) {
+            (Self::Session, true) => "__Host-portcullis",
+            (Self::Session, false) => "portcullis",
+            (Self::Flash, true) => "__Host-portcullis-flash",
+            (Self::Flash, false) => "portcullis-flash",
+        }
+    }
+
+    /// The cookie with the attributes of all our cookies, until the browser closes.
+    pub fn with_value(self, value: String, https: bool) -> Cookie<'static> {
+        Cookie::build(self.name(https), value).path("/").http_only(true).same_site(SameSite::Lax).secure(https).finish()
+    }
+
+    /// Makes the browser forget it. The attributes are those of the cookie, or a browser wouldn't take it for the same.
+    pub fn removal(self, https: bool) -> Cookie<'static> {
+        let mut cookie = self.with_value(String::new(), https);
+        cookie.set_max_age(Duration::ZERO);
+        cookie.set_expires(OffsetDateTime::UNIX_EPOCH);
+        cookie
+    }
+}

@@ -1,0 +1,65 @@
+//! This installation as browsers and proxies see it: what this layer needs of the settings, in the app's data.
+
+use actix_web::{HttpRequest, web};
+use ipnet::IpNet;
+
+use crate::services::Services;
+
+/// Made once, outside the `App` factory, and put there with `.app_data(web::Data::new(site))`. Holds keys: not `Debug`.
+pub struct Site {
+    /// `public_url`, spelt as a browser's `Origin` header spells it.
+    pub origin: String,
+    /// Cookies are `Secure` with a `__Host-` name, and HSTS is sent, exactly when this is so.
+    pub https: bool,
+    /// From whom `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Max-Age of the session cookie with "keep me signed in", in seconds.
+    pub remember_seconds: i64,
+    /// Signs [`super::flash`] cookies.
+    pub flash_key: [u8; 32],
+}
+
+impl Site {
+    pub fn new(services: &Services) -> Self {
+        let settings = &services.settings;
+        Self {
+            origin: settings.public_url.as_str().to_owned(),
+            https: settings.public_url.is_https(),
+            trusted_proxies: settings.trusted_proxies.clone(),
+            remember_seconds: settings.remember_lifetime.absolute.num_seconds(),
+            flash_key: services.root_key.derive("flash"),
+        }
+    }
+
+    /// The site that serves this request.
+    pub fn of(request: &HttpRequest) -> &Self {
+        #[expect(clippy::expect_used, reason = "no request can cause this: without it the first one of any test fails")]
+        request.app_data::<web::Data<Self>>().expect("startup puts the site into the app's data")
+    }
+}
+
+/// Whether the path of this request is itself a secret, a one-time link: never logged, never sent as a referrer.
+pub fn has_secret_path(request: &HttpRequest) -> bool {
+    // As the router reads it, with needless percent-encoding removed.
+    let path = request.match_info().as_str();
+    SECRET_PATHS.iter().any(|prefix| path.starts_with(prefix))
+}
+
+/// Prefixes of one-time links.
+const SECRET_PATHS: [&str; 2] = ["/setup/", "/reset/"];
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A site for tests of this layer.
+    pub fn site(origin: &str) -> web::Data<Site> {
+        web::Data::new(Site {
+            origin: origin.to_owned(),
+            https: origin.starts_with("https://"),
+            trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+            remember_seconds: 7_776_000,
+            flash_key: [5; 32],
+        })
+    }
+}

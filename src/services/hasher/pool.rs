@@ -1,0 +1,226 @@
+//! A few threads with a bounded queue in front of them.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::domain::Error;
+
+/// Work that waits.
+trait Job: Send {
+    /// Whether whoever asked for it is still there.
+    fn is_wanted(&self) -> bool;
+    fn run(self: Box<Self>);
+}
+
+struct Task<T, F> {
+    work: F,
+    answer: oneshot::Sender<T>,
+}
+
+impl<T: Send, F: FnOnce() -> T + Send> Job for Task<T, F> {
+    fn is_wanted(&self) -> bool {
+        !self.answer.is_closed()
+    }
+
+    fn run(self: Box<Self>) {
+        // A panic must not take the thread with it; the dropped sender tells whoever waits.
+        if let Ok(result) = catch_unwind(AssertUnwindSafe(self.work)) {
+            // Nobody is there to hear it when the request went away meanwhile.
+            let _ = self.answer.send(result);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Box<dyn Job>>,
+    /// Threads without work.
+    idle: usize,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What each thread does until the pool is dropped.
+    fn serve(&self) {
+        let mut queue = self.lock();
+        while !queue.closed {
+            let Some(job) = queue.waiting.pop_front() else {
+                queue.idle += 1;
+                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue.idle -= 1;
+                continue;
+            };
+            drop(queue);
+            if job.is_wanted() {
+                job.run();
+            }
+            queue = self.lock();
+        }
+    }
+}
+
+/// Clones share the threads, which end with the last of them.
+#[derive(Clone)]
+pub(super) struct Pool(Arc<Owner>);
+
+struct Owner {
+    shared: Arc<Shared>,
+    /// How many jobs may wait beyond those that a thread is free for.
+    capacity: usize,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let mut queue = self.shared.lock();
+        queue.closed = true;
+        queue.waiting.clear();
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Pool {
+    /// At least one thread.
+    pub(super) fn new(threads: usize, capacity: usize) -> std::io::Result<Self> {
+        let pool = Self(Arc::new(Owner { shared: Arc::default(), capacity }));
+        for number in 1..=threads.max(1) {
+            let shared = pool.0.shared.clone();
+            std::thread::Builder::new().name(format!("hasher-{number}")).spawn(move || shared.serve())?;
+        }
+        Ok(pool)
+    }
+
+    /// Runs `work` on one of the threads. Dropping the future before its turn takes the work back.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] at once when the queue is full; [`Error::Internal`] when the work panicked.
+    pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        let (answer, result) = oneshot::channel();
+        self.push(Box::new(Task { work, answer }))?;
+        result.await.map_err(Error::internal)
+    }
+
+    fn push(&self, job: Box<dyn Job>) -> Result<(), Error> {
+        let Owner { shared, capacity } = &*self.0;
+        let mut queue = shared.lock();
+        let room = |queue: &Queue| queue.waiting.len() < capacity + queue.idle;
+        if !room(&queue) {
+            queue.waiting.retain(|job| job.is_wanted());
+        }
+        if !room(&queue) {
+            return Err(Error::Busy);
+        }
+        queue.waiting.push_back(job);
+        shared.changed.notify_one();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::sync::mpsc;
+
+    /// A pool whose threads all wait until the sender is dropped.
+    async fn occupied(threads: usize, capacity: usize) -> (Pool, mpsc::Sender<()>) {
+        let pool = Pool::new(threads, capacity).unwrap();
+        let (release, gate) = mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        while pool.0.shared.lock().idle < threads {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..threads {
+            let (pool, gate) = (pool.clone(), gate.clone());
+            tokio::spawn(async move { pool.run(move || gate.lock().map(|gate| gate.recv().is_ok()).is_ok()).await });
+        }
+        while pool.0.shared.lock().idle > 0 {
+            tokio::task::yield_now().await;
+        }
+        (pool, release)
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once_and_recovers() {
+        let (pool, release) = occupied(2, 3).await;
+        let mut waiting: Vec<_> = (0..3).map(|n| Box::pin(pool.run(move || n))).collect();
+        for job in &mut waiting {
+            assert!(futures_util::poll!(job).is_pending());
+        }
+        assert!(matches!(futures_util::poll!(Box::pin(pool.run(|| 4))), std::task::Poll::Ready(Err(Error::Busy))));
+        drop(release);
+        for (n, job) in waiting.into_iter().enumerate() {
+            assert_eq!(job.await.unwrap(), n);
+        }
+        assert_eq!(pool.run(|| 5).await.unwrap(), 5);
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_is_not_done_and_takes_no_place() {
+        let (pool, release) = occupied(1, 1).await;
+        let done = Arc::new(AtomicUsize::new(0));
+        let count = |done: &Arc<AtomicUsize>| {
+            let done = done.clone();
+            move || done.fetch_add(1, SeqCst)
+        };
+        let mut given_up = Box::pin(pool.run(count(&done)));
+        assert!(futures_util::poll!(&mut given_up).is_pending());
+        drop(given_up);
+        let mut wanted = Box::pin(pool.run(count(&done)));
+        assert!(futures_util::poll!(&mut wanted).is_pending());
+        drop(release);
+        assert_eq!(wanted.await.unwrap(), 0);
+        assert_eq!(done.load(SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_leaves_the_thread_alive() {
+        let pool = Pool::new(1, 1).unwrap();
+        for _ in 0..3 {
+            assert!(matches!(pool.run(|| panic!("on purpose")).await, Err::<(), _>(Error::Internal(_))));
+        }
+        assert_eq!(pool.run(|| 1).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn three_hundred_at_once_never_run_on_more_threads_than_there_are() {
+        let pool = Pool::new(3, 300).unwrap();
+        let [running, most] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+        let jobs = (0..300).map(|_| {
+            let (running, most) = (running.clone(), most.clone());
+            pool.run(move || {
+                most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
+                std::thread::yield_now();
+                running.fetch_sub(1, SeqCst);
+            })
+        });
+        for job in futures_util::future::join_all(jobs).await {
+            job.unwrap();
+        }
+        assert!((1..=3).contains(&most.load(SeqCst)));
+    }
+
+    #[tokio::test]
+    async fn the_threads_end_with_the_last_clone() {
+        let pool = Pool::new(2, 1).unwrap();
+        let shared = Arc::downgrade(&pool.0.shared);
+        drop(pool.clone());
+        assert!(shared.upgrade().is_some());
+        drop(pool);
+        while shared.strong_count() > 0 {
+            std::thread::yield_now();
+        }
+    }
+}

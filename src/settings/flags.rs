@@ -1,0 +1,41 @@
+//! The flags of the command line, made from the declaration.
+
+use clap::{Arg, ArgMatches, Command};
+
+use super::declaration::{DECLARATION, Declared, Fallback};
+
+const HEADING: &str = "Settings";
+
+/// Adds a flag for each setting, good before and after every subcommand. The short help leaves them out.
+pub fn add(command: Command) -> Command {
+    let config = flag("config".to_owned())
+        .value_name("FILE")
+        .help("TOML file with settings [environment: PORTCULLIS_CONFIG] [default: portcullis.toml, if it exists]");
+    command.arg(config).args(DECLARATION.iter().flat_map(|declared| {
+        let value = flag(declared.key.to_owned()).value_name(declared.form).help(help(declared));
+        let file = declared.file_key().map(|key| {
+            flag(key).value_name("FILE").help(format!("File that holds the {}", declared.key.replace('_', " ")))
+        });
+        [Some(value), file].into_iter().flatten()
+    }))
+}
+
+/// The settings that the flags gave, as [`super::Sources`] takes them.
+pub fn given(matches: &ArgMatches) -> Vec<(String, String)> {
+    let keys = DECLARATION.iter().flat_map(|declared| [Some(declared.key.to_owned()), declared.file_key()]).flatten();
+    let value = |key: String| matches.get_one::<String>(&key).cloned().map(|text| (key, text));
+    keys.chain(["config".to_owned()]).filter_map(value).collect()
+}
+
+fn flag(key: String) -> Arg {
+    let long = key.replace('_', "-");
+    Arg::new(key).long(long).global(true).hide_short_help(true).help_heading(HEADING)
+}
+
+fn help(declared: &Declared) -> String {
+    match declared.default {
+        Fallback::Unset | Fallback::Text("") => declared.help.to_owned(),
+        Fallback::Text(text) => format!("{} [default: {text}]", declared.help),
+        Fallback::Derived { says, .. } => format!("{} [default: {says}]", declared.help),
+    }
+}

@@ -1,0 +1,86 @@
+//! The server put together: stores opened, middleware in its order, and run until it is told to stop.
+
+mod data_dir;
+mod failure;
+mod serve;
+mod server;
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret as _;
+
+pub use self::failure::Failure;
+pub use self::serve::serve;
+pub use self::server::{Draining, Handle, Server};
+use crate::domain::Clock;
+use crate::services::Services;
+use crate::services::hasher::Hasher;
+use crate::settings::{DatabaseUrl, Settings};
+use crate::storage::sessions::{RedisSessions, SessionStore, SqlSessions};
+use crate::storage::{Database, installation};
+
+/// Opens the stores and migrates the database: all that the server and the command line need.
+pub async fn services(settings: Settings, clock: Clock) -> Result<Services, Failure> {
+    let needs_data_dir = settings.secret_key.is_none() || matches!(settings.database_url, DatabaseUrl::Sqlite(_));
+    if needs_data_dir {
+        data_dir::prepare(&settings)?;
+    }
+    let root_key = match &settings.secret_key {
+        Some(key) => key.clone(),
+        None => data_dir::secret_key(&settings.data_dir)?,
+    };
+    let hasher = Hasher::new(settings.argon2, settings.hash_concurrency, settings.hash_queue)
+        .map_err(|error| Failure::configuration(format!("argon2_…: {error}")))?;
+
+    let target = database_target(&settings.database_url);
+    tracing::info!(database = target, "opening the database");
+    let (url, connections) = (settings.database_url.clone(), settings.database_pool);
+    let database = tokio::task::spawn_blocking(move || Database::open(&url, connections))
+        .await
+        .map_err(|error| Failure::general(error.to_string()))?
+        .map_err(|error| Failure::database(&target, &error))?;
+
+    let own = root_key.fingerprint();
+    let known = database
+        .clone()
+        .patient()
+        .write({
+            let own = own.clone();
+            move |connection| installation::secret_key_fingerprint(connection, &own)
+        })
+        .await
+        .map_err(|error| Failure::services(&error))?;
+    if known != own {
+        return Err(Failure::configuration(format!(
+            "secret_key is not the one that this database was set up with ({known} is expected, this is {own}); \
+             use the same secret_key, or the same data_dir, on every node"
+        )));
+    }
+
+    let sessions = match &settings.redis_url {
+        None => SessionStore::Sql(SqlSessions::new(database.clone())),
+        Some(url) => {
+            let store = RedisSessions::open(url, &settings.redis_prefix, database.clone()).await;
+            let store = store.map_err(|error| Failure::redis(&error))?;
+            if let Some(warning) = store.eviction_warning().await {
+                tracing::warn!("Redis: {warning}");
+            }
+            SessionStore::Redis(store)
+        }
+    };
+    Ok(Services { settings: Arc::new(settings), clock, database, sessions, hasher, root_key })
+}
+
+/// Where the truth is kept, without the password.
+fn database_target(url: &DatabaseUrl) -> String {
+    match url {
+        DatabaseUrl::Sqlite(path) => path.display().to_string(),
+        DatabaseUrl::Postgres(url) => url::Url::parse(url.expose_secret()).map_or_else(
+            |_| "postgres".to_owned(),
+            |url| {
+                let (host, port) = (url.host_str().unwrap_or("localhost"), url.port().unwrap_or(5432));
+                format!("postgres://{host}:{port}{}", url.path())
+            },
+        ),
+    }
+}

@@ -1,0 +1,177 @@
+//! The HTTP server and what runs beside it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use tokio::task::AbortHandle;
+
+use super::Failure;
+use crate::http::limits::LoginLimit;
+use crate::http::site::Site;
+use crate::http::{cookie_guard, headers, parameters, problem, request_id};
+use crate::services::Services;
+use crate::storage::sessions::SessionStore;
+use crate::{routes, web as pages};
+
+/// How often SQL learns which sessions were active.
+const ACTIVITY_BATCH: Duration = Duration::from_secs(60);
+/// How often what has expired is noted, and what is old forgotten.
+const SWEEP: Duration = Duration::from_secs(600);
+
+/// Whether the server is being stopped: `/readyz` says so, and a load balancer looks elsewhere.
+#[derive(Clone, Default)]
+pub struct Draining(Arc<AtomicBool>);
+
+impl Draining {
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A server that listens, and does not answer before [`Server::run`].
+pub struct Server {
+    services: Services,
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    draining: Draining,
+    /// What a second call to stop, or the signal, uses.
+    stopping: tokio::sync::watch::Sender<bool>,
+}
+
+/// Stops a running server from elsewhere.
+#[derive(Clone)]
+pub struct Handle(tokio::sync::watch::Sender<bool>);
+
+impl Handle {
+    /// Lets what is under way finish, for as long as `shutdown_timeout`.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Server {
+    /// Takes the address.
+    pub fn bind(services: Services) -> Result<Self, Failure> {
+        let listen = services.settings.listen;
+        let taken = |error: std::io::Error| {
+            let advice = match error.kind() {
+                std::io::ErrorKind::AddrInUse => "another program has it; stop that, or set listen to another port",
+                std::io::ErrorKind::PermissionDenied => "a port below 1024 needs a right; set listen to another port",
+                _ => "set listen to an address of this machine",
+            };
+            Failure::general(format!("can't listen on {listen}: {error}; {advice}"))
+        };
+        let listener = std::net::TcpListener::bind(listen).map_err(taken)?;
+        let address = listener.local_addr().map_err(taken)?;
+        Ok(Self { services, listener, address, draining: Draining::default(), stopping: Default::default() })
+    }
+
+    /// The address that it listens on, with the port that the system chose where the setting says 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn handle(&self) -> Handle {
+        Handle(self.stopping.clone())
+    }
+
+    /// Answers until [`Handle::stop`], then lets what is under way finish and brings the last activity to SQL.
+    pub async fn run(self) -> Result<(), Failure> {
+        let Self { services, listener, address, draining, stopping } = self;
+        let failed = |error: std::io::Error| Failure::general(error.to_string());
+        let timeout = services.settings.shutdown_timeout.num_seconds().unsigned_abs();
+        let limit = LoginLimit::new(services.settings.login_rate);
+        let background = Background::start(&services, &limit);
+
+        let site = web::Data::new(Site::new(&services));
+        let (shared, ready) = (services.clone(), draining.clone());
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(site.clone())
+                .app_data(web::Data::new(shared.clone()))
+                .app_data(web::Data::new(ready.clone()))
+                .configure(|config| routes::configure(config, &shared, &limit))
+                // The last wrap is the outermost: see `crate::http`.
+                .wrap(from_fn(parameters::check_target))
+                .wrap(from_fn(cookie_guard::guard))
+                .wrap(from_fn(pages::error_pages::render))
+                .wrap(from_fn(problem::render))
+                .wrap(from_fn(headers::add))
+                .wrap(request_id::logger())
+        })
+        .disable_signals()
+        .shutdown_timeout(timeout)
+        .listen(listener)
+        .map_err(failed)?
+        .run();
+        tracing::info!(%address, "listening");
+
+        let mut asked = stopping.subscribe();
+        let stop = wait_for_stop(server.handle(), draining, async move {
+            let _ = asked.wait_for(|stop| *stop).await;
+        });
+        let (ended, ()) = futures_util::future::join(server, stop).await;
+        background.stop();
+        if let Err(error) = services.flush_activity().await {
+            tracing::warn!(%error, "the last activity of sessions was not brought to the database");
+        }
+        tracing::info!("stopped");
+        ended.map_err(failed)
+    }
+}
+
+async fn wait_for_stop(server: ServerHandle, draining: Draining, asked: impl Future<Output = ()>) {
+    asked.await;
+    tracing::info!("stopping: what is under way may finish");
+    draining.0.store(true, Ordering::Relaxed);
+    server.stop(true).await;
+}
+
+/// Tasks beside the server, ended with it.
+struct Background(Vec<AbortHandle>);
+
+impl Background {
+    fn start(services: &Services, limit: &LoginLimit) -> Self {
+        let mut tasks = Vec::new();
+        if let SessionStore::Redis(store) = &services.sessions {
+            let store = store.clone();
+            tasks.push(tokio::spawn(async move { store.follow_feed().await }).abort_handle());
+        }
+        let (services_, limit) = (services.clone(), limit.clone());
+        tasks.push(every(ACTIVITY_BATCH, "the activity of sessions was not brought to the database", move || {
+            limit.retain_recent();
+            let services = services_.clone();
+            async move { services.flush_activity().await }
+        }));
+        let services = services.clone();
+        tasks.push(every(SWEEP, "what is old was not swept", move || {
+            let services = services.clone();
+            async move { services.sweep().await }
+        }));
+        Self(tasks)
+    }
+
+    fn stop(self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+fn every<F>(interval: Duration, complaint: &'static str, mut work: impl FnMut() -> F + Send + 'static) -> AbortHandle
+where
+    F: Future<Output = crate::services::Result<()>> + Send,
+{
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(interval).await;
+            if let Err(error) = work().await {
+                tracing::warn!(%error, complaint);
+            }
+        }
+    })
+    .abort_handle()
+}

@@ -1,0 +1,106 @@
+//! The tables. `migrations/` makes them, once for each kind of database.
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::{Id, Moment};
+    /// Accounts. A deleted one keeps its row, without its names' keys, for the history of its sessions.
+    users (id) {
+        id -> Id,
+        username -> Text,
+        username_key -> Nullable<Text>,
+        email -> Text,
+        email_key -> Nullable<Text>,
+        name -> Nullable<Text>,
+        role -> Text,
+        status -> Text,
+        epoch -> BigInt,
+        rev -> BigInt,
+        password_hash -> Nullable<Text>,
+        password_changed_at -> Nullable<Moment>,
+        created_at -> Moment,
+        last_sign_in_at -> Nullable<Moment>,
+        deleted_at -> Nullable<Moment>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::{Id, Moment};
+    /// A row for each sign-in, also those that ended.
+    sessions (id) {
+        id -> Id,
+        user_id -> Id,
+        kind -> Text,
+        secret_hash -> Binary,
+        epoch -> BigInt,
+        remember -> Bool,
+        device -> Text,
+        address -> Text,
+        created_at -> Moment,
+        password_entered_at -> Moment,
+        last_active_at -> Moment,
+        idle_ms -> BigInt,
+        absolute_limit -> Moment,
+        ended_at -> Nullable<Moment>,
+        ended_by -> Nullable<Text>,
+        end_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::{Id, Moment};
+    /// The feed: what each node must take out of the Redis that it sees. Timed by the database's own clock.
+    changes (id) {
+        id -> BigInt,
+        at -> Moment,
+        kind -> Text,
+        user_id -> Id,
+        session_id -> Nullable<Id>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::{Id, Moment};
+    audit_events (id) {
+        id -> Id,
+        at -> Moment,
+        event -> Text,
+        outcome -> Text,
+        actor_kind -> Text,
+        actor_id -> Nullable<Id>,
+        actor_username -> Nullable<Text>,
+        subject_id -> Nullable<Id>,
+        subject_username -> Nullable<Text>,
+        session_id -> Nullable<Id>,
+        address -> Nullable<Text>,
+        device -> Nullable<Text>,
+        request_id -> Nullable<Text>,
+        detail -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::{Id, Moment};
+    /// One-time links that are still good. Using one up, or replacing it, deletes its row.
+    one_time_links (token_hash) {
+        token_hash -> Binary,
+        purpose -> Text,
+        user_id -> Nullable<Id>,
+        expires_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    /// Facts about this installation, such as the fingerprint of its `secret_key`.
+    installation (name) {
+        name -> Text,
+        value -> Text,
+    }
+}
+
+diesel::joinable!(sessions -> users (user_id));
+diesel::allow_tables_to_appear_in_same_query!(users, sessions, changes);

@@ -1,0 +1,103 @@
+//! The feed: what writers did, for every node to take out of the Redis that it sees.
+//!
+//! Rows are timed by the database's clock, because nodes' clocks differ. A transaction may commit its row later than
+//! one with a higher id; readers look back [`LATE_COMMIT`] to find it, and transactions are limited to less.
+
+use chrono::TimeDelta;
+use diesel::dsl::max;
+use diesel::prelude::*;
+
+use super::super::database::AnyConnection;
+use super::super::schema::changes;
+use super::super::types::Moment;
+use crate::domain::text::text_enum;
+use crate::domain::{Error, SessionId, Timestamp, UserId};
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// By how much a row may appear after its own time.
+pub const LATE_COMMIT: TimeDelta = TimeDelta::seconds(10);
+/// How long rows are kept. A node that read nothing for half of it starts anew.
+pub const KEPT: TimeDelta = TimeDelta::hours(1);
+
+text_enum!(
+    /// How a change is written in the feed.
+    ChangeKind {
+        SessionEnded = "session_ended",
+        SecretChanged = "secret_changed",
+        UserChanged = "user_changed",
+        UserDeleted = "user_deleted",
+    }
+);
+
+/// What a writer did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    SessionEnded(UserId, SessionId),
+    SecretChanged(UserId, SessionId),
+    /// A new role, status or epoch.
+    User(UserId),
+    UserDeleted(UserId),
+}
+
+/// Adds a row. The last thing that a transaction does, so that it commits soon after the row's time.
+pub fn append(connection: &mut AnyConnection, change: Change) -> Result<()> {
+    let (kind, user_id, session_id) = match change {
+        Change::SessionEnded(user, session) => (ChangeKind::SessionEnded, user, Some(session)),
+        Change::SecretChanged(user, session) => (ChangeKind::SecretChanged, user, Some(session)),
+        Change::User(user) => (ChangeKind::UserChanged, user, None),
+        Change::UserDeleted(user) => (ChangeKind::UserDeleted, user, None),
+    };
+    diesel::insert_into(changes::table)
+        .values((changes::kind.eq(kind), changes::user_id.eq(user_id), changes::session_id.eq(session_id)))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// The feed's present position: the highest id that this transaction sees.
+pub fn position(connection: &mut AnyConnection) -> Result<i64> {
+    Ok(changes::table.select(max(changes::id)).first::<Option<i64>>(connection)?.unwrap_or(0))
+}
+
+/// One reading: when it began, by the database's clock, and every row since the earlier one (all that are kept, if
+/// there is none).
+pub fn read(connection: &mut AnyConnection, earlier: Option<Timestamp>) -> Result<(Timestamp, Vec<(i64, Change)>)> {
+    let began = database_time(connection)?;
+    let since = earlier.map_or(began, |earlier| earlier) - LATE_COMMIT;
+    let rows: Vec<(i64, ChangeKind, UserId, Option<SessionId>)> = changes::table
+        .filter(changes::at.ge(since))
+        .order(changes::id)
+        .select((changes::id, changes::kind, changes::user_id, changes::session_id))
+        .load(connection)?;
+    let rows = rows.into_iter().filter_map(|(id, kind, user, session)| {
+        let change = match (kind, session) {
+            (ChangeKind::SessionEnded, Some(session)) => Change::SessionEnded(user, session),
+            (ChangeKind::SecretChanged, Some(session)) => Change::SecretChanged(user, session),
+            (ChangeKind::UserChanged, _) => Change::User(user),
+            (ChangeKind::UserDeleted, _) => Change::UserDeleted(user),
+            (ChangeKind::SessionEnded | ChangeKind::SecretChanged, None) => return None,
+        };
+        Some((id, change))
+    });
+    Ok((began, rows.collect()))
+}
+
+/// Forgets rows that every running node has read.
+pub fn prune(connection: &mut AnyConnection) -> Result<usize> {
+    let limit = database_time(connection)? - KEPT;
+    Ok(diesel::delete(changes::table.filter(changes::at.lt(limit))).execute(connection)?)
+}
+
+#[derive(QueryableByName)]
+struct DatabaseTime {
+    #[diesel(sql_type = Moment)]
+    now: Timestamp,
+}
+
+fn database_time(connection: &mut AnyConnection) -> Result<Timestamp> {
+    let query = match connection {
+        AnyConnection::Postgres(_) => "SELECT clock_timestamp() AS now",
+        AnyConnection::Sqlite(_) => "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now",
+    };
+    Ok(diesel::sql_query(query).get_result::<DatabaseTime>(connection)?.now)
+}

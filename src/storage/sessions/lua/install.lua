@@ -1,0 +1,14 @@
+-- ARGV: stamp under which the marks were left, session's mark, user's mark, TTL in ms, how many of the rest are the
+-- session's fields and values, then these and the user's
+if ARGV[1] ~= STAMP then return {STAMP, 'refused'} end
+local function install(key, mark, first, last)
+  local m = redis.call('HMGET', key, 'w', 'y')
+  if m[1] ~= mark or m[2] ~= STAMP then return end
+  redis.call('DEL', key)
+  redis.call('HSET', key, 'g', STAMP, unpack(ARGV, first, last))
+  redis.call('PEXPIRE', key, ARGV[4])
+end
+local fields = tonumber(ARGV[5])
+install(KEYS[1], ARGV[2], 6, 5 + fields)
+install(KEYS[2], ARGV[3], 6 + fields, #ARGV)
+return {STAMP, 'done'}

@@ -1,0 +1,60 @@
+//! The contract of sessions, kept with Redis and without it; callers never know which.
+//!
+//! SQL is the truth ([`rows`]). Whoever changes it does so in one transaction, with the feed's rows ([`changes`]), and
+//! then says here what changed ([`SessionStore::announce`]). A request asks [`SessionStore::load`].
+//!
+//! - Without Redis ([`sql`]) the row is the record itself.
+//! - With Redis ([`redis`]) each request asks a copy, in one script on one node. The seven rules that keep the copy
+//!   from ever saying more than SQL are told there.
+
+pub mod changes;
+pub mod redis;
+pub mod rows;
+mod sql;
+
+use chrono::TimeDelta;
+
+pub use self::changes::Change;
+pub use self::redis::RedisSessions;
+pub use self::sql::SqlSessions;
+use crate::domain::keys::SecretHash;
+use crate::domain::session::LiveSession;
+use crate::domain::{Error, SessionId, Timestamp, UserId};
+
+/// The last activity is written at most this often.
+pub const TOUCH_INTERVAL: TimeDelta = TimeDelta::minutes(1);
+
+/// By how much SQL may know the last activity too early: a minute until Redis is touched, and one until the batch.
+pub const ACTIVITY_LAG: TimeDelta = TimeDelta::minutes(2);
+
+/// Where requests ask whether a session lives. Cheap to clone.
+#[derive(Clone)]
+pub enum SessionStore {
+    Sql(SqlSessions),
+    Redis(RedisSessions),
+}
+
+impl SessionStore {
+    /// The session, if it lives at `now` and this is its present secret. Touches it at most once a minute.
+    pub async fn load(
+        &self,
+        user: UserId,
+        session: SessionId,
+        secret: SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<LiveSession>, Error> {
+        match self {
+            Self::Sql(store) => store.load(user, session, secret, now).await,
+            Self::Redis(store) => store.load(user, session, secret, now).await,
+        }
+    }
+
+    /// Takes what a committed transaction ended or changed out of every copy. After an error SQL has it all the same,
+    /// and the feed brings it to every node within a second of the store's return.
+    pub async fn announce(&self, changes: &[Change]) -> Result<(), Error> {
+        match self {
+            Self::Sql(_) => Ok(()),
+            Self::Redis(store) => store.announce(changes).await,
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Sessions with Redis: each request asks a copy, in one script on one node, and SQL stays the truth.
+//!
+//! Seven rules keep a copy from ever saying more than SQL, whatever Redis loses or gets back:
+//!
+//! 1. Redis says "yes" or "ended", nothing else. Yes: both copies are believed (5), secret and epochs are equal, the
+//!    account is active, no limit has passed. Ended: a tombstone, written only after SQL's commit. In every other case
+//!    SQL is asked, and its answer is the answer. A Redis that doesn't answer in time is not such a case: that is 503.
+//! 2. Only a load creates copies. A load that can't say yes leaves a random mark in both keys, or shares the one that
+//!    stands, reads SQL, and installs each key only where its mark still stands.
+//! 3. Writers only take away: a SQL transaction with its feed rows first, then one script. That removes marks too.
+//! 4. Signing in is one SQL transaction; the first load makes the copy.
+//! 5. A copy is believed if it carries the server's stamp and a feed position not below this node's floor. Every
+//!    script answers with the stamp. If that is not the one which this node knew, the node discards the answer, sets
+//!    its floor to the feed's present position, reads the feed once, and repeats the step.
+//! 6. Each node keeps reading the feed and does for each row what the writer's script does, on the Redis that it sees.
+//!    A node without a complete reading for more than a second believes no copy.
+//! 7. A refused install is no error: another's is as good.
+
+mod connection;
+mod feed;
+mod servers;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use redis::RedisError;
+
+use self::connection::{Connection, Named, Reply, Scripts, is_out_of_memory};
+use self::servers::{Server, Servers};
+use super::super::Database;
+use super::rows::{self, Snapshot};
+use super::{ACTIVITY_LAG, Change, TOUCH_INTERVAL};
+use crate::domain::keys::SecretHash;
+use crate::domain::session::LiveSession;
+use crate::domain::{Error, SessionId, Timestamp, UserId};
+use crate::settings::RedisUrl;
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// Longer than any run of unlucky but proper repeats; each is one change of the server under us.
+const ATTEMPTS: usize = 4;
+/// All that a request may spend on Redis, so that 503 comes within a second.
+const PATIENCE: Duration = Duration::from_millis(850);
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct RedisSessions(Arc<Inner>);
+
+struct Inner {
+    database: Database,
+    connection: Connection,
+    scripts: Scripts,
+    servers: Servers,
+    /// One task of this node joins a server at a time.
+    joining: tokio::sync::Mutex<()>,
+    feed: feed::Progress,
+    /// Sessions that Redis saw active since the last batch to SQL.
+    touched: Mutex<HashMap<SessionId, Timestamp>>,
+}
+
+/// What a load's script said.
+enum Answer {
+    Yes { session: LiveSession, touched: bool },
+    Ended,
+    /// Ask SQL. With the marks that an install needs, where they could be left.
+    Ask(Option<Marks>),
+}
+
+struct Marks {
+    stamp: String,
+    session: Vec<u8>,
+    user: Vec<u8>,
+}
+
+impl RedisSessions {
+    /// Connects, and proves that scripts can do what the protocol needs.
+    pub async fn open(url: &RedisUrl, prefix: &str, database: Database) -> std::result::Result<Self, OpenError> {
+        let connection = Connection::open(url).await.map_err(OpenError::Unreachable)?;
+        check_server(&connection).await?;
+        let store = Self(Arc::new(Inner {
+            database,
+            connection,
+            scripts: Scripts::new(prefix),
+            servers: Servers::default(),
+            joining: tokio::sync::Mutex::default(),
+            feed: feed::Progress::default(),
+            touched: Mutex::default(),
+        }));
+        Ok(store)
+    }
+
+    /// The session, if it lives at `now` and this is its present secret.
+    pub async fn load(
+        &self,
+        user: UserId,
+        session: SessionId,
+        secret: SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<LiveSession>> {
+        let marks = match self.ask(user, session, secret, now).await? {
+            Answer::Yes { session: live, touched } => {
+                if touched {
+                    self.note_activity(session, now);
+                }
+                return Ok(Some(live));
+            }
+            Answer::Ended => return Ok(None),
+            Answer::Ask(marks) => marks,
+        };
+        let database = &self.0.database;
+        let found = database.read(move |connection| rows::snapshot(connection, user, session)).await?;
+        let Some(found) = found.filter(|found| found.is_live(now, ACTIVITY_LAG)) else { return Ok(None) };
+        if !found.secret.matches(&secret.0) {
+            return Ok(None);
+        }
+        self.note_activity(session, now);
+        if let Some(marks) = marks {
+            self.install(&found, &marks, now).await;
+        }
+        Ok(Some(found.view()))
+    }
+
+    /// Rule 3, second half. Stops at the first failure: the feed does the rest.
+    pub async fn announce(&self, changes: &[Change]) -> Result<()> {
+        for change in changes {
+            let (script, user, session) = self.0.script_of(change);
+            self.call(script, user, session, |_| Vec::new()).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether Redis answers in time.
+    pub async fn ping(&self) -> Result<()> {
+        let ping = redis::cmd("PING");
+        let answer = self.0.connection.query::<String>(&ping);
+        tokio::time::timeout(PATIENCE, answer).await.map_err(Error::redis)?.map_err(Error::redis)?;
+        Ok(())
+    }
+
+    /// What to say where Redis may forget what it was told: sessions are read again from SQL, limits are not.
+    pub async fn eviction_warning(&self) -> Option<String> {
+        let info: String = self.0.connection.query(redis::cmd("INFO").arg("memory")).await.ok()?;
+        let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"))?.trim();
+        (policy != "noeviction").then(|| format!("maxmemory-policy is {policy}; set it to noeviction"))
+    }
+
+    /// Writes to SQL what was seen active since the last time. What SQL would not take stays for the next.
+    pub async fn flush_activity(&self) -> Result<()> {
+        let batch: Vec<_> = self.touched().drain().collect();
+        let written = batch.clone();
+        let result = self
+            .0
+            .database
+            .write(move |connection| {
+                written.iter().try_for_each(|(session, at)| rows::touch(connection, *session, *at))
+            })
+            .await;
+        if result.is_err() {
+            batch.into_iter().for_each(|(session, at)| self.note_activity(session, at));
+        }
+        result
+    }
+
+    async fn ask(&self, user: UserId, session: SessionId, secret: SecretHash, now: Timestamp) -> Result<Answer> {
+        let mark: [u8; 16] = rand::random();
+        let answer = self
+            .call(&self.0.scripts.load, user, Some(session), |floor| {
+                vec![
+                    now.timestamp_millis().to_string().into_bytes(),
+                    secret.0.to_vec(),
+                    floor.to_string().into_bytes(),
+                    mark.to_vec(),
+                    TOUCH_INTERVAL.num_milliseconds().to_string().into_bytes(),
+                ]
+            })
+            .await;
+        match answer {
+            Ok(reply) => read_answer(reply, user, session).map_err(Error::internal),
+            Err(Error::Unavailable(_, cause)) if cause.downcast_ref().is_some_and(is_out_of_memory) => {
+                Ok(Answer::Ask(None))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn install(&self, found: &Snapshot, marks: &Marks, now: Timestamp) {
+        let session = &found.session;
+        let number = |number: i64| number.to_string().into_bytes();
+        let millis = |moment: Timestamp| number(moment.timestamp_millis());
+        let ttl = session.idle.min(session.absolute_limit - now) + TimeDelta::minutes(1);
+        let of_session: [(&str, Vec<u8>); 10] = [
+            ("q", number(found.position)),
+            ("h", found.secret.0.to_vec()),
+            ("e", number(found.epoch)),
+            ("k", session.kind.as_str().into()),
+            ("m", number(session.remember.into())),
+            ("c", millis(session.created_at)),
+            ("p", millis(session.password_entered_at)),
+            ("i", number(session.idle.num_milliseconds())),
+            ("a", millis(session.absolute_limit)),
+            ("t", millis(now)),
+        ];
+        let of_user: [(&str, Vec<u8>); 5] = [
+            ("q", number(found.position)),
+            ("v", number(found.user.rev)),
+            ("e", number(found.user.epoch)),
+            ("r", found.user.role.as_str().into()),
+            ("s", found.user.status.as_str().into()),
+        ];
+        let mut arguments = vec![
+            marks.stamp.clone().into_bytes(),
+            marks.session.clone(),
+            marks.user.clone(),
+            number(ttl.num_milliseconds()),
+            number(of_session.len() as i64 * 2),
+        ];
+        for (name, value) in of_session.into_iter().chain(of_user) {
+            arguments.push(name.into());
+            arguments.push(value);
+        }
+        let script = &self.0.scripts.install;
+        if let Err(error) = self.call(script, session.user_id, Some(session.id), |_| arguments.clone()).await {
+            tracing::debug!(%error, "a copy was not installed; the next request reads SQL again");
+        }
+    }
+
+    /// Runs a script on a server whose history this node knows: rule 5. `arguments` get the floor.
+    async fn call(
+        &self,
+        script: &Named,
+        user: UserId,
+        session: Option<SessionId>,
+        arguments: impl Fn(i64) -> Vec<Vec<u8>>,
+    ) -> Result<Reply> {
+        let slot = self.0.connection.slot(user);
+        let attempts = async {
+            for _ in 0..ATTEMPTS {
+                let floor = if self.0.feed.is_fresh() {
+                    self.0.servers.get(slot).map_or(i64::MAX, |server| server.floor)
+                } else {
+                    i64::MAX
+                };
+                let reply =
+                    self.0.scripts.run(&self.0.connection, script, user, session, &arguments(floor)).await?;
+                if self.0.servers.knows(slot, &reply.stamp) {
+                    return Ok(reply);
+                }
+                self.join(slot, reply.stamp).await?;
+            }
+            Err(Error::redis("the server changes faster than it can be joined"))
+        };
+        tokio::time::timeout(PATIENCE, attempts).await.map_err(Error::redis)?
+    }
+
+    /// Another history than the one that this node knew: what was believed before is not any more.
+    async fn join(&self, slot: u16, stamp: String) -> Result<()> {
+        let _turn = self.0.joining.lock().await;
+        if self.0.servers.knows(slot, &stamp) {
+            return Ok(());
+        }
+        let floor = self.0.database.read(super::changes::position).await?;
+        tracing::info!(slot, stamp, floor, "joined a Redis server");
+        self.0.feed.start_over();
+        self.0.servers.join(slot, Server { stamp, floor });
+        self.read_feed().await
+    }
+
+    fn note_activity(&self, session: SessionId, at: Timestamp) {
+        let mut touched = self.touched();
+        let last = touched.entry(session).or_insert(at);
+        *last = at.max(*last);
+    }
+
+    fn touched(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Timestamp>> {
+        self.0.touched.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl From<RedisError> for Error {
+    fn from(error: RedisError) -> Self {
+        Self::redis(error)
+    }
+}
+
+fn read_answer(reply: Reply, user_id: UserId, session_id: SessionId) -> std::result::Result<Answer, &'static str> {
+    let mut parts = reply.rest.into_iter();
+    let mut part = || parts.next().ok_or("too few parts in a load's answer");
+    match reply.word.as_str() {
+        "ended" => Ok(Answer::Ended),
+        "ask" => Ok(Answer::Ask(Some(Marks { stamp: reply.stamp, session: part()?, user: part()? }))),
+        "yes" => {
+            let mut text = || part().and_then(|part| String::from_utf8(part).map_err(|_| "not text in a copy"));
+            let moment = |text: String| text.parse().map(Timestamp::from_millis).map_err(|_| "not a moment in a copy");
+            let touched = text()? == "1";
+            let session = LiveSession {
+                user_id,
+                session_id,
+                role: text()?.parse().map_err(|_| "not a role in a copy")?,
+                kind: text()?.parse().map_err(|_| "not a kind in a copy")?,
+                remember: text()? == "1",
+                created_at: moment(text()?)?,
+                password_entered_at: moment(text()?)?,
+                absolute_limit: moment(text()?)?,
+            };
+            Ok(Answer::Yes { session, touched })
+        }
+        _ => Err("an unknown word in a load's answer"),
+    }
+}
+
+/// Why this Redis can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{0}")]
+    Unreachable(#[source] RedisError),
+    #[error("it is {0}; Redis 7, Valkey 7.2 or newer is needed")]
+    TooOld(String),
+    #[error("a script there can't read master_replid from INFO replication; allow that to its user (ACL: +info +eval)")]
+    NoStamp,
+}
+
+/// Redis 7 / Valkey 7.2 or newer, where a script reads the id of the server's history.
+async fn check_server(connection: &Connection) -> std::result::Result<(), OpenError> {
+    let script = "local info = redis.call('INFO', 'server')\n\
+                  local stamp = redis.call('INFO', 'replication')\n\
+                  return {info, stamp}";
+    let mut evaluate = redis::cmd("EVAL");
+    evaluate.arg(script).arg(1).arg("portcullis:{check}");
+    let (server, replication): (String, String) = connection.query(&evaluate).await.map_err(|error| {
+        if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() || error.code() != Some("ERR") {
+            OpenError::Unreachable(error)
+        } else {
+            OpenError::NoStamp
+        }
+    })?;
+    let version = |name: &str| {
+        let text = server.lines().find_map(|line| line.strip_prefix(name))?.trim();
+        let mut numbers = text.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+        Some((text.to_owned(), (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))))
+    };
+    let supported = match (version("valkey_version:"), version("redis_version:")) {
+        (Some((text, number)), _) => (number >= (7, 2)).then_some(()).ok_or(format!("Valkey {text}")),
+        (None, Some((text, number))) => (number >= (7, 0)).then_some(()).ok_or(format!("Redis {text}")),
+        (None, None) => Err("of an unknown version".to_owned()),
+    };
+    supported.map_err(OpenError::TooOld)?;
+    let stamp = replication.lines().find_map(|line| line.strip_prefix("master_replid:"));
+    stamp.filter(|stamp| stamp.trim().len() >= 16).map(drop).ok_or(OpenError::NoStamp)
+}

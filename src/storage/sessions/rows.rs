@@ -1,0 +1,351 @@
+//! Sessions in SQL: the truth, with or without Redis.
+
+use chrono::TimeDelta;
+use diesel::dsl::max;
+use diesel::prelude::*;
+
+use super::super::database::{AnyConnection, MultiBackend};
+use super::super::schema::{changes as feed, sessions, users};
+use super::changes::{self, Change};
+use super::ACTIVITY_LAG;
+use crate::domain::keys::SecretHash;
+use crate::domain::session::{Ended, LiveSession};
+use crate::domain::{
+    Actor, EndReason, Error, Role, Session, SessionId, SessionKind, Timestamp, User, UserId, UserStatus,
+};
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// A session to be.
+pub struct NewSession<'a> {
+    pub id: SessionId,
+    /// The account as it was read *before* the password was checked.
+    pub user: &'a User,
+    pub kind: SessionKind,
+    pub secret: SecretHash,
+    pub remember: bool,
+    pub device: &'a str,
+    pub address: &'a str,
+    pub now: Timestamp,
+    pub idle: TimeDelta,
+    pub absolute_limit: Timestamp,
+}
+
+/// Opens the session only if the account is active and still of the epoch that was read before the password was
+/// checked: a sign-in can't outlive an "end all" that overtook it.
+pub fn insert(connection: &mut AnyConnection, new: &NewSession<'_>) -> Result<()> {
+    let present = super::super::users::lock(connection, new.user.id)?.ok_or(Error::Raced)?.user;
+    if present.epoch != new.user.epoch || !present.is_active() {
+        return Err(Error::Raced);
+    }
+    diesel::insert_into(sessions::table)
+        .values((
+            sessions::id.eq(new.id),
+            sessions::user_id.eq(new.user.id),
+            sessions::kind.eq(new.kind),
+            sessions::secret_hash.eq(new.secret.0.to_vec()),
+            sessions::epoch.eq(new.user.epoch),
+            sessions::remember.eq(new.remember),
+            sessions::device.eq(new.device),
+            sessions::address.eq(new.address),
+            sessions::created_at.eq(new.now),
+            sessions::password_entered_at.eq(new.now),
+            sessions::last_active_at.eq(new.now),
+            sessions::idle_ms.eq(new.idle.num_milliseconds()),
+            sessions::absolute_limit.eq(new.absolute_limit),
+        ))
+        .execute(connection)?;
+    Ok(())
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = sessions)]
+#[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+struct Row {
+    id: SessionId,
+    user_id: UserId,
+    kind: SessionKind,
+    remember: bool,
+    device: String,
+    address: String,
+    created_at: Timestamp,
+    password_entered_at: Timestamp,
+    last_active_at: Timestamp,
+    idle_ms: i64,
+    absolute_limit: Timestamp,
+    ended_at: Option<Timestamp>,
+    ended_by: Option<String>,
+    end_reason: Option<EndReason>,
+}
+
+impl From<Row> for Session {
+    fn from(row: Row) -> Self {
+        let ended = row.ended_at.zip(row.end_reason);
+        Self {
+            id: row.id,
+            user_id: row.user_id,
+            kind: row.kind,
+            remember: row.remember,
+            device: row.device,
+            address: row.address,
+            created_at: row.created_at,
+            last_active_at: row.last_active_at,
+            password_entered_at: row.password_entered_at,
+            idle: TimeDelta::milliseconds(row.idle_ms),
+            absolute_limit: row.absolute_limit,
+            ended: ended.map(|(at, reason)| Ended { at, reason, by: row.ended_by.unwrap_or_default() }),
+        }
+    }
+}
+
+/// Session, owner and feed position as one statement saw them: what an answer, or a copy, is made of.
+#[derive(Clone)]
+pub struct Snapshot {
+    pub session: Session,
+    pub secret: SecretHash,
+    pub epoch: i64,
+    pub user: UserState,
+    /// The feed's position at this reading.
+    pub position: i64,
+}
+
+/// What the owner's copy in Redis holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserState {
+    pub rev: i64,
+    pub epoch: i64,
+    pub role: Role,
+    pub status: UserStatus,
+}
+
+impl Snapshot {
+    /// Whether the session lives, when the last activity may be known `slack` late.
+    pub fn is_live(&self, now: Timestamp, slack: TimeDelta) -> bool {
+        let session = &self.session;
+        session.ended.is_none()
+            && self.user.status == UserStatus::Active
+            && self.epoch == self.user.epoch
+            && now < session.absolute_limit
+            && now < session.last_active_at + session.idle + slack
+    }
+
+    /// What a request learns.
+    pub fn view(&self) -> LiveSession {
+        LiveSession {
+            user_id: self.session.user_id,
+            session_id: self.session.id,
+            kind: self.session.kind,
+            role: self.user.role,
+            remember: self.session.remember,
+            created_at: self.session.created_at,
+            password_entered_at: self.session.password_entered_at,
+            absolute_limit: self.session.absolute_limit,
+        }
+    }
+}
+
+/// Reads a session with its owner in one statement: two would let an act between them be seen by halves.
+pub fn snapshot(connection: &mut AnyConnection, user: UserId, session: SessionId) -> Result<Option<Snapshot>> {
+    type Columns = (Row, Vec<u8>, i64, i64, i64, Role, UserStatus, Option<i64>);
+    let found: Option<Columns> = sessions::table
+        .inner_join(users::table)
+        .filter(sessions::id.eq(session))
+        .filter(sessions::user_id.eq(user))
+        .select((
+            Row::as_select(),
+            sessions::secret_hash,
+            sessions::epoch,
+            users::rev,
+            users::epoch,
+            users::role,
+            users::status,
+            feed::table.select(max(feed::id)).single_value(),
+        ))
+        .first(connection)
+        .optional()?;
+    found
+        .map(|(row, secret, session_epoch, rev, epoch, role, status, position)| {
+            let secret = secret.try_into().map_err(|_| Error::internal("a secret's hash is not 32 bytes"))?;
+            Ok(Snapshot {
+                session: row.into(),
+                secret: SecretHash(secret),
+                epoch: session_epoch,
+                user: UserState { rev, epoch, role, status },
+                position: position.unwrap_or(0),
+            })
+        })
+        .transpose()
+}
+
+/// Who ended sessions, when and why.
+pub struct End<'a> {
+    pub reason: EndReason,
+    pub by: &'a Actor,
+    pub at: Timestamp,
+}
+
+/// Ends one session; false if it had ended before.
+pub fn end(connection: &mut AnyConnection, user: UserId, session: SessionId, end: &End<'_>) -> Result<bool> {
+    let changed =
+        diesel::update(sessions::table.find(session).filter(sessions::user_id.eq(user)).filter(open()))
+            .set((
+                sessions::ended_at.eq(end.at),
+                sessions::ended_by.eq(end.by.label()),
+                sessions::end_reason.eq(end.reason),
+            ))
+            .execute(connection)?;
+    if changed == 1 {
+        changes::append(connection, Change::SessionEnded(user, session))?;
+    }
+    Ok(changed == 1)
+}
+
+/// Notes in the history that all sessions of the account (of all accounts) but `kept` have ended, and says how many of
+/// them were live. What ends them is the raised epoch, not this.
+pub fn end_all(
+    connection: &mut AnyConnection,
+    user: Option<UserId>,
+    kept: Option<SessionId>,
+    end: &End<'_>,
+) -> Result<u64> {
+    close_expired(connection, user, end.at)?;
+    let change = (
+        sessions::ended_at.eq(end.at),
+        sessions::ended_by.eq(end.by.label()),
+        sessions::end_reason.eq(end.reason),
+    );
+    let sessions = diesel::update(sessions::table.filter(open())).set(change).into_boxed::<MultiBackend>();
+    let sessions = match user {
+        Some(user) => sessions.filter(sessions::user_id.eq(user)),
+        None => sessions,
+    };
+    let sessions = match kept {
+        Some(kept) => sessions.filter(sessions::id.ne(kept)),
+        None => sessions,
+    };
+    let ended = sessions.execute(connection)?;
+    Ok(ended as u64)
+}
+
+/// Whose sessions are open: of one account, or of all.
+pub fn owners_of_open(connection: &mut AnyConnection, user: Option<UserId>) -> Result<Vec<UserId>> {
+    let mut query = sessions::table.filter(open()).select(sessions::user_id).distinct().into_boxed::<MultiBackend>();
+    if let Some(user) = user {
+        query = query.filter(sessions::user_id.eq(user));
+    }
+    Ok(query.load(connection)?)
+}
+
+/// Writes into the history that sessions have expired, at the moment at which they did. Waits until the activity that
+/// Redis may know of has reached SQL, for what the history has as ended is dead.
+pub fn close_expired(connection: &mut AnyConnection, user: Option<UserId>, now: Timestamp) -> Result<usize> {
+    let now = now - ACTIVITY_LAG;
+    // PostgreSQL and SQLite add milliseconds to a moment each in their own way.
+    let limit = match connection {
+        AnyConnection::Postgres(_) => "LEAST(absolute_limit, last_active_at + idle_ms * interval '1 millisecond')",
+        AnyConnection::Sqlite(_) => "MIN(absolute_limit, last_active_at + idle_ms)",
+    };
+    let of_user = if user.is_some() { "user_id = $2" } else { "$2 IS NULL" };
+    let query = format!(
+        "UPDATE sessions SET ended_at = {limit}, ended_by = 'system', end_reason = 'expired' \
+         WHERE ended_at IS NULL AND {limit} <= $1 AND {of_user}"
+    );
+    Ok(diesel::sql_query(query)
+        .bind::<super::super::types::Moment, _>(now)
+        .bind::<diesel::sql_types::Nullable<super::super::types::Id>, _>(user)
+        .execute(connection)?)
+}
+
+/// Gives a session a new secret after a password was entered for it, under the account's present epoch.
+pub fn set_secret(
+    connection: &mut AnyConnection,
+    user: UserId,
+    session: SessionId,
+    secret: SecretHash,
+    epoch: i64,
+    now: Timestamp,
+) -> Result<()> {
+    let changed = diesel::update(sessions::table.find(session).filter(open()))
+        .set((
+            sessions::secret_hash.eq(secret.0.to_vec()),
+            sessions::epoch.eq(epoch),
+            sessions::password_entered_at.eq(now),
+        ))
+        .execute(connection)?;
+    if changed != 1 {
+        return Err(Error::NotSignedIn);
+    }
+    changes::append(connection, Change::SecretChanged(user, session))
+}
+
+/// Takes a session along into the account's new epoch.
+pub fn set_epoch(connection: &mut AnyConnection, user: UserId, session: SessionId, epoch: i64) -> Result<()> {
+    let changed = diesel::update(sessions::table.find(session).filter(open()))
+        .set(sessions::epoch.eq(epoch))
+        .execute(connection)?;
+    if changed != 1 {
+        return Err(Error::NotSignedIn);
+    }
+    changes::append(connection, Change::SecretChanged(user, session))
+}
+
+/// Notes when a session was last active; the later moment stays, and an ended one is left alone.
+pub fn touch(connection: &mut AnyConnection, session: SessionId, at: Timestamp) -> Result<()> {
+    diesel::update(sessions::table.find(session).filter(open()).filter(sessions::last_active_at.lt(at)))
+        .set(sessions::last_active_at.eq(at))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// One session, live or ended.
+pub fn by_id(connection: &mut AnyConnection, id: SessionId) -> Result<Option<Session>> {
+    let row: Option<Row> = sessions::table.find(id).select(Row::as_select()).first(connection).optional()?;
+    Ok(row.map(Session::from))
+}
+
+/// Sessions that have not ended, last active first, each with its owner's username; of one account or of all.
+pub fn open_sessions(
+    connection: &mut AnyConnection,
+    user: Option<UserId>,
+    now: Timestamp,
+    limit: Option<i64>,
+) -> Result<Vec<(Session, String)>> {
+    let mut query = sessions::table
+        .inner_join(users::table)
+        .filter(open())
+        .filter(sessions::epoch.eq(users::epoch))
+        .filter(sessions::absolute_limit.gt(now))
+        .order((sessions::last_active_at.desc(), sessions::id.desc()))
+        .select((Row::as_select(), users::username))
+        .into_boxed::<MultiBackend>();
+    if let Some(user) = user {
+        query = query.filter(sessions::user_id.eq(user));
+    }
+    if let Some(limit) = limit {
+        query = query.limit(limit);
+    }
+    let rows: Vec<(Row, String)> = query.load(connection)?;
+    let sessions = rows.into_iter().map(|(row, username)| (Session::from(row), username));
+    Ok(sessions.filter(|(session, _)| session.is_live(now)).collect())
+}
+
+/// How many sessions of the account are open, of each kind.
+pub fn count_open(connection: &mut AnyConnection, user: UserId, now: Timestamp) -> Result<Vec<(SessionKind, i64)>> {
+    close_expired(connection, Some(user), now)?;
+    Ok(sessions::table
+        .filter(sessions::user_id.eq(user))
+        .filter(open())
+        .group_by(sessions::kind)
+        .select((sessions::kind, diesel::dsl::count_star()))
+        .load(connection)?)
+}
+
+/// Forgets sessions that ended before `limit`.
+pub fn prune(connection: &mut AnyConnection, limit: Timestamp) -> Result<usize> {
+    Ok(diesel::delete(sessions::table.filter(sessions::ended_at.lt(limit))).execute(connection)?)
+}
+
+/// Not ended by an act; the limits are asked beside it.
+fn open() -> diesel::dsl::IsNull<sessions::ended_at> {
+    sessions::ended_at.is_null()
+}

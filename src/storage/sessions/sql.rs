@@ -1,0 +1,39 @@
+//! Sessions without Redis: the row is the record. No cache in the process, for the command line is another one.
+
+use chrono::TimeDelta;
+
+use super::super::Database;
+use super::{TOUCH_INTERVAL, rows};
+use crate::domain::keys::SecretHash;
+use crate::domain::session::LiveSession;
+use crate::domain::{Error, SessionId, Timestamp, UserId};
+
+#[derive(Clone)]
+pub struct SqlSessions {
+    database: Database,
+}
+
+impl SqlSessions {
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    pub async fn load(
+        &self,
+        user: UserId,
+        session: SessionId,
+        secret: SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<LiveSession>, Error> {
+        let Some(found) = self.database.read(move |connection| rows::snapshot(connection, user, session)).await? else {
+            return Ok(None);
+        };
+        if !found.is_live(now, TimeDelta::zero()) || !found.secret.matches(&secret.0) {
+            return Ok(None);
+        }
+        if now - found.session.last_active_at >= TOUCH_INTERVAL {
+            self.database.write(move |connection| rows::touch(connection, session, now)).await?;
+        }
+        Ok(Some(found.view()))
+    }
+}

@@ -1,0 +1,293 @@
+//! Accounts in SQL. Each change of role, status or epoch raises `rev` and is a row of the feed.
+
+use diesel::prelude::*;
+
+use super::database::{AnyConnection, MultiBackend};
+use super::schema::users;
+use super::sessions::changes::{self, Change};
+use crate::domain::name::NameKey;
+use crate::domain::{EmailAddress, Error, FieldError, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username};
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// An account with what only the password check may see.
+#[derive(Clone)]
+pub struct StoredUser {
+    pub user: User,
+    /// PHC string; `None` until the owner has chosen a password.
+    pub password_hash: Option<String>,
+}
+
+/// An account to be.
+pub struct NewUser<'a> {
+    pub id: UserId,
+    pub username: &'a Username,
+    pub email: &'a EmailAddress,
+    pub name: Option<&'a str>,
+    pub role: Role,
+    pub password_hash: Option<&'a str>,
+    pub now: Timestamp,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = users)]
+#[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+struct Row {
+    id: UserId,
+    username: String,
+    email: String,
+    name: Option<String>,
+    role: Role,
+    status: UserStatus,
+    epoch: i64,
+    password_hash: Option<String>,
+    password_changed_at: Option<Timestamp>,
+    created_at: Timestamp,
+    last_sign_in_at: Option<Timestamp>,
+}
+
+impl From<Row> for StoredUser {
+    fn from(row: Row) -> Self {
+        Self {
+            password_hash: row.password_hash,
+            user: User {
+                id: row.id,
+                username: Username::from_stored(row.username),
+                email: EmailAddress::from_stored(row.email),
+                name: row.name,
+                role: row.role,
+                status: row.status,
+                epoch: row.epoch,
+                created_at: row.created_at,
+                password_changed_at: row.password_changed_at,
+                last_sign_in_at: row.last_sign_in_at,
+            },
+        }
+    }
+}
+
+/// Inserts the account; [`Error::Taken`] names each field that belongs to another.
+pub fn insert(connection: &mut AnyConnection, new: &NewUser<'_>) -> Result<()> {
+    refuse_taken(connection, None, Some(new.username), Some(new.email))?;
+    diesel::insert_into(users::table)
+        .values((
+            users::id.eq(new.id),
+            users::username.eq(new.username.as_str()),
+            users::username_key.eq(new.username.key().as_str()),
+            users::email.eq(new.email.as_str()),
+            users::email_key.eq(new.email.key().as_str()),
+            users::name.eq(new.name),
+            users::role.eq(new.role),
+            users::status.eq(UserStatus::Active),
+            users::epoch.eq(1),
+            users::rev.eq(1),
+            users::password_hash.eq(new.password_hash),
+            users::password_changed_at.eq(new.password_hash.map(|_| new.now)),
+            users::created_at.eq(new.now),
+        ))
+        .execute(connection)
+        .map_err(raced_for_a_name)?;
+    Ok(())
+}
+
+/// Changes name and e-mail; [`Error::Taken`] where the e-mail belongs to another.
+pub fn update_profile(
+    connection: &mut AnyConnection,
+    id: UserId,
+    name: Option<&str>,
+    email: &EmailAddress,
+) -> Result<()> {
+    refuse_taken(connection, Some(id), None, Some(email))?;
+    diesel::update(users::table.find(id))
+        .set((users::name.eq(name), users::email.eq(email.as_str()), users::email_key.eq(email.key().as_str())))
+        .execute(connection)
+        .map_err(raced_for_a_name)?;
+    Ok(())
+}
+
+fn refuse_taken(
+    connection: &mut AnyConnection,
+    but: Option<UserId>,
+    username: Option<&Username>,
+    email: Option<&EmailAddress>,
+) -> Result<()> {
+    let mut taken = FieldErrors::default();
+    if let Some(username) = username {
+        let owner = owner(connection, users::username_key.eq(username.key().as_str().to_owned()))?;
+        if owner.is_some() {
+            taken.push(FieldError::new("username", "taken", format!("The username “{username}” is taken.")));
+        }
+    }
+    if let Some(email) = email {
+        let owner = owner(connection, users::email_key.eq(email.key().as_str().to_owned()))?;
+        if owner.is_some() && owner != but {
+            taken.push(FieldError::new("email", "taken", "An account with this e-mail exists."));
+        }
+    }
+    if taken.is_empty() { Ok(()) } else { Err(Error::Taken(taken)) }
+}
+
+fn owner<P>(connection: &mut AnyConnection, key: P) -> QueryResult<Option<UserId>>
+where
+    P: BoxableExpression<users::table, MultiBackend, SqlType = diesel::sql_types::Nullable<diesel::sql_types::Bool>>
+        + 'static,
+{
+    let key: Box<dyn BoxableExpression<users::table, MultiBackend, SqlType = _>> = Box::new(key);
+    users::table.filter(key).select(users::id).first(connection).optional()
+}
+
+/// Two who ask for one name at the same moment both pass the check; the constraint decides.
+fn raced_for_a_name(error: diesel::result::Error) -> Error {
+    use diesel::result::{DatabaseErrorKind, Error as QueryError};
+    match error {
+        QueryError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Error::Taken(
+            FieldError::new("username", "taken", "The username or the e-mail was taken a moment ago.").into(),
+        ),
+        other => other.into(),
+    }
+}
+
+/// The account with that id, unless it is deleted.
+pub fn by_id(connection: &mut AnyConnection, id: UserId) -> Result<Option<StoredUser>> {
+    let row: Option<Row> = users::table
+        .find(id)
+        .filter(users::deleted_at.is_null())
+        .select(Row::as_select())
+        .first(connection)
+        .optional()?;
+    Ok(row.map(StoredUser::from))
+}
+
+/// The same, and nobody else changes it before this transaction ends. SQLite's write transaction does that by itself.
+pub fn lock(connection: &mut AnyConnection, id: UserId) -> Result<Option<StoredUser>> {
+    if let AnyConnection::Postgres(connection) = connection {
+        users::table.find(id).select(users::id).for_update().execute(connection)?;
+    }
+    by_id(connection, id)
+}
+
+/// The account whose username or e-mail has that canonical form.
+pub fn by_name(connection: &mut AnyConnection, key: &NameKey) -> Result<Option<StoredUser>> {
+    let key = key.as_str().to_owned();
+    let row: Option<Row> = users::table
+        .filter(users::username_key.eq(key.clone()).or(users::email_key.eq(key)))
+        .select(Row::as_select())
+        .first(connection)
+        .optional()?;
+    Ok(row.map(StoredUser::from))
+}
+
+/// All accounts, by username.
+pub fn all(connection: &mut AnyConnection) -> Result<Vec<User>> {
+    let rows: Vec<Row> = users::table
+        .filter(users::deleted_at.is_null())
+        .order(users::username_key)
+        .select(Row::as_select())
+        .load(connection)?;
+    Ok(rows.into_iter().map(|row| StoredUser::from(row).user).collect())
+}
+
+/// How many active administrators there are. Locks them, so that two who demote each other can't both be the last but
+/// one.
+pub fn lock_active_administrators(connection: &mut AnyConnection) -> Result<Vec<UserId>> {
+    let administrators = users::table
+        .filter(users::role.eq(Role::Admin))
+        .filter(users::status.eq(UserStatus::Active))
+        .filter(users::deleted_at.is_null())
+        .order(users::id)
+        .select(users::id);
+    Ok(match connection {
+        AnyConnection::Postgres(connection) => administrators.for_update().load(connection)?,
+        AnyConnection::Sqlite(connection) => administrators.load(connection)?,
+    })
+}
+
+/// Whether an active administrator exists.
+pub fn administrator_exists(connection: &mut AnyConnection) -> Result<bool> {
+    let one: Option<UserId> = users::table
+        .filter(users::role.eq(Role::Admin))
+        .filter(users::status.eq(UserStatus::Active))
+        .filter(users::deleted_at.is_null())
+        .select(users::id)
+        .first(connection)
+        .optional()?;
+    Ok(one.is_some())
+}
+
+pub fn set_role(connection: &mut AnyConnection, id: UserId, role: Role) -> Result<()> {
+    diesel::update(users::table.find(id))
+        .set((users::role.eq(role), users::rev.eq(users::rev + 1)))
+        .execute(connection)?;
+    changes::append(connection, Change::User(id))
+}
+
+/// Suspends or reinstates. Both raise the epoch: what was signed in before stays signed out after.
+pub fn set_status(connection: &mut AnyConnection, id: UserId, status: UserStatus) -> Result<()> {
+    diesel::update(users::table.find(id))
+        .set((users::status.eq(status), users::epoch.eq(users::epoch + 1), users::rev.eq(users::rev + 1)))
+        .execute(connection)?;
+    changes::append(connection, Change::User(id))
+}
+
+/// Kills every session of the account that is not given the new epoch, which this returns.
+pub fn raise_epoch(connection: &mut AnyConnection, id: UserId) -> Result<i64> {
+    let epoch = diesel::update(users::table.find(id))
+        .set((users::epoch.eq(users::epoch + 1), users::rev.eq(users::rev + 1)))
+        .returning(users::epoch)
+        .get_result(connection)?;
+    changes::append(connection, Change::User(id))?;
+    Ok(epoch)
+}
+
+/// Kills every session there is, and every sign-in under way. Only accounts with a session can have a copy to take away.
+pub fn raise_all_epochs(connection: &mut AnyConnection, with_sessions: &[UserId]) -> Result<()> {
+    diesel::update(users::table)
+        .set((users::epoch.eq(users::epoch + 1), users::rev.eq(users::rev + 1)))
+        .execute(connection)?;
+    with_sessions.iter().try_for_each(|id| changes::append(connection, Change::User(*id)))
+}
+
+/// A new secret of one session concerns the user's copy too: both are read again together.
+pub fn raise_rev(connection: &mut AnyConnection, id: UserId) -> Result<()> {
+    diesel::update(users::table.find(id)).set(users::rev.eq(users::rev + 1)).execute(connection)?;
+    changes::append(connection, Change::User(id))
+}
+
+/// A new password. The caller raises the epoch.
+pub fn set_password(connection: &mut AnyConnection, id: UserId, hash: &str, now: Timestamp) -> Result<()> {
+    diesel::update(users::table.find(id))
+        .set((users::password_hash.eq(hash), users::password_changed_at.eq(now)))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// The same password under new parameters; only if nobody has changed it meanwhile.
+pub fn rehash(connection: &mut AnyConnection, id: UserId, old: &str, new: &str) -> Result<()> {
+    diesel::update(users::table.find(id).filter(users::password_hash.eq(old)))
+        .set(users::password_hash.eq(new))
+        .execute(connection)?;
+    Ok(())
+}
+
+pub fn set_last_sign_in(connection: &mut AnyConnection, id: UserId, now: Timestamp) -> Result<()> {
+    diesel::update(users::table.find(id)).set(users::last_sign_in_at.eq(now)).execute(connection)?;
+    Ok(())
+}
+
+/// Frees the names and forgets the rest; the row stays, suspended, for the history of its sessions.
+pub fn delete(connection: &mut AnyConnection, id: UserId, now: Timestamp) -> Result<()> {
+    diesel::update(users::table.find(id))
+        .set((
+            users::username_key.eq(None::<String>),
+            users::email_key.eq(None::<String>),
+            users::email.eq(""),
+            users::name.eq(None::<String>),
+            users::password_hash.eq(None::<String>),
+            users::status.eq(UserStatus::Suspended),
+            users::epoch.eq(users::epoch + 1),
+            users::rev.eq(users::rev + 1),
+            users::deleted_at.eq(now),
+        ))
+        .execute(connection)?;
+    changes::append(connection, Change::UserDeleted(id))
+}

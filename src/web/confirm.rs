@@ -1,0 +1,83 @@
+//! `/confirm`: the password again, before a sensitive act.
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use super::field::Field;
+use super::layout::{self, AccountLayout, account_of, page};
+use super::moment::duration;
+use super::next::{self, NextQuery};
+use super::refusal::Refusal;
+use super::{Answer, see_other};
+use crate::http::client_address::ClientInfo;
+use crate::http::current_user::CurrentUser;
+use crate::http::forms::Form;
+use crate::http::parameters::Query;
+use crate::http::session_cookie;
+use crate::services::Services;
+
+#[derive(Template)]
+#[template(path = "confirm.html")]
+struct ConfirmPage {
+    layout: AccountLayout,
+    /// Where to go on.
+    next: String,
+    /// How long an entry of the password is good for.
+    window: String,
+    password: Field,
+}
+
+/// What the form says, as it was typed.
+#[derive(serde::Deserialize)]
+pub struct ConfirmForm {
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// `GET /confirm?next=…`.
+pub async fn show(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    current: CurrentUser,
+    Query(query): Query<NextQuery>,
+) -> Answer {
+    form_page(&services, &request, &current, &query.next, Refusal::none()).await
+}
+
+/// `POST /confirm`. The session has a new secret from then on, even where a store could not be told yet.
+pub async fn submit(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    current: CurrentUser,
+    ClientInfo(client): ClientInfo,
+    Form(form): Form<ConfirmForm>,
+) -> Answer {
+    match services.confirm_password(&current.caller(), &form.password.into(), &client).await {
+        Ok(new) => {
+            session_cookie::issue(&request, &new.handle, new.remember);
+            new.delivered?;
+            Ok(see_other(next::or_default(&form.next, services.settings.public_url.as_str())))
+        }
+        Err(error) => form_page(&services, &request, &current, &form.next, Refusal::of(error)?).await,
+    }
+}
+
+async fn form_page(
+    services: &Services,
+    request: &HttpRequest,
+    current: &CurrentUser,
+    next: &str,
+    refusal: Refusal,
+) -> Answer {
+    let user = account_of(services, current).await?;
+    let status = refusal.status;
+    let template = ConfirmPage {
+        next: next::or_default(next, services.settings.public_url.as_str()).to_owned(),
+        window: duration(services.settings.reauthentication_window),
+        password: Field::current_password("password", "Password").refused(&refusal).autofocus(true),
+        layout: AccountLayout::new(&user, current, request, "/confirm", refusal),
+    };
+    page(status, &template)
+}

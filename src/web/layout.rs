@@ -1,0 +1,104 @@
+//! The frame around every page, and the one place where a template becomes an answer.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::ContentType;
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse};
+use askama::Template;
+
+use super::Answer;
+use super::assets;
+use super::refusal::Refusal;
+use crate::domain::{Error, User};
+use crate::http::current_user::CurrentUser;
+use crate::http::flash::{Flash, Notice};
+use crate::http::problem::Problem;
+use crate::services::Services;
+
+/// A page with this status.
+pub fn page(status: StatusCode, template: &impl Template) -> Answer {
+    let body = template.render().map_err(|error| Problem::from(Error::internal(error)))?;
+    Ok(HttpResponse::build(status).content_type(ContentType::html()).body(body))
+}
+
+/// The frame of pages for people who are not signed in: the raised gate, one panel, the public host at the foot.
+pub struct GuestLayout {
+    pub host: String,
+    /// A notice left by the answer before this one.
+    pub notice: Option<String>,
+    /// Why the page's form comes back, if it does.
+    pub refusal: Refusal,
+}
+
+impl GuestLayout {
+    pub fn new(services: &Services, request: &HttpRequest, refusal: Refusal) -> Self {
+        Self { host: services.settings.public_url.host().to_owned(), notice: notice(request), refusal }
+    }
+}
+
+/// The frame of pages for the signed-in: the lintel, the tabs of the account.
+pub struct AccountLayout {
+    pub username: String,
+    pub csrf_token: String,
+    pub notice: Option<String>,
+    pub refusal: Refusal,
+    /// The path of the tab where the page belongs.
+    tab: &'static str,
+}
+
+impl AccountLayout {
+    pub fn new(user: &User, current: &CurrentUser, request: &HttpRequest, tab: &'static str, refusal: Refusal) -> Self {
+        Self {
+            username: user.username.as_str().to_owned(),
+            csrf_token: current.csrf_token.clone(),
+            notice: notice(request),
+            refusal,
+            tab,
+        }
+    }
+
+    /// The tabs: path and title.
+    pub fn tabs(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("/account", "Overview"),
+            ("/account/sessions", "Sessions"),
+            ("/account/password", "Password"),
+            ("/account/profile", "Profile"),
+            ("/account/activity", "Activity"),
+        ]
+    }
+
+    pub fn is_current(&self, path: &str) -> bool {
+        self.tab == path
+    }
+}
+
+/// The signed-in person's account. One that was deleted since the session was looked up is no longer signed in.
+pub async fn account_of(services: &Services, current: &CurrentUser) -> Result<User, Problem> {
+    services.user(current.session.user_id).await.map_err(|error| match error {
+        Error::NotFound => Error::NotSignedIn.into(),
+        other => other.into(),
+    })
+}
+
+/// The notice that the answer before this one left, in words.
+fn notice(request: &HttpRequest) -> Option<String> {
+    let Ok(Flash(notice)) = Flash::extract(request).into_inner();
+    notice.map(|notice| match notice {
+        Notice::SignedOut => "You are signed out.".to_owned(),
+        Notice::SessionEnded => "The session has ended.".to_owned(),
+        Notice::OthersEnded(0) => "There was no other session to end.".to_owned(),
+        Notice::OthersEnded(1) => "Your other session has ended.".to_owned(),
+        Notice::OthersEnded(count) => format!("Your {count} other sessions have ended."),
+        Notice::PasswordChanged => "Your password is changed. All other sessions have ended.".to_owned(),
+        Notice::PasswordReset => "Your password is set. Sign in with it.".to_owned(),
+        Notice::ProfileSaved => "Your profile is saved.".to_owned(),
+    })
+}
+
+/// The URL of a static file, for templates.
+pub fn asset(name: &str) -> &'static str {
+    assets::url(name)
+}
+
+/// The version at the foot of every page of the signed-in.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,103 @@
+//! `/login`.
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use super::field::Field;
+use super::layout::{self, GuestLayout, page};
+use super::moment::duration;
+use super::next::{self, NextQuery};
+use super::refusal::Refusal;
+use super::{Answer, see_other};
+use crate::http::client_address::ClientInfo;
+use crate::http::current_user::{CurrentUser, MaybeUser};
+use crate::http::forms::GuestForm;
+use crate::http::parameters::Query;
+use crate::http::session_cookie;
+use crate::services::Services;
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage {
+    layout: GuestLayout,
+    /// Where to go on, if not to the account.
+    next: Option<String>,
+    username: Field,
+    password: Field,
+    remember: bool,
+    /// The longest that "keep me signed in" lasts, and how long without use.
+    remember_absolute: String,
+    remember_idle: String,
+    registration_open: bool,
+    /// Nobody can register or administer yet.
+    administrator_missing: bool,
+}
+
+/// What the form says, as it was typed.
+#[derive(Default, serde::Deserialize)]
+pub struct LoginForm {
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    password: String,
+    /// Present when the box is ticked.
+    #[serde(default)]
+    remember: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// `GET /login`. Someone signed in goes to the account.
+pub async fn show(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    user: MaybeUser,
+    Query(query): Query<NextQuery>,
+) -> Answer {
+    if user.0.is_some() {
+        return Ok(see_other(next::DEFAULT));
+    }
+    let form = LoginForm { next: query.next, ..LoginForm::default() };
+    form_page(&services, &request, &form, Refusal::none()).await
+}
+
+/// `POST /login`. Over a live session of the same browser the new one takes its place.
+pub async fn submit(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    user: MaybeUser,
+    ClientInfo(client): ClientInfo,
+    GuestForm(mut form): GuestForm<LoginForm>,
+) -> Answer {
+    let replaces = user.0.as_ref().map(CurrentUser::caller);
+    let password = std::mem::take(&mut form.password).into();
+    let remember = !form.remember.is_empty();
+    match services.sign_in(&form.username, &password, remember, replaces.as_ref(), &client).await {
+        Ok(signed_in) => {
+            session_cookie::issue(&request, &signed_in.handle, signed_in.remember);
+            Ok(see_other(next::or_default(&form.next, services.settings.public_url.as_str())))
+        }
+        Err(error) => form_page(&services, &request, &form, Refusal::of(error)?).await,
+    }
+}
+
+async fn form_page(services: &Services, request: &HttpRequest, form: &LoginForm, refusal: Refusal) -> Answer {
+    let registration_open = services.registration_open().await?;
+    let next = next::or_default(&form.next, services.settings.public_url.as_str());
+    let lifetime = services.settings.remember_lifetime;
+    let status = refusal.status;
+    let username = Field::text("username", "Username or e-mail", "username", &form.username);
+    let password = Field::current_password("password", "Password");
+    let template = LoginPage {
+        next: (next != next::DEFAULT).then(|| next.to_owned()),
+        username: username.refused(&refusal).autofocus(!refusal.is_some()),
+        password: password.refused(&refusal).autofocus(refusal.is_some()),
+        remember: !form.remember.is_empty(),
+        remember_absolute: duration(lifetime.absolute),
+        remember_idle: duration(lifetime.idle),
+        registration_open,
+        administrator_missing: !registration_open && !services.administrator_exists().await?,
+        layout: GuestLayout::new(services, request, refusal),
+    };
+    page(status, &template)
+}

@@ -1,0 +1,44 @@
+//! `/logout`: `GET` asks, `POST` does.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use super::layout::{self, AccountLayout, account_of, page};
+use super::refusal::Refusal;
+use super::{Answer, Nothing, see_other};
+use crate::http::client_address::ClientInfo;
+use crate::http::current_user::MaybeUser;
+use crate::http::flash::{self, Notice};
+use crate::http::forms::Form;
+use crate::http::session_cookie;
+use crate::services::Services;
+
+#[derive(Template)]
+#[template(path = "logout.html")]
+struct LogoutPage {
+    layout: AccountLayout,
+}
+
+/// `GET /logout`. Someone who is signed out already has nothing to be asked.
+pub async fn show(request: HttpRequest, services: web::Data<Services>, user: MaybeUser) -> Answer {
+    let Some(current) = user.0 else { return Ok(see_other("/login")) };
+    let user = account_of(&services, &current).await?;
+    let layout = AccountLayout::new(&user, &current, &request, "/logout", Refusal::none());
+    page(StatusCode::OK, &LogoutPage { layout })
+}
+
+/// `POST /logout`.
+pub async fn submit(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    user: MaybeUser,
+    ClientInfo(client): ClientInfo,
+    Form(Nothing {}): Form<Nothing>,
+) -> Answer {
+    let Some(current) = user.0 else { return Ok(see_other("/login")) };
+    services.sign_out(&current.caller(), &client).await?;
+    session_cookie::remove(&request);
+    flash::set(&request, Notice::SignedOut);
+    Ok(see_other("/login"))
+}

@@ -1,0 +1,140 @@
+//! Moments in words. All are UTC, as the foot of the page says.
+
+use chrono::{Datelike as _, SecondsFormat, TimeDelta};
+
+use askama::filters::HtmlSafe;
+
+use crate::domain::Timestamp;
+
+/// A `<time>` element: the exact moment for programs, words for people.
+pub struct Moment {
+    at: Timestamp,
+    words: String,
+    /// Seconds gone by, where the words count them: `app.js` keeps counting.
+    age: Option<i64>,
+}
+
+impl HtmlSafe for Moment {}
+
+impl std::fmt::Display for Moment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, r#"<time datetime="{}""#, self.at.to_rfc3339_opts(SecondsFormat::Secs, true))?;
+        if let Some(age) = self.age {
+            write!(f, r#" data-age="{age}""#)?;
+        }
+        write!(f, ">{}</time>", self.words)
+    }
+}
+
+/// "2 min ago", "Today, 08:02", "Yesterday, 18:02", "Tomorrow, 08:02", "20 Nov, 14:46"; with the year where it is another.
+pub fn moment(at: Timestamp, now: Timestamp) -> Moment {
+    let age = now - at;
+    if age >= TimeDelta::zero() && age < TimeDelta::hours(1) {
+        let words = match age.num_minutes() {
+            0 => "Just now".to_owned(),
+            minutes => format!("{minutes} min ago"),
+        };
+        return Moment { at, words, age: Some(age.num_seconds()) };
+    }
+    let day = match (at.date_naive() - now.date_naive()).num_days() {
+        0 => "Today".to_owned(),
+        -1 => "Yesterday".to_owned(),
+        1 => "Tomorrow".to_owned(),
+        _ => day(at, now),
+    };
+    Moment { at, words: format!("{day}, {}", at.format("%H:%M")), age: None }
+}
+
+/// "4 Mar 2025", where only the day matters.
+pub fn date(at: Timestamp) -> Moment {
+    Moment { at, words: at.format("%-d %b %Y").to_string(), age: None }
+}
+
+/// "15:42 UTC", or "21 Nov, 15:42 UTC" on another day: for a page whose foot doesn't say which time it shows.
+pub fn deadline(at: Timestamp, now: Timestamp) -> Moment {
+    let time = at.format("%H:%M UTC");
+    let words =
+        if at.date_naive() == now.date_naive() { time.to_string() } else { format!("{}, {time}", day(at, now)) };
+    Moment { at, words, age: None }
+}
+
+fn day(at: Timestamp, now: Timestamp) -> String {
+    at.format(if at.year() == now.year() { "%-d %b" } else { "%-d %b %Y" }).to_string()
+}
+
+/// A duration as a setting gives it, in the largest unit that divides it: "90 days", "1 hour", "90 seconds".
+pub fn duration(length: TimeDelta) -> String {
+    let seconds = length.num_seconds();
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let (size, unit) = units.into_iter().find(|(size, _)| seconds % size == 0).unwrap_or((1, "second"));
+    match seconds / size {
+        1 => format!("1 {unit}"),
+        count => format!("{count} {unit}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("RFC 3339")
+    }
+
+    fn words(text: &str) -> String {
+        moment(at(text), at("2026-11-20T14:47:00Z")).words
+    }
+
+    #[test]
+    fn near_moments_are_relative_and_far_ones_have_a_date() {
+        for (moment, expected) in [
+            ("2026-11-20T14:47:00Z", "Just now"),
+            ("2026-11-20T14:46:01Z", "Just now"),
+            ("2026-11-20T14:46:00Z", "1 min ago"),
+            ("2026-11-20T13:47:01Z", "59 min ago"),
+            ("2026-11-20T13:47:00Z", "Today, 13:47"),
+            ("2026-11-20T00:00:00Z", "Today, 00:00"),
+            ("2026-11-19T23:59:59Z", "Yesterday, 23:59"),
+            ("2026-11-18T17:20:00Z", "18 Nov, 17:20"),
+            ("2026-01-01T00:00:00Z", "1 Jan, 00:00"),
+            ("2025-12-31T23:59:00Z", "31 Dec 2025, 23:59"),
+        ] {
+            assert_eq!(words(moment), expected, "{moment}");
+        }
+    }
+
+    #[test]
+    fn moments_to_come_say_today_tomorrow_or_the_date() {
+        assert_eq!(words("2026-11-20T14:48:00Z"), "Today, 14:48");
+        assert_eq!(words("2026-11-21T08:02:00Z"), "Tomorrow, 08:02");
+        assert_eq!(words("2027-02-18T08:02:00Z"), "18 Feb 2027, 08:02");
+    }
+
+    #[test]
+    fn just_after_midnight_yesterday_is_still_minutes_ago() {
+        let moment = moment(at("2026-11-19T23:58:00Z"), at("2026-11-20T00:01:00Z"));
+        assert_eq!(moment.to_string(), r#"<time datetime="2026-11-19T23:58:00Z" data-age="180">3 min ago</time>"#);
+    }
+
+    #[test]
+    fn dates_and_deadlines_are_complete_where_they_stand_alone() {
+        let now = at("2026-11-20T14:47:00Z");
+        assert_eq!(date(at("2025-03-04T10:00:00Z")).words, "4 Mar 2025");
+        assert_eq!(deadline(at("2026-11-20T15:42:00Z"), now).words, "15:42 UTC");
+        assert_eq!(deadline(at("2026-11-21T15:42:00Z"), now).words, "21 Nov, 15:42 UTC");
+    }
+
+    #[test]
+    fn durations_are_told_in_the_largest_unit_that_divides_them() {
+        for (seconds, expected) in [
+            (90, "90 seconds"),
+            (60, "1 minute"),
+            (600, "10 minutes"),
+            (7200, "2 hours"),
+            (86_400, "1 day"),
+            (129_600, "36 hours"),
+        ] {
+            assert_eq!(duration(TimeDelta::seconds(seconds)), expected);
+        }
+    }
+}

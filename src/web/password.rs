@@ -1,0 +1,73 @@
+//! `/account/password`.
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use super::field::Field;
+use super::layout::{self, AccountLayout, account_of, page};
+use super::refusal::Refusal;
+use super::{Answer, see_other};
+use crate::http::client_address::ClientInfo;
+use crate::http::current_user::CurrentUser;
+use crate::http::flash::{self, Notice};
+use crate::http::forms::Form;
+use crate::http::session_cookie;
+use crate::services::Services;
+
+#[derive(Template)]
+#[template(path = "account/password.html")]
+struct PasswordPage {
+    layout: AccountLayout,
+    current_password: Field,
+    new_password: Field,
+    /// How many sessions a change will end.
+    others: i64,
+}
+
+/// What the form says, as it was typed.
+#[derive(serde::Deserialize)]
+pub struct PasswordForm {
+    #[serde(default)]
+    current_password: String,
+    #[serde(default)]
+    new_password: String,
+}
+
+/// `GET /account/password`.
+pub async fn show(request: HttpRequest, services: web::Data<Services>, current: CurrentUser) -> Answer {
+    form_page(&services, &request, &current, Refusal::none()).await
+}
+
+/// `POST /account/password`. The session has a new secret from then on, even where a store could not be told yet.
+pub async fn submit(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    current: CurrentUser,
+    ClientInfo(client): ClientInfo,
+    Form(form): Form<PasswordForm>,
+) -> Answer {
+    let (old, new) = (form.current_password.into(), form.new_password.into());
+    match services.change_password(&current.caller(), &old, &new, &client).await {
+        Ok(new) => {
+            session_cookie::issue(&request, &new.handle, new.remember);
+            new.delivered?;
+            flash::set(&request, Notice::PasswordChanged);
+            Ok(see_other("/account"))
+        }
+        Err(error) => form_page(&services, &request, &current, Refusal::of(error)?).await,
+    }
+}
+
+async fn form_page(services: &Services, request: &HttpRequest, current: &CurrentUser, refusal: Refusal) -> Answer {
+    let user = account_of(services, current).await?;
+    let (_, counts) = services.sessions_of(user.id, 1).await?;
+    let status = refusal.status;
+    let new_password = Field::new_password("new_password", "New password", services.settings.password_min_length);
+    let template = PasswordPage {
+        current_password: Field::current_password("current_password", "Current password").refused(&refusal),
+        new_password: new_password.refused(&refusal),
+        others: (counts.browser + counts.api - 1).max(0),
+        layout: AccountLayout::new(&user, current, request, "/account/password", refusal),
+    };
+    page(status, &template)
+}

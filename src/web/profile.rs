@@ -1,0 +1,88 @@
+//! `/account/profile`.
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use super::field::Field;
+use super::layout::{self, AccountLayout, account_of, page};
+use super::refusal::Refusal;
+use super::{Answer, see_other};
+use crate::domain::User;
+use crate::http::client_address::ClientInfo;
+use crate::http::current_user::CurrentUser;
+use crate::http::flash::{self, Notice};
+use crate::http::forms::Form;
+use crate::services::Services;
+use crate::services::accounts::ProfileChange;
+
+#[derive(Template)]
+#[template(path = "account/profile.html")]
+struct ProfilePage {
+    layout: AccountLayout,
+    name: Field,
+    email: Field,
+    current_password: Field,
+}
+
+/// What the form says, as it was typed.
+#[derive(serde::Deserialize)]
+pub struct ProfileForm {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    current_password: String,
+}
+
+/// `GET /account/profile`.
+pub async fn show(request: HttpRequest, services: web::Data<Services>, current: CurrentUser) -> Answer {
+    let user = account_of(&services, &current).await?;
+    let name = user.name.clone().unwrap_or_default();
+    form_page(&request, &current, &user, &name, user.email.as_str(), Refusal::none())
+}
+
+/// `POST /account/profile`.
+pub async fn submit(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    current: CurrentUser,
+    ClientInfo(client): ClientInfo,
+    Form(form): Form<ProfileForm>,
+) -> Answer {
+    let change = ProfileChange {
+        name: Some(form.name.clone()),
+        email: Some(form.email.clone()),
+        current_password: (!form.current_password.is_empty()).then(|| form.current_password.into()),
+    };
+    match services.update_profile(&current.caller(), change, &client).await {
+        Ok(_) => {
+            flash::set(&request, Notice::ProfileSaved);
+            Ok(see_other("/account/profile"))
+        }
+        Err(error) => {
+            let refusal = Refusal::of(error)?;
+            let user = account_of(&services, &current).await?;
+            form_page(&request, &current, &user, &form.name, &form.email, refusal)
+        }
+    }
+}
+
+fn form_page(
+    request: &HttpRequest,
+    current: &CurrentUser,
+    user: &User,
+    name: &str,
+    email: &str,
+    refusal: Refusal,
+) -> Answer {
+    let status = refusal.status;
+    let current_password = Field::current_password("current_password", "Current password").optional();
+    let template = ProfilePage {
+        name: Field::name(name).refused(&refusal),
+        email: Field::email(email).refused(&refusal),
+        current_password: current_password.hint("Needed only to change the e-mail.").refused(&refusal),
+        layout: AccountLayout::new(user, current, request, "/account/profile", refusal),
+    };
+    page(status, &template)
+}

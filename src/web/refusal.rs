@@ -1,0 +1,148 @@
+//! Why a form comes back: the one place where a service's refusal becomes a status and words beside fields.
+
+use actix_web::http::StatusCode;
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use crate::domain::{Error, FieldError, FieldErrors};
+use crate::http::problem::Problem;
+
+/// What a form says above its fields when it was refused; empty on a form that nobody has sent yet.
+#[derive(Debug, Template)]
+#[template(path = "partials/refusal.html")]
+pub struct Refusal {
+    pub status: StatusCode,
+    /// What is wrong with the form as a whole.
+    summary: Option<&'static str>,
+    /// The fields that the summary is about.
+    concerned: &'static [&'static str],
+    errors: FieldErrors,
+}
+
+impl HtmlSafe for Refusal {}
+
+impl Refusal {
+    /// The form as it is first shown.
+    pub fn none() -> Self {
+        Self { status: StatusCode::OK, summary: None, concerned: &[], errors: FieldErrors::default() }
+    }
+
+    /// The refusal to show on the form, or the problem where showing the form again would not help.
+    pub fn of(error: Error) -> Result<Self, Problem> {
+        Ok(match error {
+            Error::Invalid(errors) => Self::fields(StatusCode::UNPROCESSABLE_ENTITY, errors),
+            Error::Taken(errors) => Self::fields(StatusCode::CONFLICT, errors),
+            Error::WrongPassword { field } => {
+                let error = FieldError::new(field, "wrong", "This is not your current password.");
+                Self::fields(StatusCode::UNAUTHORIZED, error.into())
+            }
+            Error::WrongCredentials => Self {
+                concerned: &["username", "password"],
+                ..Self::whole(StatusCode::UNAUTHORIZED, "The username or password is not right.")
+            },
+            Error::LastAdmin => Self::whole(
+                StatusCode::CONFLICT,
+                "This is the last active administrator. Make another account administrator first.",
+            ),
+            Error::Raced => {
+                Self::whole(StatusCode::CONFLICT, "The account was changed at the same moment. Send the form again.")
+            }
+            error @ (Error::NotSignedIn
+            | Error::Forbidden
+            | Error::NotFound
+            | Error::LinkGone
+            | Error::RegistrationClosed
+            | Error::Busy
+            | Error::Unavailable(..)
+            | Error::Internal(_)) => return Err(error.into()),
+        })
+    }
+
+    fn fields(status: StatusCode, errors: FieldErrors) -> Self {
+        Self { status, errors, ..Self::none() }
+    }
+
+    fn whole(status: StatusCode, summary: &'static str) -> Self {
+        Self { status, summary: Some(summary), ..Self::none() }
+    }
+
+    /// Whether there is anything to say.
+    pub fn is_some(&self) -> bool {
+        self.status != StatusCode::OK
+    }
+
+    /// What is wrong with one field.
+    pub fn error_of(&self, field: &str) -> Option<&str> {
+        self.errors.of(field)
+    }
+
+    /// Whether the summary is about this field.
+    pub fn concerns(&self, field: &str) -> bool {
+        self.concerned.contains(&field)
+    }
+
+    /// The heading above the list of fields.
+    fn heading(&self) -> String {
+        match self.errors.iter().count() {
+            1 => "There is a problem".to_owned(),
+            count => format!("There are {count} problems"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two() -> FieldErrors {
+        let mut errors = FieldErrors::default();
+        errors.push(FieldError::new("username", "taken", "“<b>” is taken."));
+        errors.push(FieldError::new("email", "format", "Write the e-mail as name@example.com."));
+        errors
+    }
+
+    #[test]
+    fn each_refusal_of_a_form_has_the_status_of_the_contract() {
+        for (error, status) in [
+            (Error::Invalid(two()), 422),
+            (Error::Taken(two()), 409),
+            (Error::WrongCredentials, 401),
+            (Error::WrongPassword { field: "current_password" }, 401),
+            (Error::LastAdmin, 409),
+            (Error::Raced, 409),
+        ] {
+            let refusal = Refusal::of(error).expect("a form");
+            assert_eq!(refusal.status.as_u16(), status);
+            assert!(refusal.is_some());
+        }
+    }
+
+    #[test]
+    fn what_no_other_input_would_mend_is_a_problem_and_not_a_form() {
+        for error in [Error::Busy, Error::LinkGone, Error::NotSignedIn, Error::database("down")] {
+            assert!(Refusal::of(error).is_err());
+        }
+    }
+
+    #[test]
+    fn the_summary_links_each_complaint_to_its_field_and_escapes_it() {
+        let html = Refusal::of(Error::Invalid(two())).expect("a form").render().expect("html");
+        assert!(html.contains("There are 2 problems"));
+        assert!(html.contains(r##"<a href="#email">Write the e-mail as name@example.com.</a>"##), "{html}");
+        assert!(html.contains(r##"<a href="#username">"##) && !html.contains("<b>"), "{html}");
+        assert!(html.contains(r#"role="alert""#));
+    }
+
+    #[test]
+    fn wrong_credentials_blame_both_fields_alike() {
+        let refusal = Refusal::of(Error::WrongCredentials).expect("a form");
+        assert!(refusal.concerns("username") && refusal.concerns("password"));
+        assert_eq!(refusal.error_of("password"), None);
+        assert!(refusal.render().expect("html").contains("The username or password is not right."));
+    }
+
+    #[test]
+    fn a_form_that_nobody_sent_says_nothing() {
+        assert_eq!(Refusal::none().render().expect("html").trim(), "");
+    }
+}

@@ -1,0 +1,87 @@
+//! `/register`.
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use super::field::Field;
+use super::layout::{self, GuestLayout, page};
+use super::refusal::Refusal;
+use super::{Answer, next, see_other};
+use crate::domain::Error;
+use crate::http::client_address::ClientInfo;
+use crate::http::current_user::{CurrentUser, MaybeUser};
+use crate::http::forms::GuestForm;
+use crate::http::session_cookie;
+use crate::services::Services;
+use crate::services::accounts::NewAccount;
+
+#[derive(Template)]
+#[template(path = "register.html")]
+struct RegisterPage {
+    layout: GuestLayout,
+    username: Field,
+    email: Field,
+    name: Field,
+    password: Field,
+}
+
+/// What the form says, as it was typed.
+#[derive(Default, serde::Deserialize)]
+pub struct RegisterForm {
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    password: String,
+}
+
+/// `GET /register`. 403 while registration is closed.
+pub async fn show(request: HttpRequest, services: web::Data<Services>, user: MaybeUser) -> Answer {
+    if user.0.is_some() {
+        return Ok(see_other(next::DEFAULT));
+    }
+    if !services.registration_open().await? {
+        return Err(Error::RegistrationClosed.into());
+    }
+    form_page(&services, &request, &RegisterForm::default(), Refusal::none())
+}
+
+/// `POST /register`. Over a live session of the same browser the new one takes its place.
+pub async fn submit(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    user: MaybeUser,
+    ClientInfo(client): ClientInfo,
+    GuestForm(mut form): GuestForm<RegisterForm>,
+) -> Answer {
+    let replaces = user.0.as_ref().map(CurrentUser::caller);
+    let account = NewAccount {
+        username: form.username.clone(),
+        email: form.email.clone(),
+        name: (!form.name.trim().is_empty()).then(|| form.name.clone()),
+        password: std::mem::take(&mut form.password).into(),
+    };
+    match services.register(account, replaces.as_ref(), &client).await {
+        Ok(signed_in) => {
+            session_cookie::issue(&request, &signed_in.handle, signed_in.remember);
+            Ok(see_other("/account"))
+        }
+        Err(error) => form_page(&services, &request, &form, Refusal::of(error)?),
+    }
+}
+
+fn form_page(services: &Services, request: &HttpRequest, form: &RegisterForm, refusal: Refusal) -> Answer {
+    let status = refusal.status;
+    let password = Field::new_password("password", "Password", services.settings.password_min_length);
+    let template = RegisterPage {
+        username: Field::new_username(&form.username).refused(&refusal).autofocus(!refusal.is_some()),
+        email: Field::email(&form.email).refused(&refusal),
+        name: Field::name(&form.name).refused(&refusal),
+        password: password.refused(&refusal),
+        layout: GuestLayout::new(services, request, refusal),
+    };
+    page(status, &template)
+}

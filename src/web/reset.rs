@@ -1,0 +1,68 @@
+//! `/reset/{token}`: a password chosen by means of a one-time link.
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use super::field::Field;
+use super::layout::{self, GuestLayout, page};
+use super::moment::{Moment, deadline};
+use super::refusal::Refusal;
+use super::{Answer, see_other};
+use crate::http::client_address::ClientInfo;
+use crate::http::flash::{self, Notice};
+use crate::http::forms::GuestForm;
+use crate::http::parameters::PathParam;
+use crate::services::Services;
+
+#[derive(Template)]
+#[template(path = "reset.html")]
+struct ResetPage {
+    layout: GuestLayout,
+    token: String,
+    username: String,
+    expires: Moment,
+    new_password: Field,
+}
+
+/// What the form says, as it was typed.
+#[derive(serde::Deserialize)]
+pub struct ResetForm {
+    #[serde(default)]
+    new_password: String,
+}
+
+/// `GET /reset/{token}`. Looking does not use the link up; one that is used up or too old is 410.
+pub async fn show(request: HttpRequest, services: web::Data<Services>, PathParam(token): PathParam<String>) -> Answer {
+    form_page(&services, &request, &token, Refusal::none()).await
+}
+
+/// `POST /reset/{token}`. All sessions of the account have ended, so the next step is to sign in.
+pub async fn submit(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    PathParam(token): PathParam<String>,
+    ClientInfo(client): ClientInfo,
+    GuestForm(form): GuestForm<ResetForm>,
+) -> Answer {
+    match services.reset_password(&token, &form.new_password.into(), &client).await {
+        Ok(_) => {
+            flash::set(&request, Notice::PasswordReset);
+            Ok(see_other("/login"))
+        }
+        Err(error) => form_page(&services, &request, &token, Refusal::of(error)?).await,
+    }
+}
+
+async fn form_page(services: &Services, request: &HttpRequest, token: &str, refusal: Refusal) -> Answer {
+    let (user, expires_at) = services.reset_link(token).await?;
+    let status = refusal.status;
+    let new_password = Field::new_password("new_password", "New password", services.settings.password_min_length);
+    let template = ResetPage {
+        token: token.to_owned(),
+        username: user.username.as_str().to_owned(),
+        expires: deadline(expires_at, services.clock.now()),
+        new_password: new_password.refused(&refusal).autofocus(!refusal.is_some()),
+        layout: GuestLayout::new(services, request, refusal),
+    };
+    page(status, &template)
+}

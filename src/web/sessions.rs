@@ -1,0 +1,223 @@
+//! `/account/sessions`: everywhere the person is signed in.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use super::layout::{self, AccountLayout, account_of, page};
+use super::moment::{Moment, moment};
+use super::refusal::Refusal;
+use super::{Answer, Nothing, see_other};
+use crate::domain::audit::Client;
+use crate::domain::device::DeviceKind;
+use crate::domain::{Session, SessionId, SessionKind, Timestamp};
+use crate::http::client_address::ClientInfo;
+use crate::http::current_user::CurrentUser;
+use crate::http::flash::{self, Notice};
+use crate::http::forms::Form;
+use crate::http::parameters::{PathParam, Query};
+use crate::http::session_cookie;
+use crate::services::Services;
+use crate::services::sessions::SessionCounts;
+
+/// Other sessions on a page, and how many more each "show more" adds.
+const STEP: i64 = 50;
+
+/// The most on one page, however many there are: a page stays small enough to hold in memory and to read.
+const MOST: i64 = 500;
+
+#[derive(Template)]
+#[template(path = "account/sessions.html")]
+struct SessionsPage {
+    layout: AccountLayout,
+    here: SessionRow,
+    others: Vec<SessionRow>,
+    counts: Others,
+    /// The `limit` that shows more of them.
+    more: Option<i64>,
+}
+
+/// The query of the list.
+#[derive(serde::Deserialize)]
+pub struct SessionsQuery {
+    limit: Option<String>,
+}
+
+/// How many sessions there are besides the one that asks.
+pub struct Others {
+    pub browser: i64,
+    pub api: i64,
+}
+
+impl Others {
+    /// Pages are asked for by browsers, so the one that asks is among those.
+    pub fn of(all: SessionCounts) -> Self {
+        Self { browser: (all.browser - 1).max(0), api: all.api }
+    }
+
+    pub fn total(&self) -> i64 {
+        self.browser + self.api
+    }
+
+    /// "3 in browsers, 3 of programs".
+    fn kinds(&self) -> String {
+        let browsers = match self.browser {
+            0 => None,
+            1 => Some("1 in a browser".to_owned()),
+            many => Some(format!("{many} in browsers")),
+        };
+        let programs = match self.api {
+            0 => None,
+            1 => Some("1 of a program".to_owned()),
+            many => Some(format!("{many} of programs")),
+        };
+        browsers.into_iter().chain(programs).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A session as its owner reads it.
+pub struct SessionRow {
+    pub id: SessionId,
+    pub device: String,
+    /// The drawing for it: the `d` of an SVG path in a box of 24.
+    pub icon: &'static str,
+    pub kind: &'static str,
+    pub address: String,
+    pub signed_in: Moment,
+    pub last_active: Moment,
+    pub expires: Moment,
+}
+
+impl SessionRow {
+    pub fn new(session: &Session, now: Timestamp) -> Self {
+        Self {
+            id: session.id,
+            device: session.device.clone(),
+            icon: icon(session.kind, &session.device),
+            kind: match session.kind {
+                SessionKind::Browser => "Browser",
+                SessionKind::Api => "API",
+            },
+            address: session.address.clone(),
+            signed_in: moment(session.created_at, now),
+            last_active: moment(session.last_active_at, now),
+            expires: moment(session.expires_at(), now),
+        }
+    }
+}
+
+/// The session that asks, taken from among the `listed` ones. It is active now, whatever the list says yet; where it
+/// is not listed for being too far down, the request tells device and address.
+pub fn take_current(
+    listed: &mut Vec<Session>,
+    current: &CurrentUser,
+    client: &Client,
+    services: &Services,
+    now: Timestamp,
+) -> Session {
+    let live = &current.session;
+    let lifetime = match live.remember {
+        true => services.settings.remember_lifetime,
+        false => services.settings.session_lifetime,
+    };
+    let known = listed.iter().position(|session| session.id == live.session_id).map(|index| listed.remove(index));
+    let (device, address) = match known {
+        Some(session) => (session.device, session.address),
+        None => (
+            client.device.clone().unwrap_or_else(|| "This browser".to_owned()),
+            client.address.map(|address| address.to_string()).unwrap_or_default(),
+        ),
+    };
+    Session {
+        id: live.session_id,
+        user_id: live.user_id,
+        kind: live.kind,
+        remember: live.remember,
+        device,
+        address,
+        created_at: live.created_at,
+        last_active_at: now,
+        password_entered_at: live.password_entered_at,
+        idle: lifetime.idle,
+        absolute_limit: live.absolute_limit,
+        ended: None,
+    }
+}
+
+/// `GET /account/sessions?limit=…`. A limit that is none is the least.
+pub async fn show(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    current: CurrentUser,
+    ClientInfo(client): ClientInfo,
+    Query(query): Query<SessionsQuery>,
+) -> Answer {
+    let user = account_of(&services, &current).await?;
+    let limit = query.limit.and_then(|limit| limit.parse().ok()).unwrap_or(STEP).clamp(STEP, MOST);
+    let now = services.clock.now();
+    let (mut sessions, counts) = services.sessions_of(user.id, limit + 1).await?;
+    let here = take_current(&mut sessions, &current, &client, &services, now);
+    let counts = Others::of(counts);
+    let template = SessionsPage {
+        layout: AccountLayout::new(&user, &current, &request, "/account/sessions", Refusal::none()),
+        here: SessionRow::new(&here, now),
+        others: sessions.iter().map(|session| SessionRow::new(session, now)).collect(),
+        more: (counts.total() > limit && limit < MOST).then_some(limit + STEP),
+        counts,
+    };
+    page(StatusCode::OK, &template)
+}
+
+/// `POST /account/sessions/{id}/end`. Another's session is as unknown as one that never was.
+pub async fn end(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    current: CurrentUser,
+    PathParam(id): PathParam<SessionId>,
+    ClientInfo(client): ClientInfo,
+    Form(Nothing {}): Form<Nothing>,
+) -> Answer {
+    services.end_own_session(&current.caller(), id, &client).await?;
+    if id == current.session.session_id {
+        session_cookie::remove(&request);
+        flash::set(&request, Notice::SignedOut);
+        return Ok(see_other("/login"));
+    }
+    flash::set(&request, Notice::SessionEnded);
+    Ok(see_other("/account/sessions"))
+}
+
+/// `POST /account/sessions/end-others`.
+pub async fn end_others(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    current: CurrentUser,
+    ClientInfo(client): ClientInfo,
+    Form(Nothing {}): Form<Nothing>,
+) -> Answer {
+    let count = services.end_other_sessions(&current.caller(), &client).await?;
+    flash::set(&request, Notice::OthersEnded(count));
+    Ok(see_other("/account/sessions"))
+}
+
+/// A terminal for programs, a telephone or a computer for browsers.
+fn icon(kind: SessionKind, device: &str) -> &'static str {
+    match (kind, DeviceKind::of_label(device)) {
+        (SessionKind::Api, _) | (_, DeviceKind::Program) => "M3 5h18v14H3zM6.500 9.500l3 2.500-3 2.500M12 15h5",
+        (SessionKind::Browser, DeviceKind::Phone) => "M7.500 3h9v18h-9zM11 18h2",
+        (SessionKind::Browser, DeviceKind::Desktop) => "M5 5.500h14v9.500H5zM2.500 18.500h19",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_sessions_are_counted_without_the_one_that_asks() {
+        let others = Others::of(SessionCounts { browser: 4, api: 3 });
+        assert_eq!((others.total(), others.kinds().as_str()), (6, "3 in browsers, 3 of programs"));
+        assert_eq!(Others::of(SessionCounts { browser: 1, api: 1 }).kinds(), "1 of a program");
+        assert_eq!(Others::of(SessionCounts { browser: 0, api: 0 }).total(), 0);
+    }
+}
