@@ -3,7 +3,6 @@
 
 mod ask;
 mod config;
-mod data_folder;
 mod failure;
 mod healthcheck;
 mod output;
@@ -20,8 +19,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use self::failure::Failure;
-use crate::domain::{Actor, Clock, Role};
-use crate::services::Steward;
+use crate::domain::Clock;
 use crate::settings::{self, Loaded, Source, Sources};
 use crate::{startup, telemetry};
 
@@ -112,15 +110,16 @@ fn perform(command: Command, flags: Vec<(String, String)>) -> Result<String, Fai
         Command::Healthcheck => healthcheck::run(&load()?.settings),
         Command::Serve => {
             let loaded = load()?;
-            let _guard = prepare(&loaded, &loaded.settings.log_level)?;
+            let _guard = start_logs(&loaded, &loaded.settings.log_level)?;
             actix_web::rt::System::new().block_on(startup::serve(loaded, Clock::default()))?;
             Ok(String::new())
         }
         Command::Stored(command) => {
             let loaded = load()?;
-            let _guard = prepare(&loaded, log_level_of_command(&loaded))?;
+            let _guard = start_logs(&loaded, log_level_of_command(&loaded))?;
             actix_web::rt::System::new().block_on(async {
-                let services = startup::services(loaded.settings, Clock::default()).await?;
+                let mut services = startup::services(loaded.settings, Clock::default()).await?;
+                services.database = services.database.patient();
                 match command {
                     Stored::SetupLink { .. } => setup_link::run(&services).await,
                     Stored::User(command) => user::run(command, &services).await,
@@ -131,23 +130,16 @@ fn perform(command: Command, flags: Vec<(String, String)>) -> Result<String, Fai
     }
 }
 
-/// What comes before the stores are opened: logs, and whether this user may touch the data folder.
-fn prepare(loaded: &Loaded, log_level: &str) -> Result<telemetry::Guard, Failure> {
-    let guard = telemetry::start(log_level, loaded.settings.log_format)
-        .map_err(|error| Failure::Failed(format!("logging can't be started: {error}")))?;
-    data_folder::check_owner(&loaded.settings.data_dir)?;
-    Ok(guard)
+/// Logs come first, so that opening the stores can be told of.
+fn start_logs(loaded: &Loaded, level: &str) -> Result<telemetry::Guard, Failure> {
+    telemetry::start(level, loaded.settings.log_format)
+        .map_err(|error| Failure::Failed(format!("logging can't be started: {error}")))
 }
 
 /// A command that comes and goes says nothing but its own text, unless it is asked to.
 fn log_level_of_command(loaded: &Loaded) -> &str {
     let asked = loaded.effective.iter().any(|setting| setting.key == "log_level" && setting.source != Source::Default);
     if asked { &loaded.settings.log_level } else { "warn" }
-}
-
-/// The command line may do what an administrator may.
-fn steward() -> Steward {
-    Steward { actor: Actor::Cli, role: Role::Admin }
 }
 
 /// Writes to stdout. Whoever reads may stop reading (`| head`).

@@ -5,10 +5,10 @@ use clap::Subcommand;
 use super::ask::Yes;
 use super::output::{self, Format, Output};
 use super::shapes::SessionShape;
-use super::{Failure, steward, user};
+use super::{Failure, user};
 use crate::domain::audit::Client;
 use crate::domain::{Error, Session, SessionId};
-use crate::services::Services;
+use crate::services::{Services, Steward};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -53,7 +53,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
             let whose = user.as_ref().map_or("all accounts", |user| user.username.as_str());
             yes.confirm(&format!("End all sessions of {whose}?"))?;
             let user = user.map(|user| user.id);
-            let ended = services.end_all_sessions(&steward(), user, &Client::default()).await?;
+            let ended = services.end_all_sessions(&Steward::command_line(), user, &Client::default()).await?;
             Ok(format!("Ended {}.\n", counted(ended)))
         }
     }
@@ -63,7 +63,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
 async fn revoke(services: &Services, ids: &[SessionId]) -> Result<String, Failure> {
     let mut unknown = Vec::new();
     for id in ids {
-        match services.end_session(&steward(), *id, &Client::default()).await {
+        match services.end_session(&Steward::command_line(), *id, &Client::default()).await {
             Ok(()) => {}
             Err(Error::NotFound) => unknown.push(id.to_string()),
             Err(error) => return Err(error.into()),

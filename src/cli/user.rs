@@ -3,14 +3,14 @@
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
+use super::Failure;
 use super::ask::{PasswordInput, Yes};
 use super::output::{self, Format, Output};
 use super::shapes::UserShape;
-use super::{Failure, steward};
 use crate::domain::audit::Client;
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, Role, User};
-use crate::services::Services;
+use crate::services::{Services, Steward};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -105,7 +105,7 @@ fn role() -> impl clap::builder::TypedValueParser<Value = Role> {
 }
 
 pub async fn run(command: Command, services: &Services) -> Result<String, Failure> {
-    let (steward, client) = (&steward(), &Client::default());
+    let (steward, client) = (&Steward::command_line(), &Client::default());
     match command {
         Command::Create { username, email, name, role, password, yes: _ } => {
             // Read first: a password that can't be read creates nothing.

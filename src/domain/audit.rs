@@ -45,7 +45,10 @@ text_enum!(
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
-    User { id: UserId, username: String },
+    User {
+        id: UserId,
+        username: String,
+    },
     /// The command line on the server.
     Cli,
     /// The server itself.

@@ -1,8 +1,11 @@
 //! A notice that the next page shows: a short signed cookie that holds a code, never text.
 
+use std::future::{Ready, ready};
+
 use actix_web::cookie::Cookie;
 use actix_web::cookie::time::Duration;
-use actix_web::{HttpMessage as _, HttpRequest};
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq as _;
@@ -17,7 +20,6 @@ const MAX_AGE: Duration = Duration::minutes(1);
 /// What was done. The pages have the sentence for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
-    AccountCreated,
     SignedOut,
     SessionEnded,
     /// How many other sessions were ended.
@@ -28,8 +30,7 @@ pub enum Notice {
 }
 
 impl Notice {
-    const WITHOUT_NUMBER: [(&'static str, Self); 6] = [
-        ("account_created", Self::AccountCreated),
+    const WITHOUT_NUMBER: [(&'static str, Self); 5] = [
         ("signed_out", Self::SignedOut),
         ("session_ended", Self::SessionEnded),
         ("password_changed", Self::PasswordChanged),
@@ -70,11 +71,20 @@ pub fn set(request: &HttpRequest, notice: Notice) {
 }
 
 /// The notice that the last answer left, if any; reading it removes it from the browser.
-pub fn take(request: &HttpRequest) -> Option<Notice> {
-    let site = Site::of(request);
-    let cookie = request.cookie(OurCookie::Flash.name(site.https))?;
-    request.extensions_mut().insert(Change::Removed);
-    verified(&site.flash_key, cookie.value())
+pub struct Flash(pub Option<Notice>);
+
+impl FromRequest for Flash {
+    type Error = std::convert::Infallible;
+    type Future = Ready<Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let site = Site::of(request);
+        let notice = request.cookie(OurCookie::Flash.name(site.https)).and_then(|cookie| {
+            request.extensions_mut().insert(Change::Removed);
+            verified(&site.flash_key, cookie.value())
+        });
+        ready(Ok(Self(notice)))
+    }
 }
 
 /// The cookie that [`super::cookie_guard`] sends along.

@@ -33,11 +33,7 @@ struct Check {
 impl Check {
     fn of(began: Instant, ok: bool) -> Self {
         let milliseconds = (began.elapsed().as_secs_f64() * 100_000.0).round() / 100.0;
-        Self {
-            status: if ok { "ok" } else { "unavailable" },
-            milliseconds: ok.then_some(milliseconds),
-            warning: None,
-        }
+        Self { status: if ok { "ok" } else { "unavailable" }, milliseconds: ok.then_some(milliseconds), warning: None }
     }
 }
 

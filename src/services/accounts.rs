@@ -198,13 +198,7 @@ impl Services {
         self.set_status(steward, user, UserStatus::Active, client).await
     }
 
-    async fn set_status(
-        &self,
-        steward: &Steward,
-        user: UserId,
-        status: UserStatus,
-        client: &Client,
-    ) -> Result<User> {
+    async fn set_status(&self, steward: &Steward, user: UserId, status: UserStatus, client: &Client) -> Result<User> {
         steward.require(Role::Admin)?;
         let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
         let changed = self

@@ -84,10 +84,7 @@ impl Steward {
 
 impl Services {
     fn password_policy(&self) -> PasswordPolicy {
-        PasswordPolicy {
-            min_length: self.settings.password_min_length,
-            min_score: self.settings.password_min_score,
-        }
+        PasswordPolicy { min_length: self.settings.password_min_length, min_score: self.settings.password_min_score }
     }
 
     /// After the commit: takes the session out of every copy, then the user.

@@ -15,12 +15,7 @@ impl Services {
     }
 
     /// Creates the account with role `user` and signs in. `replaces` is the browser's earlier session, which ends.
-    pub async fn register(
-        &self,
-        account: NewAccount,
-        replaces: Option<&Caller>,
-        client: &Client,
-    ) -> Result<SignedIn> {
+    pub async fn register(&self, account: NewAccount, replaces: Option<&Caller>, client: &Client) -> Result<SignedIn> {
         if !self.registration_open().await? {
             return Err(Error::RegistrationClosed);
         }

@@ -18,28 +18,20 @@ pub(super) fn prepare(settings: &Settings) -> Result<(), Failure> {
     let folder = settings.data_dir.as_path();
     let shown = folder.display();
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        Failure::configuration(format!("can't make the data folder {shown}: {error}; set data_dir to a folder that can"))
+        Failure::configuration(format!(
+            "can't make the data folder {shown}: {error}; set data_dir to a folder that can"
+        ))
     })?;
     let owner = fs::metadata(folder).map_err(|error| unusable(folder, &error))?.uid();
-    let probe = folder.join(format!(".probe-{}", std::process::id()));
-    // Who this process is, as the file system sees it: the owner of what it makes.
-    let own = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&probe)
-        .and_then(|file| file.metadata())
-        .map(|probe| probe.uid());
-    let removed = fs::remove_file(&probe);
-    let own = own.map_err(|error| unusable(folder, &error))?;
-    removed.map_err(|error| unusable(folder, &error))?;
+    let own = rustix::process::geteuid().as_raw();
     if own != owner {
         return Err(Failure::configuration(format!(
             "the data folder {shown} belongs to another user (uid {owner}, this is uid {own}); run it as that user, \
              for example with sudo -u '#{owner}'"
         )));
     }
+    let probe = folder.join(format!(".probe-{}", std::process::id()));
+    fs::write(&probe, []).and_then(|()| fs::remove_file(&probe)).map_err(|error| unusable(folder, &error))?;
     if let DatabaseUrl::Sqlite(path) = &settings.database_url
         && let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty())
     {

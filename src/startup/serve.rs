@@ -5,12 +5,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Failure, Handle, Server, services};
 use crate::domain::Clock;
 use crate::domain::link::OneTimeLink;
-use crate::settings::Settings;
+use crate::settings::Loaded;
 
 /// Serves until SIGTERM or SIGINT. Where no administrator exists it makes the one of the bootstrap settings, or prints
 /// the link that makes one.
-pub async fn serve(settings: Settings, clock: Clock) -> Result<(), Failure> {
-    let services = services(settings, clock).await?;
+pub async fn serve(loaded: Loaded, clock: Clock) -> Result<(), Failure> {
+    let services = services(loaded.settings, clock).await?;
     let server = Server::bind(services.clone())?;
     let bootstrapped = services.bootstrap().await.map_err(|error| Failure::bootstrap(&error))?;
     if let Some(admin) = bootstrapped {

@@ -99,7 +99,7 @@ impl Server {
                 // The last wrap is the outermost: see `crate::http`.
                 .wrap(from_fn(parameters::check_target))
                 .wrap(from_fn(cookie_guard::guard))
-                .wrap(from_fn(pages::error_pages::render))
+                .wrap(from_fn(pages::error_pages::error_pages))
                 .wrap(from_fn(problem::render))
                 .wrap(from_fn(headers::add))
                 .wrap(request_id::logger())

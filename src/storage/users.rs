@@ -6,7 +6,9 @@ use super::database::{AnyConnection, MultiBackend};
 use super::schema::users;
 use super::sessions::changes::{self, Change};
 use crate::domain::name::NameKey;
-use crate::domain::{EmailAddress, Error, FieldError, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username};
+use crate::domain::{
+    EmailAddress, Error, FieldError, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username,
+};
 
 type Result<T> = std::result::Result<T, Error>;
 

@@ -3,7 +3,7 @@
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, web};
 use askama::Template;
@@ -52,8 +52,7 @@ pub async fn error_pages<B: MessageBody + 'static>(
         return Ok(response.map_into_left_body());
     }
     let Some(problem) = problem::take(&mut response) else { return Ok(response.map_into_left_body()) };
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    match render(&problem, response.request(), retry_after) {
+    match render(&problem, response.request()) {
         Some(html) => Ok(response.map_body(|head, _| {
             head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
             EitherBody::right(BoxBody::new(html))
@@ -66,12 +65,12 @@ pub async fn error_pages<B: MessageBody + 'static>(
 }
 
 /// `None` where there is no page to be made: then the problem stands as it is.
-fn render(problem: &Problem, request: &HttpRequest, retry_after: Option<i64>) -> Option<String> {
+fn render(problem: &Problem, request: &HttpRequest) -> Option<String> {
     let services = request.app_data::<web::Data<Services>>()?;
     let host = services.settings.public_url.host().to_owned();
     let template = ErrorPage {
         layout: GuestLayout { host, notice: None, refusal: Refusal::none() },
-        words: words(problem, request, services.settings.public_url.as_str(), retry_after),
+        words: words(problem, request, services.settings.public_url.as_str()),
         status: problem.status.to_string(),
         request_id: request_id::of(request),
         ours: problem.status.is_server_error(),
@@ -79,7 +78,7 @@ fn render(problem: &Problem, request: &HttpRequest, retry_after: Option<i64>) ->
     template.render().ok()
 }
 
-fn words(problem: &Problem, request: &HttpRequest, public_url: &str, retry_after: Option<i64>) -> Words {
+fn words(problem: &Problem, request: &HttpRequest, public_url: &str) -> Words {
     let start = || ("/".to_owned(), "To the start page");
     let is_get = request.method().is_safe();
     let again = || match request.uri().path_and_query() {
@@ -167,7 +166,7 @@ mod tests {
     use crate::domain::Error;
 
     fn words_for(problem: impl Into<Problem>, request: TestRequest) -> Words {
-        words(&problem.into(), &request.to_http_request(), "https://auth.example.org", Some(90))
+        words(&problem.into(), &request.to_http_request(), "https://auth.example.org")
     }
 
     #[test]
@@ -200,7 +199,7 @@ mod tests {
 
     #[test]
     fn whoever_has_to_wait_is_told_how_long() {
-        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "");
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "").retry_after(90);
         assert_eq!(words_for(problem, TestRequest::post().uri("/login")).text, "Wait 90 seconds, then try again.");
     }
 

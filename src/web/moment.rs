@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     fn at(text: &str) -> Timestamp {
-        text.parse().expect("RFC 3339")
+        text.parse::<chrono::DateTime<chrono::Utc>>().expect("RFC 3339").into()
     }
 
     fn words(text: &str) -> String {

@@ -6,8 +6,8 @@ use diesel::prelude::*;
 
 use super::super::database::{AnyConnection, MultiBackend};
 use super::super::schema::{changes as feed, sessions, users};
-use super::changes::{self, Change};
 use super::ACTIVITY_LAG;
+use super::changes::{self, Change};
 use crate::domain::keys::SecretHash;
 use crate::domain::session::{Ended, LiveSession};
 use crate::domain::{
@@ -186,14 +186,13 @@ pub struct End<'a> {
 
 /// Ends one session; false if it had ended before.
 pub fn end(connection: &mut AnyConnection, user: UserId, session: SessionId, end: &End<'_>) -> Result<bool> {
-    let changed =
-        diesel::update(sessions::table.find(session).filter(sessions::user_id.eq(user)).filter(open()))
-            .set((
-                sessions::ended_at.eq(end.at),
-                sessions::ended_by.eq(end.by.label()),
-                sessions::end_reason.eq(end.reason),
-            ))
-            .execute(connection)?;
+    let changed = diesel::update(sessions::table.find(session).filter(sessions::user_id.eq(user)).filter(open()))
+        .set((
+            sessions::ended_at.eq(end.at),
+            sessions::ended_by.eq(end.by.label()),
+            sessions::end_reason.eq(end.reason),
+        ))
+        .execute(connection)?;
     if changed == 1 {
         changes::append(connection, Change::SessionEnded(user, session))?;
     }
@@ -209,11 +208,8 @@ pub fn end_all(
     end: &End<'_>,
 ) -> Result<u64> {
     close_expired(connection, user, end.at)?;
-    let change = (
-        sessions::ended_at.eq(end.at),
-        sessions::ended_by.eq(end.by.label()),
-        sessions::end_reason.eq(end.reason),
-    );
+    let change =
+        (sessions::ended_at.eq(end.at), sessions::ended_by.eq(end.by.label()), sessions::end_reason.eq(end.reason));
     let sessions = diesel::update(sessions::table.filter(open())).set(change).into_boxed::<MultiBackend>();
     let sessions = match user {
         Some(user) => sessions.filter(sessions::user_id.eq(user)),

@@ -62,7 +62,10 @@ struct Inner {
 
 /// What a load's script said.
 enum Answer {
-    Yes { session: LiveSession, touched: bool },
+    Yes {
+        session: LiveSession,
+        touched: bool,
+    },
     Ended,
     /// Ask SQL. With the marks that an install needs, where they could be left.
     Ask(Option<Marks>),
@@ -242,8 +245,7 @@ impl RedisSessions {
                 } else {
                     i64::MAX
                 };
-                let reply =
-                    self.0.scripts.run(&self.0.connection, script, user, session, &arguments(floor)).await?;
+                let reply = self.0.scripts.run(&self.0.connection, script, user, session, &arguments(floor)).await?;
                 if self.0.servers.knows(slot, &reply.stamp) {
                     return Ok(reply);
                 }
