@@ -1,1 +1,33 @@
-fn main() {}
+//! Black-box tests: the production server, real stores, actors who use it.
+//!
+//! - [`support`]: the server under test, its stores, and who uses it: `Browser`, `Chromium`, the binary itself.
+//! - The other modules: a file per feature. A test is named by the sentence that it shows.
+//!
+//! `tests/run.sh` brings what the tests need. A test whose store or browser is missing fails and says so.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+mod access;
+mod client_address;
+mod command_line;
+mod cookies;
+mod ends;
+mod first_run;
+mod forgery;
+mod forms;
+mod headers;
+mod hostile_input;
+mod journey;
+mod limits;
+mod links;
+mod passwords;
+mod redis;
+mod redis_failover;
+mod redis_memory;
+mod sessions;
+mod settings;
+mod sign_in;
+mod sign_out;
+mod slow_clients;
+mod stores_down;
