@@ -10,6 +10,7 @@ use diesel::prelude::*;
 use super::super::database::AnyConnection;
 use super::super::schema::changes;
 use super::super::types::Moment;
+use super::rows::End;
 use crate::domain::text::text_enum;
 use crate::domain::{Error, SessionId, Timestamp, UserId};
 
@@ -51,6 +52,19 @@ pub fn append(connection: &mut AnyConnection, change: Change) -> Result<()> {
     diesel::insert_into(changes::table)
         .values((changes::kind.eq(kind), changes::user_id.eq(user_id), changes::session_id.eq(session_id)))
         .execute(connection)?;
+    Ok(())
+}
+
+/// Adds a row for each account that has a session which `end` has just ended. One statement, however many they are:
+/// row by row the first would be older than [`LATE_COMMIT`] before the last is written, and nobody would read it.
+pub fn append_owners(connection: &mut AnyConnection, end: &End<'_>) -> Result<()> {
+    diesel::sql_query(
+        "INSERT INTO changes (kind, user_id) \
+         SELECT DISTINCT 'user_changed', user_id FROM sessions WHERE ended_at = $1 AND end_reason = $2",
+    )
+    .bind::<Moment, _>(end.at)
+    .bind::<diesel::sql_types::Text, _>(end.reason.as_str())
+    .execute(connection)?;
     Ok(())
 }
 
