@@ -96,10 +96,13 @@ pub fn read(connection: &mut AnyConnection, earlier: Option<Timestamp>) -> Resul
     Ok((began, rows.collect()))
 }
 
-/// Forgets rows that every running node has read.
+/// Forgets rows that every running node has read. The newest stays, for the feed's position may never fall: a node that
+/// had seen a higher one would believe no copy made after, and one that comes later would believe any.
 pub fn prune(connection: &mut AnyConnection) -> Result<usize> {
     let limit = database_time(connection)? - KEPT;
-    Ok(diesel::delete(changes::table.filter(changes::at.lt(limit))).execute(connection)?)
+    let newest = position(connection)?;
+    let old = changes::table.filter(changes::at.lt(limit)).filter(changes::id.lt(newest));
+    Ok(diesel::delete(old).execute(connection)?)
 }
 
 #[derive(QueryableByName)]
