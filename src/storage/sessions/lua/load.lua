@@ -17,12 +17,16 @@ if s[2] == STAMP and u[1] == STAMP and tonumber(s[3]) >= floor and tonumber(u[2]
   end
   return {STAMP, 'yes', touched, u[5], s[9], s[10], s[11], s[12], s[6]}
 end
--- Redis says nothing else: whoever asks reads SQL, and may install what it read only while its mark stands.
+-- Redis says nothing else: whoever asks reads SQL, and may install what it read only while its mark stands. The time
+-- makes another mark of each run: a copy of this request that arrives late, after a writer has taken the mark away,
+-- must not leave it again.
+local time = redis.call('TIME')
+local new = ARGV[4] .. time[1] .. '.' .. time[2]
 local function mark(key)
   local m = redis.call('HMGET', key, 'w', 'y')
   if m[1] and m[2] == STAMP then return m[1] end
-  redis.call('HSET', key, 'w', ARGV[4], 'y', STAMP)
+  redis.call('HSET', key, 'w', new, 'y', STAMP)
   if redis.call('PTTL', key) < 60000 then redis.call('PEXPIRE', key, 60000) end
-  return ARGV[4]
+  return new
 end
 return {STAMP, 'ask', mark(KEYS[1]), mark(KEYS[2])}
