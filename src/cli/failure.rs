@@ -75,6 +75,9 @@ impl From<Error> for Failure {
             Error::WrongCredentials
             | Error::WrongPassword { .. }
             | Error::NotSignedIn
+            | Error::InvalidToken
+            | Error::InvalidRefreshToken
+            | Error::ReauthenticationRequired
             | Error::Forbidden
             | Error::LinkGone
             | Error::RegistrationClosed => Self::Failed(error.to_string()),

@@ -20,6 +20,15 @@ pub enum Error {
     /// No live session. 401, or a redirect to `/login`.
     #[error("not signed in")]
     NotSignedIn,
+    /// An access token that is malformed, forged, expired, or of a session that has ended. 401 `invalid_token`.
+    #[error("the access token is not good")]
+    InvalidToken,
+    /// A refresh token that is malformed, forged, used up, or of a session that has ended. 401 `invalid_refresh_token`.
+    #[error("the refresh token is not good")]
+    InvalidRefreshToken,
+    /// The last password entry is older than `reauthentication_window`. 401 `reauthentication_required`.
+    #[error("the password has to be entered again")]
+    ReauthenticationRequired,
     /// The role does not reach. 403.
     #[error("not for your role")]
     Forbidden,

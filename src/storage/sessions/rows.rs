@@ -325,6 +325,28 @@ pub fn open_sessions(
     Ok(sessions.filter(|(session, _)| session.is_live(now)).collect())
 }
 
+/// The account's sessions that have not ended, newest first, those with an id below `before`.
+pub fn newest_open(
+    connection: &mut AnyConnection,
+    user: UserId,
+    before: Option<SessionId>,
+    limit: i64,
+) -> Result<Vec<Session>> {
+    let mut query = sessions::table
+        .inner_join(users::table)
+        .filter(sessions::user_id.eq(user))
+        .filter(open())
+        .filter(sessions::epoch.eq(users::epoch))
+        .order(sessions::id.desc())
+        .select(Row::as_select())
+        .limit(limit)
+        .into_boxed::<MultiBackend>();
+    if let Some(before) = before {
+        query = query.filter(sessions::id.lt(before));
+    }
+    Ok(query.load::<Row>(connection)?.into_iter().map(Session::from).collect())
+}
+
 /// How many sessions of the account are open, of each kind.
 pub fn count_open(connection: &mut AnyConnection, user: UserId, now: Timestamp) -> Result<Vec<(SessionKind, i64)>> {
     close_expired(connection, Some(user), now)?;
