@@ -20,6 +20,7 @@ text_enum!(
         PasswordResetLink = "password.reset_link",
         SessionRevoked = "session.revoked",
         SessionRevokedAll = "session.revoked_all",
+        KeyRotated = "key.rotated",
         SetupCompleted = "setup.completed",
     }
 );

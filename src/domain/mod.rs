@@ -1,5 +1,6 @@
 //! Types and rules, free of the web server and of any store.
 
+pub mod access_token;
 pub mod audit;
 pub mod clock;
 pub mod device;
@@ -13,6 +14,7 @@ pub mod name;
 pub mod password;
 pub mod role;
 pub mod session;
+pub mod signing_key;
 pub mod text;
 pub mod user;
 pub mod username;

@@ -129,6 +129,11 @@ impl Snapshot {
             && now < session.last_active_at + session.idle + slack
     }
 
+    /// Whether this is the session's present secret. `None`: the caller proved otherwise whose session it is.
+    pub fn admits(&self, secret: Option<SecretHash>) -> bool {
+        secret.is_none_or(|secret| self.secret.matches(&secret.0))
+    }
+
     /// What a request learns.
     pub fn view(&self) -> LiveSession {
         LiveSession {

@@ -1,10 +1,11 @@
--- ARGV: now, hash of the secret, lowest feed position that is believed, a random mark, milliseconds between touches
+-- ARGV: now, hash of the secret (empty: the caller proved otherwise whose session it is), lowest feed position that is
+-- believed, a random mark, milliseconds between touches
 local now, floor = tonumber(ARGV[1]), tonumber(ARGV[3])
 local s = redis.call('HMGET', KEYS[1], 'x', 'g', 'q', 'h', 'e', 'a', 't', 'i', 'k', 'm', 'c', 'p')
 if s[1] then return {STAMP, 'ended'} end
 local u = redis.call('HMGET', KEYS[2], 'g', 'q', 'e', 's', 'r')
 if s[2] == STAMP and u[1] == STAMP and tonumber(s[3]) >= floor and tonumber(u[2]) >= floor
-    and s[4] == ARGV[2] and s[5] == u[3] and u[4] == 'active'
+    and (ARGV[2] == '' or s[4] == ARGV[2]) and s[5] == u[3] and u[4] == 'active'
     and now < tonumber(s[6]) and now < tonumber(s[7]) + tonumber(s[8]) then
   local touched = '0'
   if now - tonumber(s[7]) >= tonumber(ARGV[5]) then
