@@ -44,13 +44,12 @@ async fn the_first_start_prints_a_link_that_makes_one_administrator() {
     guest.get(&path).await.expect(410);
     guest.get("/register").await.expect(200);
 
-    // Nothing secret in what it wrote, nor readable by others in its folder.
+    // Nothing secret in what it wrote, and its folder is closed to others.
     let output = running.output();
     assert!(!output.contains(PASSWORD) && !output.contains(&administrator.cookie().unwrap()), "{output}");
-    for entry in std::fs::read_dir(program.folder.join("data")).unwrap() {
-        let path = entry.unwrap().path();
-        assert_eq!(mode(&path) & 0o077, 0, "{} is open to others: {:o}", path.display(), mode(&path));
-    }
+    let data = program.folder.join("data");
+    assert_eq!(mode(&data) & 0o077, 0, "{:o}", mode(&data));
+    assert_eq!(mode(&data.join("secret_key")), 0o600);
 }
 
 #[tokio::test]
@@ -147,7 +146,7 @@ async fn a_taken_port_is_one_line_that_says_what_to_do() {
 async fn a_data_folder_that_is_no_folder_is_one_line_that_says_what_to_do() {
     let program = bootstrapped();
     program.file("data", "a file where the folder should be");
-    one_line(&mut program.start(), 1, &["data"]);
+    one_line(&mut program.start(), 78, &["data_dir"]);
 }
 
 #[tokio::test]
@@ -160,10 +159,10 @@ async fn another_owners_data_folder_is_refused_by_server_and_command_line() {
     let data = program.folder.join("data");
     let chown = std::process::Command::new("chown").args(["-R", "nobody"]).arg(&data).status().unwrap();
     assert!(chown.success());
-    one_line(&mut program.start(), 1, &["nobody"]);
+    one_line(&mut program.start(), 78, &["another user"]);
     let listed = program.run(&["user", "list"]);
-    assert_eq!(listed.code, Some(1), "{listed:?}");
-    assert!(listed.stderr.contains("nobody"), "{listed:?}");
+    assert_eq!(listed.code, Some(78), "{listed:?}");
+    assert!(listed.stderr.contains("another user"), "{listed:?}");
 }
 
 #[tokio::test]
@@ -191,8 +190,16 @@ fn all_wrong_settings_are_told_at_once_with_the_nearest_known_name() {
         let outcome = program.run(arguments);
         assert_eq!(outcome.code, Some(78), "{arguments:?}: {outcome:?}");
         for part in [
-            "listen", "session_idle_timeout", "public_url", "PORTCULLIS_LISSTEN", "PORTCULLIS_LISTEN", "secret_key",
-            "jwt_algorithm", "regisration", "registration", "login_rate",
+            "listen",
+            "session_idle_timeout",
+            "public_url",
+            "PORTCULLIS_LISSTEN",
+            "PORTCULLIS_LISTEN",
+            "secret_key",
+            "jwt_algorithm",
+            "regisration",
+            "registration",
+            "login_rate",
         ] {
             assert!(outcome.stderr.contains(part), "{part} is missing: {}", outcome.stderr);
         }

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use rstest::rstest;
 use tokio::net::TcpSocket;
 
-use crate::support::browser::Browser;
 use crate::support::raw::RawConnection;
 use crate::support::*;
 
@@ -65,7 +64,11 @@ async fn every_route_that_looks_at_a_password_draws_on_one_budget() {
         ("/setup/unknown", vec![("username", "x"), ("email", "x"), ("password", "x")], false),
         (&reset, vec![("new_password", "x")], false),
         ("/confirm", vec![("csrf_token", &token), ("password", "wrong")], true),
-        ("/account/password", vec![("csrf_token", &token), ("current_password", "no"), ("new_password", NEW_PASSWORD)], true),
+        (
+            "/account/password",
+            vec![("csrf_token", &token), ("current_password", "no"), ("new_password", NEW_PASSWORD)],
+            true,
+        ),
         (
             "/account/profile",
             vec![("csrf_token", &token), ("name", ""), ("email", "n@example.com"), ("current_password", "no")],
@@ -97,8 +100,20 @@ async fn another_spelling_of_the_path_is_unknown_or_counts() {
     }
     let body = format!("username=anna&password={}", PASSWORD.replace(' ', "+"));
     for path in [
-        "//login", "/login/", "/./login", "/x/../login", "/%6cogin", "/LOGIN", "/login;a=b", "/login?x", "/login%2f",
-        "/login%00", "/login#x", "///login//", "\\login", "/login%20",
+        "//login",
+        "/login/",
+        "/./login",
+        "/x/../login",
+        "/%6cogin",
+        "/LOGIN",
+        "/login;a=b",
+        "/login?x",
+        "/login%2f",
+        "/login%00",
+        "/login#x",
+        "///login//",
+        "\\login",
+        "/login%20",
     ] {
         let headers: [&[u8]; 2] = [b"Content-Type: application/x-www-form-urlencoded", b"Sec-Fetch-Site: same-origin"];
         let request = raw::request(b"POST", path.as_bytes(), &headers, body.as_bytes());
@@ -149,7 +164,8 @@ async fn what_a_stranger_claims_is_not_written_down_either() {
     let server = TestServer::with(Sqlite, &[("trusted_proxies", "10.0.0.0/8")]).await;
     server.create_user("anna").await;
     let mut browser = server.browser();
-    let headers = [("sec-fetch-site", "same-origin"), ("x-forwarded-for", "198.51.100.7"), ("forwarded", "for=198.51.100.7")];
+    let headers =
+        [("sec-fetch-site", "same-origin"), ("x-forwarded-for", "198.51.100.7"), ("forwarded", "for=198.51.100.7")];
     browser.post_with("/login", &[("username", "anna"), ("password", PASSWORD)], &headers).await.expect(303);
     let text = browser.get("/account/sessions").await.expect(200).text();
     assert!(text.contains("127.0.0.1") && !text.contains("198.51.100.7"), "{text}");
@@ -347,9 +363,19 @@ async fn what_could_be_read_in_two_ways_is_not_read_at_all() {
     let long = "a".repeat(200 * 1024);
     let many: String = (0..200).map(|number| format!("X-{number}: y\r\n")).collect();
     for (what, request) in [
-        ("both lengths", "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned()),
-        ("two lengths", "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde".to_owned()),
-        ("an odd encoding", "POST /login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n".to_owned()),
+        (
+            "both lengths",
+            "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+                .to_owned(),
+        ),
+        (
+            "two lengths",
+            "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde".to_owned(),
+        ),
+        (
+            "an odd encoding",
+            "POST /login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n".to_owned(),
+        ),
         ("a negative length", "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n".to_owned()),
         ("a length with a sign", "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: +4\r\n\r\nabcd".to_owned()),
         ("a folded header", "GET /login HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n".to_owned()),

@@ -13,7 +13,7 @@ async fn server_behind_relay() -> (TestServer, Relay, u16) {
     let mut stores = Stores::new(PostgresRedis).await;
     let mut url = url::Url::parse(&stores.database_url).unwrap();
     let port = url.port().expect("a port");
-    let relay = Relay::to(port).await;
+    let relay = Relay::to(port);
     url.set_port(Some(relay.port())).unwrap();
     stores.database_url = url.into();
     (TestServer::on(stores, &[]).await, relay, port)
@@ -26,7 +26,11 @@ async fn without_its_database_the_server_says_so_at_once_and_recovers(#[values(f
     let mut anna = server.newcomer("anna").await;
     let cookie = anna.cookie();
     assert!(anna.is_signed_in().await);
-    if frozen { relay.freeze() } else { relay.cut_off() }
+    if frozen {
+        relay.freeze()
+    } else {
+        relay.cut_off()
+    }
     let limit = Duration::from_secs(if frozen { 6 } else { 2 });
     let mut guest = server.browser();
     for _ in 0..2 {
@@ -56,8 +60,12 @@ async fn a_sign_out_that_the_database_did_not_hear_of_is_no_success(#[values(fal
     let mut anna = server.newcomer("anna").await;
     let token = anna.get("/account").await.csrf_token().unwrap();
     if !redis_knows {
-        server.stores.redis().cli(&["eval", "for _, k in ipairs(redis.call('keys', ARGV[1] .. '*')) do redis.call('del', k) end",
-            "0", &server.stores.redis_prefix]);
+        server.stores.redis().cli(&[
+            "eval",
+            "for _, k in ipairs(redis.call('keys', ARGV[1] .. '*')) do redis.call('del', k) end",
+            "0",
+            &server.stores.redis_prefix,
+        ]);
     }
     relay.cut_off();
     let page = anna.post("/logout", &[("csrf_token", &token)]).await.expect(503);
@@ -106,7 +114,8 @@ async fn a_server_killed_in_the_middle_of_registrations_is_consistent_afterwards
     assert!(registered.iter().any(|(_, done)| *done), "nobody was registered before the kill");
     let list = program.run(&["user", "list", "--output", "json"]);
     let users: serde_json::Value = serde_json::from_str(&list.stdout).unwrap_or_else(|_| panic!("{list:?}"));
-    let users: Vec<_> = users.as_array().unwrap().iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect();
+    let users: Vec<_> =
+        users.as_array().unwrap().iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect();
     for (name, done) in &registered {
         assert!(!done || users.contains(name), "{name} was told so, and is not there");
         // Whoever is there can sign in; who is not can still take the name.

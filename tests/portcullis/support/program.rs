@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use portcullis::domain::Clock;
@@ -78,15 +79,15 @@ impl Program {
 
     /// Runs a command to its end; `input` is its standard input.
     pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Outcome {
-        let mut child = self.command(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the binary");
+        let mut child =
+            self.command(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the binary");
         // A command that reads nothing may have gone before this is written.
         let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
         let stderr = Lines::of(child.stderr.take().expect("its errors"));
         let stdout = Lines::of(child.stdout.take().expect("its output"));
         let status = wait(&mut child, Duration::from_secs(60))
             .unwrap_or_else(|| panic!("{arguments:?} does not end: {}", stderr.text()));
-        std::thread::sleep(Duration::from_millis(20));
-        Outcome { code: status.code(), stdout: stdout.text(), stderr: stderr.text() }
+        Outcome { code: status.code(), stdout: stdout.all(), stderr: stderr.all() }
     }
 
     /// Starts `serve` and waits until it answers.
@@ -154,12 +155,16 @@ impl Running {
     /// Asks it to stop and waits until it has.
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM");
-        wait(&mut self.child, Duration::from_secs(20)).unwrap_or_else(|| panic!("does not stop: {}", self.stderr.text()))
+        self.end()
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends; all that it wrote is there then.
     pub fn end(&mut self) -> ExitStatus {
-        wait(&mut self.child, Duration::from_secs(30)).unwrap_or_else(|| panic!("goes on: {}", self.stderr.text()))
+        let status = wait(&mut self.child, Duration::from_secs(30));
+        let status = status.unwrap_or_else(|| panic!("goes on: {}", self.stderr.text()));
+        self.stdout.all();
+        self.stderr.all();
+        status
     }
 
     pub fn signal(&self, name: &str) {
@@ -182,12 +187,15 @@ impl Drop for Running {
 }
 
 /// What a process writes, collected while it runs.
-struct Lines(Arc<Mutex<String>>);
+struct Lines {
+    text: Arc<Mutex<String>>,
+    reader: Mutex<Option<JoinHandle<()>>>,
+}
 
 impl Lines {
     fn of(stream: impl Read + Send + 'static) -> Self {
         let text = Arc::new(Mutex::new(String::new()));
-        std::thread::spawn({
+        let reader = std::thread::spawn({
             let text = text.clone();
             move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -197,11 +205,20 @@ impl Lines {
                 }
             }
         });
-        Self(text)
+        Self { text, reader: Mutex::new(Some(reader)) }
     }
 
+    /// What there is so far.
     fn text(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for the end of the stream.
+    fn all(&self) -> String {
+        if let Some(reader) = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            reader.join().expect("the stream is read");
+        }
+        self.text()
     }
 }
 

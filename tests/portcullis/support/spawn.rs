@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use actix_web::dev::ServerHandle;
 use portcullis::domain::audit::{Actor, Client};
 use portcullis::domain::{Clock, Role, User};
 use portcullis::services::accounts::NewAccount;
-use portcullis::services::{Services, Steward};
+use portcullis::services::{Caller, Services, SignedIn, Steward};
 use portcullis::settings::{self, Sources};
 use portcullis::startup;
 
@@ -25,7 +24,7 @@ pub struct TestServer {
     pub stores: Arc<Stores>,
     /// What the test set beyond the defaults, for a second node.
     settings: Vec<(String, String)>,
-    handle: ServerHandle,
+    handle: startup::Handle,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -46,7 +45,7 @@ impl TestServer {
         let link = server.services.issue_setup_link().await.expect("a setup link");
         let token = link.url.rsplit('/').next().expect("a token");
         let administrator = server.services.complete_setup(token, new_account(KEEPER), &Client::default()).await;
-        administrator.expect("the administrator");
+        administrator.expect("the administrator, who stays signed in");
         server
     }
 
@@ -79,7 +78,7 @@ impl TestServer {
             ("argon2_memory_kib", "64".to_owned()),
             ("argon2_iterations", "1".to_owned()),
             ("login_rate", "1000/1s".to_owned()),
-            ("shutdown_timeout", "1s".to_owned()),
+            ("shutdown_timeout", "0s".to_owned()),
         ];
         let defaults = defaults.map(|(key, value)| (key.to_owned(), value));
         let mut all: Vec<_> = defaults.into_iter().chain(stores.settings()).collect();
@@ -126,10 +125,13 @@ impl TestServer {
         browser
     }
 
-    /// An account with [`PASSWORD`], as registration makes it.
+    /// An account with [`PASSWORD`], as registration makes it, and signed out again.
     pub async fn create_user(&self, name: &str) -> User {
-        let created = self.services.register(new_account(name), None, &Client::default()).await;
-        created.unwrap_or_else(|error| panic!("{name}: {error:?}")).user
+        let registered = self.services.register(new_account(name), None, &Client::default()).await;
+        let SignedIn { user, handle, .. } = registered.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let caller = Caller { user_id: user.id, session_id: handle.session_id, role: user.role };
+        self.services.sign_out(&caller, &Client::default()).await.expect("signed out");
+        user
     }
 
     /// An account of a given role.
@@ -147,8 +149,7 @@ impl TestServer {
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        // Sent at once; the answer is not needed, for the thread is waited for.
-        drop(self.handle.stop(false));
+        self.handle.stop();
         if let Some(thread) = self.thread.take() {
             let outcome = thread.join();
             if outcome.is_err() && !std::thread::panicking() {
