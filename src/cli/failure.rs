@@ -74,6 +74,7 @@ impl From<Error> for Failure {
             Error::Internal(source) => Self::Failed(format!("{error}: {source}")),
             Error::WrongCredentials
             | Error::WrongPassword { .. }
+            | Error::InvalidRefreshToken
             | Error::NotSignedIn
             | Error::Forbidden
             | Error::LinkGone

@@ -17,6 +17,10 @@ pub enum Error {
     /// The account's own password, asked again, was wrong; names the field. 401.
     #[error("the password is not right")]
     WrongPassword { field: &'static str },
+    /// A refresh token that is malformed, forged, unknown, of an ended session, or was used before. 401
+    /// `invalid_refresh_token`. In the last case its session has ended.
+    #[error("the refresh token is not valid")]
+    InvalidRefreshToken,
     /// No live session. 401, or a redirect to `/login`.
     #[error("not signed in")]
     NotSignedIn,

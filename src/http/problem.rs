@@ -162,6 +162,10 @@ impl From<Error> for Problem {
                 Self::new(StatusCode::UNAUTHORIZED, "wrong_password", detail)
                     .with_errors(FieldError::new(field, "wrong_password", detail).into())
             }
+            Error::InvalidRefreshToken => {
+                let detail = "This refresh token is not valid, or not any more. Sign in again.";
+                Self::new(StatusCode::UNAUTHORIZED, "invalid_refresh_token", detail)
+            }
             Error::NotSignedIn => Self::not_signed_in(),
             Error::Forbidden => Self::forbidden(),
             Error::NotFound => Self::not_found(),

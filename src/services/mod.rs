@@ -9,6 +9,7 @@ pub mod registration;
 pub mod sessions;
 pub mod setup;
 pub mod sign_in;
+pub mod tokens;
 pub mod upkeep;
 
 use std::sync::Arc;

@@ -48,6 +48,7 @@ impl Refusal {
                 Self::whole(StatusCode::CONFLICT, "The account was changed at the same moment. Send the form again.")
             }
             error @ (Error::NotSignedIn
+            | Error::InvalidRefreshToken
             | Error::Forbidden
             | Error::NotFound
             | Error::LinkGone
