@@ -32,23 +32,23 @@ pub struct Route {
     pub access: Access,
 }
 
-/// Writes the table twice: as [`ALL`], and as the functions that register it, one for each area. An area may have a
-/// path that all its routes begin with. `limited` routes look at a password or create an account, and share
+/// Writes the table twice: as [`ALL`], and as the functions that register it, one for each area; all paths of an
+/// area begin with its own. `limited` routes look at a password or create an account, and share
 /// `login_rate`.
 macro_rules! routes {
-    ($($area:ident $(at $base:literal)? {
-        $($path:literal $access:ident $($role:ident)? { $($method:ident $handler:path),+ } $($limited:ident)?)+
+    ($($area:ident at $base:literal {
+        $($path:literal $access:ident { $($method:ident $handler:path),+ } $($limited:ident)?)+
     })+) => {
         /// Every route there is.
         pub const ALL: &[Route] = &[$($($(Route {
             method: routes!(@name $method),
-            path: concat!($($base,)? $path),
-            access: routes!(@access $access $($role)?),
+            path: concat!($base, $path),
+            access: routes!(@access $access),
         },)+)+)+];
 
         $(fn $area(config: &mut web::ServiceConfig, limits: &Limits) {
             let _ = limits; // of use to some areas only
-            $(config.service(routes!(@limit limits $($limited)? => routes!(@guard $access $($role)? =>
+            $(config.service(routes!(@limit limits $($limited)? => routes!(@guard $access =>
                 web::resource($path)$(.route(routes!(@method $method).to($handler)))+)));)+
         })+
     };
@@ -65,13 +65,13 @@ macro_rules! routes {
     (@method delete) => { web::delete() };
     (@access everyone) => { Access::Everyone };
     (@access user) => { Access::SignedIn(Role::User) };
-    (@access bearer user) => { Access::Bearer(Role::User) };
-    (@access bearer manager) => { Access::Bearer(Role::Manager) };
-    (@access bearer admin) => { Access::Bearer(Role::Admin) };
+    (@access bearer_user) => { Access::Bearer(Role::User) };
+    (@access bearer_manager) => { Access::Bearer(Role::Manager) };
+    (@access bearer_admin) => { Access::Bearer(Role::Admin) };
     (@guard everyone => $resource:expr) => { $resource };
-    (@guard $($access:ident)+ => $resource:expr) => {
+    (@guard $access:ident => $resource:expr) => {
         $resource.wrap(from_fn(|request, next| async move {
-            match routes!(@access $($access)+) {
+            match routes!(@access $access) {
                 Access::Bearer(role) => require::<ApiUser>(role, request, next).await,
                 Access::SignedIn(role) => require::<CurrentUser>(role, request, next).await,
                 Access::Everyone => Ok(next.call(request).await?.map_into_boxed_body()),
@@ -85,7 +85,7 @@ macro_rules! routes {
 
 routes! {
     // Without a session: these never ask the session store.
-    bare {
+    bare at "" {
         "/livez" everyone { get health::livez }
         "/readyz" everyone { get health::readyz }
         "/version" everyone { get health::version }
@@ -97,7 +97,7 @@ routes! {
         "/openapi.json" everyone { get api::document::show }
         "/docs" everyone { get api::reference::show }
     }
-    with_session {
+    with_session at "" {
         "/" everyone { get pages::home }
         // The token in the path decides.
         "/setup/{token}" everyone { get pages::setup::show, post pages::setup::submit } limited
@@ -122,21 +122,21 @@ routes! {
         // The refresh token decides, or for signing out any token of the session.
         "/auth/refresh" everyone { post api::auth::refresh }
         "/auth/logout" everyone { post api::auth::logout }
-        "/auth/confirm" bearer user { post api::auth::confirm } limited
+        "/auth/confirm" bearer_user { post api::auth::confirm } limited
         "/whoami" everyone { get api::me::whoami }
-        "/me" bearer user { get api::me::show, patch api::me::update } limited
-        "/me/password" bearer user { put api::me::change_password } limited
-        "/me/sessions" bearer user { get api::me::sessions, delete api::me::end_other_sessions }
-        "/me/sessions/{id}" bearer user { delete api::me::end_session }
-        "/me/activity" bearer user { get api::me::activity }
-        "/keys" bearer admin { get api::keys::list }
-        "/keys/rotate" bearer admin { post api::keys::rotate }
+        "/me" bearer_user { get api::me::show, patch api::me::update } limited
+        "/me/password" bearer_user { put api::me::change_password } limited
+        "/me/sessions" bearer_user { get api::me::sessions, delete api::me::end_other_sessions }
+        "/me/sessions/{id}" bearer_user { delete api::me::end_session }
+        "/me/activity" bearer_user { get api::me::activity }
+        "/keys" bearer_admin { get api::keys::list }
+        "/keys/rotate" bearer_admin { post api::keys::rotate }
     }
     oauth at "/oauth" {
         // The token in the form decides.
         "/token" everyone { post api::oauth::token }
         "/revoke" everyone { post api::oauth::revoke }
-        "/introspect" bearer manager { post api::oauth::introspect }
+        "/introspect" bearer_manager { post api::oauth::introspect }
     }
 }
 

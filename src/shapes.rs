@@ -3,8 +3,8 @@
 
 use chrono::SecondsFormat;
 use serde::Serialize;
+use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
-use utoipa::openapi::{KnownFormat, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::audit::{ActorKind, AuditEvent};
@@ -211,7 +211,7 @@ macro_rules! id_schema {
     ($($type:ident),+) => {$(
         impl PartialSchema for $type {
             fn schema() -> RefOr<Schema> {
-                let uuid = SchemaFormat::KnownFormat(KnownFormat::Uuid);
+                let uuid = SchemaFormat::Custom("uuid".to_owned());
                 ObjectBuilder::new().schema_type(Type::String).format(Some(uuid)).into()
             }
         }

@@ -74,9 +74,9 @@ impl From<Error> for Failure {
             Error::Internal(source) => Self::Failed(format!("{error}: {source}")),
             Error::WrongCredentials
             | Error::WrongPassword { .. }
+            | Error::InvalidRefreshToken
             | Error::NotSignedIn
             | Error::InvalidToken
-            | Error::InvalidRefreshToken
             | Error::ReauthenticationRequired
             | Error::Forbidden
             | Error::LinkGone

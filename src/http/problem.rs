@@ -235,12 +235,12 @@ impl From<Error> for Problem {
                 Self::new(StatusCode::UNAUTHORIZED, "wrong_password", detail)
                     .with_errors(FieldError::new(field, "wrong_password", detail).into())
             }
-            Error::NotSignedIn => Self::not_signed_in(),
-            Error::InvalidToken => Self::invalid_token(),
             Error::InvalidRefreshToken => {
-                let detail = "The refresh token is not good, or no longer. Sign in again.";
+                let detail = "This refresh token is not valid, or not any more. Sign in again.";
                 Self::new(StatusCode::UNAUTHORIZED, "invalid_refresh_token", detail)
             }
+            Error::NotSignedIn => Self::not_signed_in(),
+            Error::InvalidToken => Self::invalid_token(),
             Error::ReauthenticationRequired => {
                 let detail = "Enter the password again (POST /api/v1/auth/confirm), then retry.";
                 // RFC 9470, section 3.

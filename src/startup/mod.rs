@@ -34,9 +34,8 @@ pub async fn services(settings: Settings, clock: Clock) -> Result<Services, Fail
         .map_err(|error| Failure::configuration(format!("argon2_…: {error}")))?;
 
     let target = database_target(&settings.database_url);
-    tracing::info!(database = target, "opening the database");
-    let (url, connections) = (settings.database_url.clone(), settings.database_pool);
-    let database = tokio::task::spawn_blocking(move || Database::open(&url, connections))
+    let (url, shown, connections) = (settings.database_url.clone(), target.clone(), settings.database_pool);
+    let database = tokio::task::spawn_blocking(move || Database::open(&url, &shown, connections))
         .await
         .map_err(|error| Failure::general(error.to_string()))?
         .map_err(|error| Failure::database(&target, &error))?;

@@ -1,1 +1,23 @@
-fn main() {}
+//! Black-box tests: the production server, real stores, actors who use it.
+//!
+//! - [`support`]: the server under test, its stores, and who uses it: `Browser`, `Chromium`, the binary itself.
+//! - The other modules: a file per feature. A test is named by the sentence that it shows.
+//!
+//! `tests/run.sh` brings what the tests need. A test whose store or browser is missing fails and says so.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+mod access;
+mod cookies;
+mod first_run;
+mod forgery;
+mod forms;
+mod journey;
+mod limits;
+mod redis;
+mod redis_memory;
+mod sessions;
+mod sign_in;
+mod sign_out;
+mod stores_down;

@@ -1,0 +1,136 @@
+//! Who may call what: every route × everyone. A route without its line here fails the test.
+
+use std::collections::BTreeSet;
+
+use portcullis::domain::Role;
+use portcullis::routes;
+use reqwest::Method;
+
+use crate::support::*;
+
+/// A route, what is sent to it, and the status for nobody, a user, a manager and an administrator. 303 to `/login`
+/// is written as [`SIGN_IN`].
+struct Line {
+    method: &'static str,
+    /// As the route declares it.
+    path: &'static str,
+    /// What stands for the placeholder, and the fields of a form; `csrf_token` and the like are added.
+    sent: (&'static str, &'static [(&'static str, &'static str)]),
+    statuses: [u16; 4],
+}
+
+/// Not a status: the answer that sends to `/login`.
+const SIGN_IN: u16 = 1;
+
+const fn line(method: &'static str, path: &'static str, statuses: [u16; 4]) -> Line {
+    Line { method, path, sent: ("unknown", &[]), statuses }
+}
+
+/// Everyone gets the same.
+const fn open(method: &'static str, path: &'static str, status: u16) -> Line {
+    line(method, path, [status; 4])
+}
+
+/// Whoever is signed in gets `status`.
+const fn signed_in(method: &'static str, path: &'static str, status: u16) -> Line {
+    line(method, path, [SIGN_IN, status, status, status])
+}
+
+const TABLE: &[Line] = &[
+    line("GET", "/", [SIGN_IN, 303, 303, 303]),
+    open("GET", "/setup/{token}", 410),
+    open("POST", "/setup/{token}", 410),
+    line("GET", "/register", [200, 303, 303, 303]),
+    open("POST", "/register", 422),
+    line("GET", "/login", [200, 303, 303, 303]),
+    open("POST", "/login", 401),
+    open("GET", "/reset/{token}", 410),
+    open("POST", "/reset/{token}", 410),
+    signed_in("GET", "/confirm", 200),
+    signed_in("POST", "/confirm", 401),
+    signed_in("GET", "/account", 200),
+    signed_in("GET", "/account/profile", 200),
+    signed_in("POST", "/account/profile", 422),
+    signed_in("GET", "/account/password", 200),
+    signed_in("POST", "/account/password", 401),
+    signed_in("GET", "/account/sessions", 200),
+    signed_in("POST", "/account/sessions/{id}/end", 404),
+    signed_in("POST", "/account/sessions/end-others", 303),
+    signed_in("GET", "/account/activity", 200),
+    open("GET", "/.well-known/change-password", 303),
+    open("GET", "/livez", 200),
+    open("GET", "/readyz", 200),
+    open("GET", "/version", 200),
+    open("GET", "/static/{file}", 404),
+    open("GET", "/favicon.ico", 200),
+    signed_in("GET", "/logout", 200),
+    // The last: it does what it says.
+    line("POST", "/logout", [SIGN_IN, SIGN_IN, SIGN_IN, SIGN_IN]),
+];
+
+#[tokio::test]
+async fn every_route_answers_everyone_as_the_table_says() {
+    let declared: BTreeSet<_> =
+        routes::ALL.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+    let described: BTreeSet<_> = TABLE.iter().map(|line| (line.method.to_owned(), line.path.to_owned())).collect();
+    let missing: Vec<_> = declared.difference(&described).collect();
+    let stale: Vec<_> = described.difference(&declared).collect();
+    assert!(missing.is_empty(), "routes without a line in the table of access.rs: {missing:?}");
+    assert!(stale.is_empty(), "lines of routes that are gone: {stale:?}");
+
+    let server = TestServer::start(Sqlite).await;
+    let mut actors = vec![("nobody", server.browser())];
+    for (name, role) in [("ursula", Role::User), ("manuel", Role::Manager), ("adele", Role::Admin)] {
+        server.create(name, role).await;
+        actors.push((name, server.signed_in(name).await));
+    }
+    let mut wrong = Vec::new();
+    for (column, (name, browser)) in actors.iter_mut().enumerate() {
+        for line in TABLE {
+            let page = ask(browser, line).await;
+            let seen = if page.asks_to_sign_in() { SIGN_IN } else { page.status };
+            if seen != line.statuses[column] {
+                wrong.push(format!("{name}: {} {}: {} {:?}", line.method, line.path, page.status, page.location()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Sends what the line says, as a page of ours would.
+async fn ask(browser: &mut Browser, line: &Line) -> Page {
+    let (placeholder, fields) = line.sent;
+    let path: Vec<_> =
+        line.path.split('/').map(|part| if part.starts_with('{') { placeholder } else { part }).collect();
+    let path = path.join("/");
+    if line.method == "GET" {
+        return browser.get(&path).await;
+    }
+    let mut fields = fields.to_vec();
+    let token = browser.get("/account").await.csrf_token();
+    fields.extend(token.as_deref().map(|token| ("csrf_token", token)));
+    browser.post(&path, &fields).await
+}
+
+#[tokio::test]
+async fn a_method_that_a_route_does_not_have_is_405_and_an_unknown_path_404() {
+    let server = TestServer::start(Sqlite).await;
+    let mut browser = server.newcomer("anna").await;
+    let paths: BTreeSet<_> = routes::ALL.iter().map(|route| route.path).collect();
+    for path in paths {
+        let has = |method: &str| routes::ALL.iter().any(|route| route.path == path && route.method == method);
+        for method in ["POST", "PUT", "PATCH", "DELETE"] {
+            if has(method) {
+                continue;
+            }
+            let filled = path.replace(['{', '}'], "");
+            let headers = [("sec-fetch-site", "same-origin")];
+            let page = browser.send(Method::from_bytes(method.as_bytes()).unwrap(), &filled, &headers, None).await;
+            assert!(matches!(page.status, 405 | 403), "{method} {path}: {}", page.status);
+        }
+    }
+    for path in ["/nowhere", "/account/nowhere", "/admin/nowhere", "/login/x", "/.git/config", "/api/v1/nowhere"] {
+        browser.get(path).await.expect(404);
+    }
+    assert!(browser.is_signed_in().await);
+}

@@ -1,0 +1,212 @@
+//! Signing out: nothing that ended comes back, whatever was on its way.
+
+use std::time::Duration;
+
+use rstest::rstest;
+
+use crate::support::raw::{RawAnswer, SlowPost};
+use crate::support::spawn::command_line;
+use crate::support::*;
+use portcullis::domain::audit::Client;
+
+#[rstest]
+#[tokio::test]
+async fn signing_out_ends_this_session_and_no_other(#[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let mut laptop = server.newcomer("anna").await;
+    let mut phone = server.signed_in("anna").await;
+    let old = laptop.cookie().unwrap();
+    let page = laptop.sign_out().await;
+    let removal = page.set_cookies().into_iter().find(|cookie| cookie.name == server.session_cookie());
+    assert!(removal.is_some_and(|cookie| cookie.removes()), "the cookie stays in the browser");
+    assert!(!laptop.with_cookie(&old).is_signed_in().await);
+    assert!(phone.is_signed_in().await);
+    if let Some(redis) = &server.stores.redis {
+        // What is left of it says only that it is over.
+        let secret = old.rsplit('.').next().unwrap();
+        assert!(!redis.dump(&server.stores.redis_prefix).contains(secret));
+    }
+}
+
+#[tokio::test]
+async fn a_get_of_logout_asks_and_ends_nothing() {
+    let server = TestServer::start(Sqlite).await;
+    let mut browser = server.newcomer("anna").await;
+    let page = browser.get("/logout").await.expect(200);
+    assert!(page.set_cookies().is_empty());
+    browser.send(reqwest::Method::HEAD, "/logout", &[], None).await;
+    assert!(browser.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn signing_out_twice_is_no_error() {
+    let server = TestServer::start(Sqlite).await;
+    let mut browser = server.newcomer("anna").await;
+    let mut tab = browser.clone();
+    let form = tab.get("/logout").await.form("/logout");
+    browser.sign_out().await;
+    tab.submit_form(form, &[]).await.expect_sign_in();
+}
+
+/// What is under way while the session ends, and how it ends.
+#[derive(Clone, Copy, Debug)]
+enum Race {
+    /// A profile form arrives slowly; the person signs out in another tab.
+    ProfileAgainstSignOut,
+    /// The password is being confirmed, which gives a new secret; another device ends the session.
+    ConfirmAgainstOwner,
+    /// The password is being changed, which gives a new secret; an administrator ends the session.
+    PasswordAgainstAdministrator,
+    /// Pages are being read; the person signs out.
+    PagesAgainstSignOut,
+}
+
+const RACES: [Race; 4] = [
+    Race::ProfileAgainstSignOut,
+    Race::ConfirmAgainstOwner,
+    Race::PasswordAgainstAdministrator,
+    Race::PagesAgainstSignOut,
+];
+
+/// Fails if the cookie of before, or one that an answer set meanwhile, still signs in.
+async fn nothing_authenticates(browser: &Browser, old: &str, answers: &[RawAnswer], what: &str) {
+    let name = browser.cookie_name();
+    let set = answers.iter().flat_map(RawAnswer::set_cookies).filter(|cookie| cookie.name == name && !cookie.removes());
+    let values = std::iter::once(old.to_owned()).chain(set.map(|cookie| cookie.value));
+    for value in values {
+        assert!(!browser.with_cookie(&value).is_signed_in().await, "{what}: signed in after the end");
+    }
+}
+
+async fn race(server: &TestServer, race: Race, round: u64) {
+    let name = format!("person{round}");
+    let mut browser = server.newcomer(&name).await;
+    let old = browser.cookie().unwrap();
+    let user = server.services.find_user(&name).await.unwrap().id;
+    let token = browser.get("/account/profile").await.csrf_token().unwrap();
+    let pause = Duration::from_micros(300 * (round % 11));
+    let what = format!("{race:?}, round {round}");
+    let answers = match race {
+        Race::ProfileAgainstSignOut => {
+            let fields = [("csrf_token", token.as_str()), ("name", "Slow"), ("email", &format!("{name}@example.com"))];
+            let slow = SlowPost::begin(&browser, "/account/profile", &fields).await;
+            tokio::time::sleep(pause).await;
+            let mut tab = browser.clone();
+            let fields = [("csrf_token", token.as_str())];
+            let (answer, page) = tokio::join!(
+                async {
+                    // Even rounds: the last byte only comes when the session is over.
+                    tokio::time::sleep(Duration::from_millis(30 * ((round + 1) % 2))).await;
+                    slow.finish().await
+                },
+                tab.post("/logout", &fields),
+            );
+            assert!(page.asks_to_sign_in(), "{what}: {} {}", page.status, page.excerpt());
+            vec![answer]
+        }
+        Race::ConfirmAgainstOwner => {
+            let mut phone = server.signed_in(&name).await;
+            let listed = phone.get("/account/sessions").await.expect(200);
+            let id = phone.other_sessions().await.remove(0).id;
+            let form = listed.form(&format!("/account/sessions/{id}/end"));
+            let slow = SlowPost::begin(&browser, "/confirm", &[("csrf_token", &token), ("password", PASSWORD)]).await;
+            tokio::time::sleep(pause).await;
+            let (answer, page) = tokio::join!(slow.finish(), phone.submit_form(form, &[]));
+            assert_eq!(page.status, 303, "{what}: {}", page.excerpt());
+            vec![answer]
+        }
+        Race::PasswordAgainstAdministrator => {
+            let session = server.services.all_sessions(Some(user)).await.unwrap();
+            let mine = session.iter().max_by_key(|(session, _)| session.created_at).unwrap().0.id;
+            let fields =
+                [("csrf_token", token.as_str()), ("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
+            let slow = SlowPost::begin(&browser, "/account/password", &fields).await;
+            tokio::time::sleep(pause).await;
+            let (steward, client) = (command_line(), Client::default());
+            let (answer, ended) = tokio::join!(slow.finish(), server.services.end_session(&steward, mine, &client));
+            ended.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            vec![answer]
+        }
+        Race::PagesAgainstSignOut => {
+            let line = format!("Cookie: {}", browser.cookie_header());
+            let headers: [&[u8]; 1] = [line.as_bytes()];
+            let page = || raw::get(server.address, b"/account/sessions", &headers);
+            let mut tab = browser.clone();
+            let fields = [("csrf_token", token.as_str())];
+            let (one, two, three, _) = tokio::join!(page(), page(), page(), tab.post("/logout", &fields));
+            vec![one, two, three]
+        }
+    };
+    for answer in &answers {
+        assert!(
+            matches!(answer.status, 200 | 303 | 401 | 403 | 409 | 422),
+            "{what}: {} {}",
+            answer.status,
+            answer.head
+        );
+    }
+    nothing_authenticates(&browser, &old, &answers, &what).await;
+    // Nor does anything later, when all caches and copies were made again.
+    browser.jar.clear();
+    nothing_authenticates(&browser, &old, &answers, &what).await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn no_request_in_flight_brings_an_ended_session_back_in_200_rounds(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    for round in 0..200 {
+        race(&server, RACES[round as usize % RACES.len()], round).await;
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_refused_request_of_an_ended_session_leaves_no_cookie_that_works_later(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    let mut browser = server.newcomer("anna").await;
+    let user = server.services.find_user("anna").await.unwrap().id;
+    let old = browser.cookie().unwrap();
+    let (steward, client) = (command_line(), Client::default());
+    server.services.suspend(&steward, user, &client).await.unwrap();
+    let page = browser.get("/account").await.expect_sign_in();
+    assert!(page.set_cookies().iter().all(|cookie| cookie.removes()));
+    // The refusal was no mere answer: the session is over, also once the account is good again.
+    server.services.reinstate(&steward, user, &client).await.unwrap();
+    assert!(!browser.with_cookie(&old).is_signed_in().await, "the account's return brought its session back");
+    assert!(server.signed_in("anna").await.is_signed_in().await);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_sign_in_that_began_before_end_all_leaves_no_session_alive_after_it(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    let user = server.create_user("anna").await.id;
+    let (steward, client) = (command_line(), Client::default());
+    for round in 0..25 {
+        let mut browser = server.browser();
+        let end_all = async {
+            tokio::time::sleep(Duration::from_micros(400 * round)).await;
+            server.services.end_all_sessions(&steward, Some(user), &client).await.unwrap();
+            server.clock.now()
+        };
+        let before = server.clock.now();
+        let (page, _) = tokio::join!(browser.try_sign_in("anna", PASSWORD), end_all);
+        if page.status != 303 {
+            assert_eq!(page.status, 409, "{}", page.excerpt());
+            continue;
+        }
+        // It may have come after the end; then it is the only one, and younger than the end.
+        let live = server.services.sessions_of(user, 10).await.unwrap().0;
+        assert_eq!(!live.is_empty(), browser.is_signed_in().await);
+        assert!(live.iter().all(|session| session.created_at >= before), "an older session lives");
+        server.services.end_all_sessions(&steward, Some(user), &client).await.unwrap();
+        assert!(!browser.is_signed_in().await);
+    }
+}

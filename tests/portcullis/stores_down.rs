@@ -1,0 +1,154 @@
+//! The database away, the server killed or stopped in the middle of work.
+
+use std::time::{Duration, Instant};
+
+use rstest::rstest;
+
+use crate::support::raw::SlowPost;
+use crate::support::stores::Stores;
+use crate::support::*;
+
+/// A server whose line to PostgreSQL can be cut.
+async fn server_behind_relay() -> (TestServer, Relay, u16) {
+    let mut stores = Stores::new(PostgresRedis).await;
+    let mut url = url::Url::parse(&stores.database_url).unwrap();
+    let port = url.port().expect("a port");
+    let relay = Relay::to(port);
+    url.set_port(Some(relay.port())).unwrap();
+    stores.database_url = url.into();
+    (TestServer::on(stores, &[]).await, relay, port)
+}
+
+#[rstest]
+#[tokio::test]
+async fn without_its_database_the_server_says_so_at_once_and_recovers(#[values(false, true)] frozen: bool) {
+    let (server, relay, port) = server_behind_relay().await;
+    let mut anna = server.newcomer("anna").await;
+    let cookie = anna.cookie();
+    assert!(anna.is_signed_in().await);
+    if frozen {
+        relay.freeze()
+    } else {
+        relay.cut_off()
+    }
+    let limit = Duration::from_secs(if frozen { 6 } else { 2 });
+    let mut guest = server.browser();
+    for _ in 0..2 {
+        let start = Instant::now();
+        let page = guest.post("/login", &[("username", "anna"), ("password", PASSWORD)]).await.expect(503);
+        assert!(start.elapsed() < limit, "503 after {:?}", start.elapsed());
+        assert!(page.header("retry-after").is_some() && page.body.contains("<html"), "{}", page.body);
+        assert!(page.set_cookies().is_empty());
+        // A page of someone signed in is 503 too, or what Redis knows: never a sign-out.
+        let page = anna.get("/account").await;
+        assert!(matches!(page.status, 200 | 503), "{} {:?}", page.status, page.location());
+    }
+    assert_eq!(guest.get("/livez").await.status, 200);
+    assert_eq!(guest.get("/readyz").await.status, 503);
+    relay.switch_to(port);
+    eventually("signed in again", Duration::from_secs(6), async || anna.get("/account").await.status == 200).await;
+    eventually("ready again", Duration::from_secs(6), async || anna.get("/readyz").await.status == 200).await;
+    assert_eq!(anna.cookie(), cookie);
+    // The refused attempts were no failures of the person.
+    guest.try_sign_in("anna", PASSWORD).await.expect_redirect("/account");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_sign_out_that_the_database_did_not_hear_of_is_no_success(#[values(false, true)] redis_knows: bool) {
+    let (server, relay, port) = server_behind_relay().await;
+    let mut anna = server.newcomer("anna").await;
+    let token = anna.get("/account").await.csrf_token().unwrap();
+    if !redis_knows {
+        server.stores.redis().cli(&[
+            "eval",
+            "for _, k in ipairs(redis.call('keys', ARGV[1] .. '*')) do redis.call('del', k) end",
+            "0",
+            &server.stores.redis_prefix,
+        ]);
+    }
+    relay.cut_off();
+    let page = anna.post("/logout", &[("csrf_token", &token)]).await.expect(503);
+    assert!(page.set_cookies().iter().all(|cookie| cookie.name != server.session_cookie()), "the cookie was removed");
+    relay.switch_to(port);
+    eventually("an answer", Duration::from_secs(6), async || anna.get("/account").await.status != 503).await;
+    assert!(anna.is_signed_in().await);
+    anna.sign_out().await;
+}
+
+/// A program with an administrator, so that people can register.
+fn program() -> Program {
+    Program::new()
+        .set("bootstrap_admin_username", KEEPER)
+        .set("bootstrap_admin_email", "keeper@example.com")
+        .set("bootstrap_admin_password", PASSWORD)
+}
+
+/// Registers over a connection of its own; says whether the answer was a success.
+async fn register(address: std::net::SocketAddr, name: &str) -> bool {
+    let body = format!("username={name}&email={name}%40example.com&password={}", PASSWORD.replace(' ', "+"));
+    let headers: [&[u8]; 2] = [b"Content-Type: application/x-www-form-urlencoded", b"Sec-Fetch-Site: same-origin"];
+    let Ok(stream) = tokio::net::TcpStream::connect(address).await else { return false };
+    let mut connection = raw::RawConnection::of(stream);
+    connection.send(&raw::request(b"POST", b"/register", &headers, body.as_bytes())).await;
+    connection.answer().await.status == 303
+}
+
+#[tokio::test]
+async fn a_server_killed_in_the_middle_of_registrations_is_consistent_afterwards() {
+    let program = program();
+    let mut registered = Vec::new();
+    for round in 0..3 {
+        let mut running = program.serve().await;
+        let address = program.address();
+        let names: Vec<_> = (0..40).map(|number| format!("person{round}x{number}")).collect();
+        let all = futures_util::future::join_all(names.iter().map(|name| register(address, name)));
+        let kill = async {
+            tokio::time::sleep(Duration::from_millis(60 * (round + 1))).await;
+            running.kill9();
+        };
+        let (answers, ()) = tokio::join!(all, kill);
+        registered.extend(names.into_iter().zip(answers));
+    }
+    let _running = program.serve().await;
+    assert!(registered.iter().any(|(_, done)| *done), "nobody was registered before the kill");
+    let list = program.run(&["user", "list", "--output", "json"]);
+    let users: serde_json::Value = serde_json::from_str(&list.stdout).unwrap_or_else(|_| panic!("{list:?}"));
+    let users: Vec<_> =
+        users.as_array().unwrap().iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect();
+    for (name, done) in &registered {
+        assert!(!done || users.contains(name), "{name} was told so, and is not there");
+        // Whoever is there can sign in; who is not can still take the name.
+        let body = format!("username={name}&password={}", PASSWORD.replace(' ', "+"));
+        let headers: [&[u8]; 2] = [b"Content-Type: application/x-www-form-urlencoded", b"Sec-Fetch-Site: same-origin"];
+        let request = raw::request(b"POST", b"/login", &headers, body.as_bytes());
+        let status = raw::exchange(program.address(), &request).await.status;
+        assert_eq!(status, if users.contains(name) { 303 } else { 401 }, "{name}");
+    }
+    let free = registered.iter().find(|(name, _)| !users.contains(name));
+    if let Some((name, _)) = free {
+        assert!(register(program.address(), name).await, "{name} is half there");
+    }
+}
+
+#[tokio::test]
+async fn stopped_by_a_signal_it_finishes_what_it_began_and_ends_with_0() {
+    for signal in ["TERM", "INT"] {
+        let program = program();
+        let mut running = program.serve().await;
+        let server = program.browser();
+        let fields = [("username", "nadia"), ("email", "nadia@example.com"), ("password", PASSWORD)];
+        let slow = SlowPost::begin(&server, "/register", &fields).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        running.signal(signal);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let answer = slow.finish().await;
+        assert_eq!(answer.status, 303, "SIG{signal}: {}", answer.head);
+        let start = Instant::now();
+        assert_eq!(running.end().code(), Some(0), "SIG{signal}: {}", running.stderr());
+        assert!(start.elapsed() < Duration::from_secs(9), "SIG{signal}: {:?}", start.elapsed());
+        assert!(!running.output().contains("panicked"), "{}", running.output());
+        let shown = program.run(&["user", "show", "nadia"]);
+        assert_eq!(shown.code, Some(0), "{shown:?}");
+    }
+}

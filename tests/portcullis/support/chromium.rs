@@ -1,0 +1,186 @@
+//! A person with a real browser: Chromium, driven by its own `chromedriver`.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+
+use super::folder::Folder;
+use super::{eventually, free_port};
+
+/// A Chromium with a fresh profile. [`Chromium::quit`] ends it in good order, a drop in any.
+pub struct Chromium {
+    client: Client,
+    driver: Child,
+    _profile: Folder,
+    origin: String,
+}
+
+impl Chromium {
+    /// Opens a browser for the site at `origin`.
+    pub async fn open(origin: &str, javascript: bool) -> Self {
+        let port = free_port();
+        let profile = Folder::new();
+        let driver = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("chromedriver can't be started: {error}. Use tests/run.sh"));
+        eventually("chromedriver listens", Duration::from_secs(20), async || {
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+        })
+        .await;
+        let options = json!({
+            "args": [
+                "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
+                format!("--user-data-dir={}", profile.display()),
+            ],
+            // 2 blocks scripts of every site, as a person would in the settings.
+            "prefs": { "profile.managed_default_content_settings.javascript": if javascript { 1 } else { 2 } },
+        });
+        let capabilities = json!({
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities.as_object().expect("an object").clone())
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .expect("Chromium starts");
+        Self { client, driver, _profile: profile, origin: origin.to_owned() }
+    }
+
+    pub async fn goto(&self, path: &str) {
+        self.client.goto(&format!("{}{path}", self.origin)).await.expect("the page opens");
+    }
+
+    /// Goes back in the history, as the button does.
+    pub async fn back(&self) {
+        self.client.back().await.expect("back");
+    }
+
+    /// The path and query of the page on the screen.
+    pub async fn path(&self) -> String {
+        let url = self.client.current_url().await.expect("a URL");
+        url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
+    }
+
+    /// All that a person can read.
+    pub async fn text(&self) -> String {
+        self.element("body").await.text().await.expect("its text")
+    }
+
+    pub async fn title(&self) -> String {
+        self.client.title().await.expect("a title")
+    }
+
+    /// How many elements `css` selects.
+    pub async fn count(&self, css: &str) -> usize {
+        self.client.find_all(Locator::Css(css)).await.expect("the page").len()
+    }
+
+    /// Types into the field with that id.
+    pub async fn fill(&self, field: &str, text: &str) {
+        let input = self.element(&format!("#{field}")).await;
+        input.clear().await.expect("an empty field");
+        input.send_keys(text).await.expect("a filled field");
+    }
+
+    /// Presses what `css` selects, and waits until the browser has gone to `path`, which may be the same again.
+    pub async fn press(&self, css: &str, path: &str) {
+        let button = self.element(css).await;
+        button.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+        // An element of a page that is gone answers no question.
+        eventually(&format!("{css} leads on"), Duration::from_secs(20), async || button.is_enabled().await.is_err())
+            .await;
+        self.arrives(path).await;
+    }
+
+    /// Waits until the page at `path` is there.
+    pub async fn arrives(&self, path: &str) {
+        let mut seen = String::new();
+        let start = std::time::Instant::now();
+        while start.elapsed() < Duration::from_secs(20) {
+            seen = self.path().await;
+            if seen == path {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("at {seen}, not at {path}: {}", self.text().await);
+    }
+
+    /// Sends the form of the page whose fields have these ids.
+    pub async fn submit(&self, fields: &[(&str, &str)], path: &str) {
+        for (field, text) in fields {
+            self.fill(field, text).await;
+        }
+        self.press("main form button[type='submit'], main form button:not([type])", path).await;
+    }
+
+    /// Ticks a checkbox.
+    pub async fn tick(&self, field: &str) {
+        self.element(&format!("#{field}")).await.click().await.expect("a checkbox");
+    }
+
+    /// Whether scripts run here.
+    pub async fn runs_scripts(&self) -> bool {
+        let page = "data:text/html,<p id=p>no</p><script>document.getElementById('p').textContent='yes'</script>";
+        self.client.goto(page).await.expect("a page");
+        self.text().await.contains("yes")
+    }
+
+    /// Messages of the console at level "SEVERE": violations of the content security policy, scripts that failed,
+    /// assets that were not found. Those about answers with an error status of the page itself are left out.
+    pub async fn console_errors(&self) -> Vec<String> {
+        let entries = self.client.issue_cmd(BrowserLog).await.expect("the log");
+        let entries = entries.as_array().cloned().unwrap_or_default();
+        let severe = entries.into_iter().filter(|entry| entry["level"] == "SEVERE");
+        let messages = severe.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned());
+        messages.filter(|message| !message.contains("the server responded with a status of 4")).collect()
+    }
+
+    /// Closes the browser.
+    pub async fn quit(mut self) {
+        let _ = self.client.clone().close().await;
+        let _ = self.driver.kill();
+    }
+
+    async fn element(&self, css: &str) -> fantoccini::elements::Element {
+        match self.client.wait().at_most(Duration::from_secs(10)).for_element(Locator::Css(css)).await {
+            Ok(element) => element,
+            Err(error) => panic!("{css}: {error}; at {}: {}", self.path().await, self.source().await),
+        }
+    }
+
+    async fn source(&self) -> String {
+        self.client.source().await.unwrap_or_default().chars().take(2000).collect()
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        // chromedriver takes its browser along when it ends in good order.
+        let _ = Command::new("kill").arg(self.driver.id().to_string()).status();
+        let _ = self.driver.wait();
+    }
+}
+
+/// chromedriver's own command for the console of the browser.
+#[derive(Debug)]
+struct BrowserLog;
+
+impl fantoccini::wd::WebDriverCompatibleCommand for BrowserLog {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (reqwest::Method, Option<String>) {
+        (reqwest::Method::POST, Some(json!({ "type": "browser" }).to_string()))
+    }
+}

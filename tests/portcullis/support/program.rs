@@ -1,0 +1,243 @@
+//! The binary itself, as an operator runs it.
+
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use portcullis::domain::Clock;
+
+use super::browser::Browser;
+use super::folder::Folder;
+use super::{eventually, free_port};
+
+/// A working folder in which the binary is run, with its port and what it is told by environment variables.
+pub struct Program {
+    pub folder: Folder,
+    pub port: u16,
+    environment: Vec<(String, String)>,
+}
+
+/// What a command of the binary came to.
+#[derive(Debug)]
+pub struct Outcome {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Program {
+    /// SQLite in the working folder and cheap password hashing.
+    pub fn new() -> Self {
+        let port = free_port();
+        let program = Self { folder: Folder::new(), port, environment: Vec::new() };
+        program
+            .set("listen", &format!("127.0.0.1:{port}"))
+            .set("public_url", &format!("http://127.0.0.1:{port}"))
+            .set("argon2_memory_kib", "64")
+            .set("argon2_iterations", "1")
+            .set("login_rate", "1000/1s")
+    }
+
+    /// Sets `PORTCULLIS_{KEY}`.
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        let name = format!("PORTCULLIS_{}", key.to_uppercase());
+        self.environment.retain(|(other, _)| *other != name);
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    /// Takes a setting back, to its default or to a file.
+    pub fn unset(mut self, key: &str) -> Self {
+        let name = format!("PORTCULLIS_{}", key.to_uppercase());
+        self.environment.retain(|(other, _)| *other != name);
+        self
+    }
+
+    /// Writes a file of the working folder.
+    pub fn file(&self, name: &str, text: &str) -> &Self {
+        std::fs::write(self.folder.join(name), text).expect("the file is written");
+        self
+    }
+
+    /// A browser that looks at it. Its clock is the system's, as the server's is.
+    pub fn browser(&self) -> Browser {
+        Browser::new(self.address(), &format!("http://127.0.0.1:{}", self.port), &Clock::default())
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Outcome {
+        self.run_with_input(arguments, "")
+    }
+
+    /// Runs a command to its end; `input` is its standard input.
+    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Outcome {
+        let mut child =
+            self.command(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the binary");
+        // A command that reads nothing may have gone before this is written.
+        let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
+        let stderr = Lines::of(child.stderr.take().expect("its errors"));
+        let stdout = Lines::of(child.stdout.take().expect("its output"));
+        let status = wait(&mut child, Duration::from_secs(60))
+            .unwrap_or_else(|| panic!("{arguments:?} does not end: {}", stderr.text()));
+        Outcome { code: status.code(), stdout: stdout.all(), stderr: stderr.all() }
+    }
+
+    /// Starts `serve` and waits until it answers.
+    pub async fn serve(&self) -> Running {
+        let running = self.start();
+        running.answers().await;
+        running
+    }
+
+    /// Starts `serve`, as no command at all does.
+    pub fn start(&self) -> Running {
+        let mut child = self.command(&[]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary");
+        let stderr = Lines::of(child.stderr.take().expect("its errors"));
+        let stdout = Lines::of(child.stdout.take().expect("its output"));
+        Running { child, stdout, stderr, address: self.address() }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.args(arguments).current_dir(&*self.folder).envs(self.environment.iter().cloned());
+        command.stderr(Stdio::piped());
+        command
+    }
+}
+
+/// A running `serve`, killed on drop.
+pub struct Running {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+    address: SocketAddr,
+}
+
+impl Running {
+    /// Waits until `/livez` answers; fails when the process ends before.
+    pub async fn answers(&self) {
+        let address = self.address;
+        eventually(&format!("/livez of {address}: {}", self.stderr.text()), Duration::from_secs(30), async || {
+            tokio::net::TcpStream::connect(address).await.is_ok()
+                && super::raw::get(address, b"/livez", &[]).await.status == 200
+        })
+        .await;
+    }
+
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// All that it wrote, on both streams.
+    pub fn output(&self) -> String {
+        format!("{}{}", self.stdout.text(), self.stderr.text())
+    }
+
+    /// Waits for a line on stderr that contains `part`.
+    pub async fn line(&self, part: &str) -> String {
+        let mut found = None;
+        eventually(&format!("a line with {part}"), Duration::from_secs(30), async || {
+            found = self.stderr.text().lines().find(|line| line.contains(part)).map(str::to_owned);
+            found.is_some()
+        })
+        .await;
+        found.expect("the line")
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.end()
+    }
+
+    /// Waits until it ends; all that it wrote is there then.
+    pub fn end(&mut self) -> ExitStatus {
+        let status = wait(&mut self.child, Duration::from_secs(30));
+        let status = status.unwrap_or_else(|| panic!("goes on: {}", self.stderr.text()));
+        self.stdout.all();
+        self.stderr.all();
+        status
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.expect("kill").success());
+    }
+
+    /// `kill -9`.
+    pub fn kill9(&mut self) {
+        self.child.kill().expect("kill");
+        self.child.wait().expect("wait");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a process writes, collected while it runs.
+struct Lines {
+    text: Arc<Mutex<String>>,
+    reader: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Lines {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let reader = std::thread::spawn({
+            let text = text.clone();
+            move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
+                    text.push_str(&line);
+                    text.push('\n');
+                }
+            }
+        });
+        Self { text, reader: Mutex::new(Some(reader)) }
+    }
+
+    /// What there is so far.
+    fn text(&self) -> String {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for the end of the stream.
+    fn all(&self) -> String {
+        if let Some(reader) = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            reader.join().expect("the stream is read");
+        }
+        self.text()
+    }
+}
+
+fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("a child of ours") {
+            return Some(status);
+        }
+        if start.elapsed() > limit {
+            let _ = child.kill();
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The permission bits of a file.
+pub fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).expect("the file").permissions().mode() & 0o777
+}

@@ -1,0 +1,210 @@
+//! Real `redis-server` processes, and everything bad that can happen to one.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use super::folder::Folder;
+use super::free_port;
+
+/// A `redis-server` of its own folder and port, killed on drop.
+pub struct RedisServer {
+    folder: Folder,
+    pub port: u16,
+    extra: Vec<String>,
+    process: Mutex<Option<Child>>,
+}
+
+impl RedisServer {
+    /// A server for this test alone, to be killed, stopped and flushed at will.
+    pub fn start() -> Arc<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same with more of its command line.
+    pub fn start_with(extra: &[&str]) -> Arc<Self> {
+        let server = Self {
+            folder: Folder::new(),
+            port: free_port(),
+            extra: extra.iter().map(|&word| word.to_owned()).collect(),
+            process: Mutex::new(None),
+        };
+        server.restart();
+        Arc::new(server)
+    }
+
+    /// The server that tests share, each with its own prefix. It lives as long as a test uses it.
+    pub fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<RedisServer>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let server = Self::start();
+            *shared = Arc::downgrade(&server);
+            server
+        })
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts the process, with the snapshot that lies in its folder.
+    pub fn restart(&self) {
+        let mut process = self.process();
+        assert!(process.is_none(), "already running");
+        let child = Command::new("redis-server")
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(["--repl-diskless-sync-delay", "0", "--repl-diskless-load", "swapdb"])
+            .arg("--dir")
+            .arg(self.folder.as_os_str())
+            .args(&self.extra)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("redis-server can't be started: {error}. Use tests/run.sh"));
+        *process = Some(child);
+        drop(process);
+        let start = Instant::now();
+        while self.try_cli(&["ping"]).as_deref() != Some("PONG") {
+            assert!(start.elapsed() < Duration::from_secs(10), "redis-server does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// `kill -9`: nothing is written, nobody is told.
+    pub fn kill9(&self) {
+        let mut child = self.process().take().expect("a running redis-server");
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+    }
+
+    /// `SIGSTOP`: the process keeps its connections and answers nobody.
+    pub fn stop(&self) {
+        self.signal("STOP");
+    }
+
+    /// `SIGCONT`.
+    pub fn cont(&self) {
+        self.signal("CONT");
+    }
+
+    /// Writes the snapshot that the next [`RedisServer::restart`] loads.
+    pub fn save(&self) {
+        assert_eq!(self.cli(&["save"]), "OK");
+    }
+
+    /// Removes the snapshot: the next restart is empty.
+    pub fn forget(&self) {
+        let _ = std::fs::remove_file(self.snapshot());
+    }
+
+    /// What `redis-cli` prints.
+    pub fn cli(&self, words: &[&str]) -> String {
+        self.try_cli(words).unwrap_or_else(|| panic!("redis-cli {words:?} failed"))
+    }
+
+    /// All keys that begin with `prefix`.
+    pub fn keys(&self, prefix: &str) -> Vec<String> {
+        let keys = self.cli(&["--scan", "--pattern", &format!("{prefix}*")]);
+        keys.lines().map(str::to_owned).collect()
+    }
+
+    /// Everything below `prefix` as text: keys, types and values; to be searched for what must not be there.
+    pub fn dump(&self, prefix: &str) -> String {
+        let mut text = String::new();
+        for key in self.keys(prefix) {
+            let value = match self.cli(&["type", &key]).as_str() {
+                "hash" => self.cli(&["hgetall", &key]),
+                "string" => self.cli(&["get", &key]),
+                "zset" => self.cli(&["zrange", &key, "0", "-1", "withscores"]),
+                "set" => self.cli(&["smembers", &key]),
+                other => panic!("{key} is a {other}"),
+            };
+            text.push_str(&format!("{key}\n{value}\n"));
+        }
+        text
+    }
+
+    /// Watches what clients send from now on.
+    pub fn monitor(&self) -> Monitor {
+        let mut child = Command::new("redis-cli")
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "monitor"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("redis-cli monitor");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let first = lines.next().expect("a line").expect("of text");
+        assert_eq!(first, "OK");
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        std::thread::spawn({
+            let seen = seen.clone();
+            move || {
+                for line in lines.map_while(Result::ok) {
+                    seen.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                }
+            }
+        });
+        Monitor { child, seen }
+    }
+
+    fn try_cli(&self, words: &[&str]) -> Option<String> {
+        let output = Command::new("redis-cli")
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(words)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap_or_else(|error| panic!("redis-cli can't be started: {error}. Use tests/run.sh"));
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.process().as_ref().expect("a running redis-server").id().to_string();
+        let status = Command::new("kill").args([&format!("-{name}"), &pid]).status().expect("kill");
+        assert!(status.success(), "kill -{name} {pid}");
+    }
+
+    fn snapshot(&self) -> PathBuf {
+        self.folder.join("dump.rdb")
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<Child>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.process().take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// `redis-cli monitor`.
+pub struct Monitor {
+    child: Child,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Monitor {
+    /// The commands that came over the network and name `prefix`; what a script calls inside is not among them.
+    /// Each is a round trip.
+    pub fn round_trips(&self, prefix: &str) -> Vec<String> {
+        // The monitor itself lags a little behind the answers.
+        std::thread::sleep(Duration::from_millis(100));
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().filter(|line| line.contains(prefix) && !line.contains(" lua] ")).cloned().collect()
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

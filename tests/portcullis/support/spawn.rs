@@ -1,0 +1,174 @@
+//! The production server, on a thread of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use portcullis::domain::audit::{Actor, Client};
+use portcullis::domain::{Clock, Role, User};
+use portcullis::services::accounts::NewAccount;
+use portcullis::services::{Caller, Services, SignedIn, Steward};
+use portcullis::settings::{self, Sources};
+use portcullis::startup;
+
+use super::browser::{Browser, session_cookie};
+use super::stores::{Backend, Stores};
+use super::{KEEPER, PASSWORD, free_port};
+
+/// One running node. Dropping it stops the node; its stores go with the last node on them.
+pub struct TestServer {
+    pub address: SocketAddr,
+    pub public_url: String,
+    pub clock: Clock,
+    pub services: Services,
+    pub stores: Arc<Stores>,
+    /// What the test set beyond the defaults, for a second node.
+    settings: Vec<(String, String)>,
+    handle: startup::Handle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TestServer {
+    /// A server with the administrator [`KEEPER`], so that registration is open.
+    pub async fn start(backend: Backend) -> Self {
+        Self::with(backend, &[]).await
+    }
+
+    /// The same with settings of the test's own; a later pair of the same key wins.
+    pub async fn with(backend: Backend, settings: &[(&str, &str)]) -> Self {
+        Self::on(Stores::new(backend).await, settings).await
+    }
+
+    /// The same on given stores.
+    pub async fn on(stores: Stores, settings: &[(&str, &str)]) -> Self {
+        let server = Self::without_administrator(stores, settings).await;
+        let link = server.services.issue_setup_link().await.expect("a setup link");
+        let token = link.url.rsplit('/').next().expect("a token");
+        let administrator = server.services.complete_setup(token, new_account(KEEPER), &Client::default()).await;
+        administrator.expect("the administrator, who stays signed in");
+        server
+    }
+
+    /// A server as it is after its very first start.
+    pub async fn without_administrator(stores: Stores, settings: &[(&str, &str)]) -> Self {
+        let settings = settings.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        Self::run(Arc::new(stores), settings, Clock::adjustable()).await
+    }
+
+    /// Another node on the same stores, with the same settings and the same clock.
+    pub async fn second_node(&self) -> Self {
+        self.second_node_with(&[]).await
+    }
+
+    /// Another node on the same stores that differs in these settings.
+    pub async fn second_node_with(&self, settings: &[(&str, &str)]) -> Self {
+        let mut all = self.settings.clone();
+        all.push(("public_url".to_owned(), self.public_url.clone()));
+        all.extend(settings.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
+        Self::run(self.stores.clone(), all, self.clock.clone()).await
+    }
+
+    async fn run(stores: Arc<Stores>, settings: Vec<(String, String)>, clock: Clock) -> Self {
+        let port = free_port();
+        let defaults = [
+            ("listen", format!("127.0.0.1:{port}")),
+            ("public_url", format!("http://127.0.0.1:{port}")),
+            ("database_pool", "4".to_owned()),
+            // The cheapest that Argon2 allows: the tests hash a thousand passwords.
+            ("argon2_memory_kib", "64".to_owned()),
+            ("argon2_iterations", "1".to_owned()),
+            ("login_rate", "1000/1s".to_owned()),
+            ("shutdown_timeout", "0s".to_owned()),
+        ];
+        let defaults = defaults.map(|(key, value)| (key.to_owned(), value));
+        let mut all: Vec<_> = defaults.into_iter().chain(stores.settings()).collect();
+        for (key, value) in &settings {
+            all.retain(|(other, _)| other != key);
+            all.push((key.clone(), value.clone()));
+        }
+        let pairs: Vec<_> = all.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let loaded = settings::load(&Sources::of_pairs(&pairs)).unwrap_or_else(|error| panic!("{error}")).settings;
+        let public_url = loaded.public_url.as_str().to_owned();
+
+        let (started, running) = tokio::sync::oneshot::channel();
+        let thread = std::thread::spawn({
+            let clock = clock.clone();
+            move || {
+                actix_web::rt::System::new().block_on(async move {
+                    let services = startup::services(loaded, clock).await.unwrap_or_else(|error| panic!("{error}"));
+                    let server = startup::Server::bind(services.clone()).unwrap_or_else(|error| panic!("{error}"));
+                    let _ = started.send((server.address(), server.handle(), services));
+                    server.run().await.expect("the server runs");
+                });
+            }
+        });
+        let (address, handle, services) = running.await.expect("the server starts");
+        Self { address, public_url, clock, services, stores, settings, handle, thread: Some(thread) }
+    }
+
+    // --- people --------------------------------------------------------------------------------------------------
+
+    pub fn browser(&self) -> Browser {
+        Browser::new(self.address, &self.public_url, &self.clock)
+    }
+
+    /// A browser in which `name`, whose account is created here, is signed in.
+    pub async fn newcomer(&self, name: &str) -> Browser {
+        self.create_user(name).await;
+        self.signed_in(name).await
+    }
+
+    /// A browser in which `name` has signed in just now.
+    pub async fn signed_in(&self, name: &str) -> Browser {
+        let mut browser = self.browser();
+        browser.sign_in(name).await;
+        browser
+    }
+
+    /// An account with [`PASSWORD`], as registration makes it, and signed out again.
+    pub async fn create_user(&self, name: &str) -> User {
+        let registered = self.services.register(new_account(name), None, &Client::default()).await;
+        let SignedIn { user, handle, .. } = registered.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let caller = Caller { user_id: user.id, session_id: handle.session_id, role: user.role };
+        self.services.sign_out(&caller, &Client::default()).await.expect("signed out");
+        user
+    }
+
+    /// An account of a given role.
+    pub async fn create(&self, name: &str, role: Role) -> User {
+        let user = self.create_user(name).await;
+        let changed = self.services.set_role(&command_line(), user.id, role, &Client::default()).await;
+        changed.expect("the role is set")
+    }
+
+    /// The name of the session cookie here.
+    pub fn session_cookie(&self) -> &'static str {
+        session_cookie(&self.public_url)
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.handle.stop();
+        if let Some(thread) = self.thread.take() {
+            let outcome = thread.join();
+            if outcome.is_err() && !std::thread::panicking() {
+                panic!("the server panicked");
+            }
+        }
+    }
+}
+
+/// Who acts on the command line.
+pub fn command_line() -> Steward {
+    Steward { actor: Actor::Cli, role: Role::Admin }
+}
+
+fn new_account(name: &str) -> NewAccount {
+    NewAccount {
+        username: name.to_owned(),
+        email: format!("{name}@example.com"),
+        name: None,
+        password: PASSWORD.into(),
+    }
+}

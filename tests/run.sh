@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Runs every test. Installs what is missing (Debian, as root), starts a PostgreSQL of its own and stops it again;
+# the tests start their own Redis servers and browsers.
+#
+#   tests/run.sh              everything but the suites that take minutes
+#   tests/run.sh --long       those too
+#   tests/run.sh sessions::   only the tests whose name contains this
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() {
+  echo "tests/run.sh: $*" >&2
+  exit 1
+}
+
+arguments=()
+for argument in "$@"; do
+  case $argument in
+    --long) export TEST_LONG=1 ;;
+    -h | --help)
+      sed -n '2,8s/^# \{0,1\}//p' "$0"
+      exit 0
+      ;;
+    *) arguments+=("$argument") ;;
+  esac
+done
+
+# --- what is needed ---------------------------------------------------------------------------------------------
+
+postgres_bin() {
+  local folder
+  for folder in $(printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV); do
+    if [ -x "$folder/initdb" ]; then
+      echo "$folder"
+      return
+    fi
+  done
+}
+
+missing=()
+command -v redis-server >/dev/null && command -v redis-cli >/dev/null || missing+=(redis-server)
+[ -n "$(postgres_bin)" ] || missing+=(postgresql)
+command -v chromium >/dev/null || missing+=(chromium)
+command -v chromedriver >/dev/null || missing+=(chromium-driver)
+command -v cc >/dev/null || missing+=(gcc libc6-dev)
+if [ ${#missing[@]} -gt 0 ]; then
+  command -v apt-get >/dev/null || fail "please install: ${missing[*]}"
+  [ "$(id -u)" = 0 ] || fail "missing: ${missing[*]}. Run: sudo apt-get install ${missing[*]}"
+  echo "installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -q && apt-get install -yq --no-install-recommends "${missing[@]}" || fail "could not install ${missing[*]}"
+fi
+
+# --- a PostgreSQL of our own ------------------------------------------------------------------------------------
+
+bin=$(postgres_bin)
+folder=$(mktemp -d)
+postgres_pid=
+
+stop_postgres() {
+  if [ -n "$postgres_pid" ]; then
+    kill -INT "$postgres_pid" 2>/dev/null || true
+    wait "$postgres_pid" 2>/dev/null || true
+  fi
+  rm -rf "$folder"
+}
+trap stop_postgres EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# PostgreSQL refuses to run as root. `setpriv`, unlike `runuser` and `su`, leaves no process in between, so that the
+# pid is the server's own.
+as_postgres=()
+if [ "$(id -u)" = 0 ]; then
+  as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups)
+  chown postgres: "$folder"
+fi
+if ! (cd / && "${as_postgres[@]}" "$bin/initdb" --pgdata="$folder/data" --username=postgres --auth=trust --encoding=UTF8 \
+  --locale=C --no-sync >"$folder/initdb.log" 2>&1); then
+  cat "$folder/initdb.log" >&2
+  fail "initdb failed"
+fi
+
+# A port that was free a moment ago may be taken now, so a few are tried.
+for _ in 1 2 3 4 5; do
+  port=$((20000 + RANDOM % 20000))
+  (
+    cd /
+    exec "${as_postgres[@]}" "$bin/postgres" -D "$folder/data" -p "$port" -k "$folder" -c listen_addresses=127.0.0.1 \
+      -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300 -c shared_buffers=64MB
+  ) >"$folder/postgres.log" 2>&1 &
+  postgres_pid=$!
+  for _ in $(seq 100); do
+    if "$bin/pg_isready" -q -h "$folder" -p "$port"; then
+      break 2
+    fi
+    kill -0 "$postgres_pid" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill "$postgres_pid" 2>/dev/null || true
+  postgres_pid=
+done
+if [ -z "$postgres_pid" ]; then
+  cat "$folder/postgres.log" >&2
+  fail "PostgreSQL did not start"
+fi
+export TEST_POSTGRES_URL="postgres://postgres@127.0.0.1:$port/postgres?sslmode=disable"
+
+# Settings of this shell must not leak into the servers under test.
+while IFS= read -r name; do
+  unset "$name"
+done < <(compgen -e | grep -E '^(PORTCULLIS_|DATABASE_URL$|REDIS_URL$)' || true)
+
+cargo test --locked "${arguments[@]+"${arguments[@]}"}"
