@@ -1,15 +1,14 @@
 //! `portcullis keys`.
 
 use clap::Subcommand;
-use serde::Serialize;
 
 use super::Failure;
 use super::ask::Yes;
 use super::output::{self, Format, Output};
-use super::shapes::time;
 use crate::domain::audit::Client;
-use crate::domain::signing_key::{KeyState, SigningAlgorithm, SigningKeyInfo};
+use crate::domain::signing_key::SigningKeyInfo;
 use crate::services::{Services, Steward};
+use crate::shapes::KeyShape;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -32,30 +31,6 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
             yes.confirm("Rotate the signing keys?")?;
             let key = services.rotate_signing_key(&Steward::command_line(), &Client::default()).await?;
             Ok(format!("Access tokens are signed with {} ({}) from now on.\n", key.kid, key.algorithm))
-        }
-    }
-}
-
-/// The key as JSON.
-#[derive(Serialize)]
-struct KeyShape<'a> {
-    kid: &'a str,
-    algorithm: SigningAlgorithm,
-    state: KeyState,
-    created_at: String,
-    active_from: Option<String>,
-    retired_at: Option<String>,
-}
-
-impl<'a> From<&'a SigningKeyInfo> for KeyShape<'a> {
-    fn from(key: &'a SigningKeyInfo) -> Self {
-        Self {
-            kid: &key.kid,
-            algorithm: key.algorithm,
-            state: key.state,
-            created_at: time(key.created_at),
-            active_from: key.active_from.map(time),
-            retired_at: key.retired_at.map(time),
         }
     }
 }

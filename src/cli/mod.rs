@@ -10,7 +10,6 @@ mod output;
 mod secret;
 mod sessions;
 mod setup_link;
-mod shapes;
 mod user;
 
 use std::ffi::OsString;

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod link;
 pub mod name;
 pub mod password;
+pub mod refresh_token;
 pub mod role;
 pub mod session;
 pub mod signing_key;

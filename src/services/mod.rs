@@ -11,6 +11,7 @@ pub mod sessions;
 pub mod setup;
 pub mod sign_in;
 pub mod signing_keys;
+pub mod tokens;
 pub mod upkeep;
 
 use std::sync::Arc;

@@ -44,6 +44,9 @@ diesel::table! {
         ended_at -> Nullable<Moment>,
         ended_by -> Nullable<Text>,
         end_reason -> Nullable<Text>,
+        refresh_seed -> Nullable<Binary>,
+        refresh_counter -> BigInt,
+        refresh_rotated_at -> Nullable<Moment>,
     }
 }
 

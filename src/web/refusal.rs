@@ -49,6 +49,8 @@ impl Refusal {
             }
             error @ (Error::NotSignedIn
             | Error::InvalidToken
+            | Error::InvalidRefreshToken
+            | Error::ReauthenticationRequired
             | Error::Forbidden
             | Error::NotFound
             | Error::LinkGone

@@ -10,7 +10,7 @@ use crate::domain::{Error, SessionId, Timestamp, UserId};
 
 #[derive(Clone)]
 pub struct SqlSessions {
-    database: Database,
+    pub(super) database: Database,
 }
 
 impl SqlSessions {
