@@ -20,6 +20,8 @@ use crate::{routes, web as pages};
 
 /// How often SQL learns which sessions were active.
 const ACTIVITY_BATCH: Duration = Duration::from_secs(60);
+/// How often it is looked whether a signing key is due for rotation.
+const KEY_ROTATION: Duration = Duration::from_secs(3600);
 /// How often what has expired is noted, and what is old forgotten.
 const SWEEP: Duration = Duration::from_secs(600);
 
@@ -147,6 +149,11 @@ impl Background {
             limits.retain_recent();
             let services = services_.clone();
             async move { services.flush_activity().await }
+        }));
+        let services_ = services.clone();
+        tasks.push(every(KEY_ROTATION, "the signing keys were not rotated", move || {
+            let services = services_.clone();
+            async move { services.rotate_keys_when_due().await }
         }));
         let services = services.clone();
         tasks.push(every(SWEEP, "what is old was not swept", move || {
