@@ -17,6 +17,7 @@ mod journey;
 mod limits;
 mod redis;
 mod redis_memory;
+mod refresh;
 mod sessions;
 mod sign_in;
 mod sign_out;
