@@ -76,6 +76,8 @@ impl From<Error> for Failure {
             | Error::WrongPassword { .. }
             | Error::InvalidRefreshToken
             | Error::NotSignedIn
+            | Error::InvalidToken
+            | Error::ReauthenticationRequired
             | Error::Forbidden
             | Error::LinkGone
             | Error::RegistrationClosed => Self::Failed(error.to_string()),

@@ -24,6 +24,13 @@ pub enum Error {
     /// No live session. 401, or a redirect to `/login`.
     #[error("not signed in")]
     NotSignedIn,
+    /// An access token that is not one of ours, is out of its time, or whose session has ended. 401 `invalid_token`
+    /// (RFC 6750).
+    #[error("the access token is not valid")]
+    InvalidToken,
+    /// The last password entry is older than `reauthentication_window`. 401 `reauthentication_required`.
+    #[error("the password has to be entered again")]
+    ReauthenticationRequired,
     /// The role does not reach. 403.
     #[error("not for your role")]
     Forbidden,

@@ -105,5 +105,21 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::Moment;
+    /// Keys that sign access tokens, the private part sealed.
+    signing_keys (kid) {
+        kid -> Text,
+        algorithm -> Text,
+        state -> Text,
+        private_key -> Nullable<Binary>,
+        public_jwk -> Text,
+        created_at -> Moment,
+        active_from -> Nullable<Moment>,
+        retired_at -> Nullable<Moment>,
+    }
+}
+
 diesel::joinable!(sessions -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(users, sessions, changes);

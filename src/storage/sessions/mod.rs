@@ -47,8 +47,21 @@ impl SessionStore {
         now: Timestamp,
     ) -> Result<Option<LiveSession>, Error> {
         match self {
-            Self::Sql(store) => store.load(user, session, secret, now).await,
-            Self::Redis(store) => store.load(user, session, secret, now).await,
+            Self::Sql(store) => store.load(user, session, Some(secret), now).await,
+            Self::Redis(store) => store.load(user, session, Some(secret), now).await,
+        }
+    }
+
+    /// The same for a caller who has no secret, and has proved otherwise that the session was opened for it.
+    pub async fn load_by_id(
+        &self,
+        user: UserId,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<LiveSession>, Error> {
+        match self {
+            Self::Sql(store) => store.load(user, session, None, now).await,
+            Self::Redis(store) => store.load(user, session, None, now).await,
         }
     }
 

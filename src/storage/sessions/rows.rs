@@ -135,6 +135,11 @@ impl Snapshot {
             && now < session.last_active_at + session.idle + slack
     }
 
+    /// Whether this is the session's present secret. `None`: the caller proved otherwise whose session it is.
+    pub fn admits(&self, secret: Option<SecretHash>) -> bool {
+        secret.is_none_or(|secret| self.secret.matches(&secret.0))
+    }
+
     /// What a request learns.
     pub fn view(&self) -> LiveSession {
         LiveSession {
@@ -341,6 +346,28 @@ pub fn open_sessions(
     let rows: Vec<(Row, String)> = query.load(connection)?;
     let sessions = rows.into_iter().map(|(row, username)| (Session::from(row), username));
     Ok(sessions.filter(|(session, _)| session.is_live(now)).collect())
+}
+
+/// The account's sessions that have not ended, newest first, those with an id below `before`.
+pub fn newest_open(
+    connection: &mut AnyConnection,
+    user: UserId,
+    before: Option<SessionId>,
+    limit: i64,
+) -> Result<Vec<Session>> {
+    let mut query = sessions::table
+        .inner_join(users::table)
+        .filter(sessions::user_id.eq(user))
+        .filter(open())
+        .filter(sessions::epoch.eq(users::epoch))
+        .order(sessions::id.desc())
+        .select(Row::as_select())
+        .limit(limit)
+        .into_boxed::<MultiBackend>();
+    if let Some(before) = before {
+        query = query.filter(sessions::id.lt(before));
+    }
+    Ok(query.load::<Row>(connection)?.into_iter().map(Session::from).collect())
 }
 
 /// How many sessions of the account are open, of each kind.

@@ -103,12 +103,12 @@ impl RedisSessions {
         Ok(store)
     }
 
-    /// The session, if it lives at `now` and this is its present secret.
+    /// The session, if it lives at `now` and this is its present secret (or the caller needs none).
     pub async fn load(
         &self,
         user: UserId,
         session: SessionId,
-        secret: SecretHash,
+        secret: Option<SecretHash>,
         now: Timestamp,
     ) -> Result<Option<LiveSession>> {
         let marks = match self.ask(user, session, secret, now).await? {
@@ -124,7 +124,7 @@ impl RedisSessions {
         let database = &self.0.database;
         let found = database.read(move |connection| rows::snapshot(connection, user, session)).await?;
         let Some(found) = found.filter(|found| found.is_live(now, ACTIVITY_LAG)) else { return Ok(None) };
-        if !found.secret.matches(&secret.0) {
+        if !found.admits(secret) {
             return Ok(None);
         }
         self.note_activity(session, now, None);
@@ -178,13 +178,19 @@ impl RedisSessions {
         result
     }
 
-    async fn ask(&self, user: UserId, session: SessionId, secret: SecretHash, now: Timestamp) -> Result<Answer> {
+    async fn ask(
+        &self,
+        user: UserId,
+        session: SessionId,
+        secret: Option<SecretHash>,
+        now: Timestamp,
+    ) -> Result<Answer> {
         let mark: [u8; 16] = rand::random();
         let answer = self
             .call(&self.0.scripts.load, user, Some(session), |floor| {
                 vec![
                     now.timestamp_millis().to_string().into_bytes(),
-                    secret.0.to_vec(),
+                    secret.map_or_else(Vec::new, |secret| secret.0.to_vec()),
                     floor.to_string().into_bytes(),
                     mark.to_vec(),
                     TOUCH_INTERVAL.num_milliseconds().to_string().into_bytes(),
