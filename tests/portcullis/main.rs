@@ -25,6 +25,7 @@ mod passwords;
 mod redis;
 mod redis_failover;
 mod redis_memory;
+mod refresh;
 mod sessions;
 mod settings;
 mod sign_in;
