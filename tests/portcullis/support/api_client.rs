@@ -33,11 +33,6 @@ impl ApiClient {
         Self { client, address: server.address, access_token: None, refresh_token: None, session_id: String::new() }
     }
 
-    /// From now on the load balancer sends it to `node`.
-    pub fn go_to(&mut self, node: &TestServer) {
-        self.address = node.address;
-    }
-
     // --- requests ------------------------------------------------------------------------------------------------
 
     /// Any request; the access token is added where the headers have no `authorization` of their own.
