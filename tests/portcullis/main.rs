@@ -9,6 +9,8 @@
 mod support;
 
 mod access;
+mod api;
+mod api_access;
 mod client_address;
 mod command_line;
 mod cookies;
