@@ -240,13 +240,11 @@ impl RedisSessions {
         let slot = self.0.connection.slot(user);
         let attempts = async {
             for _ in 0..ATTEMPTS {
-                let floor = if self.0.feed.is_fresh() {
-                    self.0.servers.get(slot).map_or(i64::MAX, |server| server.floor)
-                } else {
-                    i64::MAX
-                };
+                let known = self.0.servers.get(slot);
+                let floor = known.as_ref().filter(|_| self.0.feed.is_fresh()).map_or(i64::MAX, |server| server.floor);
                 let reply = self.0.scripts.run(&self.0.connection, script, user, session, &arguments(floor)).await?;
-                if self.0.servers.knows(slot, &reply.stamp) {
+                // Not "known by now": another task may have joined it meanwhile, and this answer went by a lower floor.
+                if known.is_some_and(|server| server.stamp == reply.stamp) {
                     return Ok(reply);
                 }
                 self.join(slot, reply.stamp).await?;
@@ -264,9 +262,11 @@ impl RedisSessions {
         }
         let floor = self.0.database.read(super::changes::position).await?;
         tracing::info!(slot, stamp, floor, "joined a Redis server");
-        self.0.feed.start_over();
-        self.0.servers.join(slot, Server { stamp, floor });
-        self.read_feed().await
+        let server = Server { stamp, floor };
+        // Before anybody believes a copy there: a row that committed late may be below the floor of a copy without it.
+        self.read_feed_on(Some((slot, &server))).await?;
+        self.0.servers.join(slot, server);
+        Ok(())
     }
 
     fn note_activity(&self, session: SessionId, at: Timestamp) {
