@@ -101,7 +101,8 @@ impl RedisSessions {
                 _ => inner.servers.get(slot).map(|server| server.stamp),
             };
             // On a slot that this node has not asked yet it believes nothing, and any server will do.
-            let done = inner.feed.lock().done.get(id).is_some_and(|done| known.as_ref().is_none_or(|stamp| stamp == done));
+            let done =
+                inner.feed.lock().done.get(id).is_some_and(|done| known.as_ref().is_none_or(|stamp| stamp == done));
             if done {
                 continue;
             }
