@@ -233,23 +233,37 @@ pub fn owners_of_open(connection: &mut AnyConnection, user: Option<UserId>) -> R
 }
 
 /// Writes into the history that sessions have expired, at the moment at which they did. Waits until the activity that
-/// Redis may know of has reached SQL, for what the history has as ended is dead.
+/// Redis may know of has reached SQL. What the history has as ended is dead all the same, so each is a row of the feed:
+/// a node that stopped without its last batch may have left a copy that lives on.
 pub fn close_expired(connection: &mut AnyConnection, user: Option<UserId>, now: Timestamp) -> Result<usize> {
-    let now = now - ACTIVITY_LAG;
     // PostgreSQL and SQLite add milliseconds to a moment each in their own way.
     let limit = match connection {
         AnyConnection::Postgres(_) => "LEAST(absolute_limit, last_active_at + idle_ms * interval '1 millisecond')",
         AnyConnection::Sqlite(_) => "MIN(absolute_limit, last_active_at + idle_ms)",
     };
     let of_user = if user.is_some() { "user_id = $2" } else { "$2 IS NULL" };
-    let query = format!(
-        "UPDATE sessions SET ended_at = {limit}, ended_by = 'system', end_reason = 'expired' \
-         WHERE ended_at IS NULL AND {limit} <= $1 AND {of_user}"
-    );
-    Ok(diesel::sql_query(query)
-        .bind::<super::super::types::Moment, _>(now)
-        .bind::<diesel::sql_types::Nullable<super::super::types::Id>, _>(user)
-        .execute(connection)?)
+    let expired = format!("ended_at IS NULL AND {limit} <= $1 AND {of_user}");
+    let close = format!("UPDATE sessions SET ended_at = {limit}, ended_by = 'system', end_reason = 'expired'");
+    let append = "INSERT INTO changes (kind, user_id, session_id) SELECT 'session_ended', user_id, id";
+    let statements = match connection {
+        // One statement, for another transaction may touch a session between two; locked in the order of all.
+        AnyConnection::Postgres(_) => vec![format!(
+            "WITH expired AS (SELECT id AS expired_id FROM sessions WHERE {expired} ORDER BY id FOR UPDATE), \
+             closed AS ({close} FROM expired WHERE id = expired_id RETURNING user_id, id) \
+             {append} FROM closed"
+        )],
+        AnyConnection::Sqlite(_) => {
+            vec![format!("{append} FROM sessions WHERE {expired}"), format!("{close} WHERE {expired}")]
+        }
+    };
+    let mut closed = 0;
+    for statement in statements {
+        closed = diesel::sql_query(statement)
+            .bind::<super::super::types::Moment, _>(now - ACTIVITY_LAG)
+            .bind::<diesel::sql_types::Nullable<super::super::types::Id>, _>(user)
+            .execute(connection)?;
+    }
+    Ok(closed)
 }
 
 /// Gives a session a new secret after a password was entered for it, under the account's present epoch.
