@@ -207,6 +207,7 @@ pub fn end_all(
     kept: Option<SessionId>,
     end: &End<'_>,
 ) -> Result<u64> {
+    lock_open(connection, user)?;
     close_expired(connection, user, end.at)?;
     let change =
         (sessions::ended_at.eq(end.at), sessions::ended_by.eq(end.by.label()), sessions::end_reason.eq(end.reason));
@@ -264,6 +265,20 @@ pub fn close_expired(connection: &mut AnyConnection, user: Option<UserId>, now: 
             .execute(connection)?;
     }
     Ok(closed)
+}
+
+/// Locks what is open in the order in which every transaction does that touches more than one session: two that took
+/// them in different orders would wait for each other.
+fn lock_open(connection: &mut AnyConnection, user: Option<UserId>) -> Result<()> {
+    if let AnyConnection::Postgres(connection) = connection {
+        let of_user = if user.is_some() { "user_id = $1" } else { "$1 IS NULL" };
+        diesel::sql_query(format!(
+            "SELECT id FROM sessions WHERE ended_at IS NULL AND {of_user} ORDER BY id FOR UPDATE"
+        ))
+        .bind::<diesel::sql_types::Nullable<super::super::types::Id>, _>(user)
+        .execute(connection)?;
+    }
+    Ok(())
 }
 
 /// Gives a session a new secret after a password was entered for it, under the account's present epoch.

@@ -43,6 +43,8 @@ type Result<T> = std::result::Result<T, Error>;
 const ATTEMPTS: usize = 4;
 /// All that a request may spend on Redis, so that 503 comes within a second.
 const PATIENCE: Duration = Duration::from_millis(850);
+/// How many sessions' activity is written in one transaction.
+const ACTIVITY_BATCH: usize = 100;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -149,21 +151,25 @@ impl RedisSessions {
         (policy != "noeviction").then(|| format!("maxmemory-policy is {policy}; set it to noeviction"))
     }
 
-    /// Writes to SQL what was seen active since the last time. What SQL would not take stays for the next.
+    /// Writes to SQL what was seen active since the last time. What SQL would not take stays for the next. In short
+    /// transactions, so that an end waits for none of them long, and all in one order, so that two nodes that saw the
+    /// same sessions don't wait for each other.
     pub async fn flush_activity(&self) -> Result<()> {
-        let batch: Vec<_> = self.touched().drain().collect();
-        let written = batch.clone();
-        let result = self
-            .0
-            .database
-            .write(move |connection| {
+        let mut seen: Vec<_> = self.touched().drain().collect();
+        seen.sort_unstable_by_key(|(session, _)| *session);
+        let mut left = seen.as_slice();
+        while let Some(batch) = left.chunks(ACTIVITY_BATCH).next() {
+            let written = batch.to_vec();
+            let write = self.0.database.write(move |connection| {
                 written.iter().try_for_each(|(session, at)| rows::touch(connection, *session, *at))
-            })
-            .await;
-        if result.is_err() {
-            batch.into_iter().for_each(|(session, at)| self.note_activity(session, at));
+            });
+            if let Err(error) = write.await {
+                left.iter().for_each(|(session, at)| self.note_activity(*session, *at));
+                return Err(error);
+            }
+            left = &left[batch.len()..];
         }
-        result
+        Ok(())
     }
 
     async fn ask(&self, user: UserId, session: SessionId, secret: SecretHash, now: Timestamp) -> Result<Answer> {
