@@ -9,6 +9,7 @@
 mod support;
 
 mod access;
+mod conformance;
 mod cookies;
 mod first_run;
 mod forgery;
