@@ -17,6 +17,9 @@ use tracing_subscriber::{EnvFilter, fmt, registry};
 
 use crate::settings::LogFormat;
 
+/// Anyone can make actix-session warn, with a forged cookie; what actix-server says at each start, we say ourselves.
+const QUIETER: &str = "actix_session=error,actix_server=warn";
+
 /// Lines that may wait for the reader of the log.
 const WAITING_LINES: usize = 4096;
 
@@ -37,7 +40,7 @@ pub fn start(level: &str, format: LogFormat) -> io::Result<Guard> {
 
 /// Text has no colours: every control character in a line is then one that somebody smuggled in, and is escaped.
 fn subscriber(level: &str, json: bool, queue: Queue) -> Box<dyn Subscriber + Send + Sync> {
-    let lines = registry().with(EnvFilter::new(level));
+    let lines = registry().with(EnvFilter::new(format!("{QUIETER},{level}")));
     let layer = fmt::layer().with_ansi(false).with_writer(move || queue.clone());
     if json {
         Box::new(lines.with(layer.json().flatten_event(true).with_current_span(false)))

@@ -1,8 +1,22 @@
 //! Ids: UUIDv7, so that they sort by the moment of creation. Public; never a secret.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use uuid::Uuid;
 
 use super::Timestamp;
+
+/// How many bits after the milliseconds count, so that what one transaction writes is read back in its order.
+const COUNTER_BITS: u8 = 32;
+
+/// RFC 9562, section 6.2, method 1: a counter in the bits after the milliseconds, random ones after that.
+fn ordered(now: Timestamp) -> Uuid {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let millis = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+    let (seconds, nanos) = (millis / 1000, (millis % 1000) as u32 * 1_000_000);
+    let counter = COUNTER.fetch_add(1, Ordering::Relaxed).into();
+    Uuid::new_v7(uuid::Timestamp::from_unix_time(seconds, nanos, counter, COUNTER_BITS))
+}
 
 macro_rules! id {
     ($(#[$meta:meta])* $name:ident) => {
@@ -11,11 +25,9 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new id of the moment `now`.
+            /// A new id of the moment `now`; later than those that this process has made for the same moment.
             pub fn new(now: Timestamp) -> Self {
-                let millis = u64::try_from(now.timestamp_millis()).unwrap_or(0);
-                let time = uuid::Timestamp::from_unix_time(millis / 1000, (millis % 1000) as u32 * 1_000_000, 0, 0);
-                Self(Uuid::new_v7(time))
+                Self(ordered(now))
             }
         }
 
@@ -48,3 +60,25 @@ id!(
     /// Which row of the audit log.
     EventId
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Clock;
+
+    #[test]
+    fn ids_of_one_moment_sort_in_the_order_in_which_they_were_made() {
+        let now = Clock::default().now();
+        let ids: Vec<_> = (0..1000).map(|_| EventId::new(now)).collect();
+        assert!(ids.is_sorted_by(|earlier, later| earlier < later));
+        assert!(ids.iter().all(|id| id.0.get_version_num() == 7));
+    }
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        let id = UserId::new(Clock::default().now());
+        assert_eq!(id.to_string().parse::<UserId>().ok(), Some(id));
+        assert!(id.to_string().to_uppercase().parse::<UserId>().is_err());
+        assert!(id.0.simple().to_string().parse::<UserId>().is_err());
+    }
+}

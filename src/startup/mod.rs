@@ -15,6 +15,7 @@ pub use self::server::{Draining, Handle, Server};
 use crate::domain::Clock;
 use crate::services::Services;
 use crate::services::hasher::Hasher;
+use crate::services::signing_keys::KeyTable;
 use crate::settings::{DatabaseUrl, Settings};
 use crate::storage::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::storage::{Database, installation};
@@ -33,9 +34,8 @@ pub async fn services(settings: Settings, clock: Clock) -> Result<Services, Fail
         .map_err(|error| Failure::configuration(format!("argon2_…: {error}")))?;
 
     let target = database_target(&settings.database_url);
-    tracing::info!(database = target, "opening the database");
-    let (url, connections) = (settings.database_url.clone(), settings.database_pool);
-    let database = tokio::task::spawn_blocking(move || Database::open(&url, connections))
+    let (url, shown, connections) = (settings.database_url.clone(), target.clone(), settings.database_pool);
+    let database = tokio::task::spawn_blocking(move || Database::open(&url, &shown, connections))
         .await
         .map_err(|error| Failure::general(error.to_string()))?
         .map_err(|error| Failure::database(&target, &error))?;
@@ -68,7 +68,15 @@ pub async fn services(settings: Settings, clock: Clock) -> Result<Services, Fail
             SessionStore::Redis(store)
         }
     };
-    Ok(Services { settings: Arc::new(settings), clock, database, sessions, hasher, root_key })
+    Ok(Services {
+        settings: Arc::new(settings),
+        clock,
+        database,
+        sessions,
+        hasher,
+        root_key,
+        keys: KeyTable::default(),
+    })
 }
 
 /// Where the truth is kept, without the password.

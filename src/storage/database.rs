@@ -70,11 +70,11 @@ pub struct Database {
 }
 
 impl Database {
-    /// Connects, migrates and fills a pool of `connections`. Blocks; for start-up.
-    pub fn open(url: &DatabaseUrl, connections: u32) -> std::result::Result<Self, OpenError> {
+    /// Connects, migrates and fills a pool of `connections`. `target` is the URL as it may be shown. Blocks; for start-up.
+    pub fn open(url: &DatabaseUrl, target: &str, connections: u32) -> std::result::Result<Self, OpenError> {
         let manager = Manager(url.clone());
         let mut first = manager.open()?;
-        migrate(&mut first, url)?;
+        migrate(&mut first, url, target)?;
         let pool = Pool::builder()
             .max_size(connections)
             .min_idle(Some(1))
@@ -228,17 +228,17 @@ impl OpenError {
 }
 
 /// Brings the schema up to date. Two processes that start at once do it one after the other.
-fn migrate(connection: &mut AnyConnection, url: &DatabaseUrl) -> std::result::Result<(), OpenError> {
+fn migrate(connection: &mut AnyConnection, url: &DatabaseUrl, target: &str) -> std::result::Result<(), OpenError> {
     match (connection, url) {
         (AnyConnection::Sqlite(connection), DatabaseUrl::Sqlite(path)) => {
             let _lock = migration_lock(path).map_err(|error| OpenError::Migration(error.to_string()))?;
-            run(connection, SQLITE_MIGRATIONS)
+            run(connection, SQLITE_MIGRATIONS, target)
         }
         (AnyConnection::Postgres(connection), _) => {
             connection
                 .batch_execute(&format!("SET lock_timeout = '60s'; SELECT pg_advisory_lock({MIGRATION_LOCK})"))
                 .map_err(OpenError::unreachable)?;
-            let done = run(connection, POSTGRES_MIGRATIONS);
+            let done = run(connection, POSTGRES_MIGRATIONS, target);
             connection
                 .batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))
                 .map_err(OpenError::unreachable)?;
@@ -259,17 +259,14 @@ fn migration_lock(database: &Path) -> std::io::Result<std::fs::File> {
     Ok(file)
 }
 
-fn run<C, DB>(connection: &mut C, migrations: EmbeddedMigrations) -> std::result::Result<(), OpenError>
+fn run<C, DB>(connection: &mut C, migrations: EmbeddedMigrations, target: &str) -> std::result::Result<(), OpenError>
 where
     DB: diesel::backend::Backend,
     C: MigrationHarness<DB>,
     EmbeddedMigrations: diesel::migration::MigrationSource<DB>,
 {
     use diesel::migration::MigrationSource;
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-        // PostgreSQL and SQLite word it as "database is locked"; whoever reads it should know what to do.
-        OpenError::Migration(error.to_string())
-    };
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| OpenError::Migration(error.to_string());
     let known: Vec<String> = MigrationSource::<DB>::migrations(&migrations)
         .map_err(failed)?
         .iter()
@@ -284,6 +281,11 @@ where
     {
         return Err(OpenError::Newer(unknown));
     }
-    connection.run_pending_migrations(migrations).map_err(failed)?;
+    let pending = connection.pending_migrations(migrations).map_err(failed)?;
+    if !pending.is_empty() {
+        // Told at every log level that is used: a DATABASE_URL meant for something else is noticed here.
+        tracing::warn!(database = target, migrations = pending.len(), "migrating the database");
+        connection.run_migrations(&pending).map_err(failed)?;
+    }
     Ok(())
 }

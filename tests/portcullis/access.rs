@@ -6,7 +6,6 @@ use portcullis::domain::Role;
 use portcullis::routes;
 use reqwest::Method;
 
-use crate::support::browser::Browser;
 use crate::support::*;
 
 /// A route, what is sent to it, and the status for nobody, a user, a manager and an administrator. 303 to `/login`
@@ -71,7 +70,8 @@ const TABLE: &[Line] = &[
 
 #[tokio::test]
 async fn every_route_answers_everyone_as_the_table_says() {
-    let declared: BTreeSet<_> = routes::ALL.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+    let declared: BTreeSet<_> =
+        routes::ALL.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
     let described: BTreeSet<_> = TABLE.iter().map(|line| (line.method.to_owned(), line.path.to_owned())).collect();
     let missing: Vec<_> = declared.difference(&described).collect();
     let stale: Vec<_> = described.difference(&declared).collect();
@@ -100,7 +100,8 @@ async fn every_route_answers_everyone_as_the_table_says() {
 /// Sends what the line says, as a page of ours would.
 async fn ask(browser: &mut Browser, line: &Line) -> Page {
     let (placeholder, fields) = line.sent;
-    let path: Vec<_> = line.path.split('/').map(|part| if part.starts_with('{') { placeholder } else { part }).collect();
+    let path: Vec<_> =
+        line.path.split('/').map(|part| if part.starts_with('{') { placeholder } else { part }).collect();
     let path = path.join("/");
     if line.method == "GET" {
         return browser.get(&path).await;

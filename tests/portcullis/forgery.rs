@@ -27,7 +27,8 @@ async fn of_all_mixtures_of_origin_site_and_token_only_our_own_page_is_believed(
     let origins = [None, Some(ours.as_str()), Some(EVIL), Some("null"), Some(&neighbour), Some(&with_path), Some("")];
     let sites = [None, Some("same-origin"), Some("same-site"), Some("cross-site"), Some("none"), Some("Same-Origin")];
     let cut = &token[..token.len() - 1];
-    let tokens = [("right", Some(token.as_str())), ("of another", Some(&stranger)), ("cut", Some(cut)), ("missing", None)];
+    let tokens =
+        [("right", Some(token.as_str())), ("of another", Some(&stranger)), ("cut", Some(cut)), ("missing", None)];
     let mut tried = 0;
     for origin in origins {
         for site in sites {
@@ -212,7 +213,10 @@ async fn no_page_grants_another_origin_anything() {
             let preflight = [("origin", origin), ("access-control-request-method", "POST")];
             let asked = browser.send(reqwest::Method::OPTIONS, path, &preflight, None).await;
             for page in [page, asked] {
-                assert!(page.headers.keys().all(|name| !name.as_str().starts_with("access-control")), "{path} {origin}");
+                assert!(
+                    page.headers.keys().all(|name| !name.as_str().starts_with("access-control")),
+                    "{path} {origin}"
+                );
             }
         }
     }

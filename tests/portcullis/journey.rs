@@ -66,7 +66,9 @@ async fn a_newcomers_way_in_chromium(
 
     // A refused form, then the right one.
     laptop.goto("/register").await;
-    laptop.submit(&[("username", "nadia"), ("email", "nadia@example.com"), ("password", "passwordpassword")], "/register").await;
+    laptop
+        .submit(&[("username", "nadia"), ("email", "nadia@example.com"), ("password", "passwordpassword")], "/register")
+        .await;
     assert!(laptop.title().await.starts_with("Error"), "{}", laptop.title().await);
     laptop.submit(&[("password", PASSWORD)], "/account").await;
     laptop.press(".lintel form[action='/logout'] button", "/login").await;
@@ -112,10 +114,16 @@ async fn no_page_breaks_its_own_content_security_policy_and_a_script_in_a_name_d
     chromium.goto("/account/profile").await;
     let name = "<script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">";
     chromium.fill("name", name).await;
-    chromium.press("main form button", "/account/profile").await;
+    chromium.press("main form button[type='submit']", "/account/profile").await;
     for path in [
-        "/account", "/account/profile", "/account/password", "/account/sessions", "/account/activity", "/confirm",
-        "/logout", "/nowhere",
+        "/account",
+        "/account/profile",
+        "/account/password",
+        "/account/sessions",
+        "/account/activity",
+        "/confirm",
+        "/logout",
+        "/nowhere",
     ] {
         chromium.goto(path).await;
         assert!(chromium.title().await.ends_with("Portcullis"), "{path}: {}", chromium.title().await);

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use rstest::rstest;
 
-use crate::support::browser::Browser;
 use crate::support::raw::{RawAnswer, SlowPost};
 use crate::support::spawn::command_line;
 use crate::support::*;
@@ -119,7 +118,8 @@ async fn race(server: &TestServer, race: Race, round: u64) {
         Race::PasswordAgainstAdministrator => {
             let session = server.services.all_sessions(Some(user)).await.unwrap();
             let mine = session.iter().max_by_key(|(session, _)| session.created_at).unwrap().0.id;
-            let fields = [("csrf_token", token.as_str()), ("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
+            let fields =
+                [("csrf_token", token.as_str()), ("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
             let slow = SlowPost::begin(&browser, "/account/password", &fields).await;
             tokio::time::sleep(pause).await;
             let (steward, client) = (command_line(), Client::default());
@@ -138,7 +138,12 @@ async fn race(server: &TestServer, race: Race, round: u64) {
         }
     };
     for answer in &answers {
-        assert!(matches!(answer.status, 200 | 303 | 401 | 403 | 409 | 422), "{what}: {} {}", answer.status, answer.head);
+        assert!(
+            matches!(answer.status, 200 | 303 | 401 | 403 | 409 | 422),
+            "{what}: {} {}",
+            answer.status,
+            answer.head
+        );
     }
     nothing_authenticates(&browser, &old, &answers, &what).await;
     // Nor does anything later, when all caches and copies were made again.
@@ -164,7 +169,7 @@ async fn a_refused_request_of_an_ended_session_leaves_no_cookie_that_works_later
 ) {
     let server = TestServer::start(backend).await;
     let mut browser = server.newcomer("anna").await;
-    let user = server.services.find_user("anna").await.unwrap().id;
+    let user = server.id_of("anna").await;
     let old = browser.cookie().unwrap();
     let (steward, client) = (command_line(), Client::default());
     server.services.suspend(&steward, user, &client).await.unwrap();

@@ -13,7 +13,7 @@ async fn server_behind_relay() -> (TestServer, Relay, u16) {
     let mut stores = Stores::new(PostgresRedis).await;
     let mut url = url::Url::parse(&stores.database_url).unwrap();
     let port = url.port().expect("a port");
-    let relay = Relay::to(port).await;
+    let relay = Relay::to(port);
     url.set_port(Some(relay.port())).unwrap();
     stores.database_url = url.into();
     (TestServer::on(stores, &[]).await, relay, port)
@@ -26,7 +26,11 @@ async fn without_its_database_the_server_says_so_at_once_and_recovers(#[values(f
     let mut anna = server.newcomer("anna").await;
     let cookie = anna.cookie();
     assert!(anna.is_signed_in().await);
-    if frozen { relay.freeze() } else { relay.cut_off() }
+    if frozen {
+        relay.freeze()
+    } else {
+        relay.cut_off()
+    }
     let limit = Duration::from_secs(if frozen { 6 } else { 2 });
     let mut guest = server.browser();
     for _ in 0..2 {
@@ -56,8 +60,12 @@ async fn a_sign_out_that_the_database_did_not_hear_of_is_no_success(#[values(fal
     let mut anna = server.newcomer("anna").await;
     let token = anna.get("/account").await.csrf_token().unwrap();
     if !redis_knows {
-        server.stores.redis().cli(&["eval", "for _, k in ipairs(redis.call('keys', ARGV[1] .. '*')) do redis.call('del', k) end",
-            "0", &server.stores.redis_prefix]);
+        server.stores.redis().cli(&[
+            "eval",
+            "for _, k in ipairs(redis.call('keys', ARGV[1] .. '*')) do redis.call('del', k) end",
+            "0",
+            &server.stores.redis_prefix,
+        ]);
     }
     relay.cut_off();
     let page = anna.post("/logout", &[("csrf_token", &token)]).await.expect(503);
@@ -66,14 +74,6 @@ async fn a_sign_out_that_the_database_did_not_hear_of_is_no_success(#[values(fal
     eventually("an answer", Duration::from_secs(6), async || anna.get("/account").await.status != 503).await;
     assert!(anna.is_signed_in().await);
     anna.sign_out().await;
-}
-
-/// A program with an administrator, so that people can register.
-fn program() -> Program {
-    Program::new()
-        .set("bootstrap_admin_username", KEEPER)
-        .set("bootstrap_admin_email", "keeper@example.com")
-        .set("bootstrap_admin_password", PASSWORD)
 }
 
 /// Registers over a connection of its own; says whether the answer was a success.
@@ -88,7 +88,7 @@ async fn register(address: std::net::SocketAddr, name: &str) -> bool {
 
 #[tokio::test]
 async fn a_server_killed_in_the_middle_of_registrations_is_consistent_afterwards() {
-    let program = program();
+    let program = Program::with_administrator();
     let mut registered = Vec::new();
     for round in 0..3 {
         let mut running = program.serve().await;
@@ -106,7 +106,8 @@ async fn a_server_killed_in_the_middle_of_registrations_is_consistent_afterwards
     assert!(registered.iter().any(|(_, done)| *done), "nobody was registered before the kill");
     let list = program.run(&["user", "list", "--output", "json"]);
     let users: serde_json::Value = serde_json::from_str(&list.stdout).unwrap_or_else(|_| panic!("{list:?}"));
-    let users: Vec<_> = users.as_array().unwrap().iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect();
+    let users: Vec<_> =
+        users.as_array().unwrap().iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect();
     for (name, done) in &registered {
         assert!(!done || users.contains(name), "{name} was told so, and is not there");
         // Whoever is there can sign in; who is not can still take the name.
@@ -125,7 +126,7 @@ async fn a_server_killed_in_the_middle_of_registrations_is_consistent_afterwards
 #[tokio::test]
 async fn stopped_by_a_signal_it_finishes_what_it_began_and_ends_with_0() {
     for signal in ["TERM", "INT"] {
-        let program = program();
+        let program = Program::with_administrator();
         let mut running = program.serve().await;
         let server = program.browser();
         let fields = [("username", "nadia"), ("email", "nadia@example.com"), ("password", PASSWORD)];

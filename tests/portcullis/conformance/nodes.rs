@@ -158,6 +158,7 @@ async fn a_request_that_redis_gets_twice_leaves_two_different_marks(#[values(Sql
     let redis = house.stores.redis();
     let script = concat!(
         include_str!("../../../src/storage/sessions/lua/prelude.lua"),
+        include_str!("../../../src/storage/sessions/lua/alive.lua"),
         include_str!("../../../src/storage/sessions/lua/load.lua"),
     );
     let prefix = &house.stores.redis_prefix;

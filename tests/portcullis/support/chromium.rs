@@ -91,9 +91,13 @@ impl Chromium {
         input.send_keys(text).await.expect("a filled field");
     }
 
-    /// Presses what `css` selects, and waits until the browser has gone to `path`.
+    /// Presses what `css` selects, and waits until the browser has gone to `path`, which may be the same again.
     pub async fn press(&self, css: &str, path: &str) {
-        self.element(css).await.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+        let button = self.element(css).await;
+        button.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+        // An element of a page that is gone answers no question.
+        eventually(&format!("{css} leads on"), Duration::from_secs(20), async || button.is_enabled().await.is_err())
+            .await;
         self.arrives(path).await;
     }
 

@@ -5,13 +5,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use portcullis::domain::Clock;
 
 use super::browser::Browser;
 use super::folder::Folder;
-use super::{eventually, free_port};
+use super::{KEEPER, PASSWORD, eventually, free_port};
 
 /// A working folder in which the binary is run, with its port and what it is told by environment variables.
 pub struct Program {
@@ -39,6 +40,14 @@ impl Program {
             .set("argon2_memory_kib", "64")
             .set("argon2_iterations", "1")
             .set("login_rate", "1000/1s")
+    }
+
+    /// The same with the administrator [`KEEPER`], so that people can register.
+    pub fn with_administrator() -> Self {
+        Self::new()
+            .set("bootstrap_admin_username", KEEPER)
+            .set("bootstrap_admin_email", "keeper@example.com")
+            .set("bootstrap_admin_password", PASSWORD)
     }
 
     /// Sets `PORTCULLIS_{KEY}`.
@@ -78,15 +87,15 @@ impl Program {
 
     /// Runs a command to its end; `input` is its standard input.
     pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Outcome {
-        let mut child = self.command(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the binary");
+        let mut child =
+            self.command(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the binary");
         // A command that reads nothing may have gone before this is written.
         let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
         let stderr = Lines::of(child.stderr.take().expect("its errors"));
         let stdout = Lines::of(child.stdout.take().expect("its output"));
         let status = wait(&mut child, Duration::from_secs(60))
             .unwrap_or_else(|| panic!("{arguments:?} does not end: {}", stderr.text()));
-        std::thread::sleep(Duration::from_millis(20));
-        Outcome { code: status.code(), stdout: stdout.text(), stderr: stderr.text() }
+        Outcome { code: status.code(), stdout: stdout.all(), stderr: stderr.all() }
     }
 
     /// Starts `serve` and waits until it answers.
@@ -154,12 +163,30 @@ impl Running {
     /// Asks it to stop and waits until it has.
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM");
-        wait(&mut self.child, Duration::from_secs(20)).unwrap_or_else(|| panic!("does not stop: {}", self.stderr.text()))
+        self.end()
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends; all that it wrote is there then.
     pub fn end(&mut self) -> ExitStatus {
-        wait(&mut self.child, Duration::from_secs(30)).unwrap_or_else(|| panic!("goes on: {}", self.stderr.text()))
+        let status = wait(&mut self.child, Duration::from_secs(30));
+        let status = status.unwrap_or_else(|| panic!("goes on: {}", self.stderr.text()));
+        self.stdout.all();
+        self.stderr.all();
+        status
+    }
+
+    /// Fails unless it ends with `code` and says why in one line that contains each of `parts`.
+    pub fn ends_in_one_line(&mut self, code: i32, parts: &[&str]) {
+        let status = self.end();
+        let stderr = self.stderr();
+        assert_eq!(status.code(), Some(code), "{stderr}");
+        let lines: Vec<_> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+        let last = lines.last().unwrap_or(&"");
+        for part in parts {
+            assert!(last.contains(part), "{part} is not in: {stderr}");
+        }
+        assert!(!stderr.contains("panicked") && !stderr.contains("Error {") && !stderr.contains("Os {"), "{stderr}");
+        assert!(lines.len() <= 3, "more than is to be read: {stderr}");
     }
 
     pub fn signal(&self, name: &str) {
@@ -182,12 +209,15 @@ impl Drop for Running {
 }
 
 /// What a process writes, collected while it runs.
-struct Lines(Arc<Mutex<String>>);
+struct Lines {
+    text: Arc<Mutex<String>>,
+    reader: Mutex<Option<JoinHandle<()>>>,
+}
 
 impl Lines {
     fn of(stream: impl Read + Send + 'static) -> Self {
         let text = Arc::new(Mutex::new(String::new()));
-        std::thread::spawn({
+        let reader = std::thread::spawn({
             let text = text.clone();
             move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -197,11 +227,20 @@ impl Lines {
                 }
             }
         });
-        Self(text)
+        Self { text, reader: Mutex::new(Some(reader)) }
     }
 
+    /// What there is so far.
     fn text(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for the end of the stream.
+    fn all(&self) -> String {
+        if let Some(reader) = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            reader.join().expect("the stream is read");
+        }
+        self.text()
     }
 }
 

@@ -6,8 +6,8 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Listens on a port of its own and hands each connection on to a port of 127.0.0.1. Must be made inside a runtime,
-/// which it lives as long as.
+/// Listens on a port of its own and hands each connection on to a port of 127.0.0.1. It has a thread of its own, so
+/// that a test which waits for a command does not hold it up; both end when it is dropped.
 pub struct Relay {
     address: SocketAddr,
     line: watch::Sender<Line>,
@@ -24,17 +24,15 @@ enum Line {
 }
 
 impl Relay {
-    pub async fn to(port: u16) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    pub fn to(port: u16) -> Self {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("its address");
+        listener.set_nonblocking(true).expect("non-blocking");
         let line = watch::Sender::new(Line::To(port));
         let changes = line.subscribe();
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let mut changes = changes.clone();
-                changes.mark_unchanged();
-                tokio::spawn(relay(client, changes));
-            }
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(serve(listener, changes));
         });
         Self { address, line }
     }
@@ -60,6 +58,21 @@ impl Relay {
     /// Lets nothing pass until the next change.
     pub fn freeze(&self) {
         self.line.send_replace(Line::Frozen);
+    }
+}
+
+/// Takes connections until the relay is dropped.
+async fn serve(listener: std::net::TcpListener, changes: watch::Receiver<Line>) {
+    let listener = TcpListener::from_std(listener).expect("a listener");
+    let mut dropped = changes.clone();
+    let accept = async {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(relay(client, changes.clone()));
+        }
+    };
+    tokio::select! {
+        () = accept => {}
+        () = async { while dropped.changed().await.is_ok() {} } => {}
     }
 }
 

@@ -3,18 +3,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
 use portcullis::domain::audit::{Actor, Client};
-use portcullis::domain::{Clock, Role, User};
+use portcullis::domain::{Clock, Role, User, UserId};
 use portcullis::services::accounts::NewAccount;
-use portcullis::services::{Services, Steward};
+use portcullis::services::{Caller, Services, SignedIn, Steward};
 use portcullis::settings::{self, Sources};
 use portcullis::startup;
 
 use super::browser::{Browser, session_cookie};
 use super::stores::{Backend, Stores};
-use super::{KEEPER, PASSWORD, free_port};
+use super::{KEEPER, PASSWORD, eventually, free_port};
 
 /// One running node. Dropping it stops the node; its stores go with the last node on them.
 pub struct TestServer {
@@ -25,7 +25,7 @@ pub struct TestServer {
     pub stores: Arc<Stores>,
     /// What the test set beyond the defaults, for a second node.
     settings: Vec<(String, String)>,
-    handle: ServerHandle,
+    handle: startup::Handle,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -46,7 +46,7 @@ impl TestServer {
         let link = server.services.issue_setup_link().await.expect("a setup link");
         let token = link.url.rsplit('/').next().expect("a token");
         let administrator = server.services.complete_setup(token, new_account(KEEPER), &Client::default()).await;
-        administrator.expect("the administrator");
+        administrator.expect("the administrator, who stays signed in");
         server
     }
 
@@ -79,7 +79,7 @@ impl TestServer {
             ("argon2_memory_kib", "64".to_owned()),
             ("argon2_iterations", "1".to_owned()),
             ("login_rate", "1000/1s".to_owned()),
-            ("shutdown_timeout", "1s".to_owned()),
+            ("shutdown_timeout", "0s".to_owned()),
         ];
         let defaults = defaults.map(|(key, value)| (key.to_owned(), value));
         let mut all: Vec<_> = defaults.into_iter().chain(stores.settings()).collect();
@@ -126,10 +126,13 @@ impl TestServer {
         browser
     }
 
-    /// An account with [`PASSWORD`], as registration makes it.
+    /// An account with [`PASSWORD`], as registration makes it, and signed out again.
     pub async fn create_user(&self, name: &str) -> User {
-        let created = self.services.register(new_account(name), None, &Client::default()).await;
-        created.unwrap_or_else(|error| panic!("{name}: {error:?}")).user
+        let registered = self.services.register(new_account(name), None, &Client::default()).await;
+        let SignedIn { user, handle, .. } = registered.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let caller = Caller { user_id: user.id, session_id: handle.session_id, role: user.role };
+        self.services.sign_out(&caller, &Client::default()).await.expect("signed out");
+        user
     }
 
     /// An account of a given role.
@@ -137,6 +140,16 @@ impl TestServer {
         let user = self.create_user(name).await;
         let changed = self.services.set_role(&command_line(), user.id, role, &Client::default()).await;
         changed.expect("the role is set")
+    }
+
+    pub async fn id_of(&self, name: &str) -> UserId {
+        self.services.find_user(name).await.unwrap_or_else(|error| panic!("{name}: {error:?}")).id
+    }
+
+    /// Waits until it says that it has all it needs.
+    pub async fn is_ready(&self) {
+        let mut browser = self.browser();
+        eventually("ready", Duration::from_secs(6), async || browser.get("/readyz").await.status == 200).await;
     }
 
     /// The name of the session cookie here.
@@ -147,8 +160,7 @@ impl TestServer {
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        // Sent at once; the answer is not needed, for the thread is waited for.
-        drop(self.handle.stop(false));
+        self.handle.stop();
         if let Some(thread) = self.thread.take() {
             let outcome = thread.join();
             if outcome.is_err() && !std::thread::panicking() {
