@@ -13,6 +13,7 @@ mod api;
 mod api_access;
 mod client_address;
 mod command_line;
+mod conformance;
 mod cookies;
 mod ends;
 mod first_run;
