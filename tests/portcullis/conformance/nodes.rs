@@ -158,7 +158,7 @@ async fn a_request_that_redis_gets_twice_leaves_two_different_marks(#[values(Sql
     let redis = house.stores.redis();
     let script = concat!(
         include_str!("../../../src/storage/sessions/lua/prelude.lua"),
-        include_str!("../../../src/storage/sessions/lua/alive.lua"),
+        include_str!("../../../src/storage/sessions/lua/live.lua"),
         include_str!("../../../src/storage/sessions/lua/load.lua"),
     );
     let prefix = &house.stores.redis_prefix;
@@ -249,7 +249,7 @@ async fn a_node_that_comes_to_another_server_believes_no_copy_from_before_its_ac
     #[values(SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
     let (left, right) = (RedisServer::start(), RedisServer::start());
-    let line = Relay::to(left.port).await;
+    let line = Relay::to(left.port);
     let mut stores = Stores::with_redis(backend, Some(right.clone())).await;
     stores.redis_url = Some(right.url());
     let house = House::on(stores).await;
