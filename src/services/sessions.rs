@@ -147,7 +147,10 @@ impl Services {
             .write(move |connection| {
                 let subject = match user {
                     Some(user) => Some(super::accounts::steered(connection, &steward, user)?),
-                    None => None,
+                    None => {
+                        users::lock_all(connection)?;
+                        None
+                    }
                 };
                 let affected = rows::owners_of_open(connection, user)?;
                 let end = End { reason: EndReason::EndedAll, by: &steward.actor, at: now };
@@ -164,7 +167,7 @@ impl Services {
                 audit::append(connection, &entry, now)?;
                 match user {
                     Some(user) => drop(users::raise_epoch(connection, user)?),
-                    None => users::raise_all_epochs(connection, &affected)?,
+                    None => users::raise_all_epochs(connection, &end)?,
                 }
                 Ok((ended, affected))
             })

@@ -18,11 +18,14 @@ local function touch(s, now)
   redis.call('PEXPIRE', KEYS[2], ttl, 'GT')
 end
 
--- Rule 2: whoever asks SQL may install what it read only while its mark stands.
+-- Rule 2: whoever asks SQL may install what it read only while its mark stands. The time makes another mark of each
+-- run: a copy of this request that arrives late, after a writer has taken the mark away, must not leave it again.
 local function mark(key, random)
   local m = redis.call('HMGET', key, 'w', 'y')
   if m[1] and m[2] == STAMP then return m[1] end
-  redis.call('HSET', key, 'w', random, 'y', STAMP)
+  local time = redis.call('TIME')
+  local new = random .. time[1] .. '.' .. time[2]
+  redis.call('HSET', key, 'w', new, 'y', STAMP)
   if redis.call('PTTL', key) < 60000 then redis.call('PEXPIRE', key, 60000) end
-  return random
+  return new
 end
