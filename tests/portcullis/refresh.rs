@@ -337,10 +337,49 @@ async fn a_changed_account_does_not_make_redis_forget_which_tokens_were_used(#[c
             services.end_other_sessions(&caller(&tokens), &client).await.unwrap();
         }
     }
-    let fifth = next(&server, &fourth).await;
-    assert!(is_refused(&server, &second).await);
+    assert!(is_refused(&server, &second).await, "an old token rotates");
     assert_eq!(alarms(&server, tokens.user.id).await.len(), 1);
-    assert!(is_refused(&server, &fifth).await);
+    assert!(is_refused(&server, &fourth).await);
+}
+
+/// A rotation is sent again when its connection was cut, also where it had been done and only the answer was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_connection_makes_no_use_of_a_token_look_like_two() {
+    let redis = RedisServer::start();
+    let relay = Relay::to(redis.port);
+    let mut stores = Stores::with_redis(SqliteRedis, Some(redis.clone())).await;
+    stores.redis_url = Some(relay.redis_url());
+    let server = TestServer::on(stores, &[("refresh_reuse_grace", "0s")]).await;
+    let tokens = newcomer(&server, "anna").await;
+    let worker = tokio::spawn({
+        let (services, mut present) = (server.services.clone(), token(&tokens));
+        async move {
+            let (until, mut lost) = (std::time::Instant::now() + Duration::from_secs(4), 0);
+            while std::time::Instant::now() < until {
+                match services.refresh(&present, &Client::default()).await {
+                    Ok(tokens) => present = token(&tokens),
+                    // Cut twice: this worker has lost an answer, and there is no grace. It signs in again.
+                    Err(Error::Unavailable(..)) => {
+                        lost += 1;
+                        let password = PASSWORD.into();
+                        let tokens = services.sign_in_program("anna", &password, None, &Client::default()).await;
+                        present = token(&tokens.unwrap());
+                    }
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+            lost
+        }
+    });
+    let mut cuts = 0;
+    while !worker.is_finished() {
+        relay.switch_to(redis.port);
+        cuts += 1;
+        tokio::time::sleep(Duration::from_micros(17_300)).await;
+    }
+    let lost = worker.await.unwrap();
+    assert!(alarms(&server, tokens.user.id).await.is_empty());
+    assert!(lost < cuts / 2, "{lost} of {cuts} cuts lost an answer");
 }
 
 #[tokio::test]
