@@ -9,8 +9,11 @@
 mod support;
 
 mod access;
+mod api;
+mod api_access;
 mod client_address;
 mod command_line;
+mod conformance;
 mod cookies;
 mod ends;
 mod first_run;
