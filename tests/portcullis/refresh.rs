@@ -69,6 +69,12 @@ async fn is_refused(server: &TestServer, refresh_token: &str) -> bool {
     }
 }
 
+/// Neither token of a session that has ended works.
+async fn is_dead(server: &TestServer, tokens: &IssuedTokens) -> bool {
+    let access = server.services.authenticate_bearer(tokens.access.token.expose_secret()).await;
+    matches!(access, Err(Error::InvalidToken)) && is_refused(server, &token(tokens)).await
+}
+
 async fn session(server: &TestServer, tokens: &IssuedTokens) -> Session {
     let id = tokens.session_id;
     let found =
@@ -95,25 +101,32 @@ async fn fifty_workers_who_refresh_at_once_share_one_lineage_that_dies_as_a_whol
     server.create_user("anna").await;
     for round in 0..if long() { 100 } else { 5 } {
         let first = log_in(&server, "anna").await;
-        let mut seen = BTreeSet::from([token(&first)]);
+        let mut seen = Vec::new();
         let mut present = token(&first);
         for _ in 0..2 {
             let workers = (0..50).map(|_| {
                 let (services, present) = (server.services.clone(), present.clone());
-                tokio::spawn(async move { token(&refresh(&services, &present).await.expect("a working token")) })
+                tokio::spawn(async move { refresh(&services, &present).await.expect("working tokens") })
             });
-            let got: BTreeSet<String> = join_all(workers).await.into_iter().map(Result::unwrap).collect();
-            assert_eq!(got.len(), 1, "round {round}: more than one lineage");
-            present = got.into_iter().next().unwrap();
-            assert!(seen.insert(present.clone()), "round {round}: not rotated");
+            let got: Vec<_> = join_all(workers).await.into_iter().map(Result::unwrap).collect();
+            for tokens in &got {
+                let access = tokens.access.token.expose_secret();
+                let bearer = server.services.authenticate_bearer(access).await.expect("a working access token");
+                assert_eq!(bearer.session.session_id, first.session_id);
+            }
+            let lineages: BTreeSet<_> = got.iter().map(token).collect();
+            assert_eq!(lineages.len(), 1, "round {round}: more than one lineage");
+            assert!(!lineages.contains(&present), "round {round}: not rotated");
+            present = token(&got[0]);
+            seen.extend(got);
         }
         server.clock.advance(AFTER_THE_GRACE);
-        let stolen = token(&first);
-        assert!(is_refused(&server, &stolen).await, "round {round}: reuse was not noticed");
-        for dead in &seen {
-            assert!(is_refused(&server, dead).await, "round {round}: a token outlived its session");
-        }
+        assert!(is_refused(&server, &token(&first)).await, "round {round}: reuse was not noticed");
         assert_eq!(end_reason(&server, &first).await, Some(EndReason::TokenReuse));
+        seen.push(first);
+        for dead in &seen {
+            assert!(is_dead(&server, dead).await, "round {round}: a token outlived its session");
+        }
     }
 }
 
@@ -253,20 +266,22 @@ async fn no_token_of_a_refresh_that_raced_with_the_end_works_afterwards(
         let worker = tokio::spawn({
             let (services, mut present) = (server.services.clone(), token(&tokens));
             async move {
-                let mut seen = vec![present.clone()];
+                let mut seen = Vec::new();
                 while let Ok(tokens) = refresh(&services, &present).await {
                     present = token(&tokens);
-                    seen.push(present.clone());
+                    seen.push(tokens);
                 }
                 seen
             }
         });
         tokio::time::sleep(Duration::from_millis(round as u64 % 10)).await;
         end(&server, &tokens, &elsewhere, how).await;
-        let seen = worker.await.unwrap();
-        for dead in seen {
-            assert!(is_refused(&server, &dead).await, "round {round}: after {how} a token works");
+        let mut seen = worker.await.unwrap();
+        seen.push(tokens);
+        for dead in &seen {
+            assert!(is_dead(&server, dead).await, "round {round}: after {how} a token works");
         }
+        let tokens = seen.pop().unwrap();
         assert!(end_reason(&server, &tokens).await.is_some(), "{how}");
     }
 }
@@ -322,10 +337,49 @@ async fn a_changed_account_does_not_make_redis_forget_which_tokens_were_used(#[c
             services.end_other_sessions(&caller(&tokens), &client).await.unwrap();
         }
     }
-    let fifth = next(&server, &fourth).await;
-    assert!(is_refused(&server, &second).await);
+    assert!(is_refused(&server, &second).await, "an old token rotates");
     assert_eq!(alarms(&server, tokens.user.id).await.len(), 1);
-    assert!(is_refused(&server, &fifth).await);
+    assert!(is_refused(&server, &fourth).await);
+}
+
+/// A rotation is sent again when its connection was cut, also where it had been done and only the answer was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_connection_makes_no_use_of_a_token_look_like_two() {
+    let redis = RedisServer::start();
+    let relay = Relay::to(redis.port);
+    let mut stores = Stores::with_redis(SqliteRedis, Some(redis.clone())).await;
+    stores.redis_url = Some(relay.redis_url());
+    let server = TestServer::on(stores, &[("refresh_reuse_grace", "0s")]).await;
+    let tokens = newcomer(&server, "anna").await;
+    let worker = tokio::spawn({
+        let (services, mut present) = (server.services.clone(), token(&tokens));
+        async move {
+            let (until, mut lost) = (std::time::Instant::now() + Duration::from_secs(4), 0);
+            while std::time::Instant::now() < until {
+                match services.refresh(&present, &Client::default()).await {
+                    Ok(tokens) => present = token(&tokens),
+                    // Cut twice: this worker has lost an answer, and there is no grace. It signs in again.
+                    Err(Error::Unavailable(..)) => {
+                        lost += 1;
+                        let password = PASSWORD.into();
+                        let tokens = services.sign_in_program("anna", &password, None, &Client::default()).await;
+                        present = token(&tokens.unwrap());
+                    }
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+            lost
+        }
+    });
+    let mut cuts = 0;
+    while !worker.is_finished() {
+        relay.switch_to(redis.port);
+        cuts += 1;
+        tokio::time::sleep(Duration::from_micros(17_300)).await;
+    }
+    let lost = worker.await.unwrap();
+    assert!(alarms(&server, tokens.user.id).await.is_empty());
+    assert!(lost < cuts / 2, "{lost} of {cuts} cuts lost an answer");
 }
 
 #[tokio::test]
