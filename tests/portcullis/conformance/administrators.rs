@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use portcullis::domain::audit::Client;
-use portcullis::domain::{Actor, Error, Role, UserId};
+use portcullis::domain::{Actor, Clock, Error, Role, UserId};
 use portcullis::services::{Services, Steward};
 use rstest::rstest;
 use tokio::task::JoinSet;
 
 use super::{House, Node, keeper};
-use crate::support::stores::Backend;
-use crate::support::{PostgresRedis, Sqlite};
+use crate::support::stores::{Backend, Stores};
+use crate::support::{PASSWORD, PostgresRedis, Sqlite};
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,4 +62,25 @@ async fn insist(services: Services, steward: Steward, subject: UserId, way: usiz
 async fn administrators_left(node: &Node) -> usize {
     let users = node.users().await.unwrap();
     users.iter().filter(|user| user.role == Role::Admin && user.is_active()).count()
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_start_at_the_same_moment_make_one_administrator_of_their_settings(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let house = House { stores: Stores::new(backend).await, clock: Clock::adjustable() };
+    let settings = [
+        ("bootstrap_admin_username", "first"),
+        ("bootstrap_admin_email", "first@example.com"),
+        ("bootstrap_admin_password", PASSWORD),
+    ];
+    let mut starts = JoinSet::new();
+    for _ in 0..4 {
+        let services = house.deaf_node_with(&settings).await.services.clone();
+        starts.spawn(async move { services.bootstrap().await });
+    }
+    let started = starts.join_all().await;
+    let created = started.iter().filter(|start| matches!(start, Ok(Some(_)))).count();
+    assert!(created == 1 && started.iter().all(Result::is_ok), "{started:?}");
 }
