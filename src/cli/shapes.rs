@@ -15,12 +15,12 @@ pub struct UserShape<'a> {
     status: UserStatus,
     created_at: String,
     last_sign_in_at: Option<String>,
-    /// Accounts are not locked yet: always null.
+    /// Also where only one of the account's known browsers is locked.
     locked_until: Option<String>,
 }
 
-impl<'a> From<&'a User> for UserShape<'a> {
-    fn from(user: &'a User) -> Self {
+impl<'a> UserShape<'a> {
+    pub fn new(user: &'a User, locked_until: Option<Timestamp>) -> Self {
         Self {
             id: user.id,
             username: user.username.as_str(),
@@ -30,7 +30,7 @@ impl<'a> From<&'a User> for UserShape<'a> {
             status: user.status,
             created_at: time(user.created_at),
             last_sign_in_at: user.last_sign_in_at.map(time),
-            locked_until: None,
+            locked_until: locked_until.map(time),
         }
     }
 }

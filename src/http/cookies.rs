@@ -10,10 +10,12 @@ pub enum OurCookie {
     Session,
     /// A notice for the next page.
     Flash,
+    /// By which a browser is known to an account.
+    Device,
 }
 
 impl OurCookie {
-    pub const ALL: [Self; 2] = [Self::Session, Self::Flash];
+    pub const ALL: [Self; 3] = [Self::Session, Self::Flash, Self::Device];
 
     /// Its name. The `__Host-` prefix needs `Secure`, so plain http goes without (RFC 6265bis, 4.1.3.2).
     pub fn name(self, https: bool) -> &'static str {
@@ -22,6 +24,8 @@ impl OurCookie {
             (Self::Session, false) => "portcullis",
             (Self::Flash, true) => "__Host-portcullis-flash",
             (Self::Flash, false) => "portcullis-flash",
+            (Self::Device, true) => "__Host-portcullis-device",
+            (Self::Device, false) => "portcullis-device",
         }
     }
 

@@ -9,7 +9,7 @@ use actix_governor::governor::clock::{Clock as _, DefaultClock, QuantaInstant};
 use actix_governor::governor::middleware::NoOpMiddleware;
 use actix_governor::{Governor, GovernorConfig, GovernorConfigBuilder, KeyExtractor};
 use actix_web::dev::ServiceRequest;
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::Method;
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError as _};
 
 use super::client_address::{client_address, rate_key};
@@ -65,17 +65,13 @@ impl KeyExtractor for ByAddress {
     fn exceed_rate_limit_response(&self, refusal: &NotUntil<QuantaInstant>, _: HttpResponseBuilder) -> HttpResponse {
         let wait = refusal.wait_time_from(DefaultClock::default().now());
         // Rounded up, so that whoever waits that long is let in.
-        too_many_attempts(wait.as_secs() + 1).error_response()
+        Problem::too_many_attempts(wait.as_secs() + 1).error_response()
     }
-}
-
-fn too_many_attempts(seconds: u64) -> Problem {
-    let detail = format!("Too many attempts. Try again in {seconds} seconds.");
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail).retry_after(seconds)
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::StatusCode;
     use actix_web::http::header::RETRY_AFTER;
     use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
     use actix_web::{App, web};

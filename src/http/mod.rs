@@ -21,6 +21,7 @@ pub mod cookie_guard;
 pub mod cookies;
 pub mod csrf;
 pub mod current_user;
+pub mod device_cookie;
 mod fields;
 pub mod flash;
 pub mod forms;

@@ -57,6 +57,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.")
     }
 
+    /// 429: so many seconds too early.
+    pub fn too_many_attempts(seconds: u64) -> Self {
+        let detail = format!("Too many attempts. Try again in {seconds} seconds.");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail).retry_after(seconds)
+    }
+
     /// 503: a store did not answer.
     pub fn unavailable() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Something is out of order. Try again in a moment.")
@@ -181,6 +187,7 @@ impl From<Error> for Problem {
                 let detail = "The account was changed meanwhile. Sign in again.";
                 Self::new(StatusCode::CONFLICT, "raced", detail)
             }
+            Error::Locked { retry_after } => Self::too_many_attempts(retry_after),
             Error::Busy => {
                 let detail = "Too many people sign in right now. Try again in a moment.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(RETRY_SECONDS)

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod hasher;
 pub mod links;
+pub mod lockout;
 pub mod passwords;
 pub mod registration;
 pub mod sessions;
