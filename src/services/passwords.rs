@@ -2,11 +2,12 @@
 
 use secrecy::SecretString;
 
-use super::accounts::{present, steered};
+use super::accounts::steered;
 use super::{Caller, NewSecret, Result, Services, Steward, links};
 use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
 use crate::domain::link::LinkPurpose;
+use crate::domain::session::LiveSession;
 use crate::domain::{Actor, EndReason, Error, Event, Timestamp, User, UserId};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
@@ -36,6 +37,13 @@ impl Services {
             })
             .await?;
         Ok(self.deliver(caller, secret, remember).await)
+    }
+
+    /// Whether a password was entered for the session within `reauthentication_window`, as a sensitive act needs;
+    /// else [`Error::ReauthenticationRequired`].
+    pub fn require_recent_password(&self, session: &LiveSession) -> Result<()> {
+        let age = self.clock.now() - session.password_entered_at;
+        if age <= self.settings.reauthentication_window { Ok(()) } else { Err(Error::ReauthenticationRequired) }
     }
 
     /// Ends all other sessions; this one gets a new secret. A wrong current password names the field.
@@ -74,9 +82,9 @@ impl Services {
         let user = self
             .database
             .write(move |connection| {
-                let link = links::consume(connection, LinkPurpose::Reset, &token, now)?;
-                let user = link.user_id.ok_or(Error::LinkGone)?;
-                let user = present(users::lock(connection, user)?)?.user;
+                // The account before its link, as everyone does who voids links.
+                let user = users::lock(connection, user.id)?.ok_or(Error::LinkGone)?.user;
+                links::consume(connection, LinkPurpose::Reset, &token, now)?;
                 replace_password(connection, &user, &password, None, &Actor::user(&user), &client, now)?;
                 users::raise_epoch(connection, user.id)?;
                 Ok(user)

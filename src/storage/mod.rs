@@ -8,6 +8,7 @@ pub mod lockouts;
 pub mod postgres;
 pub mod schema;
 pub mod sessions;
+pub mod signing_keys;
 pub mod types;
 pub mod users;
 

@@ -75,6 +75,9 @@ impl Refusal {
                 Self { status, summary: Some(summary.into()), ..Self::none() }
             }
             error @ (Error::NotSignedIn
+            | Error::InvalidToken
+            | Error::InvalidRefreshToken
+            | Error::ReauthenticationRequired
             | Error::Forbidden
             | Error::NotFound
             | Error::LinkGone

@@ -9,6 +9,7 @@ use portcullis::domain::{Error, Event, Role, UserId};
 use portcullis::services::Steward;
 use portcullis::storage::schema::lockouts;
 use rstest::rstest;
+use serde_json::json;
 
 use crate::support::spawn::command_line;
 use crate::support::*;
@@ -213,6 +214,45 @@ async fn every_route_that_reacts_to_a_password_has_the_same_count(
         let user = server.services.find_user(&name).await.unwrap().id;
         assert_eq!(events(&server, user, Event::SignInLocked).await, 1);
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn programs_and_pages_have_one_count(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = server_on(backend).await;
+    server.create_user("anna").await;
+    let (anna, nobody) = (server.program("anna").await, ApiClient::new(&server));
+    let login = |name: &str, password: &str| json!({ "username": name, "password": password });
+    let change = json!({ "current_password": WRONG, "new_password": NEW_PASSWORD });
+    let profile = json!({ "email": "n@example.com", "current_password": WRONG });
+    attempt(&server, "anna", WRONG).await.expect(401);
+    nobody.post("/api/v1/auth/login", &login("Anna@example.com", WRONG)).await.expect(401);
+    anna.post("/api/v1/auth/confirm", &json!({ "password": WRONG })).await.expect(401);
+    anna.json("PUT", "/api/v1/me/password", &change).await.expect(401);
+    anna.json("PATCH", "/api/v1/me", &profile).await.expect(401);
+
+    attempt(&server, "anna", PASSWORD).await.expect(429);
+    let mut refused = vec![
+        nobody.post("/api/v1/auth/login", &login("anna", PASSWORD)).await,
+        anna.post("/api/v1/auth/confirm", &json!({ "password": PASSWORD })).await,
+        anna.json("PUT", "/api/v1/me/password", &change).await,
+        anna.json("PATCH", "/api/v1/me", &profile).await,
+    ];
+    for _ in 0..5 {
+        nobody.post("/api/v1/auth/login", &login("missing", WRONG)).await.expect(401);
+    }
+    refused.push(nobody.post("/api/v1/auth/login", &login("missing", WRONG)).await);
+    for page in refused {
+        let page = page.expect(429);
+        assert_eq!(page.json()["code"], "too_many_attempts");
+        let seconds: u64 = page.header("retry-after").expect("Retry-After").parse().unwrap();
+        assert!((850..=900).contains(&seconds), "{seconds}");
+    }
+    // The program that was signed in goes on, and shows the lock.
+    let me = anna.get("/api/v1/me").await.expect(200).json();
+    assert!(me["locked_until"].is_string(), "{me}");
+    server.clock.advance(TimeDelta::minutes(16));
+    nobody.post("/api/v1/auth/login", &login("anna", PASSWORD)).await.expect(200);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use super::super::schema::{changes as feed, sessions, users};
 use super::ACTIVITY_LAG;
 use super::changes::{self, Change};
 use crate::domain::keys::SecretHash;
+use crate::domain::refresh_token::{Lineage, RefreshSeed, Rotations};
 use crate::domain::session::{Ended, LiveSession};
 use crate::domain::{
     Actor, EndReason, Error, Role, Session, SessionId, SessionKind, Timestamp, User, UserId, UserStatus,
@@ -29,6 +30,8 @@ pub struct NewSession<'a> {
     pub now: Timestamp,
     pub idle: TimeDelta,
     pub absolute_limit: Timestamp,
+    /// Of kind `api`: what its refresh tokens are computed from.
+    pub refresh_seed: Option<RefreshSeed>,
 }
 
 /// Opens the session only if the account is active and still of the epoch that was read before the password was
@@ -53,6 +56,7 @@ pub fn insert(connection: &mut AnyConnection, new: &NewSession<'_>) -> Result<()
             sessions::last_active_at.eq(new.now),
             sessions::idle_ms.eq(new.idle.num_milliseconds()),
             sessions::absolute_limit.eq(new.absolute_limit),
+            sessions::refresh_seed.eq(new.refresh_seed.map(|seed| seed.0.to_vec())),
         ))
         .execute(connection)?;
     Ok(())
@@ -105,6 +109,8 @@ pub struct Snapshot {
     pub secret: SecretHash,
     pub epoch: i64,
     pub user: UserState,
+    /// Of kind `api`. With Redis the counter is up to a minute late.
+    pub rotations: Option<Rotations>,
     /// The feed's position at this reading.
     pub position: i64,
 }
@@ -129,6 +135,11 @@ impl Snapshot {
             && now < session.last_active_at + session.idle + slack
     }
 
+    /// Whether this is the session's present secret. `None`: the caller proved otherwise whose session it is.
+    pub fn admits(&self, secret: Option<SecretHash>) -> bool {
+        secret.is_none_or(|secret| self.secret.matches(&secret.0))
+    }
+
     /// What a request learns.
     pub fn view(&self) -> LiveSession {
         LiveSession {
@@ -142,11 +153,19 @@ impl Snapshot {
             absolute_limit: self.session.absolute_limit,
         }
     }
+
+    /// What a refresh learns; `None` of a session without refresh tokens.
+    pub fn lineage(&self) -> Option<Lineage> {
+        let rotations = self.rotations.clone()?;
+        let Session { idle, last_active_at, .. } = self.session;
+        Some(Lineage { session: self.view(), rotations, idle, last_active_at })
+    }
 }
 
 /// Reads a session with its owner in one statement: two would let an act between them be seen by halves.
 pub fn snapshot(connection: &mut AnyConnection, user: UserId, session: SessionId) -> Result<Option<Snapshot>> {
-    type Columns = (Row, Vec<u8>, i64, i64, i64, Role, UserStatus, Option<i64>);
+    type Refresh = (Option<Vec<u8>>, i64, Option<Timestamp>);
+    type Columns = (Row, Vec<u8>, i64, Refresh, i64, i64, Role, UserStatus, Option<i64>);
     let found: Option<Columns> = sessions::table
         .inner_join(users::table)
         .filter(sessions::id.eq(session))
@@ -155,6 +174,7 @@ pub fn snapshot(connection: &mut AnyConnection, user: UserId, session: SessionId
             Row::as_select(),
             sessions::secret_hash,
             sessions::epoch,
+            (sessions::refresh_seed, sessions::refresh_counter, sessions::refresh_rotated_at),
             users::rev,
             users::epoch,
             users::role,
@@ -164,13 +184,16 @@ pub fn snapshot(connection: &mut AnyConnection, user: UserId, session: SessionId
         .first(connection)
         .optional()?;
     found
-        .map(|(row, secret, session_epoch, rev, epoch, role, status, position)| {
+        .map(|(row, secret, session_epoch, (seed, counter, rotated_at), rev, epoch, role, status, position)| {
             let secret = secret.try_into().map_err(|_| Error::internal("a secret's hash is not 32 bytes"))?;
+            let seed = seed.map(|seed| seed.try_into().map_err(|_| Error::internal("a refresh seed is not 32 bytes")));
+            let seed = seed.transpose()?;
             Ok(Snapshot {
                 session: row.into(),
                 secret: SecretHash(secret),
                 epoch: session_epoch,
                 user: UserState { rev, epoch, role, status },
+                rotations: seed.map(|seed| Rotations { seed: RefreshSeed(seed), counter, rotated_at }),
                 position: position.unwrap_or(0),
             })
         })
@@ -207,6 +230,7 @@ pub fn end_all(
     kept: Option<SessionId>,
     end: &End<'_>,
 ) -> Result<u64> {
+    lock_open(connection, user)?;
     close_expired(connection, user, end.at)?;
     let change =
         (sessions::ended_at.eq(end.at), sessions::ended_by.eq(end.by.label()), sessions::end_reason.eq(end.reason));
@@ -233,23 +257,51 @@ pub fn owners_of_open(connection: &mut AnyConnection, user: Option<UserId>) -> R
 }
 
 /// Writes into the history that sessions have expired, at the moment at which they did. Waits until the activity that
-/// Redis may know of has reached SQL, for what the history has as ended is dead.
+/// Redis may know of has reached SQL. What the history has as ended is dead all the same, so each is a row of the feed:
+/// a node that stopped without its last batch may have left a copy that lives on.
 pub fn close_expired(connection: &mut AnyConnection, user: Option<UserId>, now: Timestamp) -> Result<usize> {
-    let now = now - ACTIVITY_LAG;
     // PostgreSQL and SQLite add milliseconds to a moment each in their own way.
     let limit = match connection {
         AnyConnection::Postgres(_) => "LEAST(absolute_limit, last_active_at + idle_ms * interval '1 millisecond')",
         AnyConnection::Sqlite(_) => "MIN(absolute_limit, last_active_at + idle_ms)",
     };
     let of_user = if user.is_some() { "user_id = $2" } else { "$2 IS NULL" };
-    let query = format!(
-        "UPDATE sessions SET ended_at = {limit}, ended_by = 'system', end_reason = 'expired' \
-         WHERE ended_at IS NULL AND {limit} <= $1 AND {of_user}"
-    );
-    Ok(diesel::sql_query(query)
-        .bind::<super::super::types::Moment, _>(now)
+    let expired = format!("ended_at IS NULL AND {limit} <= $1 AND {of_user}");
+    let close = format!("UPDATE sessions SET ended_at = {limit}, ended_by = 'system', end_reason = 'expired'");
+    let append = "INSERT INTO changes (kind, user_id, session_id) SELECT 'session_ended', user_id, id";
+    let statements = match connection {
+        // One statement, for another transaction may touch a session between two; locked in the order of all.
+        AnyConnection::Postgres(_) => vec![format!(
+            "WITH expired AS (SELECT id AS expired_id FROM sessions WHERE {expired} ORDER BY id FOR UPDATE), \
+             closed AS ({close} FROM expired WHERE id = expired_id RETURNING user_id, id) \
+             {append} FROM closed"
+        )],
+        AnyConnection::Sqlite(_) => {
+            vec![format!("{append} FROM sessions WHERE {expired}"), format!("{close} WHERE {expired}")]
+        }
+    };
+    let mut closed = 0;
+    for statement in statements {
+        closed = diesel::sql_query(statement)
+            .bind::<super::super::types::Moment, _>(now - ACTIVITY_LAG)
+            .bind::<diesel::sql_types::Nullable<super::super::types::Id>, _>(user)
+            .execute(connection)?;
+    }
+    Ok(closed)
+}
+
+/// Locks what is open in the order in which every transaction does that touches more than one session: two that took
+/// them in different orders would wait for each other.
+fn lock_open(connection: &mut AnyConnection, user: Option<UserId>) -> Result<()> {
+    if let AnyConnection::Postgres(connection) = connection {
+        let of_user = if user.is_some() { "user_id = $1" } else { "$1 IS NULL" };
+        diesel::sql_query(format!(
+            "SELECT id FROM sessions WHERE ended_at IS NULL AND {of_user} ORDER BY id FOR UPDATE"
+        ))
         .bind::<diesel::sql_types::Nullable<super::super::types::Id>, _>(user)
-        .execute(connection)?)
+        .execute(connection)?;
+    }
+    Ok(())
 }
 
 /// Gives a session a new secret after a password was entered for it, under the account's present epoch.
@@ -325,6 +377,28 @@ pub fn open_sessions(
     Ok(sessions.filter(|(session, _)| session.is_live(now)).collect())
 }
 
+/// The account's sessions that have not ended, newest first, those with an id below `before`.
+pub fn newest_open(
+    connection: &mut AnyConnection,
+    user: UserId,
+    before: Option<SessionId>,
+    limit: i64,
+) -> Result<Vec<Session>> {
+    let mut query = sessions::table
+        .inner_join(users::table)
+        .filter(sessions::user_id.eq(user))
+        .filter(open())
+        .filter(sessions::epoch.eq(users::epoch))
+        .order(sessions::id.desc())
+        .select(Row::as_select())
+        .limit(limit)
+        .into_boxed::<MultiBackend>();
+    if let Some(before) = before {
+        query = query.filter(sessions::id.lt(before));
+    }
+    Ok(query.load::<Row>(connection)?.into_iter().map(Session::from).collect())
+}
+
 /// How many sessions of the account are open, of each kind.
 pub fn count_open(connection: &mut AnyConnection, user: UserId, now: Timestamp) -> Result<Vec<(SessionKind, i64)>> {
     close_expired(connection, Some(user), now)?;
@@ -342,6 +416,6 @@ pub fn prune(connection: &mut AnyConnection, limit: Timestamp) -> Result<usize> 
 }
 
 /// Not ended by an act; the limits are asked beside it.
-fn open() -> diesel::dsl::IsNull<sessions::ended_at> {
+pub(super) fn open() -> diesel::dsl::IsNull<sessions::ended_at> {
     sessions::ended_at.is_null()
 }
