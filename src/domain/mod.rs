@@ -4,6 +4,7 @@ pub mod access_token;
 pub mod audit;
 pub mod clock;
 pub mod device;
+pub mod device_cookie;
 pub mod email;
 pub mod error;
 pub mod field;

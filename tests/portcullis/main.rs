@@ -24,6 +24,7 @@ mod hostile_input;
 mod journey;
 mod limits;
 mod links;
+mod lockout;
 mod passwords;
 mod redis;
 mod redis_failover;
