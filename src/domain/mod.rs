@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod clock;
+pub mod cursor;
 pub mod device;
 pub mod email;
 pub mod error;

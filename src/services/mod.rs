@@ -10,6 +10,7 @@ pub mod sessions;
 pub mod setup;
 pub mod sign_in;
 pub mod upkeep;
+pub mod users;
 
 use std::sync::Arc;
 
@@ -61,7 +62,8 @@ pub struct NewSecret {
 #[derive(Clone, Debug)]
 pub struct Steward {
     pub actor: Actor,
-    /// The command line acts with the role of an administrator.
+    /// The command line acts with the role of an administrator. Of an account it is what the request found; acts look
+    /// again when they are done.
     pub role: Role,
 }
 

@@ -8,6 +8,7 @@ pub mod postgres;
 pub mod schema;
 pub mod sessions;
 pub mod types;
+pub mod user_search;
 pub mod users;
 
 pub use database::Database;
