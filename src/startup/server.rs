@@ -11,7 +11,7 @@ use actix_web::{App, HttpServer, web};
 use tokio::task::AbortHandle;
 
 use super::Failure;
-use crate::http::limits::LoginLimit;
+use crate::http::limits::Limits;
 use crate::http::site::Site;
 use crate::http::{cookie_guard, headers, parameters, problem, request_id};
 use crate::services::Services;
@@ -20,6 +20,8 @@ use crate::{routes, web as pages};
 
 /// How often SQL learns which sessions were active.
 const ACTIVITY_BATCH: Duration = Duration::from_secs(60);
+/// How often it is looked whether a signing key is due for rotation.
+const KEY_ROTATION: Duration = Duration::from_secs(3600);
 /// How often what has expired is noted, and what is old forgotten.
 const SWEEP: Duration = Duration::from_secs(600);
 
@@ -85,8 +87,11 @@ impl Server {
         let Self { services, listener, address, draining, stopping } = self;
         let failed = |error: std::io::Error| Failure::general(error.to_string());
         let timeout = services.settings.shutdown_timeout.num_seconds().unsigned_abs();
-        let limit = LoginLimit::new(services.settings.login_rate);
-        let background = Background::start(&services, &limit);
+        // Keys are published before the first token is asked for.
+        services.prepare_signing_keys().await.map_err(|error| Failure::services(&error))?;
+        services.rotate_keys_when_due().await.map_err(|error| Failure::services(&error))?;
+        let limits = Limits::new(&services.settings);
+        let background = Background::start(&services, &limits);
 
         let site = web::Data::new(Site::new(&services));
         let (shared, ready) = (services.clone(), draining.clone());
@@ -95,7 +100,7 @@ impl Server {
                 .app_data(site.clone())
                 .app_data(web::Data::new(shared.clone()))
                 .app_data(web::Data::new(ready.clone()))
-                .configure(|config| routes::configure(config, &shared, &limit))
+                .configure(|config| routes::configure(config, &shared, &limits))
                 // The last wrap is the outermost: see `crate::http`.
                 .wrap(from_fn(parameters::check_target))
                 .wrap(from_fn(cookie_guard::guard))
@@ -136,17 +141,22 @@ async fn wait_for_stop(server: ServerHandle, draining: Draining, asked: impl Fut
 struct Background(Vec<AbortHandle>);
 
 impl Background {
-    fn start(services: &Services, limit: &LoginLimit) -> Self {
+    fn start(services: &Services, limits: &Limits) -> Self {
         let mut tasks = Vec::new();
         if let SessionStore::Redis(store) = &services.sessions {
             let store = store.clone();
             tasks.push(tokio::spawn(async move { store.follow_feed().await }).abort_handle());
         }
-        let (services_, limit) = (services.clone(), limit.clone());
+        let (services_, limits) = (services.clone(), limits.clone());
         tasks.push(every(ACTIVITY_BATCH, "the activity of sessions was not brought to the database", move || {
-            limit.retain_recent();
+            limits.retain_recent();
             let services = services_.clone();
             async move { services.flush_activity().await }
+        }));
+        let services_ = services.clone();
+        tasks.push(every(KEY_ROTATION, "the signing keys were not rotated", move || {
+            let services = services_.clone();
+            async move { services.rotate_keys_when_due().await }
         }));
         let services = services.clone();
         tasks.push(every(SWEEP, "what is old was not swept", move || {

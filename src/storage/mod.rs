@@ -7,6 +7,7 @@ pub mod links;
 pub mod postgres;
 pub mod schema;
 pub mod sessions;
+pub mod signing_keys;
 pub mod types;
 pub mod user_search;
 pub mod users;

@@ -45,6 +45,9 @@ diesel::table! {
         ended_at -> Nullable<Moment>,
         ended_by -> Nullable<Text>,
         end_reason -> Nullable<Text>,
+        refresh_seed -> Nullable<Binary>,
+        refresh_counter -> BigInt,
+        refresh_rotated_at -> Nullable<Moment>,
     }
 }
 
@@ -100,6 +103,22 @@ diesel::table! {
     installation (name) {
         name -> Text,
         value -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::Moment;
+    /// Keys that sign access tokens, the private part sealed.
+    signing_keys (kid) {
+        kid -> Text,
+        algorithm -> Text,
+        state -> Text,
+        private_key -> Nullable<Binary>,
+        public_jwk -> Text,
+        created_at -> Moment,
+        active_from -> Nullable<Moment>,
+        retired_at -> Nullable<Moment>,
     }
 }
 

@@ -52,6 +52,9 @@ impl Refusal {
                 "Someone else changed this account meanwhile. Compare what it is now, then save again.",
             ),
             error @ (Error::NotSignedIn
+            | Error::InvalidToken
+            | Error::InvalidRefreshToken
+            | Error::ReauthenticationRequired
             | Error::Forbidden
             | Error::NotFound
             | Error::LinkGone

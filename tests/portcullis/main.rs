@@ -9,15 +9,25 @@
 mod support;
 
 mod access;
+mod client_address;
+mod command_line;
 mod cookies;
+mod ends;
 mod first_run;
 mod forgery;
 mod forms;
+mod headers;
+mod hostile_input;
 mod journey;
 mod limits;
+mod links;
+mod passwords;
 mod redis;
+mod redis_failover;
 mod redis_memory;
 mod sessions;
+mod settings;
 mod sign_in;
 mod sign_out;
+mod slow_clients;
 mod stores_down;

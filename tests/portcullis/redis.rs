@@ -17,7 +17,7 @@ async fn a_session_is_under_its_users_hash_tag_without_a_secret_and_with_a_ttl(
     browser.is_signed_in().await;
     let redis = server.stores.redis();
     let prefix = &server.stores.redis_prefix;
-    let user = server.services.find_user("anna").await.unwrap().id;
+    let user = server.id_of("anna").await;
     let session = server.services.sessions_of(user, 10).await.unwrap().0[0].id;
 
     let record = format!("{prefix}:{{{user}}}:s:{session}");
@@ -131,7 +131,7 @@ async fn a_sign_out_that_redis_could_not_be_told_of_still_ends_the_session(
     let server = server_with_own_redis(backend).await;
     let mut anna = server.newcomer("anna").await;
     assert!(anna.is_signed_in().await);
-    let session = server.services.sessions_of(server.services.find_user("anna").await.unwrap().id, 9).await.unwrap();
+    let session = server.services.sessions_of(server.id_of("anna").await, 9).await.unwrap();
     let id = session.0[0].id;
     server.stores.redis().stop();
     let ended = server.services.end_session(&spawn::command_line(), id, &Default::default()).await;

@@ -256,10 +256,7 @@ async fn a_good_next_is_kept_through_a_refused_sign_in() {
 #[tokio::test]
 async fn a_failed_sign_in_under_an_unknown_name_is_logged_without_that_name() {
     // People type their password into the wrong field.
-    let program = Program::new()
-        .set("bootstrap_admin_username", KEEPER)
-        .set("bootstrap_admin_email", "keeper@example.com")
-        .set("bootstrap_admin_password", PASSWORD);
+    let program = Program::with_administrator();
     let running = program.serve().await;
     let body = "username=canary-in-the-name&password=canary-in-the-password";
     let headers: [&[u8]; 2] = [b"Content-Type: application/x-www-form-urlencoded", b"Sec-Fetch-Site: same-origin"];

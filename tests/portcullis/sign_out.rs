@@ -169,7 +169,7 @@ async fn a_refused_request_of_an_ended_session_leaves_no_cookie_that_works_later
 ) {
     let server = TestServer::start(backend).await;
     let mut browser = server.newcomer("anna").await;
-    let user = server.services.find_user("anna").await.unwrap().id;
+    let user = server.id_of("anna").await;
     let old = browser.cookie().unwrap();
     let (steward, client) = (command_line(), Client::default());
     server.services.suspend(&steward, user, &client).await.unwrap();

@@ -76,14 +76,6 @@ async fn a_sign_out_that_the_database_did_not_hear_of_is_no_success(#[values(fal
     anna.sign_out().await;
 }
 
-/// A program with an administrator, so that people can register.
-fn program() -> Program {
-    Program::new()
-        .set("bootstrap_admin_username", KEEPER)
-        .set("bootstrap_admin_email", "keeper@example.com")
-        .set("bootstrap_admin_password", PASSWORD)
-}
-
 /// Registers over a connection of its own; says whether the answer was a success.
 async fn register(address: std::net::SocketAddr, name: &str) -> bool {
     let body = format!("username={name}&email={name}%40example.com&password={}", PASSWORD.replace(' ', "+"));
@@ -96,7 +88,7 @@ async fn register(address: std::net::SocketAddr, name: &str) -> bool {
 
 #[tokio::test]
 async fn a_server_killed_in_the_middle_of_registrations_is_consistent_afterwards() {
-    let program = program();
+    let program = Program::with_administrator();
     let mut registered = Vec::new();
     for round in 0..3 {
         let mut running = program.serve().await;
@@ -134,7 +126,7 @@ async fn a_server_killed_in_the_middle_of_registrations_is_consistent_afterwards
 #[tokio::test]
 async fn stopped_by_a_signal_it_finishes_what_it_began_and_ends_with_0() {
     for signal in ["TERM", "INT"] {
-        let program = program();
+        let program = Program::with_administrator();
         let mut running = program.serve().await;
         let server = program.browser();
         let fields = [("username", "nadia"), ("email", "nadia@example.com"), ("password", PASSWORD)];

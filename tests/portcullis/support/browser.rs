@@ -151,9 +151,19 @@ impl Browser {
 
     /// Creates an account on `/register` with [`PASSWORD`], which signs in.
     pub async fn register(&mut self, name: &str) -> Page {
-        let email = format!("{name}@example.com");
-        let fields = [("username", name), ("email", &email), ("password", PASSWORD)];
-        self.submit("/register", &fields).await.expect_redirect("/account")
+        self.try_register(name, &format!("{name}@example.com"), PASSWORD).await.expect_redirect("/account")
+    }
+
+    /// Sends the form of `/register`; whatever comes of it.
+    pub async fn try_register(&mut self, name: &str, email: &str, password: &str) -> Page {
+        self.submit("/register", &[("username", name), ("email", email), ("password", password)]).await
+    }
+
+    /// Fails to sign in as `anna`, with these headers.
+    pub async fn attempt(&mut self, headers: &[(&str, &str)]) -> Page {
+        let mut all = vec![("sec-fetch-site", "same-origin")];
+        all.extend_from_slice(headers);
+        self.post_with("/login", &[("username", "anna"), ("password", "wrong password")], &all).await
     }
 
     /// Signs out on `/logout`.

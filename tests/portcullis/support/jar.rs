@@ -60,10 +60,6 @@ impl Jar {
         self.0.get(name).map(|(value, _)| value.as_str())
     }
 
-    pub fn remove(&mut self, name: &str) {
-        self.0.remove(name);
-    }
-
     pub fn clear(&mut self) {
         self.0.clear();
     }

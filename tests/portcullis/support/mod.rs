@@ -5,6 +5,7 @@
 
 pub mod browser;
 pub mod chromium;
+pub mod crowd;
 pub mod folder;
 pub mod jar;
 pub mod page;

@@ -12,7 +12,7 @@ use portcullis::domain::Clock;
 
 use super::browser::Browser;
 use super::folder::Folder;
-use super::{eventually, free_port};
+use super::{KEEPER, PASSWORD, eventually, free_port};
 
 /// A working folder in which the binary is run, with its port and what it is told by environment variables.
 pub struct Program {
@@ -40,6 +40,14 @@ impl Program {
             .set("argon2_memory_kib", "64")
             .set("argon2_iterations", "1")
             .set("login_rate", "1000/1s")
+    }
+
+    /// The same with the administrator [`KEEPER`], so that people can register.
+    pub fn with_administrator() -> Self {
+        Self::new()
+            .set("bootstrap_admin_username", KEEPER)
+            .set("bootstrap_admin_email", "keeper@example.com")
+            .set("bootstrap_admin_password", PASSWORD)
     }
 
     /// Sets `PORTCULLIS_{KEY}`.
@@ -165,6 +173,20 @@ impl Running {
         self.stdout.all();
         self.stderr.all();
         status
+    }
+
+    /// Fails unless it ends with `code` and says why in one line that contains each of `parts`.
+    pub fn ends_in_one_line(&mut self, code: i32, parts: &[&str]) {
+        let status = self.end();
+        let stderr = self.stderr();
+        assert_eq!(status.code(), Some(code), "{stderr}");
+        let lines: Vec<_> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+        let last = lines.last().unwrap_or(&"");
+        for part in parts {
+            assert!(last.contains(part), "{part} is not in: {stderr}");
+        }
+        assert!(!stderr.contains("panicked") && !stderr.contains("Error {") && !stderr.contains("Os {"), "{stderr}");
+        assert!(lines.len() <= 3, "more than is to be read: {stderr}");
     }
 
     pub fn signal(&self, name: &str) {

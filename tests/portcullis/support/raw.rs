@@ -33,10 +33,6 @@ impl RawAnswer {
         fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).collect()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.header_values(name).first().copied()
-    }
-
     pub fn set_cookies(&self) -> Vec<SetCookie> {
         self.header_values("set-cookie").into_iter().map(SetCookie::parse).collect()
     }

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use portcullis::domain::audit::{Actor, Client};
-use portcullis::domain::{Clock, Role, User};
+use portcullis::domain::{Clock, Role, User, UserId};
 use portcullis::services::accounts::NewAccount;
 use portcullis::services::{Caller, Services, SignedIn, Steward};
 use portcullis::settings::{self, Sources};
@@ -13,7 +14,7 @@ use portcullis::startup;
 
 use super::browser::{Browser, session_cookie};
 use super::stores::{Backend, Stores};
-use super::{KEEPER, PASSWORD, free_port};
+use super::{KEEPER, PASSWORD, eventually, free_port};
 
 /// One running node. Dropping it stops the node; its stores go with the last node on them.
 pub struct TestServer {
@@ -139,6 +140,16 @@ impl TestServer {
         let user = self.create_user(name).await;
         let changed = self.services.set_role(&command_line(), user.id, role, &Client::default()).await;
         changed.expect("the role is set")
+    }
+
+    pub async fn id_of(&self, name: &str) -> UserId {
+        self.services.find_user(name).await.unwrap_or_else(|error| panic!("{name}: {error:?}")).id
+    }
+
+    /// Waits until it says that it has all it needs.
+    pub async fn is_ready(&self) {
+        let mut browser = self.browser();
+        eventually("ready", Duration::from_secs(6), async || browser.get("/readyz").await.status == 200).await;
     }
 
     /// The name of the session cookie here.

@@ -22,7 +22,6 @@ impl Backend {
 
 /// A fresh data folder, a fresh database and, where there is a Redis, a prefix of its own there.
 pub struct Stores {
-    pub backend: Backend,
     pub data_dir: Folder,
     pub database_url: String,
     pub redis: Option<Arc<RedisServer>>,
@@ -45,7 +44,7 @@ impl Stores {
             Backend::PostgresRedis => create_postgres_database(&name).await,
         };
         let redis_url = redis.as_ref().map(|server| server.url());
-        Self { backend, data_dir, database_url, redis, redis_url, redis_prefix: name }
+        Self { data_dir, database_url, redis, redis_url, redis_prefix: name }
     }
 
     /// The settings that point a server here.

@@ -1,0 +1,104 @@
+//! Many people at once: who is signed in, and what must never work again.
+
+use portcullis::domain::audit::Client;
+
+use super::Browser;
+use super::TestServer;
+use super::spawn::command_line;
+
+/// People who are signed in, and cookies that must never work again.
+#[derive(Default)]
+pub struct Crowd {
+    people: Vec<Person>,
+    ended: Vec<(String, Browser)>,
+}
+
+impl Crowd {
+    /// Signs so many people in, each on the node whose turn it is, and lets each visit every node: copies everywhere.
+    pub async fn gather(nodes: &[&TestServer], count: usize) -> Self {
+        let mut people = Vec::new();
+        for number in 0..count {
+            let name = format!("person{number}");
+            let node = nodes[number % nodes.len()];
+            node.create_user(&name).await;
+            let mut browser = nodes[0].browser().at(node);
+            browser.sign_in(&name).await;
+            people.push(Person { name, browser });
+        }
+        let mut crowd = Self { people, ended: Vec::new() };
+        crowd.all_visit(nodes).await;
+        crowd
+    }
+
+    /// Everyone looks at a page on every node, so that Redis has copies.
+    async fn all_visit(&mut self, nodes: &[&TestServer]) {
+        for person in &mut self.people {
+            for node in nodes {
+                person.browser.go_to(node);
+                assert!(person.browser.is_signed_in().await, "{}", person.name);
+            }
+        }
+    }
+
+    /// Ends so many sessions in all the ways there are, on each node by turns.
+    pub async fn end(&mut self, nodes: &[&TestServer], count: usize) {
+        let (steward, client) = (command_line(), Client::default());
+        for number in 0..count {
+            let node = nodes[number % nodes.len()];
+            let mut person = self.people.remove(0);
+            person.browser.go_to(node);
+            let before = person.browser.clone();
+            let user = node.services.find_user(&person.name).await.unwrap().id;
+            let how =
+                ["sign-out", "suspension", "password", "one by an administrator", "all of the account"][number % 5];
+            match number % 5 {
+                0 => {
+                    person.browser.sign_out().await;
+                }
+                1 => {
+                    node.services.suspend(&steward, user, &client).await.unwrap();
+                }
+                2 => {
+                    person.browser.change_password().await;
+                }
+                3 => {
+                    let sessions = node.services.sessions_of(user, 10).await.unwrap().0;
+                    for session in sessions {
+                        node.services.end_session(&steward, session.id, &client).await.unwrap();
+                    }
+                }
+                _ => {
+                    node.services.end_all_sessions(&steward, Some(user), &client).await.unwrap();
+                }
+            }
+            self.ended.push((format!("{} ({how})", person.name), before));
+            if number % 5 == 2 {
+                // The session that changed its password lives on, with a new secret.
+                self.people.push(person);
+            }
+        }
+    }
+
+    /// Nothing that ended works, and everyone else is signed in, on each node; asked twice, for the first answer may
+    /// have made a copy that the second believes.
+    pub async fn judge(&mut self, nodes: &[&TestServer], what: &str) {
+        for round in 1..=2 {
+            for node in nodes {
+                for (name, browser) in &self.ended {
+                    let mut thief = browser.with_cookie(&browser.cookie().unwrap()).at(node);
+                    assert!(!thief.is_signed_in().await, "{what}, round {round}: {name} is back");
+                }
+                for person in &mut self.people {
+                    person.browser.go_to(node);
+                    let signed_in = person.browser.is_signed_in().await;
+                    assert!(signed_in, "{what}, round {round}: {} was signed out", person.name);
+                }
+            }
+        }
+    }
+}
+
+struct Person {
+    name: String,
+    browser: Browser,
+}
