@@ -9,6 +9,7 @@
 mod support;
 
 mod access;
+mod admin_users;
 mod client_address;
 mod command_line;
 mod cookies;
