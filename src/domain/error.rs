@@ -53,6 +53,9 @@ pub enum Error {
     /// `too_many_attempts`, alike for names that exist and names that don't.
     #[error("too many failed attempts")]
     Locked { retry_after: u64 },
+    /// The account is no longer the one that was looked at when it was edited. 409 on a page, 412 over the API.
+    #[error("the account was changed by someone else meanwhile")]
+    Stale,
     /// The password hasher's queue is full. 503 with `Retry-After`, before anything was counted.
     #[error("too many sign-ins at once")]
     Busy,

@@ -281,6 +281,10 @@ impl From<Error> for Problem {
                 Self::new(StatusCode::CONFLICT, "raced", detail)
             }
             Error::Locked { retry_after } => Self::too_many_attempts(retry_after),
+            Error::Stale => {
+                let detail = "The account was changed meanwhile. Read it again, then repeat your change.";
+                Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
+            }
             Error::Busy => {
                 let detail = "Too many people sign in right now. Try again in a moment.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(RETRY_SECONDS)

@@ -10,6 +10,7 @@ pub mod schema;
 pub mod sessions;
 pub mod signing_keys;
 pub mod types;
+pub mod user_search;
 pub mod users;
 
 pub use database::Database;

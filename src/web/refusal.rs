@@ -74,6 +74,10 @@ impl Refusal {
                 let status = Status { code: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(retry_after) };
                 Self { status, summary: Some(summary.into()), ..Self::none() }
             }
+            Error::Stale => Self::whole(
+                StatusCode::CONFLICT,
+                "Someone else changed this account meanwhile. Compare what it is now, then save again.",
+            ),
             error @ (Error::NotSignedIn
             | Error::InvalidToken
             | Error::InvalidRefreshToken
@@ -141,6 +145,7 @@ mod tests {
             (Error::LastAdmin, 409),
             (Error::Raced, 409),
             (Error::Locked { retry_after: 61 }, 429),
+            (Error::Stale, 409),
         ] {
             let refusal = Refusal::of(error).expect("a form");
             assert_eq!(refusal.status.code.as_u16(), status);

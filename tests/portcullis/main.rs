@@ -11,6 +11,7 @@ mod support;
 mod access;
 mod api;
 mod api_access;
+mod admin_users;
 mod client_address;
 mod command_line;
 mod conformance;
