@@ -87,6 +87,9 @@ impl Server {
         let Self { services, listener, address, draining, stopping } = self;
         let failed = |error: std::io::Error| Failure::general(error.to_string());
         let timeout = services.settings.shutdown_timeout.num_seconds().unsigned_abs();
+        // Keys are published before the first token is asked for.
+        services.prepare_signing_keys().await.map_err(|error| Failure::services(&error))?;
+        services.rotate_keys_when_due().await.map_err(|error| Failure::services(&error))?;
         let limits = Limits::new(&services.settings);
         let background = Background::start(&services, &limits);
 
