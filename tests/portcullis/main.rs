@@ -17,6 +17,7 @@ mod conformance;
 mod cookies;
 mod ends;
 mod first_run;
+mod foreign_clients;
 mod forgery;
 mod forms;
 mod headers;
