@@ -30,6 +30,7 @@ mod redis;
 mod redis_failover;
 mod redis_memory;
 mod refresh;
+mod schemathesis;
 mod sessions;
 mod settings;
 mod sign_in;
