@@ -26,6 +26,7 @@ mod journey;
 mod limits;
 mod links;
 mod passwords;
+mod readme;
 mod redis;
 mod redis_failover;
 mod redis_memory;
