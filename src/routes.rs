@@ -11,6 +11,7 @@ use crate::http::principal::require;
 use crate::http::problem::Problem;
 use crate::http::{authenticate, cors, csrf, health, session_store};
 use crate::services::Services;
+use crate::web::admin::{self, user_acts};
 use crate::{api, web as pages};
 
 /// Who may call a route.
@@ -33,23 +34,24 @@ pub struct Route {
 }
 
 /// Writes the table twice: as [`ALL`], and as the functions that register it, one for each area; all paths of an
-/// area begin with its own. `limited` routes look at a password or create an account, and share
-/// `login_rate`.
+/// area begin with its own. A method in `method(role)` asks for more than its path. `limited` routes look at a password or
+/// create an account, and share `login_rate`.
 macro_rules! routes {
     ($($area:ident at $base:literal {
-        $($path:literal $access:ident { $($method:ident $handler:path),+ } $($limited:ident)?)+
+        $($path:literal $access:ident { $($method:ident $(($stricter:ident))? $handler:path),+ } $($limited:ident)?)+
     })+) => {
         /// Every route there is.
         pub const ALL: &[Route] = &[$($($(Route {
             method: routes!(@name $method),
             path: concat!($base, $path),
-            access: routes!(@access $access),
+            access: routes!(@access $access $($stricter)?),
         },)+)+)+];
 
         $(fn $area(config: &mut web::ServiceConfig, limits: &Limits) {
             let _ = limits; // of use to some areas only
             $(config.service(routes!(@limit limits $($limited)? => routes!(@guard $access =>
-                web::resource($path)$(.route(routes!(@method $method).to($handler)))+)));)+
+                web::resource($path)$(.route(routes!(@stricter $($stricter)? =>
+                    routes!(@method $method).to($handler))))+)));)+
         })+
     };
     (@name get) => { "GET" };
@@ -65,9 +67,14 @@ macro_rules! routes {
     (@method delete) => { web::delete() };
     (@access everyone) => { Access::Everyone };
     (@access user) => { Access::SignedIn(Role::User) };
+    (@access manager) => { Access::SignedIn(Role::Manager) };
+    (@access admin) => { Access::SignedIn(Role::Admin) };
     (@access bearer_user) => { Access::Bearer(Role::User) };
     (@access bearer_manager) => { Access::Bearer(Role::Manager) };
     (@access bearer_admin) => { Access::Bearer(Role::Admin) };
+    (@access $access:ident $stricter:ident) => { routes!(@access $stricter) };
+    (@stricter => $route:expr) => { $route };
+    (@stricter $stricter:ident => $route:expr) => { routes!(@guard $stricter => $route) };
     (@guard everyone => $resource:expr) => { $resource };
     (@guard $access:ident => $resource:expr) => {
         $resource.wrap(from_fn(|request, next| async move {
@@ -114,6 +121,15 @@ routes! {
         "/account/sessions/{id}/end" user { post pages::sessions::end }
         "/account/sessions/end-others" user { post pages::sessions::end_others }
         "/account/activity" user { get pages::activity::show }
+        "/admin/users" manager { get admin::users::show }
+        "/admin/users/new" admin { get admin::users::new, post admin::users::create }
+        "/admin/users/{id}" manager { get admin::user::show, post(admin) admin::user::update }
+        "/admin/users/{id}/role" admin { get user_acts::role_page, post user_acts::set_role }
+        "/admin/users/{id}/suspend" admin { get user_acts::suspend_page, post user_acts::suspend }
+        "/admin/users/{id}/reinstate" admin { get user_acts::reinstate_page, post user_acts::reinstate }
+        "/admin/users/{id}/reset-link" admin { get user_acts::reset_link_page, post user_acts::reset_link }
+        "/admin/users/{id}/end-sessions" manager { get user_acts::end_sessions_page, post user_acts::end_sessions }
+        "/admin/users/{id}/delete" admin { get user_acts::delete_page, post user_acts::delete }
     }
     // Access tokens instead of sessions: no cookie but that of a refresh token is looked at.
     json at "/api/v1" {

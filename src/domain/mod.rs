@@ -3,7 +3,9 @@
 pub mod access_token;
 pub mod audit;
 pub mod clock;
+pub mod cursor;
 pub mod device;
+pub mod device_cookie;
 pub mod email;
 pub mod error;
 pub mod field;

@@ -5,6 +5,7 @@ pub mod access_tokens;
 pub mod accounts;
 pub mod hasher;
 pub mod links;
+pub mod lockout;
 pub mod passwords;
 pub mod registration;
 pub mod sessions;
@@ -13,6 +14,7 @@ pub mod sign_in;
 pub mod signing_keys;
 pub mod tokens;
 pub mod upkeep;
+pub mod users;
 
 use std::sync::Arc;
 
@@ -65,7 +67,8 @@ pub struct NewSecret {
 #[derive(Clone, Debug)]
 pub struct Steward {
     pub actor: Actor,
-    /// The command line acts with the role of an administrator.
+    /// The command line acts with the role of an administrator. Of an account it is what the request found; acts look
+    /// again when they are done.
     pub role: Role,
 }
 
@@ -75,14 +78,26 @@ impl Steward {
         Self { actor: Actor::Cli, role: Role::Admin }
     }
 
+    /// A signed-in account.
+    pub fn of(user: &User) -> Self {
+        Self { actor: Actor::user(user), role: user.role }
+    }
+
     fn require(&self, role: Role) -> Result<()> {
         if self.role.reaches(role) { Ok(()) } else { Err(Error::Forbidden) }
     }
 
     /// A manager reaches users; an administrator reaches everyone.
+    pub fn reaches(&self, subject: &User) -> bool {
+        match self.role {
+            Role::User => false,
+            Role::Manager => subject.role == Role::User,
+            Role::Admin => true,
+        }
+    }
+
     fn require_reach(&self, subject: &User) -> Result<()> {
-        self.require(Role::Manager)?;
-        if self.role == Role::Admin || subject.role == Role::User { Ok(()) } else { Err(Error::Forbidden) }
+        if self.reaches(subject) { Ok(()) } else { Err(Error::Forbidden) }
     }
 }
 

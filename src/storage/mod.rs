@@ -4,11 +4,13 @@ pub mod audit;
 pub mod database;
 pub mod installation;
 pub mod links;
+pub mod lockouts;
 pub mod postgres;
 pub mod schema;
 pub mod sessions;
 pub mod signing_keys;
 pub mod types;
+pub mod user_search;
 pub mod users;
 
 pub use database::Database;

@@ -20,6 +20,7 @@ diesel::table! {
         created_at -> Moment,
         last_sign_in_at -> Nullable<Moment>,
         deleted_at -> Nullable<Moment>,
+        search_text -> Text,
     }
 }
 
@@ -92,6 +93,18 @@ diesel::table! {
         token_hash -> Binary,
         purpose -> Text,
         user_id -> Nullable<Id>,
+        expires_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::{Id, Moment};
+    /// Failed password checks, counted. The key is a keyed hash: no name that somebody typed is stored.
+    lockouts (key) {
+        key -> Binary,
+        user_id -> Nullable<Id>,
+        failures -> BigInt,
         expires_at -> Moment,
     }
 }

@@ -1,23 +1,27 @@
 //! The frame around every page, and the one place where a template becomes an answer.
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::ContentType;
+use actix_web::http::header::{ContentType, RETRY_AFTER};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse};
 use askama::Template;
 
 use super::Answer;
 use super::assets;
-use super::refusal::Refusal;
-use crate::domain::{Error, User};
+use super::refusal::{Refusal, Status};
+use crate::domain::{Error, Role, User};
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{Flash, Notice};
 use crate::http::problem::Problem;
 use crate::services::Services;
 
-/// A page with this status.
-pub fn page(status: StatusCode, template: &impl Template) -> Answer {
+/// A page with this status, or with that of a [`Refusal`].
+pub fn page(status: impl Into<Status>, template: &impl Template) -> Answer {
     let body = template.render().map_err(|error| Problem::from(Error::internal(error)))?;
-    Ok(HttpResponse::build(status).content_type(ContentType::html()).body(body))
+    let Status { code, retry_after } = status.into();
+    let mut response = HttpResponse::build(code);
+    if let Some(seconds) = retry_after {
+        response.insert_header((RETRY_AFTER, seconds));
+    }
+    Ok(response.content_type(ContentType::html()).body(body))
 }
 
 /// The frame of pages for people who are not signed in: the raised gate, one panel, the public host at the foot.
@@ -35,42 +39,78 @@ impl GuestLayout {
     }
 }
 
-/// The frame of pages for the signed-in: the lintel, the tabs of the account.
-pub struct AccountLayout {
+/// The frame of pages for the signed-in: the lintel, and the tabs of the area to which `tab` belongs.
+pub struct SignedInLayout {
     pub username: String,
     pub csrf_token: String,
     pub notice: Option<String>,
     pub refusal: Refusal,
+    /// The reader's present role: what it can't open is left out.
+    pub role: Role,
     /// The path of the tab where the page belongs.
     tab: &'static str,
 }
 
-impl AccountLayout {
+/// The frame of pages about the reader's own account.
+pub type AccountLayout = SignedInLayout;
+/// The frame of pages that administer: their tabs begin with `/admin`.
+pub type AdminLayout = SignedInLayout;
+
+impl SignedInLayout {
     pub fn new(user: &User, current: &CurrentUser, request: &HttpRequest, tab: &'static str, refusal: Refusal) -> Self {
         Self {
             username: user.username.as_str().to_owned(),
             csrf_token: current.csrf_token.clone(),
             notice: notice(request),
             refusal,
+            role: current.session.role,
             tab,
         }
     }
 
-    /// The tabs: path and title.
+    /// Whether the page belongs to the administration.
+    pub fn is_admin_area(&self) -> bool {
+        self.tab.starts_with("/admin")
+    }
+
+    /// Whether there is an administration to go to.
+    pub fn sees_admin_area(&self) -> bool {
+        self.role.reaches(Role::Manager)
+    }
+
+    /// The tabs of the area that the role opens: path and title.
     pub fn tabs(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("/account", "Overview"),
-            ("/account/sessions", "Sessions"),
-            ("/account/password", "Password"),
-            ("/account/profile", "Profile"),
-            ("/account/activity", "Activity"),
-        ]
+        match self.is_admin_area() {
+            false => ACCOUNT_TABS,
+            true if self.role.reaches(Role::Admin) => ADMIN_TABS,
+            true => ADMIN_TABS.get(..TABS_OF_MANAGERS).unwrap_or(ADMIN_TABS),
+        }
     }
 
     pub fn is_current(&self, path: &str) -> bool {
         self.tab == path
     }
 }
+
+const ACCOUNT_TABS: &[(&str, &str)] = &[
+    ("/account", "Overview"),
+    ("/account/sessions", "Sessions"),
+    ("/account/password", "Password"),
+    ("/account/profile", "Profile"),
+    ("/account/activity", "Activity"),
+];
+
+const ADMIN_TABS: &[(&str, &str)] = &[
+    ("/admin", "Dashboard"),
+    ("/admin/users", "Users"),
+    ("/admin/sessions", "Sessions"),
+    ("/admin/audit", "Audit log"),
+    ("/admin/keys", "Keys"),
+    ("/admin/settings", "Settings"),
+];
+
+/// So many of them, from the first, are for managers too.
+const TABS_OF_MANAGERS: usize = 4;
 
 /// The signed-in person's account. One that was deleted since the session was looked up is no longer signed in.
 pub async fn account_of(services: &Services, current: &CurrentUser) -> Result<User, Problem> {
@@ -83,15 +123,27 @@ pub async fn account_of(services: &Services, current: &CurrentUser) -> Result<Us
 /// The notice that the answer before this one left, in words.
 fn notice(request: &HttpRequest) -> Option<String> {
     let Ok(Flash(notice)) = Flash::extract(request).into_inner();
-    notice.map(|notice| match notice {
-        Notice::SignedOut => "You are signed out.".to_owned(),
-        Notice::SessionEnded => "The session has ended.".to_owned(),
-        Notice::OthersEnded(0) => "There was no other session to end.".to_owned(),
-        Notice::OthersEnded(1) => "Your other session has ended.".to_owned(),
-        Notice::OthersEnded(count) => format!("Your {count} other sessions have ended."),
-        Notice::PasswordChanged => "Your password is changed. All other sessions have ended.".to_owned(),
-        Notice::PasswordReset => "Your password is set. Sign in with it.".to_owned(),
-        Notice::ProfileSaved => "Your profile is saved.".to_owned(),
+    notice.and_then(|notice| {
+        Some(match notice {
+            Notice::SignedOut => "You are signed out.".to_owned(),
+            Notice::SessionEnded => "The session has ended.".to_owned(),
+            Notice::OthersEnded(0) => "There was no other session to end.".to_owned(),
+            Notice::OthersEnded(1) => "Your other session has ended.".to_owned(),
+            Notice::OthersEnded(count) => format!("Your {count} other sessions have ended."),
+            Notice::PasswordChanged => "Your password is changed. All other sessions have ended.".to_owned(),
+            Notice::PasswordReset => "Your password is set. Sign in with it.".to_owned(),
+            Notice::ProfileSaved => "Your profile is saved.".to_owned(),
+            Notice::SessionsEnded(0) => "There was no session to end.".to_owned(),
+            Notice::SessionsEnded(1) => "1 session has ended.".to_owned(),
+            Notice::SessionsEnded(count) => format!("{count} sessions have ended."),
+            Notice::UserSaved => "The profile is saved.".to_owned(),
+            Notice::RoleChanged => "The role is changed. It counts from the next request on.".to_owned(),
+            Notice::UserSuspended => "The account is suspended. All its sessions have ended.".to_owned(),
+            Notice::UserReinstated => "The account is reinstated. Its owner can sign in again.".to_owned(),
+            Notice::UserUnlocked => "The account is unlocked.".to_owned(),
+            Notice::UserDeleted => "The account is deleted. All its sessions have ended.".to_owned(),
+            Notice::ResetLink(..) => return None, // the account's page shows it
+        })
     })
 }
 

@@ -6,6 +6,8 @@ use crate::domain::{Event, Outcome, Timestamp, UserId};
 
 /// A line of the activity table.
 pub struct EventRow {
+    /// As the audit log names it.
+    pub code: &'static str,
     pub what: &'static str,
     /// Who did it or whose it was, where that is someone else.
     pub whom: Option<String>,
@@ -19,6 +21,7 @@ impl EventRow {
     /// The event as the account `reader` reads it.
     pub fn new(event: AuditEvent, reader: UserId, now: Timestamp) -> Self {
         Self {
+            code: event.event.as_str(),
             what: what(event.event),
             whom: whom(&event, reader),
             when: moment(event.at, now),
@@ -33,6 +36,7 @@ fn what(event: Event) -> &'static str {
     match event {
         Event::SignInSuccess => "Signed in",
         Event::SignInFailed => "Sign-in refused",
+        Event::SignInLocked => "Locked after too many failures",
         Event::SignOut => "Signed out",
         Event::UserRegistered => "Registered",
         Event::UserCreated => "Created the account",
@@ -40,6 +44,7 @@ fn what(event: Event) -> &'static str {
         Event::UserRoleChanged => "Changed the role",
         Event::UserSuspended => "Suspended the account",
         Event::UserReinstated => "Reinstated the account",
+        Event::UserUnlocked => "Unlocked the account",
         Event::UserDeleted => "Deleted the account",
         Event::PasswordChanged => "Changed the password",
         Event::PasswordResetLink => "Made a password reset link",
@@ -50,6 +55,19 @@ fn what(event: Event) -> &'static str {
         Event::TokenRevoked => "Signed a program out",
         Event::SetupCompleted => "Set up this server",
     }
+}
+
+/// A count as it is read: "12,844".
+pub fn number(count: u64) -> String {
+    let digits = count.to_string();
+    let mut words = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            words.push(',');
+        }
+        words.push(digit);
+    }
+    words
 }
 
 fn whom(event: &AuditEvent, reader: UserId) -> Option<String> {
@@ -69,6 +87,15 @@ fn whom(event: &AuditEvent, reader: UserId) -> Option<String> {
 mod tests {
     use super::*;
     use crate::domain::{Clock, EventId};
+
+    #[test]
+    fn counts_are_read_in_thousands() {
+        for (count, expected) in
+            [(0, "0"), (999, "999"), (1_000, "1,000"), (12_844, "12,844"), (1_000_000, "1,000,000")]
+        {
+            assert_eq!(number(count), expected);
+        }
+    }
 
     #[test]
     fn an_event_names_the_other_one_and_never_the_reader() {

@@ -36,6 +36,16 @@ const fn signed_in(method: &'static str, path: &'static str, status: u16) -> Lin
     line(method, path, [SIGN_IN, status, status, status])
 }
 
+/// Managers and administrators get `status`.
+const fn manager(method: &'static str, path: &'static str, status: u16) -> Line {
+    line(method, path, [SIGN_IN, 403, status, status])
+}
+
+/// Administrators get `status`.
+const fn admin(method: &'static str, path: &'static str, status: u16) -> Line {
+    line(method, path, [SIGN_IN, 403, 403, status])
+}
+
 const TABLE: &[Line] = &[
     line("GET", "/", [SIGN_IN, 303, 303, 303]),
     open("GET", "/setup/{token}", 410),
@@ -57,6 +67,23 @@ const TABLE: &[Line] = &[
     signed_in("POST", "/account/sessions/{id}/end", 404),
     signed_in("POST", "/account/sessions/end-others", 303),
     signed_in("GET", "/account/activity", 200),
+    manager("GET", "/admin/users", 200),
+    admin("GET", "/admin/users/new", 200),
+    admin("POST", "/admin/users/new", 422),
+    manager("GET", "/admin/users/{id}", 404),
+    admin("POST", "/admin/users/{id}", 404),
+    admin("GET", "/admin/users/{id}/role", 404),
+    admin("POST", "/admin/users/{id}/role", 404),
+    admin("GET", "/admin/users/{id}/suspend", 404),
+    admin("POST", "/admin/users/{id}/suspend", 404),
+    admin("GET", "/admin/users/{id}/reinstate", 404),
+    admin("POST", "/admin/users/{id}/reinstate", 404),
+    admin("GET", "/admin/users/{id}/reset-link", 404),
+    admin("POST", "/admin/users/{id}/reset-link", 404),
+    manager("GET", "/admin/users/{id}/end-sessions", 404),
+    manager("POST", "/admin/users/{id}/end-sessions", 404),
+    admin("GET", "/admin/users/{id}/delete", 404),
+    admin("POST", "/admin/users/{id}/delete", 404),
     open("GET", "/.well-known/change-password", 303),
     open("GET", "/.well-known/jwks.json", 200),
     open("GET", "/.well-known/oauth-authorization-server", 200),

@@ -1,0 +1,33 @@
+//! Pages that administer: managers look and help, administrators change. The route table says which is whose; the
+//! services say who reaches whom.
+
+pub mod user;
+pub mod user_acts;
+pub mod users;
+
+use crate::domain::{Role, User};
+use crate::services::Steward;
+use crate::web::moment::{Moment, moment};
+
+/// A choice of a `<select>`.
+pub struct Choice {
+    pub value: &'static str,
+    pub title: &'static str,
+    pub selected: bool,
+}
+
+/// All roles, of which one is chosen.
+fn roles(chosen: Option<Role>) -> Vec<Choice> {
+    let choice = |role: &Role| Choice { value: role.as_str(), title: role.title(), selected: chosen == Some(*role) };
+    Role::ALL.iter().map(choice).collect()
+}
+
+/// The last sign-in of an account, if there was one.
+fn last_sign_in(user: &User, now: crate::domain::Timestamp) -> Option<Moment> {
+    user.last_sign_in_at.map(|at| moment(at, now))
+}
+
+/// Whether the reader may do to the account what only administrators do.
+fn administers(steward: &Steward) -> bool {
+    steward.role.reaches(Role::Admin)
+}
