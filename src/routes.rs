@@ -3,10 +3,10 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{FromRequest as _, HttpResponse, guard, web};
+use actix_web::{FromRequest, HttpResponse, guard, web};
 
 use crate::domain::Role;
-use crate::http::current_user::CurrentUser;
+use crate::http::current_user::{Admin, CurrentUser, Manager, RequireRole};
 use crate::http::limits::LoginLimit;
 use crate::http::problem::Problem;
 use crate::http::{authenticate, csrf, health, session_store};
@@ -30,19 +30,19 @@ pub struct Route {
     pub access: Access,
 }
 
-/// Writes the table twice: as [`ALL`], and as the function that registers it. `limited` routes look at a password or
-/// create an account, and share `login_rate`.
+/// Writes the table twice: as [`ALL`], and as the function that registers it. A method in `method(role)` asks for more
+/// than its path. `limited` routes look at a password or create an account, and share `login_rate`.
 macro_rules! routes {
-    ($($area:ident { $($path:literal $access:ident { $($method:ident $handler:path),+ } $($limited:ident)?)+ })+) => {
+    ($($area:ident { $($path:literal $access:ident { $($method:ident $(($stricter:ident))? $handler:path),+ } $($limited:ident)?)+ })+) => {
         /// Every route there is.
         pub const ALL: &[Route] = &[$($($(
-            Route { method: routes!(@name $method), path: $path, access: routes!(@access $access) },
+            Route { method: routes!(@name $method), path: $path, access: routes!(@access $access $($stricter)?) },
         )+)+)+];
 
         $(fn $area(config: &mut web::ServiceConfig, limit: &LoginLimit) {
             let _ = limit; // of use to some areas only
             $(config.service(routes!(@wrap $access $($limited limit)? =>
-                web::resource($path)$(.route(routes!(@method $method).to($handler)))+));)+
+                web::resource($path)$(.route(routes!(@role $($stricter)? => routes!(@method $method).to($handler))))+));)+
         })+
     };
     (@name get) => { "GET" };
@@ -52,11 +52,19 @@ macro_rules! routes {
     (@method post) => { web::post() };
     (@access everyone) => { Access::Everyone };
     (@access user) => { Access::SignedIn(Role::User) };
+    (@access manager) => { Access::SignedIn(Role::Manager) };
+    (@access admin) => { Access::SignedIn(Role::Admin) };
+    (@access $access:ident $stricter:ident) => { routes!(@access $stricter) };
+    (@role => $route:expr) => { $route };
+    (@role admin => $route:expr) => { $route.wrap(from_fn(only::<RequireRole<Admin>>)) };
+    (@guard user => $resource:expr) => { $resource.wrap(from_fn(only::<CurrentUser>)) };
+    (@guard manager => $resource:expr) => { $resource.wrap(from_fn(only::<RequireRole<Manager>>)) };
+    (@guard admin => $resource:expr) => { $resource.wrap(from_fn(only::<RequireRole<Admin>>)) };
     (@wrap everyone => $resource:expr) => { $resource };
     (@wrap everyone limited $limit:ident => $resource:expr) => { $resource.wrap($limit.middleware()) };
-    (@wrap user => $resource:expr) => { $resource.wrap(from_fn(signed_in)) };
-    (@wrap user limited $limit:ident => $resource:expr) => {
-        $resource.wrap(from_fn(signed_in)).wrap($limit.middleware())
+    (@wrap $access:ident => $resource:expr) => { routes!(@guard $access => $resource) };
+    (@wrap $access:ident limited $limit:ident => $resource:expr) => {
+        routes!(@guard $access => $resource).wrap($limit.middleware())
     };
 }
 
@@ -104,13 +112,13 @@ pub fn configure(config: &mut web::ServiceConfig, services: &Services, limit: &L
     );
 }
 
-/// Closed by default: a guest gets no further, whatever the handler asks for.
-async fn signed_in(
+/// Closed by default: whom `Caller` refuses gets no further, whatever the handler asks for.
+async fn only<Caller: FromRequest<Error = actix_web::Error>>(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let (inner, payload) = request.parts_mut();
-    match CurrentUser::from_request(inner, payload).await {
+    match Caller::from_request(inner, payload).await {
         Ok(_) => Ok(next.call(request).await?.map_into_boxed_body()),
         // Not as an `Err`, which would pass by the middleware outside.
         Err(refusal) => Ok(request.error_response(refusal)),

@@ -10,14 +10,14 @@ use actix_web::dev::Payload;
 use actix_web::error::InternalError;
 use actix_web::http::Method;
 use actix_web::http::header::LOCATION;
-use actix_web::{Error, FromRequest, HttpRequest, HttpResponse};
+use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, web};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::problem::{Problem, wants_json};
 use super::session_store;
 use crate::domain::Role;
 use crate::domain::session::LiveSession;
-use crate::services::Caller;
+use crate::services::{Caller, Services};
 
 /// Bytes of an address that `next` still remembers; a longer one would make headers that proxies refuse.
 const MAX_NEXT: usize = 2000;
@@ -103,6 +103,43 @@ impl<R: RequiredRole> FromRequest for RequireRole<R> {
     }
 }
 
+/// A signed-in person who entered the password no longer than `reauthentication_window` ago, as sensitive acts ask.
+/// With an older entry a page sends to `/confirm`, and from there to the page of the act.
+pub struct RecentPassword {
+    pub user: CurrentUser,
+}
+
+impl RecentPassword {
+    /// Whether the last entry is recent enough.
+    pub fn is_given(user: &CurrentUser, services: &Services) -> bool {
+        services.clock.now() - user.session.password_entered_at <= services.settings.reauthentication_window
+    }
+}
+
+impl FromRequest for RecentPassword {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let services = request.app_data::<web::Data<Services>>();
+        ready(match (CurrentUser::of(request), services) {
+            (None, _) => Err(sign_in_first(request)),
+            (Some(user), Some(services)) if Self::is_given(&user, services) => Ok(Self { user }),
+            (Some(_), _) if wants_json(request) => Err(Problem::reauthentication_required().into()),
+            // The page of an act has the address to which its form goes.
+            (Some(_), _) => Err(see_other(&confirm_url(match request.method().is_safe() {
+                true => request.uri().path_and_query().map_or("/", |asked| asked.as_str()),
+                false => request.path(),
+            }))),
+        })
+    }
+}
+
+/// Where the password is asked for again, to go on at `next`.
+pub fn confirm_url(next: &str) -> String {
+    format!("/confirm?next={}", utf8_percent_encode(next, NON_ALPHANUMERIC))
+}
+
 /// A person is sent to the sign-in page, and from there back to what was asked for; a program gets 401.
 fn sign_in_first(request: &HttpRequest) -> Error {
     if wants_json(request) {
@@ -116,16 +153,21 @@ fn sign_in_first(request: &HttpRequest) -> Error {
     } else {
         "/login".to_owned()
     };
-    InternalError::from_response("not signed in", HttpResponse::SeeOther().insert_header((LOCATION, login)).finish())
-        .into()
+    see_other(&login)
+}
+
+/// A refusal that sends elsewhere.
+fn see_other(location: &str) -> Error {
+    let response = HttpResponse::SeeOther().insert_header((LOCATION, location)).finish();
+    InternalError::from_response("sent elsewhere", response).into()
 }
 
 #[cfg(test)]
 mod tests {
     use actix_identity::IdentityMiddleware;
+    use actix_web::App;
     use actix_web::http::header::{ACCEPT, COOKIE};
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
-    use actix_web::{App, web};
 
     use super::*;
     use crate::http::session_cookie;

@@ -27,21 +27,39 @@ pub enum Notice {
     PasswordChanged,
     PasswordReset,
     ProfileSaved,
+    /// How many sessions an administrator ended.
+    SessionsEnded(u64),
+    /// Of another's account, as the following.
+    UserSaved,
+    RoleChanged,
+    UserSuspended,
+    UserReinstated,
+    UserUnlocked,
+    UserDeleted,
 }
 
 impl Notice {
-    const WITHOUT_NUMBER: [(&'static str, Self); 5] = [
+    const WITHOUT_NUMBER: [(&'static str, Self); 11] = [
         ("signed_out", Self::SignedOut),
         ("session_ended", Self::SessionEnded),
         ("password_changed", Self::PasswordChanged),
         ("password_reset", Self::PasswordReset),
         ("profile_saved", Self::ProfileSaved),
+        ("user_saved", Self::UserSaved),
+        ("role_changed", Self::RoleChanged),
+        ("user_suspended", Self::UserSuspended),
+        ("user_reinstated", Self::UserReinstated),
+        ("user_unlocked", Self::UserUnlocked),
+        ("user_deleted", Self::UserDeleted),
     ];
-    const OTHERS_ENDED: &'static str = "others_ended-";
+    /// The code is this and the number.
+    const WITH_NUMBER: [(&'static str, fn(u64) -> Self); 2] =
+        [("others_ended-", Self::OthersEnded), ("sessions_ended-", Self::SessionsEnded)];
 
     fn code(self) -> String {
         match self {
-            Self::OthersEnded(count) => format!("{}{count}", Self::OTHERS_ENDED),
+            Self::OthersEnded(count) => format!("others_ended-{count}"),
+            Self::SessionsEnded(count) => format!("sessions_ended-{count}"),
             other => {
                 let known = Self::WITHOUT_NUMBER.iter().find(|(_, notice)| *notice == other);
                 known.map(|(code, _)| (*code).to_owned()).unwrap_or_default()
@@ -50,8 +68,9 @@ impl Notice {
     }
 
     fn from_code(code: &str) -> Option<Self> {
-        match code.strip_prefix(Self::OTHERS_ENDED) {
-            Some(count) => count.parse().ok().map(Self::OthersEnded),
+        let numbered = Self::WITH_NUMBER.iter().find_map(|(prefix, notice)| Some((code.strip_prefix(prefix)?, notice)));
+        match numbered {
+            Some((count, notice)) => count.parse().ok().map(notice),
             None => Self::WITHOUT_NUMBER.iter().find(|(known, _)| *known == code).map(|(_, notice)| *notice),
         }
     }
@@ -130,7 +149,9 @@ mod tests {
     #[test]
     fn every_notice_is_read_back_and_none_can_be_made_up() {
         let plain = Notice::WITHOUT_NUMBER.map(|(_, notice)| notice);
-        for notice in plain.into_iter().chain([Notice::OthersEnded(0), Notice::OthersEnded(u64::MAX)]) {
+        for notice in
+            plain.into_iter().chain([Notice::OthersEnded(0), Notice::OthersEnded(u64::MAX), Notice::SessionsEnded(7)])
+        {
             let value = signed(&[1; 32], notice);
             assert_eq!(verified(&[1; 32], &value), Some(notice));
             assert_eq!(verified(&[2; 32], &value), None);

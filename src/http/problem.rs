@@ -47,6 +47,12 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", "Sign in first.")
     }
 
+    /// 401: a sensitive act, and the password was entered too long ago.
+    pub fn reauthentication_required() -> Self {
+        let detail = "Enter your password again, then repeat this.";
+        Self::new(StatusCode::UNAUTHORIZED, "reauthentication_required", detail)
+    }
+
     /// 403: the role does not reach.
     pub fn forbidden() -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Your role does not allow this.")

@@ -71,6 +71,11 @@ impl Steward {
         Self { actor: Actor::Cli, role: Role::Admin }
     }
 
+    /// A signed-in account.
+    pub fn of(user: &User) -> Self {
+        Self { actor: Actor::user(user), role: user.role }
+    }
+
     fn require(&self, role: Role) -> Result<()> {
         if self.role.reaches(role) { Ok(()) } else { Err(Error::Forbidden) }
     }

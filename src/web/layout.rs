@@ -8,7 +8,7 @@ use askama::Template;
 use super::Answer;
 use super::assets;
 use super::refusal::Refusal;
-use crate::domain::{Error, User};
+use crate::domain::{Error, Role, User};
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{Flash, Notice};
 use crate::http::problem::Problem;
@@ -35,42 +35,78 @@ impl GuestLayout {
     }
 }
 
-/// The frame of pages for the signed-in: the lintel, the tabs of the account.
-pub struct AccountLayout {
+/// The frame of pages for the signed-in: the lintel, and the tabs of the area to which `tab` belongs.
+pub struct SignedInLayout {
     pub username: String,
     pub csrf_token: String,
     pub notice: Option<String>,
     pub refusal: Refusal,
+    /// The reader's present role: what it can't open is left out.
+    pub role: Role,
     /// The path of the tab where the page belongs.
     tab: &'static str,
 }
 
-impl AccountLayout {
+/// The frame of pages about the reader's own account.
+pub type AccountLayout = SignedInLayout;
+/// The frame of pages that administer: their tabs begin with `/admin`.
+pub type AdminLayout = SignedInLayout;
+
+impl SignedInLayout {
     pub fn new(user: &User, current: &CurrentUser, request: &HttpRequest, tab: &'static str, refusal: Refusal) -> Self {
         Self {
             username: user.username.as_str().to_owned(),
             csrf_token: current.csrf_token.clone(),
             notice: notice(request),
             refusal,
+            role: current.session.role,
             tab,
         }
     }
 
-    /// The tabs: path and title.
+    /// Whether the page belongs to the administration.
+    pub fn is_admin_area(&self) -> bool {
+        self.tab.starts_with("/admin")
+    }
+
+    /// Whether there is an administration to go to.
+    pub fn sees_admin_area(&self) -> bool {
+        self.role.reaches(Role::Manager)
+    }
+
+    /// The tabs of the area that the role opens: path and title.
     pub fn tabs(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("/account", "Overview"),
-            ("/account/sessions", "Sessions"),
-            ("/account/password", "Password"),
-            ("/account/profile", "Profile"),
-            ("/account/activity", "Activity"),
-        ]
+        match self.is_admin_area() {
+            false => ACCOUNT_TABS,
+            true if self.role.reaches(Role::Admin) => ADMIN_TABS,
+            true => ADMIN_TABS.get(..TABS_OF_MANAGERS).unwrap_or(ADMIN_TABS),
+        }
     }
 
     pub fn is_current(&self, path: &str) -> bool {
         self.tab == path
     }
 }
+
+const ACCOUNT_TABS: &[(&str, &str)] = &[
+    ("/account", "Overview"),
+    ("/account/sessions", "Sessions"),
+    ("/account/password", "Password"),
+    ("/account/profile", "Profile"),
+    ("/account/activity", "Activity"),
+];
+
+const ADMIN_TABS: &[(&str, &str)] = &[
+    ("/admin", "Dashboard"),
+    ("/admin/users", "Users"),
+    ("/admin/sessions", "Sessions"),
+    ("/admin/audit", "Audit log"),
+    ("/admin/keys", "Keys"),
+    ("/admin/settings", "Settings"),
+];
+
+/// So many of them, from the first, are for managers too.
+const TABS_OF_MANAGERS: usize = 4;
 
 /// The signed-in person's account. One that was deleted since the session was looked up is no longer signed in.
 pub async fn account_of(services: &Services, current: &CurrentUser) -> Result<User, Problem> {
@@ -92,6 +128,15 @@ fn notice(request: &HttpRequest) -> Option<String> {
         Notice::PasswordChanged => "Your password is changed. All other sessions have ended.".to_owned(),
         Notice::PasswordReset => "Your password is set. Sign in with it.".to_owned(),
         Notice::ProfileSaved => "Your profile is saved.".to_owned(),
+        Notice::SessionsEnded(0) => "There was no session to end.".to_owned(),
+        Notice::SessionsEnded(1) => "1 session has ended.".to_owned(),
+        Notice::SessionsEnded(count) => format!("{count} sessions have ended."),
+        Notice::UserSaved => "The profile is saved.".to_owned(),
+        Notice::RoleChanged => "The role is changed. It counts from the next request on.".to_owned(),
+        Notice::UserSuspended => "The account is suspended. All its sessions have ended.".to_owned(),
+        Notice::UserReinstated => "The account is reinstated. Its owner can sign in again.".to_owned(),
+        Notice::UserUnlocked => "The account is unlocked.".to_owned(),
+        Notice::UserDeleted => "The account is deleted. All its sessions have ended.".to_owned(),
     })
 }
 
