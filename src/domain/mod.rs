@@ -13,6 +13,7 @@ pub mod name;
 pub mod password;
 pub mod role;
 pub mod session;
+pub mod session_list;
 pub mod text;
 pub mod user;
 pub mod username;

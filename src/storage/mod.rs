@@ -5,8 +5,10 @@ pub mod database;
 pub mod installation;
 pub mod links;
 pub mod postgres;
+pub mod leases;
 pub mod schema;
 pub mod sessions;
+pub mod stats;
 pub mod types;
 pub mod users;
 

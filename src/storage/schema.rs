@@ -102,5 +102,28 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::Moment;
+    /// What happened in each hour: counted in the transaction of the event.
+    stat_hours (hour) {
+        hour -> Moment,
+        sign_ins -> BigInt,
+        failures -> BigInt,
+        reuse_alarms -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::Moment;
+    /// Totals of tables too large to be counted for each page.
+    figures (name) {
+        name -> Text,
+        value -> BigInt,
+        at -> Moment,
+    }
+}
+
 diesel::joinable!(sessions -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(users, sessions, changes);

@@ -10,6 +10,7 @@
 pub mod changes;
 pub mod redis;
 pub mod rows;
+pub mod search;
 mod sql;
 
 use chrono::TimeDelta;

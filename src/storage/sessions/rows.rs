@@ -61,7 +61,7 @@ pub fn insert(connection: &mut AnyConnection, new: &NewSession<'_>) -> Result<()
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = sessions)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
-struct Row {
+pub(super) struct Row {
     id: SessionId,
     user_id: UserId,
     kind: SessionKind,
