@@ -1,17 +1,17 @@
 //! Every URL, and who may call it: this page is the access policy. What is not opened here by name is closed.
 
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::middleware::{Next, from_fn};
-use actix_web::{FromRequest, HttpResponse, guard, web};
+use actix_web::middleware::from_fn;
+use actix_web::{HttpResponse, guard, web};
 
 use crate::domain::Role;
-use crate::http::current_user::{Admin, CurrentUser, Manager, RequireRole};
-use crate::http::limits::LoginLimit;
+use crate::http::bearer::{self, ApiUser};
+use crate::http::current_user::CurrentUser;
+use crate::http::limits::Limits;
+use crate::http::principal::require;
 use crate::http::problem::Problem;
-use crate::http::{authenticate, csrf, health, session_store};
+use crate::http::{authenticate, cors, csrf, health, session_store};
 use crate::services::Services;
-use crate::web as pages;
+use crate::{api, web as pages};
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Access {
     Everyone,
     /// Who is signed in with at least this role; a page sends a guest to `/login`.
     SignedIn(Role),
+    /// A program with an access token of at least this role.
+    Bearer(Role),
 }
 
 /// A line of the table, for tests that ask every route as everyone.
@@ -30,55 +32,78 @@ pub struct Route {
     pub access: Access,
 }
 
-/// Writes the table twice: as [`ALL`], and as the function that registers it. A method in `method(role)` asks for more
-/// than its path. `limited` routes look at a password or create an account, and share `login_rate`.
+/// Writes the table twice: as [`ALL`], and as the functions that register it, one for each area; all paths of an
+/// area begin with its own. A method in `method(role)` asks for more than its path. `limited` routes look at a password or
+/// create an account, and share `login_rate`.
 macro_rules! routes {
-    ($($area:ident { $($path:literal $access:ident { $($method:ident $(($stricter:ident))? $handler:path),+ } $($limited:ident)?)+ })+) => {
+    ($($area:ident at $base:literal {
+        $($path:literal $access:ident { $($method:ident $(($stricter:ident))? $handler:path),+ } $($limited:ident)?)+
+    })+) => {
         /// Every route there is.
-        pub const ALL: &[Route] = &[$($($(
-            Route { method: routes!(@name $method), path: $path, access: routes!(@access $access $($stricter)?) },
-        )+)+)+];
+        pub const ALL: &[Route] = &[$($($(Route {
+            method: routes!(@name $method),
+            path: concat!($base, $path),
+            access: routes!(@access $access $($stricter)?),
+        },)+)+)+];
 
-        $(fn $area(config: &mut web::ServiceConfig, limit: &LoginLimit) {
-            let _ = limit; // of use to some areas only
-            $(config.service(routes!(@wrap $access $($limited limit)? =>
-                web::resource($path)$(.route(routes!(@role $($stricter)? => routes!(@method $method).to($handler))))+));)+
+        $(fn $area(config: &mut web::ServiceConfig, limits: &Limits) {
+            let _ = limits; // of use to some areas only
+            $(config.service(routes!(@limit limits $($limited)? => routes!(@guard $access =>
+                web::resource($path)$(.route(routes!(@stricter $($stricter)? =>
+                    routes!(@method $method).to($handler))))+)));)+
         })+
     };
     (@name get) => { "GET" };
     (@name post) => { "POST" };
+    (@name put) => { "PUT" };
+    (@name patch) => { "PATCH" };
+    (@name delete) => { "DELETE" };
     // Whoever may read may ask for the head alone.
     (@method get) => { web::route().guard(guard::Any(guard::Get()).or(guard::Head())) };
     (@method post) => { web::post() };
+    (@method put) => { web::put() };
+    (@method patch) => { web::patch() };
+    (@method delete) => { web::delete() };
     (@access everyone) => { Access::Everyone };
     (@access user) => { Access::SignedIn(Role::User) };
     (@access manager) => { Access::SignedIn(Role::Manager) };
     (@access admin) => { Access::SignedIn(Role::Admin) };
+    (@access bearer_user) => { Access::Bearer(Role::User) };
+    (@access bearer_manager) => { Access::Bearer(Role::Manager) };
+    (@access bearer_admin) => { Access::Bearer(Role::Admin) };
     (@access $access:ident $stricter:ident) => { routes!(@access $stricter) };
-    (@role => $route:expr) => { $route };
-    (@role admin => $route:expr) => { $route.wrap(from_fn(only::<RequireRole<Admin>>)) };
-    (@guard user => $resource:expr) => { $resource.wrap(from_fn(only::<CurrentUser>)) };
-    (@guard manager => $resource:expr) => { $resource.wrap(from_fn(only::<RequireRole<Manager>>)) };
-    (@guard admin => $resource:expr) => { $resource.wrap(from_fn(only::<RequireRole<Admin>>)) };
-    (@wrap everyone => $resource:expr) => { $resource };
-    (@wrap everyone limited $limit:ident => $resource:expr) => { $resource.wrap($limit.middleware()) };
-    (@wrap $access:ident => $resource:expr) => { routes!(@guard $access => $resource) };
-    (@wrap $access:ident limited $limit:ident => $resource:expr) => {
-        routes!(@guard $access => $resource).wrap($limit.middleware())
+    (@stricter => $route:expr) => { $route };
+    (@stricter $stricter:ident => $route:expr) => { routes!(@guard $stricter => $route) };
+    (@guard everyone => $resource:expr) => { $resource };
+    (@guard $access:ident => $resource:expr) => {
+        $resource.wrap(from_fn(|request, next| async move {
+            match routes!(@access $access) {
+                Access::Bearer(role) => require::<ApiUser>(role, request, next).await,
+                Access::SignedIn(role) => require::<CurrentUser>(role, request, next).await,
+                Access::Everyone => Ok(next.call(request).await?.map_into_boxed_body()),
+            }
+        }))
     };
+    // Outside, so that no work is done for who comes too often.
+    (@limit $limits:ident => $resource:expr) => { $resource };
+    (@limit $limits:ident limited => $resource:expr) => { $resource.wrap($limits.login.middleware()) };
 }
 
 routes! {
     // Without a session: these never ask the session store.
-    bare {
+    bare at "" {
         "/livez" everyone { get health::livez }
         "/readyz" everyone { get health::readyz }
         "/version" everyone { get health::version }
         "/static/{file}" everyone { get pages::assets::serve }
         "/favicon.ico" everyone { get pages::assets::favicon }
         "/.well-known/change-password" everyone { get pages::change_password_url }
+        "/.well-known/jwks.json" everyone { get api::well_known::jwks }
+        "/.well-known/oauth-authorization-server" everyone { get api::well_known::metadata }
+        "/openapi.json" everyone { get api::document::show }
+        "/docs" everyone { get api::reference::show }
     }
-    with_session {
+    with_session at "" {
         "/" everyone { get pages::home }
         // The token in the path decides.
         "/setup/{token}" everyone { get pages::setup::show, post pages::setup::submit } limited
@@ -96,31 +121,60 @@ routes! {
         "/account/sessions/end-others" user { post pages::sessions::end_others }
         "/account/activity" user { get pages::activity::show }
     }
+    // Access tokens instead of sessions: no cookie but that of a refresh token is looked at.
+    json at "/api/v1" {
+        "/auth/register" everyone { post api::auth::register } limited
+        "/auth/login" everyone { post api::auth::login } limited
+        // The refresh token decides, or for signing out any token of the session.
+        "/auth/refresh" everyone { post api::auth::refresh }
+        "/auth/logout" everyone { post api::auth::logout }
+        "/auth/confirm" bearer_user { post api::auth::confirm } limited
+        "/whoami" everyone { get api::me::whoami }
+        "/me" bearer_user { get api::me::show, patch api::me::update } limited
+        "/me/password" bearer_user { put api::me::change_password } limited
+        "/me/sessions" bearer_user { get api::me::sessions, delete api::me::end_other_sessions }
+        "/me/sessions/{id}" bearer_user { delete api::me::end_session }
+        "/me/activity" bearer_user { get api::me::activity }
+        "/keys" bearer_admin { get api::keys::list }
+        "/keys/rotate" bearer_admin { post api::keys::rotate }
+    }
+    oauth at "/oauth" {
+        // The token in the form decides.
+        "/token" everyone { post api::oauth::token }
+        "/revoke" everyone { post api::oauth::revoke }
+        "/introspect" bearer_manager { post api::oauth::introspect }
+    }
 }
 
-/// Registers every route; the session middleware wraps the pages only.
-pub fn configure(config: &mut web::ServiceConfig, services: &Services, limit: &LoginLimit) {
-    bare(config, limit);
+/// Registers every route. The session middleware wraps the pages only, CORS the API only.
+pub fn configure(config: &mut web::ServiceConfig, services: &Services, limits: &Limits) {
+    bare(config, limits);
+    config.service(
+        web::scope("/api/v1")
+            .wrap(limits.api.middleware())
+            .wrap(from_fn(bearer::identify))
+            .wrap(cors::middleware(&services.settings))
+            .configure(|config| json(config, limits))
+            .default_service(web::to(nothing)),
+    );
+    config.service(
+        web::scope("/oauth")
+            .wrap(limits.api.middleware())
+            .wrap(from_fn(bearer::identify))
+            .configure(|config| oauth(config, limits))
+            .default_service(web::to(nothing)),
+    );
     config.service(
         web::scope("")
             .wrap(from_fn(csrf::same_origin))
             .wrap(session_store::identity_middleware())
             .wrap(from_fn(authenticate::authenticate))
             .wrap(session_store::session_middleware(services))
-            .configure(|config| with_session(config, limit))
-            .default_service(web::to(|| async { Err::<HttpResponse, _>(Problem::not_found()) })),
+            .configure(|config| with_session(config, limits))
+            .default_service(web::to(nothing)),
     );
 }
 
-/// Closed by default: whom `Caller` refuses gets no further, whatever the handler asks for.
-async fn only<Caller: FromRequest<Error = actix_web::Error>>(
-    mut request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let (inner, payload) = request.parts_mut();
-    match Caller::from_request(inner, payload).await {
-        Ok(_) => Ok(next.call(request).await?.map_into_boxed_body()),
-        // Not as an `Err`, which would pass by the middleware outside.
-        Err(refusal) => Ok(request.error_response(refusal)),
-    }
+async fn nothing() -> Result<HttpResponse, Problem> {
+    Err(Problem::not_found())
 }

@@ -74,7 +74,10 @@ impl From<Error> for Failure {
             Error::Internal(source) => Self::Failed(format!("{error}: {source}")),
             Error::WrongCredentials
             | Error::WrongPassword { .. }
+            | Error::InvalidRefreshToken
             | Error::NotSignedIn
+            | Error::InvalidToken
+            | Error::ReauthenticationRequired
             | Error::Forbidden
             | Error::LinkGone
             | Error::RegistrationClosed => Self::Failed(error.to_string()),

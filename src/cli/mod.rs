@@ -5,11 +5,11 @@ mod ask;
 mod config;
 mod failure;
 mod healthcheck;
+mod keys;
 mod output;
 mod secret;
 mod sessions;
 mod setup_link;
-mod shapes;
 mod user;
 
 use std::ffi::OsString;
@@ -71,6 +71,9 @@ enum Stored {
     /// Who is signed in.
     #[command(subcommand)]
     Sessions(sessions::Command),
+    /// Keys that sign access tokens.
+    #[command(subcommand)]
+    Keys(keys::Command),
 }
 
 /// Runs the program with these arguments, the program's own name first.
@@ -124,6 +127,7 @@ fn perform(command: Command, flags: Vec<(String, String)>) -> Result<String, Fai
                     Stored::SetupLink { .. } => setup_link::run(&services).await,
                     Stored::User(command) => user::run(command, &services).await,
                     Stored::Sessions(command) => sessions::run(command, &services).await,
+                    Stored::Keys(command) => keys::run(command, &services).await,
                 }
             })
         }
@@ -192,6 +196,8 @@ mod tests {
             "sessions revoke-all --yes",
             "sessions list --user ann --output json",
             "sessions list --output table",
+            "keys list --output json",
+            "keys rotate --yes",
             "config check",
             "config show --output json",
             "secret generate",

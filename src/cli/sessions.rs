@@ -4,11 +4,11 @@ use clap::Subcommand;
 
 use super::ask::Yes;
 use super::output::{self, Format, Output};
-use super::shapes::SessionShape;
 use super::{Failure, user};
 use crate::domain::audit::Client;
 use crate::domain::{Error, Session, SessionId};
 use crate::services::{Services, Steward};
+use crate::shapes::SessionShape;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -84,7 +84,7 @@ fn counted(sessions: u64) -> String {
 fn list(sessions: &[(Session, String)], format: Format) -> Result<String, Failure> {
     match format {
         Format::Json => {
-            let shapes = sessions.iter().map(|(session, username)| SessionShape::new(session, username));
+            let shapes = sessions.iter().map(|(session, username)| SessionShape::new(session, username, None));
             output::json(&shapes.collect::<Vec<_>>())
         }
         Format::Table => Ok(output::table(

@@ -6,11 +6,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use super::Failure;
 use super::ask::{PasswordInput, Yes};
 use super::output::{self, Format, Output};
-use super::shapes::UserShape;
 use crate::domain::audit::Client;
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, Role, User};
 use crate::services::{Services, Steward};
+use crate::shapes::UserShape;
 
 #[derive(Subcommand)]
 pub enum Command {

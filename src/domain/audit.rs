@@ -20,6 +20,11 @@ text_enum!(
         PasswordResetLink = "password.reset_link",
         SessionRevoked = "session.revoked",
         SessionRevokedAll = "session.revoked_all",
+        KeyRotated = "key.rotated",
+        /// A refresh token came again after its grace: somebody has a copy. The session has ended.
+        TokenReuseDetected = "token.reuse_detected",
+        /// A program gave its tokens back (RFC 7009). The session has ended.
+        TokenRevoked = "token.revoked",
         SetupCompleted = "setup.completed",
     }
 );

@@ -3,12 +3,17 @@
 use woothee::parser::Parser;
 use woothee::woothee::VALUE_UNKNOWN;
 
+use super::FieldError;
+use super::name::is_invisible;
+
 /// Nothing is known.
 const UNKNOWN: &str = "Unknown device";
 /// More of the header is not looked at; real ones have 100 to 300 bytes.
 const MAX_HEADER_BYTES: usize = 512;
 /// Characters of a program's name.
 const MAX_PROGRAM: usize = 60;
+/// Characters of a device's name, as a program gives it.
+const MAX_DEVICE_NAME: usize = 100;
 /// Families of operating system that are carried in a pocket or a bag.
 const PHONES: &[&str] = &["Android", "iPhone", "iPad", "iPod", "iOS", "Windows Phone", "Firefox OS", "BlackBerry"];
 
@@ -26,6 +31,23 @@ pub fn device_label(user_agent: Option<&str>) -> String {
         (Some(browser), None) => browser.to_owned(),
         (None, Some(system)) => format!("Browser on {system}"),
         (None, None) => program(header).unwrap_or(UNKNOWN).to_owned(),
+    }
+}
+
+/// What a program calls the device that it runs on: 1 to 100 characters in one visible line.
+///
+/// # Errors
+/// Names the field `device_name`.
+pub fn parse_device_name(typed: &str) -> Result<String, FieldError> {
+    let typed = typed.trim();
+    let error = |code, message: String| Err(FieldError::new("device_name", code, message));
+    match typed.chars().take(MAX_DEVICE_NAME + 1).count() {
+        0 => error("required", "Name the device, or leave the field out.".to_owned()),
+        1..=MAX_DEVICE_NAME if typed.chars().any(is_invisible) => {
+            error("invalid", "Leave out line breaks and invisible characters.".to_owned())
+        }
+        1..=MAX_DEVICE_NAME => Ok(typed.to_owned()),
+        _ => error("too_long", format!("Use at most {MAX_DEVICE_NAME} characters.")),
     }
 }
 
@@ -156,6 +178,20 @@ mod tests {
     #[test]
     fn no_header_is_an_unknown_device() {
         assert_eq!(device_label(None), UNKNOWN);
+    }
+
+    #[rstest]
+    #[case("build-17", Ok("build-17"))]
+    #[case("  Inês’ laptop ", Ok("Inês’ laptop"))]
+    #[case(&"x".repeat(100), Ok(&*"x".repeat(100)))]
+    #[case("", Err("required"))]
+    #[case(" \t", Err("required"))]
+    #[case(&"x".repeat(101), Err("too_long"))]
+    #[case("a\nb", Err("invalid"))]
+    #[case("a\0b", Err("invalid"))]
+    #[case("a\u{202E}b", Err("invalid"))]
+    fn a_program_names_its_device_in_one_visible_line(#[case] typed: &str, #[case] expected: Result<&str, &str>) {
+        assert_eq!(parse_device_name(typed).as_deref().map_err(|error| error.code), expected);
     }
 
     #[rstest]

@@ -153,7 +153,7 @@ mod tests {
     #[case::kelvin_before_the_at("mi\u{212A}e@example.org")]
     fn what_is_no_plain_address_is_refused(#[case] typed: &str) {
         let error = EmailAddress::parse(typed).unwrap_err();
-        assert_eq!((error.field, error.code), ("email", "invalid"));
+        assert_eq!((&*error.field, error.code), ("email", "invalid"));
     }
 
     #[test]

@@ -17,9 +17,20 @@ pub enum Error {
     /// The account's own password, asked again, was wrong; names the field. 401.
     #[error("the password is not right")]
     WrongPassword { field: &'static str },
+    /// A refresh token that is malformed, forged, unknown, of an ended session, or was used before. 401
+    /// `invalid_refresh_token`. In the last case its session has ended.
+    #[error("the refresh token is not valid")]
+    InvalidRefreshToken,
     /// No live session. 401, or a redirect to `/login`.
     #[error("not signed in")]
     NotSignedIn,
+    /// An access token that is not one of ours, is out of its time, or whose session has ended. 401 `invalid_token`
+    /// (RFC 6750).
+    #[error("the access token is not valid")]
+    InvalidToken,
+    /// The last password entry is older than `reauthentication_window`. 401 `reauthentication_required`.
+    #[error("the password has to be entered again")]
+    ReauthenticationRequired,
     /// The role does not reach. 403.
     #[error("not for your role")]
     Forbidden,

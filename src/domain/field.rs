@@ -1,10 +1,12 @@
 //! What is wrong with a form or a body, field by field.
 
+use std::borrow::Cow;
+
 /// One complaint about one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// The field's name in the form and in JSON.
-    pub field: &'static str,
+    /// The field's name in the form and in JSON. One that we don't know is named as it came.
+    pub field: Cow<'static, str>,
     /// Stable, for programs: `required`, `too_short`, `taken`, …
     pub code: &'static str,
     /// For people: a sentence that says what to do.
@@ -12,8 +14,8 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    pub fn new(field: &'static str, code: &'static str, message: impl Into<String>) -> Self {
-        Self { field, code, message: message.into() }
+    pub fn new(field: impl Into<Cow<'static, str>>, code: &'static str, message: impl Into<String>) -> Self {
+        Self { field: field.into(), code, message: message.into() }
     }
 }
 

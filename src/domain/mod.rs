@@ -1,5 +1,6 @@
 //! Types and rules, free of the web server and of any store.
 
+pub mod access_token;
 pub mod audit;
 pub mod clock;
 pub mod device;
@@ -11,9 +12,11 @@ pub mod keys;
 pub mod link;
 pub mod name;
 pub mod password;
+pub mod refresh_token;
 pub mod role;
 pub mod session;
 pub mod session_list;
+pub mod signing_key;
 pub mod text;
 pub mod user;
 pub mod username;

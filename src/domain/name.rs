@@ -180,6 +180,6 @@ mod tests {
     #[case(&"x".repeat(101), "too_long")]
     fn a_display_name_that_could_deceive_is_refused(#[case] typed: &str, #[case] code: &str) {
         let error = parse_display_name(typed).unwrap_err();
-        assert_eq!((error.field, error.code), ("name", code));
+        assert_eq!((&*error.field, error.code), ("name", code));
     }
 }

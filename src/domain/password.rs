@@ -197,7 +197,7 @@ mod tests {
         #[case] message: &str,
     ) {
         let error = check(typed).unwrap_err();
-        assert_eq!((error.field, error.code, error.message.as_str()), ("password", code, message));
+        assert_eq!((&*error.field, error.code, error.message.as_str()), ("password", code, message));
     }
 
     #[rstest]

@@ -91,7 +91,7 @@ mod tests {
     #[case::html("a<b>c", "invalid")]
     fn anything_else_is_refused(#[case] typed: &str, #[case] code: &str) {
         let error = Username::parse(typed).unwrap_err();
-        assert_eq!((error.field, error.code), ("username", code));
+        assert_eq!((&*error.field, error.code), ("username", code));
     }
 
     #[test]

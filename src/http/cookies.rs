@@ -10,24 +10,34 @@ pub enum OurCookie {
     Session,
     /// A notice for the next page.
     Flash,
+    /// The refresh token of a browser application that asked for it in a cookie.
+    Refresh,
 }
 
 impl OurCookie {
-    pub const ALL: [Self; 2] = [Self::Session, Self::Flash];
+    pub const ALL: [Self; 3] = [Self::Session, Self::Flash, Self::Refresh];
 
-    /// Its name. The `__Host-` prefix needs `Secure`, so plain http goes without (RFC 6265bis, 4.1.3.2).
+    /// Its name. The `__Host-` prefix needs `Secure`, so plain http goes without (RFC 6265bis, 4.1.3.2); it also needs
+    /// the path `/`, so the refresh token's has `__Secure-`.
     pub fn name(self, https: bool) -> &'static str {
         match (self, https) {
             (Self::Session, true) => "__Host-portcullis",
             (Self::Session, false) => "portcullis",
             (Self::Flash, true) => "__Host-portcullis-flash",
             (Self::Flash, false) => "portcullis-flash",
+            (Self::Refresh, true) => "__Secure-portcullis-refresh",
+            (Self::Refresh, false) => "portcullis-refresh",
         }
     }
 
-    /// The cookie with the attributes of all our cookies, until the browser closes.
+    /// The cookie with its attributes, until the browser closes.
     pub fn with_value(self, value: String, https: bool) -> Cookie<'static> {
-        Cookie::build(self.name(https), value).path("/").http_only(true).same_site(SameSite::Lax).secure(https).finish()
+        let (path, same_site) = match self {
+            Self::Session | Self::Flash => ("/", SameSite::Lax),
+            // Sent where it is used, and by no link or form of another site.
+            Self::Refresh => ("/api/v1/auth", SameSite::Strict),
+        };
+        Cookie::build(self.name(https), value).path(path).http_only(true).same_site(same_site).secure(https).finish()
     }
 
     /// Makes the browser forget it. The attributes are those of the cookie, or a browser wouldn't take it for the same.

@@ -7,7 +7,6 @@ use actix_web::Error;
 use actix_web::ResponseError as _;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use actix_web::middleware::Next;
 use subtle::ConstantTimeEq as _;
@@ -15,7 +14,7 @@ use subtle::ConstantTimeEq as _;
 use super::problem::Problem;
 use super::site::{Site, has_secret_path};
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The form field that holds the session's token.
 pub const TOKEN_FIELD: &str = "csrf_token";
@@ -47,9 +46,9 @@ fn check_origin(headers: &HeaderMap, ours: &str, is_one_time_link: bool) -> Resu
     let is_null = all_are(ORIGIN, "null") == Some(true);
 
     match (fetch_site, origin) {
-        (Some(false), _) => Err(forged()),
+        (Some(false), _) => Err(Problem::forged()),
         (_, Some(true)) | (Some(true), None) => Ok(()),
-        (None, None) => Err(forged()),
+        (None, None) => Err(Problem::forged()),
         (Some(true), Some(false)) if is_null => Ok(()),
         (None, Some(false)) if is_null && is_one_time_link => Ok(()),
         (_, Some(false)) => Err(wrong_origin(headers, ours)),
@@ -59,12 +58,7 @@ fn check_origin(headers: &HeaderMap, ours: &str, is_one_time_link: bool) -> Resu
 /// Compares what a form sent with the session's token, in constant time.
 pub(super) fn check_token(expected: &str, sent: Option<&str>) -> Result<(), Problem> {
     let right: bool = sent.unwrap_or_default().as_bytes().ct_eq(expected.as_bytes()).into();
-    if right { Ok(()) } else { Err(forged()) }
-}
-
-fn forged() -> Problem {
-    let detail = "This request did not come from the page that it should. Go back, load the page again and retry.";
-    Problem::new(StatusCode::FORBIDDEN, "forged_request", detail)
+    if right { Ok(()) } else { Err(Problem::forged()) }
 }
 
 /// Most often no forgery, but an address that the setting doesn't know.
@@ -75,12 +69,12 @@ fn wrong_origin(headers: &HeaderMap, ours: &str) -> Problem {
         "Your browser’s address is {theirs}, but this server is {ours}. Open {ours}, or ask your administrator to \
          correct the setting public_url."
     );
-    Problem { detail, ..forged() }
+    Problem { detail, ..Problem::forged() }
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::Method;
+    use actix_web::http::{Method, StatusCode};
     use actix_web::middleware::from_fn;
     use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
     use actix_web::{App, HttpResponse, web};

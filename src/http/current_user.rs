@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::marker::PhantomData;
 
 use actix_identity::IdentityExt as _;
 use actix_session::SessionExt as _;
@@ -13,6 +12,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, web};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::principal::Principal;
 use super::problem::{Problem, wants_json};
 use super::session_store;
 use crate::domain::Role;
@@ -66,40 +66,13 @@ impl FromRequest for MaybeUser {
     }
 }
 
-/// A signed-in person whose role reaches that of `R`; with another one it is 403, for a guest as [`CurrentUser`].
-pub struct RequireRole<R> {
-    pub user: CurrentUser,
-    role: PhantomData<R>,
-}
+impl Principal for CurrentUser {
+    fn role(&self) -> Role {
+        self.session.role
+    }
 
-/// The role that a route asks for, as a type.
-pub trait RequiredRole {
-    const ROLE: Role;
-}
-
-/// At least a manager.
-pub struct Manager;
-/// An administrator.
-pub struct Admin;
-
-impl RequiredRole for Manager {
-    const ROLE: Role = Role::Manager;
-}
-
-impl RequiredRole for Admin {
-    const ROLE: Role = Role::Admin;
-}
-
-impl<R: RequiredRole> FromRequest for RequireRole<R> {
-    type Error = Error;
-    type Future = Ready<Result<Self, Error>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(match CurrentUser::of(request) {
-            None => Err(sign_in_first(request)),
-            Some(user) if user.session.role.reaches(R::ROLE) => Ok(Self { user, role: PhantomData }),
-            Some(_) => Err(Problem::forbidden().into()),
-        })
+    fn forbidden() -> Problem {
+        Problem::forbidden()
     }
 }
 
@@ -170,6 +143,7 @@ mod tests {
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
 
     use super::*;
+    use crate::http::principal::{Admin, Manager, RequireRole};
     use crate::http::session_cookie;
     use crate::http::session_store::tests::{cookie_with, live, one_session};
 

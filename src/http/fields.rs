@@ -72,7 +72,7 @@ fn decode(encoded: &[u8]) -> Option<String> {
 }
 
 /// A name as it may be repeated to whoever sent it.
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     name.chars().filter(|character| !character.is_control()).take(40).collect()
 }
 

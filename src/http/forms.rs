@@ -1,26 +1,20 @@
 //! Forms as extractors: size, time, encoding and forgery are checked here, so that no handler can forget it.
 
 use std::future::Future;
-use std::time::Duration;
 
 use actix_session::SessionExt as _;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use actix_web::http::header::CONTENT_ENCODING;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
-use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
+use super::body;
 use super::csrf::{self, TOKEN_FIELD};
 use super::fields::{Fields, Repeated};
 use super::problem::Problem;
 use super::session_store;
-
-/// Bytes of a body, whether its length was declared or not.
-const MAX_BODY: usize = 64 * 1024;
-/// For the whole body, or a sender of one byte a second would hold a connection for ever.
-const DEADLINE: Duration = Duration::from_secs(15);
 
 /// A form of a signed-in person: where the request has a session, it must carry the session's `csrf_token`.
 /// `T`'s fields are strings, with `#[serde(default)]` where a form may leave them out.
@@ -58,7 +52,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for GuestForm<T> {
     }
 }
 
-/// The fields of the body, which must be a form of at most [`MAX_BODY`] bytes that is complete within [`DEADLINE`].
+/// The fields of the body, which must be a form within the bounds of [`body::read`].
 fn read_fields(
     request: &HttpRequest,
     payload: &mut Payload,
@@ -67,7 +61,7 @@ fn read_fields(
     let payload = payload.take();
     async move {
         head?;
-        Fields::parse(&read_body(payload, DEADLINE).await?, Repeated::Refused)
+        Fields::parse(&body::read(payload).await?, Repeated::Refused)
     }
 }
 
@@ -78,36 +72,12 @@ fn check_head(request: &HttpRequest) -> Result<(), Problem> {
         let detail = "Send a form: application/x-www-form-urlencoded, in UTF-8, not compressed.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
     }
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > MAX_BODY) { Err(too_large()) } else { Ok(()) }
-}
-
-async fn read_body(mut payload: Payload, deadline: Duration) -> Result<Vec<u8>, Problem> {
-    let whole = async {
-        let mut body = Vec::new();
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| Problem::bad_request("The form did not arrive in one piece."))?;
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    };
-    tokio::time::timeout(deadline, whole).await.unwrap_or_else(|_| {
-        let detail = "The form took too long to arrive. Try again.";
-        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail))
-    })
-}
-
-fn too_large() -> Problem {
-    let detail = format!("A form may have {} KiB. Send less.", MAX_BODY / 1024);
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
+    body::check_length(request)
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{CONTENT_TYPE, COOKIE};
+    use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE};
     use actix_web::test::{TestRequest, call_service, init_service, read_body as body_of};
     use actix_web::web::{self, Bytes};
     use actix_web::{App, HttpResponse};
@@ -189,18 +159,7 @@ mod tests {
     async fn a_body_that_is_too_large_is_refused_declared_or_not() {
         let fits = format!("name=Ada&rest={}&more={}", "x".repeat(16_000), "x".repeat(16_000));
         assert_eq!(post(form("/guest", fits)).await.0, 200);
-        assert_eq!(post(form("/guest", "x".repeat(MAX_BODY + 1))).await.0, 413);
+        assert_eq!(post(form("/guest", "x".repeat(body::MAX_BODY + 1))).await.0, 413);
         assert_eq!(post(form("/guest", "").insert_header((CONTENT_LENGTH, "99999999"))).await.0, 413);
-        let chunks = futures_util::stream::repeat_with(|| Ok(Bytes::from_static(&[b'x'; 1024])));
-        let endless: Payload = Payload::Stream { payload: Box::pin(chunks) };
-        let problem = read_body(endless, DEADLINE).await.unwrap_err();
-        assert_eq!(problem.status, StatusCode::PAYLOAD_TOO_LARGE);
-    }
-
-    #[actix_web::test]
-    async fn a_body_that_does_not_come_is_not_waited_for() {
-        let stalled: Payload = Payload::Stream { payload: Box::pin(futures_util::stream::pending()) };
-        let problem = read_body(stalled, Duration::ZERO).await.unwrap_err();
-        assert_eq!(problem.status, StatusCode::REQUEST_TIMEOUT);
     }
 }

@@ -12,37 +12,62 @@ use actix_web::dev::ServiceRequest;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError as _};
 
+use super::bearer;
 use super::client_address::{client_address, rate_key};
 use super::problem::Problem;
-use crate::settings::Rate;
+use crate::domain::UserId;
+use crate::settings::{Rate, Settings};
 
-/// `login_rate`: one budget for an address, shared by every route that looks at a password or creates an account.
-/// Made once, outside the `App` factory; clones share the count.
+/// The limits of this node. Made once, outside the `App` factory; clones share the counts.
 #[derive(Clone)]
-pub struct LoginLimit(GovernorConfig<ByAddress, NoOpMiddleware>);
+pub struct Limits {
+    /// `login_rate`: one budget for an address, shared by every route that looks at a password or creates an account.
+    pub login: Limit<ByAddress>,
+    /// `api_rate`: one budget for an account, or for an address where nobody is signed in.
+    pub api: Limit<ByPrincipal>,
+}
 
-impl LoginLimit {
-    pub fn new(rate: Rate) -> Self {
-        let count = NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN);
-        let per = rate.per.to_std().unwrap_or_default().max(Duration::from_secs(1));
-        #[expect(clippy::expect_used, reason = "neither is zero")]
-        let config = GovernorConfigBuilder::default()
-            .period((per / count.get()).max(Duration::from_nanos(1)))
-            .burst_size(count.get())
-            .methods(vec![Method::POST])
-            .key_extractor(ByAddress)
-            .finish()
-            .expect("neither period nor burst is zero");
-        Self(config)
+impl Limits {
+    pub fn new(settings: &Settings) -> Self {
+        // What looks at a password or creates an account are requests with a body.
+        let with_body = vec![Method::POST, Method::PUT, Method::PATCH];
+        Self {
+            login: Limit::new(settings.login_rate, ByAddress, Some(with_body)),
+            api: Limit::new(settings.api_rate, ByPrincipal, None),
+        }
     }
 
-    /// For each route that it shall guard. Only `POST` counts.
-    pub fn middleware(&self) -> Governor<ByAddress, NoOpMiddleware> {
+    /// Forgets whoever has a full budget again. Call it every minute or so, or memory grows with each address.
+    pub fn retain_recent(&self) {
+        self.login.retain_recent();
+        self.api.retain_recent();
+    }
+}
+
+/// So many in so long for each `K`.
+#[derive(Clone)]
+pub struct Limit<K: KeyExtractor>(GovernorConfig<K, NoOpMiddleware>);
+
+impl<K: KeyExtractor> Limit<K> {
+    /// Counts these methods; `None`: all.
+    fn new(rate: Rate, key: K, methods: Option<Vec<Method>>) -> Self {
+        let count = NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN);
+        let per = rate.per.to_std().unwrap_or_default().max(Duration::from_secs(1));
+        let mut builder = GovernorConfigBuilder::default().key_extractor(key);
+        builder.period((per / count.get()).max(Duration::from_nanos(1))).burst_size(count.get());
+        if let Some(methods) = methods {
+            builder.methods(methods);
+        }
+        #[expect(clippy::expect_used, reason = "neither is zero")]
+        Self(builder.finish().expect("neither period nor burst is zero"))
+    }
+
+    /// For each route or scope that it shall guard.
+    pub fn middleware(&self) -> Governor<K, NoOpMiddleware> {
         Governor::new(&self.0)
     }
 
-    /// Forgets addresses whose budget is full again. Call it every minute or so, or memory grows with each address.
-    pub fn retain_recent(&self) {
+    fn retain_recent(&self) {
         let limiter = self.0.limiter();
         limiter.retain_recent();
         limiter.shrink_to_fit();
@@ -58,20 +83,49 @@ impl KeyExtractor for ByAddress {
     type KeyExtractionError = Problem;
 
     fn extract(&self, request: &ServiceRequest) -> Result<Self::Key, Self::KeyExtractionError> {
-        // All without an address share one count.
-        Ok(client_address(request.request()).map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), rate_key))
+        Ok(address_of(request))
     }
 
     fn exceed_rate_limit_response(&self, refusal: &NotUntil<QuantaInstant>, _: HttpResponseBuilder) -> HttpResponse {
-        let wait = refusal.wait_time_from(DefaultClock::default().now());
-        // Rounded up, so that whoever waits that long is let in.
-        too_many_attempts(wait.as_secs() + 1).error_response()
+        too_many("too_many_attempts", "attempts", refusal)
     }
 }
 
-fn too_many_attempts(seconds: u64) -> Problem {
-    let detail = format!("Too many attempts. Try again in {seconds} seconds.");
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail).retry_after(seconds)
+/// Counts by account where [`super::bearer::identify`] found one, else as [`ByAddress`].
+#[derive(Clone, Debug)]
+pub struct ByPrincipal;
+
+/// Whom [`ByPrincipal`] counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Caller {
+    User(UserId),
+    Address(IpAddr),
+}
+
+impl KeyExtractor for ByPrincipal {
+    type Key = Caller;
+    type KeyExtractionError = Problem;
+
+    fn extract(&self, request: &ServiceRequest) -> Result<Self::Key, Self::KeyExtractionError> {
+        let user = bearer::user_id(request.request());
+        Ok(user.map_or_else(|| Caller::Address(address_of(request)), Caller::User))
+    }
+
+    fn exceed_rate_limit_response(&self, refusal: &NotUntil<QuantaInstant>, _: HttpResponseBuilder) -> HttpResponse {
+        too_many("too_many_requests", "requests", refusal)
+    }
+}
+
+/// All without an address share one count.
+fn address_of(request: &ServiceRequest) -> IpAddr {
+    client_address(request.request()).map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), rate_key)
+}
+
+fn too_many(code: &'static str, what: &str, refusal: &NotUntil<QuantaInstant>) -> HttpResponse {
+    // Rounded up, so that whoever waits that long is let in.
+    let seconds = refusal.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
+    let detail = format!("Too many {what}. Try again in {seconds} seconds.");
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, code, detail).retry_after(seconds).error_response()
 }
 
 #[cfg(test)]
@@ -86,7 +140,7 @@ mod tests {
 
     #[actix_web::test]
     async fn routes_share_one_budget_for_each_address_and_only_posts_count() {
-        let limit = LoginLimit::new(Rate { count: 3, per: TimeDelta::hours(1) });
+        let limit = Limit::new(Rate { count: 3, per: TimeDelta::hours(1) }, ByAddress, Some(vec![Method::POST]));
         let resource = |path: &str| {
             web::resource(path.to_owned())
                 .wrap(limit.middleware())
@@ -126,7 +180,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_proxy_is_not_its_clients_and_made_up_addresses_do_not_help() {
-        let limit = LoginLimit::new(Rate { count: 1, per: TimeDelta::hours(1) });
+        let limit = Limit::new(Rate { count: 1, per: TimeDelta::hours(1) }, ByAddress, Some(vec![Method::POST]));
         let app = init_service(
             App::new()
                 .app_data(site("http://localhost:8080"))

@@ -11,14 +11,19 @@
 //! 6. the scope of the pages alone: [`session_store::session_middleware`], [`authenticate::authenticate`],
 //!    [`session_store::identity_middleware`], [`csrf::same_origin`]. Static files and health never ask the store.
 //!
-//! A middleware that refuses gives back `Ok(response)`: an `Err` would pass by those outside it, and so lose headers.
-//! [`site::Site`] is in the app's data; it and [`limits::LoginLimit`] are made outside the `App` factory, or each
+//! 7. the scopes of the API: [`cors::middleware`], [`bearer::identify`], [`limits::ApiLimit`]. No session cookie there.
+//!
+//! Roles are asked in one place, [`principal`], for pages and API alike. A middleware that refuses gives back `Ok(response)`: an `Err` would pass by those outside it, and so lose headers.
+//! [`site::Site`] is in the app's data; it and [`limits::Limits`] are made outside the `App` factory, or each
 //! worker would have its own.
 
 pub mod authenticate;
+pub mod bearer;
+mod body;
 pub mod client_address;
 pub mod cookie_guard;
 pub mod cookies;
+pub mod cors;
 pub mod csrf;
 pub mod current_user;
 mod fields;
@@ -26,8 +31,10 @@ pub mod flash;
 pub mod forms;
 pub mod headers;
 pub mod health;
+pub mod json;
 pub mod limits;
 pub mod parameters;
+pub mod principal;
 pub mod problem;
 pub mod request_id;
 pub mod session_cookie;

@@ -1,12 +1,15 @@
 //! Errors as RFC 9457 problems, and the one place that turns what a service refuses into an answer.
 
+use std::borrow::Cow;
+
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::request_id;
@@ -30,11 +33,16 @@ pub struct Problem {
     pub errors: FieldErrors,
     /// Seconds, for `Retry-After`.
     pub retry_after: Option<u64>,
+    /// For `WWW-Authenticate`: how a program could be let in (RFC 6750, section 3).
+    pub challenge: Option<&'static str>,
 }
 
 impl Problem {
+    /// The challenge to a request without a token.
+    pub const BEARER: &str = "Bearer";
+
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), errors: FieldErrors::default(), retry_after: None }
+        Self { status, code, detail: detail.into(), errors: FieldErrors::default(), retry_after: None, challenge: None }
     }
 
     /// 400: the request can't be read.
@@ -51,6 +59,29 @@ impl Problem {
     pub fn reauthentication_required() -> Self {
         let detail = "Enter your password again, then repeat this.";
         Self::new(StatusCode::UNAUTHORIZED, "reauthentication_required", detail)
+    }
+
+    /// 401: a program did not say who it is.
+    pub fn no_token() -> Self {
+        let detail = "Send an access token: Authorization: Bearer ….";
+        Self { detail: detail.to_owned(), ..Self::not_signed_in() }.challenge(Self::BEARER)
+    }
+
+    /// 401: the access token is malformed, expired, not ours, or its session has ended.
+    pub fn invalid_token() -> Self {
+        let detail = "The access token is not good, or no longer. Refresh it, or sign in again.";
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", detail).challenge(r#"Bearer error="invalid_token""#)
+    }
+
+    /// 400: a request whose access token can't be known.
+    pub fn invalid_request(detail: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail).challenge(r#"Bearer error="invalid_request""#)
+    }
+
+    /// 403: another site made the browser send this.
+    pub fn forged() -> Self {
+        let detail = "This request did not come from the page that it should. Go back, load the page again and retry.";
+        Self::new(StatusCode::FORBIDDEN, "forged_request", detail)
     }
 
     /// 403: the role does not reach.
@@ -73,6 +104,10 @@ impl Problem {
         Self { retry_after: Some(seconds), ..self }
     }
 
+    pub fn challenge(self, challenge: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..self }
+    }
+
     fn with_errors(self, errors: FieldErrors) -> Self {
         Self { errors, ..self }
     }
@@ -84,19 +119,21 @@ impl Problem {
 
     /// The body of `application/problem+json`.
     pub fn to_json(&self, request_id: Option<Uuid>) -> String {
-        let mut body = json!({
-            "type": "about:blank",
-            "title": self.title(),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "code": self.code,
-            "request_id": request_id,
+        let errors = self.errors.iter().map(|error| FieldErrorBody {
+            field: error.field.clone(),
+            code: error.code,
+            message: error.message.clone(),
         });
-        if !self.errors.is_empty() {
-            let errors = self.errors.iter();
-            body["errors"] = errors.map(|e| json!({"field": e.field, "code": e.code, "message": e.message})).collect();
-        }
-        body.to_string()
+        let body = ProblemBody {
+            kind: "about:blank",
+            title: self.title(),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+            code: self.code,
+            request_id: request_id.map(|id| id.to_string()),
+            errors: errors.collect(),
+        };
+        serde_json::to_string(&body).unwrap_or_default()
     }
 
     /// For an error answer of actix-web itself, which says no more than its status.
@@ -118,6 +155,39 @@ impl Problem {
     }
 }
 
+/// What went wrong (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The name of the status.
+    title: &'static str,
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// For people: a sentence that says what to do.
+    detail: String,
+    /// Stable, for programs.
+    code: &'static str,
+    /// By which the log knows this request.
+    #[schema(required)]
+    request_id: Option<String>,
+    /// Field by field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FieldErrorBody>,
+}
+
+/// What is wrong with one field.
+#[derive(Serialize, ToSchema)]
+#[schema(as = FieldError)]
+pub struct FieldErrorBody {
+    field: Cow<'static, str>,
+    /// Stable, for programs.
+    code: &'static str,
+    message: String,
+}
+
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.status.as_u16(), self.code)
@@ -133,6 +203,9 @@ impl ResponseError for Problem {
         let mut response = HttpResponse::build(self.status);
         if let Some(seconds) = self.retry_after {
             response.insert_header((RETRY_AFTER, seconds));
+        }
+        if let Some(challenge) = self.challenge {
+            response.insert_header((WWW_AUTHENTICATE, challenge));
         }
         if matches!(self.status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
             // The rest of the body is not waited for.
@@ -168,7 +241,18 @@ impl From<Error> for Problem {
                 Self::new(StatusCode::UNAUTHORIZED, "wrong_password", detail)
                     .with_errors(FieldError::new(field, "wrong_password", detail).into())
             }
+            Error::InvalidRefreshToken => {
+                let detail = "This refresh token is not valid, or not any more. Sign in again.";
+                Self::new(StatusCode::UNAUTHORIZED, "invalid_refresh_token", detail)
+            }
             Error::NotSignedIn => Self::not_signed_in(),
+            Error::InvalidToken => Self::invalid_token(),
+            Error::ReauthenticationRequired => {
+                let detail = "Enter the password again (POST /api/v1/auth/confirm), then retry.";
+                // RFC 9470, section 3.
+                Self::new(StatusCode::UNAUTHORIZED, "reauthentication_required", detail)
+                    .challenge(r#"Bearer error="insufficient_user_authentication""#)
+            }
             Error::Forbidden => Self::forbidden(),
             Error::NotFound => Self::not_found(),
             Error::LinkGone => {

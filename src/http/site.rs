@@ -11,6 +11,8 @@ pub struct Site {
     pub origin: String,
     /// Cookies are `Secure` with a `__Host-` name, and HSTS is sent, exactly when this is so.
     pub https: bool,
+    /// Whose scripts may use the API, spelt likewise.
+    pub cors_origins: Vec<String>,
     /// From whom `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Max-Age of the session cookie with "keep me signed in", in seconds.
@@ -25,6 +27,7 @@ impl Site {
         Self {
             origin: settings.public_url.as_str().to_owned(),
             https: settings.public_url.is_https(),
+            cors_origins: settings.cors_origins.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
             remember_seconds: settings.remember_lifetime.absolute.num_seconds(),
             flash_key: services.root_key.derive("flash"),
@@ -57,6 +60,7 @@ pub(super) mod tests {
         web::Data::new(Site {
             origin: origin.to_owned(),
             https: origin.starts_with("https://"),
+            cors_origins: Vec::new(),
             trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
             remember_seconds: 7_776_000,
             flash_key: [5; 32],

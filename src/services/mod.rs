@@ -1,6 +1,7 @@
 //! One function for each thing that the server can do. Pages, API and command line call the same ones; each writes
 //! its audit event in the transaction that makes the change.
 
+pub mod access_tokens;
 pub mod accounts;
 pub mod hasher;
 pub mod links;
@@ -9,6 +10,8 @@ pub mod registration;
 pub mod sessions;
 pub mod setup;
 pub mod sign_in;
+pub mod signing_keys;
+pub mod tokens;
 pub mod upkeep;
 
 use std::sync::Arc;
@@ -32,6 +35,7 @@ pub struct Services {
     pub sessions: SessionStore,
     pub hasher: hasher::Hasher,
     pub root_key: RootKey,
+    pub keys: signing_keys::KeyTable,
 }
 
 /// A signed-in caller: what the store said of the session that the request came with.

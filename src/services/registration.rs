@@ -1,10 +1,10 @@
 //! People who create their own account.
 
 use super::accounts::NewAccount;
-use super::sign_in::end_replaced;
+use super::sign_in::{Opening, end_replaced};
 use super::{Caller, Result, Services, SignedIn};
 use crate::domain::audit::Client;
-use crate::domain::{Actor, Error, Event, Role, UserId};
+use crate::domain::{Actor, Error, Event, Role, User, UserId};
 use crate::settings::Registration;
 use crate::storage::audit::{self, Entry};
 
@@ -16,11 +16,24 @@ impl Services {
 
     /// Creates the account with role `user` and signs in. `replaces` is the browser's earlier session, which ends.
     pub async fn register(&self, account: NewAccount, replaces: Option<&Caller>, client: &Client) -> Result<SignedIn> {
+        let opening = || self.opening(false, client);
+        let (user, opening) = self.open_account(account, opening, replaces, client).await?;
+        Ok(opening.into_signed_in(user))
+    }
+
+    /// What a registration of any kind does.
+    pub(super) async fn open_account(
+        &self,
+        account: NewAccount,
+        opening: impl FnOnce() -> Opening,
+        replaces: Option<&Caller>,
+        client: &Client,
+    ) -> Result<(User, Opening)> {
         if !self.registration_open().await? {
             return Err(Error::RegistrationClosed);
         }
         let (checked, hash) = self.check_account(&account).await?;
-        let opening = self.opening(false, client);
+        let opening = opening();
         let (client, now) = (client.clone(), self.clock.now());
         let replaced = replaces.cloned();
         let (opening, user) = self
@@ -37,6 +50,6 @@ impl Services {
             })
             .await?;
         self.announce_replaced(replaces).await;
-        Ok(opening.into_signed_in(user))
+        Ok((user, opening))
     }
 }

@@ -42,6 +42,23 @@ impl Services {
             .await
     }
 
+    /// The account's open sessions by their beginning, newest first, those that began before `before`. Some may have
+    /// passed their idle limit a moment ago.
+    pub async fn newest_sessions_of(
+        &self,
+        user: UserId,
+        before: Option<SessionId>,
+        limit: i64,
+    ) -> Result<Vec<Session>> {
+        let now = self.clock.now();
+        self.database
+            .write(move |connection| {
+                rows::close_expired(connection, Some(user), now)?;
+                rows::newest_open(connection, user, before, limit)
+            })
+            .await
+    }
+
     /// One of the account's own live sessions.
     pub async fn own_session(&self, caller: &Caller, id: SessionId) -> Result<Session> {
         let owner = caller.user_id;
@@ -130,7 +147,10 @@ impl Services {
             .write(move |connection| {
                 let subject = match user {
                     Some(user) => Some(super::accounts::steered(connection, &steward, user)?),
-                    None => None,
+                    None => {
+                        users::lock_all(connection)?;
+                        None
+                    }
                 };
                 let affected = rows::owners_of_open(connection, user)?;
                 let end = End { reason: EndReason::EndedAll, by: &steward.actor, at: now };
@@ -147,7 +167,7 @@ impl Services {
                 audit::append(connection, &entry, now)?;
                 match user {
                     Some(user) => drop(users::raise_epoch(connection, user)?),
-                    None => users::raise_all_epochs(connection, &affected)?,
+                    None => users::raise_all_epochs(connection, &end)?,
                 }
                 Ok((ended, affected))
             })

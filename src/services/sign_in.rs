@@ -6,7 +6,9 @@ use super::{Caller, Result, Services, SignedIn};
 use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
 use crate::domain::name::NameKey;
-use crate::domain::{Actor, EndReason, Error, Event, Outcome, SessionId, SessionKind, Timestamp, User};
+use crate::domain::refresh_token::{Lineage, RefreshSeed, Rotations};
+use crate::domain::session::{Lifetime, LiveSession};
+use crate::domain::{Actor, EndReason, Error, Event, Outcome, SessionId, SessionKind, Timestamp, User, UserId};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::rows::{self, End, NewSession};
@@ -16,6 +18,8 @@ use crate::storage::users::{self, StoredUser};
 pub(super) struct Opening {
     session_id: SessionId,
     secret: Secret,
+    /// Of a program's session, which has refresh tokens in place of a cookie.
+    refresh_seed: Option<RefreshSeed>,
     remember: bool,
     device: String,
     address: String,
@@ -32,7 +36,7 @@ impl Opening {
             &NewSession {
                 id: self.session_id,
                 user,
-                kind: SessionKind::Browser,
+                kind: if self.refresh_seed.is_some() { SessionKind::Api } else { SessionKind::Browser },
                 secret: self.secret.hash(),
                 remember: self.remember,
                 device: &self.device,
@@ -40,6 +44,7 @@ impl Opening {
                 now: self.now,
                 idle: self.idle,
                 absolute_limit: self.absolute_limit,
+                refresh_seed: self.refresh_seed,
             },
         )?;
         users::set_last_sign_in(connection, user.id, self.now)
@@ -52,6 +57,25 @@ impl Opening {
     pub(super) fn into_signed_in(self, user: User) -> SignedIn {
         let handle = SessionHandle { user_id: user.id, session_id: self.session_id, secret: self.secret };
         SignedIn { user, handle, remember: self.remember }
+    }
+
+    /// The session of a program, as its tokens are made from it. `None` of a browser's.
+    pub(super) fn lineage(&self, user: &User) -> Option<Lineage> {
+        Some(Lineage {
+            session: LiveSession {
+                user_id: user.id,
+                session_id: self.session_id,
+                kind: SessionKind::Api,
+                role: user.role,
+                remember: self.remember,
+                created_at: self.now,
+                password_entered_at: self.now,
+                absolute_limit: self.absolute_limit,
+            },
+            rotations: Rotations { seed: self.refresh_seed?, counter: 0, rotated_at: None },
+            idle: self.idle,
+            last_active_at: self.now,
+        })
     }
 }
 
@@ -68,6 +92,20 @@ impl Services {
         replaces: Option<&Caller>,
         client: &Client,
     ) -> Result<SignedIn> {
+        let opening = || self.opening(remember, client);
+        let (user, opening) = self.open_session(name, password, opening, replaces, client).await?;
+        Ok(opening.into_signed_in(user))
+    }
+
+    /// What a sign-in of any kind does. The session's time begins when the password has been checked.
+    pub(super) async fn open_session(
+        &self,
+        name: &str,
+        password: &SecretString,
+        opening: impl FnOnce() -> Opening,
+        replaces: Option<&Caller>,
+        client: &Client,
+    ) -> Result<(User, Opening)> {
         // Read before the password is checked, epoch included: an "end all" that comes between is seen by the insert.
         let found = match NameKey::of_typed(name) {
             Some(key) => self.database.read(move |connection| users::by_name(connection, &key)).await?,
@@ -82,7 +120,7 @@ impl Services {
         };
         let rehashed = if verdict.outdated { Some(self.hasher.hash(password).await?) } else { None };
 
-        let opening = self.opening(remember, client);
+        let opening = opening();
         let (subject, client) = (user.clone(), client.clone());
         let replaced = replaces.cloned();
         let opening = self
@@ -100,35 +138,60 @@ impl Services {
             })
             .await?;
         self.announce_replaced(replaces).await;
-        Ok(opening.into_signed_in(user))
+        Ok((user, opening))
     }
 
     /// Ends the caller's session.
     pub async fn sign_out(&self, caller: &Caller, client: &Client) -> Result<()> {
-        let (caller, client, now) = (caller.clone(), client.clone(), self.clock.now());
-        let (user_id, session_id) = (caller.user_id, caller.session_id);
+        self.end_by_itself(caller.user_id, caller.session_id, Event::SignOut, client).await
+    }
+
+    /// Ends a session by its own doing; `event` says by which. Also where it has ended before, so that a retry after a
+    /// 503 reaches every copy.
+    pub(super) async fn end_by_itself(
+        &self,
+        user_id: UserId,
+        session: SessionId,
+        event: Event,
+        client: &Client,
+    ) -> Result<()> {
+        let (client, now) = (client.clone(), self.clock.now());
         self.database
             .write(move |connection| {
-                let user = users::by_id(connection, caller.user_id)?.ok_or(Error::NotSignedIn)?.user;
+                // A deleted account has no session left to end.
+                let Some(StoredUser { user, .. }) = users::by_id(connection, user_id)? else { return Ok(()) };
                 let actor = Actor::user(&user);
                 let end = End { reason: EndReason::SignedOut, by: &actor, at: now };
-                let entry = Entry::success(Event::SignOut, &actor, &user, &client).session(caller.session_id);
-                if rows::end(connection, caller.user_id, caller.session_id, &end)? {
-                    audit::append(connection, &entry, now)?;
+                if rows::end(connection, user_id, session, &end)? {
+                    audit::append(connection, &Entry::success(event, &actor, &user, &client).session(session), now)?;
                 }
                 Ok(())
             })
             .await?;
-        self.announce_session_ended(user_id, session_id).await
+        self.announce_session_ended(user_id, session).await
     }
 
     /// A browser session that starts now, with the limits of the settings.
     pub(super) fn opening(&self, remember: bool, client: &Client) -> Opening {
-        let now = self.clock.now();
         let lifetime = if remember { self.settings.remember_lifetime } else { self.settings.session_lifetime };
+        self.opening_of(lifetime, remember, client)
+    }
+
+    /// A program's session that starts now; its refresh tokens keep it open.
+    pub(super) fn program_opening(&self, device: Option<String>, client: &Client) -> Opening {
+        let idle = self.settings.refresh_token_ttl;
+        let lifetime = Lifetime { idle, absolute: self.settings.remember_lifetime.absolute };
+        let opening = self.opening_of(lifetime, false, client);
+        let device = device.unwrap_or_else(|| opening.device.clone());
+        Opening { device, refresh_seed: Some(RefreshSeed::generate()), ..opening }
+    }
+
+    fn opening_of(&self, lifetime: Lifetime, remember: bool, client: &Client) -> Opening {
+        let now = self.clock.now();
         Opening {
             session_id: SessionId::new(now),
             secret: Secret::generate(),
+            refresh_seed: None,
             remember,
             device: client.device.clone().unwrap_or_default(),
             address: client.address.map(|address| address.to_string()).unwrap_or_default(),

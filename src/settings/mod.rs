@@ -27,6 +27,7 @@ pub use self::show::Effective;
 pub use self::sources::{Source, Sources};
 use crate::domain::keys::RootKey;
 use crate::domain::session::Lifetime;
+pub use crate::domain::signing_key::SigningAlgorithm as JwtAlgorithm;
 
 /// All settings, parsed and valid. Secrets print as `…`.
 #[derive(Clone, Debug)]
@@ -116,14 +117,6 @@ pub enum RedisUrl {
 pub enum Registration {
     Open,
     Closed,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JwtAlgorithm {
-    EdDsa,
-    Es256,
-    Rs256,
-    Hs256,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ pub use self::server::{Draining, Handle, Server};
 use crate::domain::Clock;
 use crate::services::Services;
 use crate::services::hasher::Hasher;
+use crate::services::signing_keys::KeyTable;
 use crate::settings::{DatabaseUrl, Settings};
 use crate::storage::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::storage::{Database, installation};
@@ -67,7 +68,15 @@ pub async fn services(settings: Settings, clock: Clock) -> Result<Services, Fail
             SessionStore::Redis(store)
         }
     };
-    Ok(Services { settings: Arc::new(settings), clock, database, sessions, hasher, root_key })
+    Ok(Services {
+        settings: Arc::new(settings),
+        clock,
+        database,
+        sessions,
+        hasher,
+        root_key,
+        keys: KeyTable::default(),
+    })
 }
 
 /// Where the truth is kept, without the password.

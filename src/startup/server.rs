@@ -11,7 +11,7 @@ use actix_web::{App, HttpServer, web};
 use tokio::task::AbortHandle;
 
 use super::Failure;
-use crate::http::limits::LoginLimit;
+use crate::http::limits::Limits;
 use crate::http::site::Site;
 use crate::http::{cookie_guard, headers, parameters, problem, request_id};
 use crate::services::Services;
@@ -85,8 +85,8 @@ impl Server {
         let Self { services, listener, address, draining, stopping } = self;
         let failed = |error: std::io::Error| Failure::general(error.to_string());
         let timeout = services.settings.shutdown_timeout.num_seconds().unsigned_abs();
-        let limit = LoginLimit::new(services.settings.login_rate);
-        let background = Background::start(&services, &limit);
+        let limits = Limits::new(&services.settings);
+        let background = Background::start(&services, &limits);
 
         let site = web::Data::new(Site::new(&services));
         let (shared, ready) = (services.clone(), draining.clone());
@@ -95,7 +95,7 @@ impl Server {
                 .app_data(site.clone())
                 .app_data(web::Data::new(shared.clone()))
                 .app_data(web::Data::new(ready.clone()))
-                .configure(|config| routes::configure(config, &shared, &limit))
+                .configure(|config| routes::configure(config, &shared, &limits))
                 // The last wrap is the outermost: see `crate::http`.
                 .wrap(from_fn(parameters::check_target))
                 .wrap(from_fn(cookie_guard::guard))
@@ -136,15 +136,15 @@ async fn wait_for_stop(server: ServerHandle, draining: Draining, asked: impl Fut
 struct Background(Vec<AbortHandle>);
 
 impl Background {
-    fn start(services: &Services, limit: &LoginLimit) -> Self {
+    fn start(services: &Services, limits: &Limits) -> Self {
         let mut tasks = Vec::new();
         if let SessionStore::Redis(store) = &services.sessions {
             let store = store.clone();
             tasks.push(tokio::spawn(async move { store.follow_feed().await }).abort_handle());
         }
-        let (services_, limit) = (services.clone(), limit.clone());
+        let (services_, limits) = (services.clone(), limits.clone());
         tasks.push(every(ACTIVITY_BATCH, "the activity of sessions was not brought to the database", move || {
-            limit.retain_recent();
+            limits.retain_recent();
             let services = services_.clone();
             async move { services.flush_activity().await }
         }));

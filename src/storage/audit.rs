@@ -4,6 +4,7 @@ use diesel::prelude::*;
 
 use super::database::{AnyConnection, MultiBackend};
 use super::schema::audit_events;
+use super::stats;
 use crate::domain::audit::{ActorKind, AuditEvent, Client};
 use crate::domain::{Actor, Error, Event, EventId, Outcome, SessionId, Timestamp, User, UserId};
 
@@ -60,7 +61,7 @@ pub fn append(connection: &mut AnyConnection, entry: &Entry<'_>, now: Timestamp)
             audit_events::detail.eq(entry.detail.as_deref()),
         ))
         .execute(connection)?;
-    Ok(())
+    stats::count(connection, entry.event, now)
 }
 
 #[derive(Queryable, Selectable)]

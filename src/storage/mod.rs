@@ -3,11 +3,12 @@
 pub mod audit;
 pub mod database;
 pub mod installation;
+pub mod leases;
 pub mod links;
 pub mod postgres;
-pub mod leases;
 pub mod schema;
 pub mod sessions;
+pub mod signing_keys;
 pub mod stats;
 pub mod types;
 pub mod users;

@@ -44,6 +44,9 @@ diesel::table! {
         ended_at -> Nullable<Moment>,
         ended_by -> Nullable<Text>,
         end_reason -> Nullable<Text>,
+        refresh_seed -> Nullable<Binary>,
+        refresh_counter -> BigInt,
+        refresh_rotated_at -> Nullable<Moment>,
     }
 }
 
@@ -122,6 +125,22 @@ diesel::table! {
         name -> Text,
         value -> BigInt,
         at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::Moment;
+    /// Keys that sign access tokens, the private part sealed.
+    signing_keys (kid) {
+        kid -> Text,
+        algorithm -> Text,
+        state -> Text,
+        private_key -> Nullable<Binary>,
+        public_jwk -> Text,
+        created_at -> Moment,
+        active_from -> Nullable<Moment>,
+        retired_at -> Nullable<Moment>,
     }
 }
 

@@ -16,6 +16,7 @@ use super::database::MultiBackend;
 use super::sessions::changes::ChangeKind;
 use crate::domain::audit::{ActorKind, Event, Outcome};
 use crate::domain::link::LinkPurpose;
+use crate::domain::signing_key::{KeyState, SigningAlgorithm};
 use crate::domain::{EndReason, EventId, Role, SessionId, SessionKind, Timestamp, UserId, UserStatus};
 
 /// The SQL type of ids.
@@ -157,7 +158,19 @@ macro_rules! word_column {
         }
     )+};
 }
-word_column!(Role, UserStatus, SessionKind, EndReason, Event, Outcome, ActorKind, LinkPurpose, ChangeKind);
+word_column!(
+    Role,
+    UserStatus,
+    SessionKind,
+    EndReason,
+    Event,
+    Outcome,
+    ActorKind,
+    LinkPurpose,
+    ChangeKind,
+    KeyState,
+    SigningAlgorithm
+);
 
 column_type!(Timestamp, Moment);
 

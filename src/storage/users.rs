@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use super::database::{AnyConnection, MultiBackend};
 use super::schema::users;
 use super::sessions::changes::{self, Change};
+use super::sessions::rows::End;
 use crate::domain::name::NameKey;
 use crate::domain::{
     EmailAddress, Error, FieldError, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username,
@@ -168,6 +169,15 @@ pub fn lock(connection: &mut AnyConnection, id: UserId) -> Result<Option<StoredU
     by_id(connection, id)
 }
 
+/// Nobody signs in, registers or is changed before this transaction ends; all of those lock an account first. Row by row
+/// would miss who comes between two statements, and meet others who hold an account and wait for its sessions.
+pub fn lock_all(connection: &mut AnyConnection) -> Result<()> {
+    if let AnyConnection::Postgres(connection) = connection {
+        diesel::sql_query("LOCK TABLE users IN EXCLUSIVE MODE").execute(connection)?;
+    }
+    Ok(())
+}
+
 /// The account whose username or e-mail has that canonical form.
 pub fn by_name(connection: &mut AnyConnection, key: &NameKey) -> Result<Option<StoredUser>> {
     let key = key.as_str().to_owned();
@@ -241,12 +251,13 @@ pub fn raise_epoch(connection: &mut AnyConnection, id: UserId) -> Result<i64> {
     Ok(epoch)
 }
 
-/// Kills every session there is, and every sign-in under way. Only accounts with a session can have a copy to take away.
-pub fn raise_all_epochs(connection: &mut AnyConnection, with_sessions: &[UserId]) -> Result<()> {
+/// Kills every session there is, and every sign-in under way. Only accounts with a session, which `end` has just ended,
+/// can have a copy to take away.
+pub fn raise_all_epochs(connection: &mut AnyConnection, end: &End<'_>) -> Result<()> {
     diesel::update(users::table)
         .set((users::epoch.eq(users::epoch + 1), users::rev.eq(users::rev + 1)))
         .execute(connection)?;
-    with_sessions.iter().try_for_each(|id| changes::append(connection, Change::User(*id)))
+    changes::append_owners(connection, end)
 }
 
 /// A new secret of one session concerns the user's copy too: both are read again together.

@@ -48,6 +48,9 @@ impl Refusal {
                 Self::whole(StatusCode::CONFLICT, "The account was changed at the same moment. Send the form again.")
             }
             error @ (Error::NotSignedIn
+            | Error::InvalidToken
+            | Error::InvalidRefreshToken
+            | Error::ReauthenticationRequired
             | Error::Forbidden
             | Error::NotFound
             | Error::LinkGone

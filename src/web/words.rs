@@ -45,6 +45,9 @@ fn what(event: Event) -> &'static str {
         Event::PasswordResetLink => "Made a password reset link",
         Event::SessionRevoked => "Ended a session",
         Event::SessionRevokedAll => "Ended all sessions",
+        Event::KeyRotated => "Rotated the signing keys",
+        Event::TokenReuseDetected => "Ended a session whose refresh token was used twice",
+        Event::TokenRevoked => "Signed a program out",
         Event::SetupCompleted => "Set up this server",
     }
 }

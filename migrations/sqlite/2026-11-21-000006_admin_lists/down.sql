@@ -1,7 +1,6 @@
 DROP TABLE leases;
 DROP TABLE figures;
 DROP TABLE stat_hours;
-DROP INDEX users_by_creation;
 DROP INDEX users_by_any_name;
 DROP INDEX audit_events_failed;
 DROP INDEX audit_events_by_address;

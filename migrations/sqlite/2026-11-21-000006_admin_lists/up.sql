@@ -13,7 +13,6 @@ CREATE INDEX audit_events_failed ON audit_events (id DESC) WHERE outcome = 'fail
 
 -- Names in the audit log outlive their accounts.
 CREATE INDEX users_by_any_name ON users (lower(username));
-CREATE INDEX users_by_creation ON users (created_at) WHERE deleted_at IS NULL;
 
 -- Sign-ins and the like, counted in the transaction of each event.
 CREATE TABLE stat_hours (

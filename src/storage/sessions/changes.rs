@@ -10,6 +10,7 @@ use diesel::prelude::*;
 use super::super::database::AnyConnection;
 use super::super::schema::changes;
 use super::super::types::Moment;
+use super::rows::End;
 use crate::domain::text::text_enum;
 use crate::domain::{Error, SessionId, Timestamp, UserId};
 
@@ -54,6 +55,19 @@ pub fn append(connection: &mut AnyConnection, change: Change) -> Result<()> {
     Ok(())
 }
 
+/// Adds a row for each account that has a session which `end` has just ended. One statement, however many they are:
+/// row by row the first would be older than [`LATE_COMMIT`] before the last is written, and nobody would read it.
+pub fn append_owners(connection: &mut AnyConnection, end: &End<'_>) -> Result<()> {
+    diesel::sql_query(
+        "INSERT INTO changes (kind, user_id) \
+         SELECT DISTINCT 'user_changed', user_id FROM sessions WHERE ended_at = $1 AND end_reason = $2",
+    )
+    .bind::<Moment, _>(end.at)
+    .bind::<diesel::sql_types::Text, _>(end.reason.as_str())
+    .execute(connection)?;
+    Ok(())
+}
+
 /// The feed's present position: the highest id that this transaction sees.
 pub fn position(connection: &mut AnyConnection) -> Result<i64> {
     Ok(changes::table.select(max(changes::id)).first::<Option<i64>>(connection)?.unwrap_or(0))
@@ -82,10 +96,13 @@ pub fn read(connection: &mut AnyConnection, earlier: Option<Timestamp>) -> Resul
     Ok((began, rows.collect()))
 }
 
-/// Forgets rows that every running node has read.
+/// Forgets rows that every running node has read. The newest stays, for the feed's position may never fall: a node that
+/// had seen a higher one would believe no copy made after, and one that comes later would believe any.
 pub fn prune(connection: &mut AnyConnection) -> Result<usize> {
     let limit = database_time(connection)? - KEPT;
-    Ok(diesel::delete(changes::table.filter(changes::at.lt(limit))).execute(connection)?)
+    let newest = position(connection)?;
+    let old = changes::table.filter(changes::at.lt(limit)).filter(changes::id.lt(newest));
+    Ok(diesel::delete(old).execute(connection)?)
 }
 
 #[derive(QueryableByName)]

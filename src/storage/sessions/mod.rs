@@ -1,7 +1,8 @@
 //! The contract of sessions, kept with Redis and without it; callers never know which.
 //!
 //! SQL is the truth ([`rows`]). Whoever changes it does so in one transaction, with the feed's rows ([`changes`]), and
-//! then says here what changed ([`SessionStore::announce`]). A request asks [`SessionStore::load`].
+//! then says here what changed ([`SessionStore::announce`]). A request asks [`SessionStore::load`]; a refresh token is
+//! [rotated](rotation).
 //!
 //! - Without Redis ([`sql`]) the row is the record itself.
 //! - With Redis ([`redis`]) each request asks a copy, in one script on one node. The seven rules that keep the copy
@@ -9,6 +10,7 @@
 
 pub mod changes;
 pub mod redis;
+pub mod rotation;
 pub mod rows;
 pub mod search;
 mod sql;
@@ -17,6 +19,7 @@ use chrono::TimeDelta;
 
 pub use self::changes::Change;
 pub use self::redis::RedisSessions;
+pub use self::rotation::Rotation;
 pub use self::sql::SqlSessions;
 use crate::domain::keys::SecretHash;
 use crate::domain::session::LiveSession;
@@ -45,8 +48,21 @@ impl SessionStore {
         now: Timestamp,
     ) -> Result<Option<LiveSession>, Error> {
         match self {
-            Self::Sql(store) => store.load(user, session, secret, now).await,
-            Self::Redis(store) => store.load(user, session, secret, now).await,
+            Self::Sql(store) => store.load(user, session, Some(secret), now).await,
+            Self::Redis(store) => store.load(user, session, Some(secret), now).await,
+        }
+    }
+
+    /// The same for a caller who has no secret, and has proved otherwise that the session was opened for it.
+    pub async fn load_by_id(
+        &self,
+        user: UserId,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<LiveSession>, Error> {
+        match self {
+            Self::Sql(store) => store.load(user, session, None, now).await,
+            Self::Redis(store) => store.load(user, session, None, now).await,
         }
     }
 

@@ -9,6 +9,7 @@ use super::super::schema::{changes as feed, sessions, users};
 use super::ACTIVITY_LAG;
 use super::changes::{self, Change};
 use crate::domain::keys::SecretHash;
+use crate::domain::refresh_token::{Lineage, RefreshSeed, Rotations};
 use crate::domain::session::{Ended, LiveSession};
 use crate::domain::{
     Actor, EndReason, Error, Role, Session, SessionId, SessionKind, Timestamp, User, UserId, UserStatus,
@@ -29,6 +30,8 @@ pub struct NewSession<'a> {
     pub now: Timestamp,
     pub idle: TimeDelta,
     pub absolute_limit: Timestamp,
+    /// Of kind `api`: what its refresh tokens are computed from.
+    pub refresh_seed: Option<RefreshSeed>,
 }
 
 /// Opens the session only if the account is active and still of the epoch that was read before the password was
@@ -53,6 +56,7 @@ pub fn insert(connection: &mut AnyConnection, new: &NewSession<'_>) -> Result<()
             sessions::last_active_at.eq(new.now),
             sessions::idle_ms.eq(new.idle.num_milliseconds()),
             sessions::absolute_limit.eq(new.absolute_limit),
+            sessions::refresh_seed.eq(new.refresh_seed.map(|seed| seed.0.to_vec())),
         ))
         .execute(connection)?;
     Ok(())
@@ -105,6 +109,8 @@ pub struct Snapshot {
     pub secret: SecretHash,
     pub epoch: i64,
     pub user: UserState,
+    /// Of kind `api`. With Redis the counter is up to a minute late.
+    pub rotations: Option<Rotations>,
     /// The feed's position at this reading.
     pub position: i64,
 }
@@ -129,6 +135,11 @@ impl Snapshot {
             && now < session.last_active_at + session.idle + slack
     }
 
+    /// Whether this is the session's present secret. `None`: the caller proved otherwise whose session it is.
+    pub fn admits(&self, secret: Option<SecretHash>) -> bool {
+        secret.is_none_or(|secret| self.secret.matches(&secret.0))
+    }
+
     /// What a request learns.
     pub fn view(&self) -> LiveSession {
         LiveSession {
@@ -142,11 +153,19 @@ impl Snapshot {
             absolute_limit: self.session.absolute_limit,
         }
     }
+
+    /// What a refresh learns; `None` of a session without refresh tokens.
+    pub fn lineage(&self) -> Option<Lineage> {
+        let rotations = self.rotations.clone()?;
+        let Session { idle, last_active_at, .. } = self.session;
+        Some(Lineage { session: self.view(), rotations, idle, last_active_at })
+    }
 }
 
 /// Reads a session with its owner in one statement: two would let an act between them be seen by halves.
 pub fn snapshot(connection: &mut AnyConnection, user: UserId, session: SessionId) -> Result<Option<Snapshot>> {
-    type Columns = (Row, Vec<u8>, i64, i64, i64, Role, UserStatus, Option<i64>);
+    type Refresh = (Option<Vec<u8>>, i64, Option<Timestamp>);
+    type Columns = (Row, Vec<u8>, i64, Refresh, i64, i64, Role, UserStatus, Option<i64>);
     let found: Option<Columns> = sessions::table
         .inner_join(users::table)
         .filter(sessions::id.eq(session))
@@ -155,6 +174,7 @@ pub fn snapshot(connection: &mut AnyConnection, user: UserId, session: SessionId
             Row::as_select(),
             sessions::secret_hash,
             sessions::epoch,
+            (sessions::refresh_seed, sessions::refresh_counter, sessions::refresh_rotated_at),
             users::rev,
             users::epoch,
             users::role,
@@ -164,13 +184,16 @@ pub fn snapshot(connection: &mut AnyConnection, user: UserId, session: SessionId
         .first(connection)
         .optional()?;
     found
-        .map(|(row, secret, session_epoch, rev, epoch, role, status, position)| {
+        .map(|(row, secret, session_epoch, (seed, counter, rotated_at), rev, epoch, role, status, position)| {
             let secret = secret.try_into().map_err(|_| Error::internal("a secret's hash is not 32 bytes"))?;
+            let seed = seed.map(|seed| seed.try_into().map_err(|_| Error::internal("a refresh seed is not 32 bytes")));
+            let seed = seed.transpose()?;
             Ok(Snapshot {
                 session: row.into(),
                 secret: SecretHash(secret),
                 epoch: session_epoch,
                 user: UserState { rev, epoch, role, status },
+                rotations: seed.map(|seed| Rotations { seed: RefreshSeed(seed), counter, rotated_at }),
                 position: position.unwrap_or(0),
             })
         })
@@ -325,6 +348,28 @@ pub fn open_sessions(
     Ok(sessions.filter(|(session, _)| session.is_live(now)).collect())
 }
 
+/// The account's sessions that have not ended, newest first, those with an id below `before`.
+pub fn newest_open(
+    connection: &mut AnyConnection,
+    user: UserId,
+    before: Option<SessionId>,
+    limit: i64,
+) -> Result<Vec<Session>> {
+    let mut query = sessions::table
+        .inner_join(users::table)
+        .filter(sessions::user_id.eq(user))
+        .filter(open())
+        .filter(sessions::epoch.eq(users::epoch))
+        .order(sessions::id.desc())
+        .select(Row::as_select())
+        .limit(limit)
+        .into_boxed::<MultiBackend>();
+    if let Some(before) = before {
+        query = query.filter(sessions::id.lt(before));
+    }
+    Ok(query.load::<Row>(connection)?.into_iter().map(Session::from).collect())
+}
+
 /// How many sessions of the account are open, of each kind.
 pub fn count_open(connection: &mut AnyConnection, user: UserId, now: Timestamp) -> Result<Vec<(SessionKind, i64)>> {
     close_expired(connection, Some(user), now)?;
@@ -342,6 +387,6 @@ pub fn prune(connection: &mut AnyConnection, limit: Timestamp) -> Result<usize> 
 }
 
 /// Not ended by an act; the limits are asked beside it.
-fn open() -> diesel::dsl::IsNull<sessions::ended_at> {
+pub(super) fn open() -> diesel::dsl::IsNull<sessions::ended_at> {
     sessions::ended_at.is_null()
 }

@@ -10,7 +10,7 @@ use crate::domain::{Error, SessionId, Timestamp, UserId};
 
 #[derive(Clone)]
 pub struct SqlSessions {
-    database: Database,
+    pub(super) database: Database,
 }
 
 impl SqlSessions {
@@ -22,13 +22,13 @@ impl SqlSessions {
         &self,
         user: UserId,
         session: SessionId,
-        secret: SecretHash,
+        secret: Option<SecretHash>,
         now: Timestamp,
     ) -> Result<Option<LiveSession>, Error> {
         let Some(found) = self.database.read(move |connection| rows::snapshot(connection, user, session)).await? else {
             return Ok(None);
         };
-        if !found.is_live(now, TimeDelta::zero()) || !found.secret.matches(&secret.0) {
+        if !found.is_live(now, TimeDelta::zero()) || !found.admits(secret) {
             return Ok(None);
         }
         if now - found.session.last_active_at >= TOUCH_INTERVAL {

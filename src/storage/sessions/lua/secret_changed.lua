@@ -1,3 +1,10 @@
 redis.call('DEL', KEYS[2])
-if redis.call('HEXISTS', KEYS[1], 'x') == 0 then redis.call('DEL', KEYS[1]) end
+local s = redis.call('HMGET', KEYS[1], 'x', 'n', 'o', 'z')
+if s[1] then return {STAMP, 'done'} end
+redis.call('DEL', KEYS[1])
+-- SQL may not know the refresh counter yet; the next install finds it here.
+if s[2] then
+  redis.call('HSET', KEYS[1], 'n', s[2], 'o', s[3], 'z', s[4])
+  redis.call('PEXPIRE', KEYS[1], 3600000)
+end
 return {STAMP, 'done'}

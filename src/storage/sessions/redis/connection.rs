@@ -92,6 +92,8 @@ impl FromRedisValue for Reply {
 pub struct Scripts {
     prefix: String,
     pub load: Named,
+    pub lineage: Named,
+    pub rotate: Named,
     pub install: Named,
     pub session_ended: Named,
     pub user_changed: Named,
@@ -114,7 +116,9 @@ impl Scripts {
     pub fn new(prefix: &str) -> Self {
         Self {
             prefix: prefix.to_owned(),
-            load: Named::new(include_str!("../lua/load.lua")),
+            load: Named::new(concat!(include_str!("../lua/live.lua"), include_str!("../lua/load.lua"))),
+            lineage: Named::new(concat!(include_str!("../lua/live.lua"), include_str!("../lua/lineage.lua"))),
+            rotate: Named::new(concat!(include_str!("../lua/live.lua"), include_str!("../lua/rotate.lua"))),
             install: Named::new(include_str!("../lua/install.lua")),
             session_ended: Named::new(include_str!("../lua/session_ended.lua")),
             user_changed: Named::new(include_str!("../lua/user_changed.lua")),

@@ -14,10 +14,11 @@
 //!    its floor to the feed's present position, reads the feed once, and repeats the step.
 //! 6. Each node keeps reading the feed and does for each row what the writer's script does, on the Redis that it sees.
 //!    A node without a complete reading for more than a second believes no copy.
-//! 7. A refused install is no error: another's is as good.
+//! 7. A refused install is no error: another's is as good. A rotation ends nothing by itself ([`super::rotation`]).
 
 mod connection;
 mod feed;
+mod rotation;
 mod servers;
 
 use std::collections::HashMap;
@@ -31,7 +32,7 @@ use self::connection::{Connection, Named, Reply, Scripts, is_out_of_memory};
 use self::servers::{Server, Servers};
 use super::super::Database;
 use super::rows::{self, Snapshot};
-use super::{ACTIVITY_LAG, Change, TOUCH_INTERVAL};
+use super::{ACTIVITY_LAG, Change, TOUCH_INTERVAL, rotation as contract};
 use crate::domain::keys::SecretHash;
 use crate::domain::session::LiveSession;
 use crate::domain::{Error, SessionId, Timestamp, UserId};
@@ -56,8 +57,16 @@ struct Inner {
     /// One task of this node joins a server at a time.
     joining: tokio::sync::Mutex<()>,
     feed: feed::Progress,
-    /// Sessions that Redis saw active since the last batch to SQL.
-    touched: Mutex<HashMap<SessionId, Timestamp>>,
+    /// What Redis saw of sessions since the last batch to SQL.
+    touched: Mutex<HashMap<SessionId, Seen>>,
+}
+
+/// What SQL learns of a session in the next batch.
+#[derive(Clone, Copy)]
+struct Seen {
+    active_at: Timestamp,
+    /// The number of its present refresh token, where it was rotated.
+    counter: Option<i64>,
 }
 
 /// What a load's script said.
@@ -94,18 +103,18 @@ impl RedisSessions {
         Ok(store)
     }
 
-    /// The session, if it lives at `now` and this is its present secret.
+    /// The session, if it lives at `now` and this is its present secret (or the caller needs none).
     pub async fn load(
         &self,
         user: UserId,
         session: SessionId,
-        secret: SecretHash,
+        secret: Option<SecretHash>,
         now: Timestamp,
     ) -> Result<Option<LiveSession>> {
         let marks = match self.ask(user, session, secret, now).await? {
             Answer::Yes { session: live, touched } => {
                 if touched {
-                    self.note_activity(session, now);
+                    self.note_activity(session, now, None);
                 }
                 return Ok(Some(live));
             }
@@ -115,10 +124,10 @@ impl RedisSessions {
         let database = &self.0.database;
         let found = database.read(move |connection| rows::snapshot(connection, user, session)).await?;
         let Some(found) = found.filter(|found| found.is_live(now, ACTIVITY_LAG)) else { return Ok(None) };
-        if !found.secret.matches(&secret.0) {
+        if !found.admits(secret) {
             return Ok(None);
         }
-        self.note_activity(session, now);
+        self.note_activity(session, now, None);
         if let Some(marks) = marks {
             self.install(&found, &marks, now).await;
         }
@@ -157,22 +166,31 @@ impl RedisSessions {
             .0
             .database
             .write(move |connection| {
-                written.iter().try_for_each(|(session, at)| rows::touch(connection, *session, *at))
+                written.iter().try_for_each(|&(session, Seen { active_at, counter })| {
+                    rows::touch(connection, session, active_at)?;
+                    counter.map_or(Ok(()), |counter| contract::note(connection, session, counter, active_at))
+                })
             })
             .await;
         if result.is_err() {
-            batch.into_iter().for_each(|(session, at)| self.note_activity(session, at));
+            batch.into_iter().for_each(|(session, seen)| self.note_activity(session, seen.active_at, seen.counter));
         }
         result
     }
 
-    async fn ask(&self, user: UserId, session: SessionId, secret: SecretHash, now: Timestamp) -> Result<Answer> {
+    async fn ask(
+        &self,
+        user: UserId,
+        session: SessionId,
+        secret: Option<SecretHash>,
+        now: Timestamp,
+    ) -> Result<Answer> {
         let mark: [u8; 16] = rand::random();
         let answer = self
             .call(&self.0.scripts.load, user, Some(session), |floor| {
                 vec![
                     now.timestamp_millis().to_string().into_bytes(),
-                    secret.0.to_vec(),
+                    secret.map_or_else(Vec::new, |secret| secret.0.to_vec()),
                     floor.to_string().into_bytes(),
                     mark.to_vec(),
                     TOUCH_INTERVAL.num_milliseconds().to_string().into_bytes(),
@@ -193,7 +211,7 @@ impl RedisSessions {
         let number = |number: i64| number.to_string().into_bytes();
         let millis = |moment: Timestamp| number(moment.timestamp_millis());
         let ttl = session.idle.min(session.absolute_limit - now) + TimeDelta::minutes(1);
-        let of_session: [(&str, Vec<u8>); 10] = [
+        let mut of_session = vec![
             ("q", number(found.position)),
             ("h", found.secret.0.to_vec()),
             ("e", number(found.epoch)),
@@ -205,6 +223,15 @@ impl RedisSessions {
             ("a", millis(session.absolute_limit)),
             ("t", millis(now)),
         ];
+        if let Some(rotations) = &found.rotations {
+            // Whatever Redis lost: nobody loses the grace by it (rule 7).
+            of_session.extend([
+                ("d", rotations.seed.0.to_vec()),
+                ("n", number(rotations.counter)),
+                ("o", millis(now)),
+                ("z", Vec::new()),
+            ]);
+        }
         let of_user: [(&str, Vec<u8>); 5] = [
             ("q", number(found.position)),
             ("v", number(found.user.rev)),
@@ -269,13 +296,13 @@ impl RedisSessions {
         self.read_feed().await
     }
 
-    fn note_activity(&self, session: SessionId, at: Timestamp) {
+    fn note_activity(&self, session: SessionId, at: Timestamp, counter: Option<i64>) {
         let mut touched = self.touched();
-        let last = touched.entry(session).or_insert(at);
-        *last = at.max(*last);
+        let seen = touched.entry(session).or_insert(Seen { active_at: at, counter });
+        *seen = Seen { active_at: at.max(seen.active_at), counter: counter.max(seen.counter) };
     }
 
-    fn touched(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Timestamp>> {
+    fn touched(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Seen>> {
         self.0.touched.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
@@ -286,30 +313,49 @@ impl From<RedisError> for Error {
     }
 }
 
+/// One part of a script's answer, or what is wrong with that.
+type Part = std::result::Result<Vec<u8>, &'static str>;
+
+impl Marks {
+    fn read(reply: Reply) -> std::result::Result<Self, &'static str> {
+        let parts = <[Vec<u8>; 2]>::try_from(reply.rest);
+        let [session, user] = parts.map_err(|_| "not two marks in a script's answer")?;
+        Ok(Self { stamp: reply.stamp, session, user })
+    }
+}
+
 fn read_answer(reply: Reply, user_id: UserId, session_id: SessionId) -> std::result::Result<Answer, &'static str> {
-    let mut parts = reply.rest.into_iter();
-    let mut part = || parts.next().ok_or("too few parts in a load's answer");
     match reply.word.as_str() {
         "ended" => Ok(Answer::Ended),
-        "ask" => Ok(Answer::Ask(Some(Marks { stamp: reply.stamp, session: part()?, user: part()? }))),
+        "ask" => Ok(Answer::Ask(Some(Marks::read(reply)?))),
         "yes" => {
-            let mut text = || part().and_then(|part| String::from_utf8(part).map_err(|_| "not text in a copy"));
-            let moment = |text: String| text.parse().map(Timestamp::from_millis).map_err(|_| "not a moment in a copy");
-            let touched = text()? == "1";
-            let session = LiveSession {
-                user_id,
-                session_id,
-                role: text()?.parse().map_err(|_| "not a role in a copy")?,
-                kind: text()?.parse().map_err(|_| "not a kind in a copy")?,
-                remember: text()? == "1",
-                created_at: moment(text()?)?,
-                password_entered_at: moment(text()?)?,
-                absolute_limit: moment(text()?)?,
-            };
-            Ok(Answer::Yes { session, touched })
+            let mut parts = reply.rest.into_iter();
+            let mut part = || parts.next().ok_or("too few parts in a load's answer");
+            let touched = part()? == b"1";
+            Ok(Answer::Yes { session: read_session(&mut part, user_id, session_id)?, touched })
         }
         _ => Err("an unknown word in a load's answer"),
     }
+}
+
+/// The fields of a copy as every script gives them: role, kind, remember, created, password entered, absolute limit.
+fn read_session(
+    mut part: impl FnMut() -> Part,
+    user_id: UserId,
+    session_id: SessionId,
+) -> std::result::Result<LiveSession, &'static str> {
+    let mut text = || part().and_then(|part| String::from_utf8(part).map_err(|_| "not text in a copy"));
+    let moment = |text: String| text.parse().map(Timestamp::from_millis).map_err(|_| "not a moment in a copy");
+    Ok(LiveSession {
+        user_id,
+        session_id,
+        role: text()?.parse().map_err(|_| "not a role in a copy")?,
+        kind: text()?.parse().map_err(|_| "not a kind in a copy")?,
+        remember: text()? == "1",
+        created_at: moment(text()?)?,
+        password_entered_at: moment(text()?)?,
+        absolute_limit: moment(text()?)?,
+    })
 }
 
 /// Why this Redis can't be used.

@@ -1,0 +1,258 @@
+//! `/api/v1/whoami` and `/api/v1/me`: the caller's own account, sessions and activity.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use super::listing::{Listing, PageInfo, PageParameters, PageQuery};
+use super::{Answer, no_content};
+use crate::domain::{Error, EventId, SessionId, User};
+use crate::http::bearer::{ApiUser, MaybeApiUser};
+use crate::http::client_address::ClientInfo;
+use crate::http::json::Json;
+use crate::http::parameters::PathParam;
+use crate::http::problem::Problem;
+use crate::services::Services;
+use crate::services::accounts::ProfileChange;
+use crate::shapes::{EventShape, SessionShape, UserShape};
+
+/// The caller's account. One that was deleted since the token was looked at is no longer signed in.
+async fn account_of(services: &Services, caller: &ApiUser) -> Result<User, Problem> {
+    services.user(caller.session.user_id).await.map_err(|error| match error {
+        Error::NotFound => Error::InvalidToken.into(),
+        other => other.into(),
+    })
+}
+
+/// Who is calling.
+#[derive(Serialize, ToSchema)]
+pub struct WhoAmI {
+    authenticated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    user: Option<UserShape>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    session_id: Option<SessionId>,
+}
+
+/// `GET /api/v1/whoami`.
+#[utoipa::path(
+    get, path = "/api/v1/whoami", tag = "me", operation_id = "whoami", summary = "Who is calling, or nobody",
+    responses(
+        (status = 200, description = "`user` and `session_id` are there for a good token only", body = WhoAmI),
+        (status = 401, description = "`invalid_token`: a bad token is not nobody"),
+    ),
+    security((), ("bearer" = []))
+)]
+pub async fn whoami(services: web::Data<Services>, MaybeApiUser(caller): MaybeApiUser) -> Answer {
+    let Some(caller) = caller else {
+        return Ok(HttpResponse::Ok().json(WhoAmI { authenticated: false, user: None, session_id: None }));
+    };
+    let user = account_of(&services, &caller).await?;
+    Ok(HttpResponse::Ok().json(WhoAmI {
+        authenticated: true,
+        user: Some(UserShape::from(&user)),
+        session_id: Some(caller.session.session_id),
+    }))
+}
+
+/// `GET /api/v1/me`.
+#[utoipa::path(
+    get, path = "/api/v1/me", tag = "me", operation_id = "me", summary = "Your account",
+    responses((status = 200, body = UserShape)),
+    security(("bearer" = []))
+)]
+pub async fn show(services: web::Data<Services>, caller: ApiUser) -> Answer {
+    Ok(HttpResponse::Ok().json(UserShape::from(&account_of(&services, &caller).await?)))
+}
+
+/// What shall change; what is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileBody {
+    /// Null or empty removes it.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    name: Option<Option<String>>,
+    /// Another one needs `current_password`.
+    email: Option<String>,
+    #[schema(format = Password)]
+    current_password: Option<String>,
+}
+
+/// Tells a field that is null from one that was left out.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// `PATCH /api/v1/me`.
+#[utoipa::path(
+    patch, path = "/api/v1/me", tag = "me", operation_id = "update_me", summary = "Change your name or e-mail",
+    request_body = ProfileBody,
+    responses(
+        (status = 200, body = UserShape),
+        (status = 401, description = "`wrong_password`, `invalid_token`, `not_signed_in`"),
+        (status = 409, description = "`taken`: the e-mail is another’s"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn update(
+    services: web::Data<Services>,
+    caller: ApiUser,
+    ClientInfo(client): ClientInfo,
+    Json(body): Json<ProfileBody>,
+) -> Answer {
+    let ProfileBody { name, email, current_password } = body;
+    let change = ProfileChange {
+        name: name.map(Option::unwrap_or_default),
+        email,
+        current_password: current_password.map(Into::into),
+    };
+    let user = services.update_profile(&caller.caller(), change, &client).await?;
+    Ok(HttpResponse::Ok().json(UserShape::from(&user)))
+}
+
+/// The old password and the new one.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordBody {
+    #[schema(format = Password)]
+    current_password: String,
+    #[schema(format = Password)]
+    new_password: String,
+}
+
+/// `PUT /api/v1/me/password`.
+#[utoipa::path(
+    put, path = "/api/v1/me/password", tag = "me", operation_id = "change_password",
+    summary = "Change your password: all other sessions end",
+    request_body = PasswordBody,
+    responses(
+        (status = 204, description = "This session’s tokens stay good"),
+        (status = 401, description = "`wrong_password`, `invalid_token`, `not_signed_in`"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn change_password(
+    services: web::Data<Services>,
+    caller: ApiUser,
+    ClientInfo(client): ClientInfo,
+    Json(body): Json<PasswordBody>,
+) -> Answer {
+    let PasswordBody { current_password, new_password } = body;
+    // The session's new secret is of use to a browser only.
+    services
+        .change_password(&caller.caller(), &current_password.into(), &new_password.into(), &client)
+        .await?
+        .delivered?;
+    no_content()
+}
+
+/// Live sessions, newest first.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what Listing answers")]
+pub struct Sessions {
+    data: Vec<SessionShape>,
+    page: PageInfo,
+}
+
+/// `GET /api/v1/me/sessions`.
+#[utoipa::path(
+    get, path = "/api/v1/me/sessions", tag = "me", operation_id = "my_sessions", summary = "Your live sessions, newest first",
+    params(PageParameters),
+    responses((status = 200, body = Sessions, headers(("Link" = Option<String>, description = "The next page")))),
+    security(("bearer" = []))
+)]
+pub async fn sessions(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    caller: ApiUser,
+    query: PageQuery,
+) -> Answer {
+    let user = account_of(&services, &caller).await?;
+    let listing = Listing::of(&services, query, format!("sessions of {}", user.id))?;
+    let rows = services.newest_sessions_of(user.id, listing.before().map(SessionId), listing.rows()).await?;
+    let (now, current) = (services.clock.now(), caller.session.session_id);
+    Ok(listing.answer(
+        &request,
+        &services,
+        rows,
+        |session| session.id.0,
+        |session| {
+            // The database may know the last activity of the session that asks a little late.
+            let shown = session.id == current || session.is_live(now);
+            shown.then(|| SessionShape::new(&session, user.username.as_str(), Some(current)))
+        },
+    ))
+}
+
+/// `DELETE /api/v1/me/sessions/{id}`. Another's session is as unknown as one that never was.
+#[utoipa::path(
+    delete, path = "/api/v1/me/sessions/{id}", tag = "me", operation_id = "end_my_session", summary = "End one of your sessions",
+    params(("id" = SessionId, Path)),
+    responses(
+        (status = 204, description = "The session and all its tokens have ended"),
+        (status = 404, description = "`not_found`"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn end_session(
+    services: web::Data<Services>,
+    caller: ApiUser,
+    PathParam(id): PathParam<SessionId>,
+    ClientInfo(client): ClientInfo,
+) -> Answer {
+    services.end_own_session(&caller.caller(), id, &client).await?;
+    no_content()
+}
+
+/// How many sessions ended.
+#[derive(Serialize, ToSchema)]
+pub struct Revoked {
+    revoked: u64,
+}
+
+/// `DELETE /api/v1/me/sessions`.
+#[utoipa::path(
+    delete, path = "/api/v1/me/sessions", tag = "me", operation_id = "end_my_other_sessions",
+    summary = "End all your sessions but this one",
+    responses((status = 200, body = Revoked)),
+    security(("bearer" = []))
+)]
+pub async fn end_other_sessions(
+    services: web::Data<Services>,
+    caller: ApiUser,
+    ClientInfo(client): ClientInfo,
+) -> Answer {
+    let revoked = services.end_other_sessions(&caller.caller(), &client).await?;
+    Ok(HttpResponse::Ok().json(Revoked { revoked }))
+}
+
+/// Events, newest first.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what Listing answers")]
+pub struct Activity {
+    data: Vec<EventShape>,
+    page: PageInfo,
+}
+
+/// `GET /api/v1/me/activity`.
+#[utoipa::path(
+    get, path = "/api/v1/me/activity", tag = "me", operation_id = "my_activity",
+    summary = "What happened to your account, newest first",
+    params(PageParameters),
+    responses((status = 200, body = Activity, headers(("Link" = Option<String>, description = "The next page")))),
+    security(("bearer" = []))
+)]
+pub async fn activity(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    caller: ApiUser,
+    query: PageQuery,
+) -> Answer {
+    let user = caller.session.user_id;
+    let listing = Listing::of(&services, query, format!("activity of {user}"))?;
+    let rows = services.activity(user, listing.before().map(EventId), listing.rows()).await?;
+    Ok(listing.answer(&request, &services, rows, |event| event.id.0, |event| Some(EventShape::from(event))))
+}

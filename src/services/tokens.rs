@@ -1,0 +1,164 @@
+//! Programs: signed in with a short access token and a refresh token, which is rotated.
+
+use secrecy::SecretString;
+
+use super::accounts::NewAccount;
+use super::{Result, Services};
+use crate::domain::access_token::AccessToken;
+use crate::domain::audit::Client;
+use crate::domain::device::parse_device_name;
+use crate::domain::refresh_token::{Lineage, RefreshKey, RefreshToken, Worth};
+use crate::domain::{Actor, EndReason, Error, Event, Outcome, SessionId, Timestamp, User, UserId};
+use crate::storage::audit::{self, Entry};
+use crate::storage::sessions::Rotation;
+use crate::storage::sessions::rows::{self, End};
+use crate::storage::users::{self, StoredUser};
+
+/// What a program gets for a password or for a refresh token.
+pub struct IssuedTokens {
+    pub access: AccessToken,
+    /// In clear: for the program alone.
+    pub refresh_token: SecretString,
+    /// Seconds until the session ends unless it is used again.
+    pub refresh_expires_in: i64,
+    pub session_id: SessionId,
+    /// As it is now, not as it was at the sign-in.
+    pub user: User,
+}
+
+/// What is known of a refresh token that a live session has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshTokenInfo {
+    pub user_id: UserId,
+    pub session_id: SessionId,
+    /// Whether it would be exchanged for new tokens: it was not used yet, or within the grace.
+    pub current: bool,
+    pub created_at: Timestamp,
+    /// When the session ends unless it is used again.
+    pub expires_at: Timestamp,
+}
+
+impl Services {
+    /// Checks the password and opens a session of kind `api`. `device_name` goes before what the user agent says.
+    ///
+    /// # Errors
+    /// As [`Services::sign_in`]; [`Error::Invalid`] for a device name that can't be shown.
+    pub async fn sign_in_program(
+        &self,
+        name: &str,
+        password: &SecretString,
+        device_name: Option<&str>,
+        client: &Client,
+    ) -> Result<IssuedTokens> {
+        let device = check_device_name(device_name)?;
+        let opening = || self.program_opening(device, client);
+        let (user, opening) = self.open_session(name, password, opening, None, client).await?;
+        self.issue(opening.lineage(&user), 0, user).await
+    }
+
+    /// Creates the account with role `user` and opens a session of kind `api`.
+    ///
+    /// # Errors
+    /// As [`Services::register`]; [`Error::Invalid`] for a device name that can't be shown.
+    pub async fn register_program(
+        &self,
+        account: NewAccount,
+        device_name: Option<&str>,
+        client: &Client,
+    ) -> Result<IssuedTokens> {
+        let device = check_device_name(device_name)?;
+        let opening = || self.program_opening(device, client);
+        let (user, opening) = self.open_account(account, opening, None, client).await?;
+        self.issue(opening.lineage(&user), 0, user).await
+    }
+
+    /// Exchanges a refresh token for new tokens. A repeat within `refresh_reuse_grace` gets the same refresh token.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRefreshToken`] for one that is malformed (refused without a look-up), forged or unknown, or
+    /// whose session has ended; and for one that was used before, which ends its session.
+    pub async fn refresh(&self, token: &str, client: &Client) -> Result<IssuedTokens> {
+        let token = RefreshToken::parse(token).ok_or(Error::InvalidRefreshToken)?;
+        let (key, grace, now) = (self.refresh_key(), self.settings.refresh_reuse_grace, self.clock.now());
+        let (user_id, session_id) = (token.user_id, token.session_id);
+        match self.sessions.rotate(&token, &key, grace, now).await? {
+            Rotation::Rotated(lineage) => {
+                // Name and role are the present ones, whatever the session knew.
+                let found = self.database.read(move |connection| users::by_id(connection, user_id)).await?;
+                let user = found.map(|found| found.user).filter(User::is_active);
+                let user = user.ok_or(Error::InvalidRefreshToken)?;
+                tracing::info!(%user_id, %session_id, "refreshed a session");
+                self.issue(Some(lineage), token.counter + 1, user).await
+            }
+            Rotation::Reused => {
+                tracing::warn!(%user_id, %session_id, "a refresh token was used twice; its session ends");
+                self.end_reused(user_id, session_id, client).await?;
+                Err(Error::InvalidRefreshToken)
+            }
+            Rotation::Refused => Err(Error::InvalidRefreshToken),
+        }
+    }
+
+    /// The live session that made the refresh token; `None` for a token that is malformed, forged or unknown, or whose
+    /// session has ended. Looking is no use: nothing rotates, and no reuse is noted.
+    pub async fn inspect_refresh_token(&self, token: &str) -> Result<Option<RefreshTokenInfo>> {
+        let Some(token) = RefreshToken::parse(token) else { return Ok(None) };
+        let (grace, now) = (self.settings.refresh_reuse_grace, self.clock.now());
+        let lineage = self.sessions.lineage(&token, &self.refresh_key(), now).await?;
+        Ok(lineage.map(|lineage| RefreshTokenInfo {
+            user_id: token.user_id,
+            session_id: token.session_id,
+            current: lineage.rotations.judge(token.counter, grace, now) != Worth::Reused,
+            created_at: lineage.session.created_at,
+            expires_at: lineage.expires_at(),
+        }))
+    }
+
+    /// Ends a session by its program's own act; `event` says which: [`Event::SignOut`] or [`Event::TokenRevoked`].
+    /// Also where it has ended before, so that a retry after a 503 reaches every copy.
+    pub async fn end_by_token(&self, user: UserId, session: SessionId, event: Event, client: &Client) -> Result<()> {
+        self.end_by_itself(user, session, event, client).await
+    }
+
+    /// Somebody has a copy of the session's tokens; nobody knows who is the thief.
+    async fn end_reused(&self, user_id: UserId, session_id: SessionId, client: &Client) -> Result<()> {
+        let (client, now) = (client.clone(), self.clock.now());
+        self.database
+            .write(move |connection| {
+                let Some(StoredUser { user, .. }) = users::by_id(connection, user_id)? else { return Ok(()) };
+                let end = End { reason: EndReason::TokenReuse, by: &Actor::System, at: now };
+                if rows::end(connection, user_id, session_id, &end)? {
+                    let entry = Entry {
+                        outcome: Outcome::Failure,
+                        ..Entry::success(Event::TokenReuseDetected, &Actor::System, &user, &client)
+                    };
+                    audit::append(connection, &entry.session(session_id), now)?;
+                }
+                Ok(())
+            })
+            .await?;
+        self.announce_session_ended(user_id, session_id).await
+    }
+
+    /// The tokens of a session whose present refresh token is number `counter`.
+    async fn issue(&self, lineage: Option<Lineage>, counter: i64, user: User) -> Result<IssuedTokens> {
+        let lineage = lineage.ok_or_else(|| Error::internal("a session without refresh tokens"))?;
+        let session = &lineage.session;
+        let (id, entered, limit) = (session.session_id, session.password_entered_at, session.absolute_limit);
+        Ok(IssuedTokens {
+            access: self.sign_access_token(&user, id, entered, limit).await?,
+            refresh_token: self.refresh_key().token(user.id, id, &lineage.rotations.seed, counter),
+            refresh_expires_in: (lineage.expires_at() - self.clock.now()).num_seconds().max(0),
+            session_id: id,
+            user,
+        })
+    }
+
+    fn refresh_key(&self) -> RefreshKey {
+        RefreshKey::new(&self.root_key)
+    }
+}
+
+fn check_device_name(typed: Option<&str>) -> Result<Option<String>> {
+    typed.map(parse_device_name).transpose().map_err(|error| Error::Invalid(error.into()))
+}

@@ -1,0 +1,31 @@
+-- Rule 1: 'yes' with the session's fields and the role, 'ended', or 'ask'. The secret is the caller's to compare.
+local function alive(now, floor)
+  local s = redis.call('HMGET', KEYS[1], 'x', 'g', 'q', 'h', 'e', 'a', 't', 'i', 'k', 'm', 'c', 'p', 'd', 'n', 'o', 'z')
+  if s[1] then return 'ended' end
+  local u = redis.call('HMGET', KEYS[2], 'g', 'q', 'e', 's', 'r')
+  if s[2] == STAMP and u[1] == STAMP and tonumber(s[3]) >= floor and tonumber(u[2]) >= floor
+      and s[5] == u[3] and u[4] == 'active'
+      and now < tonumber(s[6]) and now < tonumber(s[7]) + tonumber(s[8]) then
+    return 'yes', s, u[5]
+  end
+  return 'ask'
+end
+
+local function touch(s, now)
+  redis.call('HSET', KEYS[1], 't', now)
+  local ttl = math.min(tonumber(s[8]), tonumber(s[6]) - now) + 60000
+  redis.call('PEXPIRE', KEYS[1], ttl)
+  redis.call('PEXPIRE', KEYS[2], ttl, 'GT')
+end
+
+-- Rule 2: whoever asks SQL may install what it read only while its mark stands. The time makes another mark of each
+-- run: a copy of this request that arrives late, after a writer has taken the mark away, must not leave it again.
+local function mark(key, random)
+  local m = redis.call('HMGET', key, 'w', 'y')
+  if m[1] and m[2] == STAMP then return m[1] end
+  local time = redis.call('TIME')
+  local new = random .. time[1] .. '.' .. time[2]
+  redis.call('HSET', key, 'w', new, 'y', STAMP)
+  if redis.call('PTTL', key) < 60000 then redis.call('PEXPIRE', key, 60000) end
+  return new
+end

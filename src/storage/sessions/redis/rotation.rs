@@ -1,0 +1,97 @@
+//! Refresh tokens with Redis: the counter lives in the copy, and reaches SQL in the batch of last activity.
+//!
+//! A look at the record finds the seed, the MAC is checked here, and only then one script rotates. It asks again
+//! whether the session lives; what has ended between the two stays ended.
+
+use chrono::TimeDelta;
+
+use super::super::Rotation;
+use super::super::rows;
+use super::{ACTIVITY_LAG, ATTEMPTS, Error, Marks, RedisSessions, Reply, Result, read_session};
+use crate::domain::refresh_token::{Lineage, RefreshKey, RefreshSeed, RefreshToken, Rotations};
+use crate::domain::{SessionId, Timestamp, UserId};
+
+impl RedisSessions {
+    /// The live session that made the token.
+    pub async fn lineage(&self, token: &RefreshToken, key: &RefreshKey, now: Timestamp) -> Result<Option<Lineage>> {
+        let (user, session) = (token.user_id, token.session_id);
+        let reply =
+            self.call(&self.0.scripts.lineage, user, Some(session), |floor| vec![millis(now), number(floor)]).await?;
+        let lineage = match reply.word.as_str() {
+            "yes" => Some(read_lineage(reply, user, session).map_err(Error::internal)?),
+            "ask" => {
+                let database = &self.0.database;
+                let found = database.read(move |connection| rows::snapshot(connection, user, session)).await?;
+                found.filter(|found| found.is_live(now, ACTIVITY_LAG)).and_then(|found| found.lineage())
+            }
+            _ => None,
+        };
+        Ok(lineage.filter(|lineage| key.made(token, &lineage.rotations.seed)))
+    }
+
+    /// Puts the token's successor in its place.
+    pub async fn rotate(
+        &self,
+        token: &RefreshToken,
+        key: &RefreshKey,
+        grace: TimeDelta,
+        now: Timestamp,
+    ) -> Result<Rotation> {
+        let Some(mut lineage) = self.lineage(token, key, now).await? else { return Ok(Rotation::Refused) };
+        let (user, session) = (token.user_id, token.session_id);
+        let (mark, this_use): ([u8; 16], [u8; 16]) = (rand::random(), rand::random());
+        for _ in 0..ATTEMPTS {
+            // Sent again, it finds its own word and answers the same, whatever the grace.
+            let reply = self
+                .call(&self.0.scripts.rotate, user, Some(session), |floor| {
+                    let grace = number(grace.num_milliseconds());
+                    vec![millis(now), number(floor), mark.to_vec(), number(token.counter), grace, this_use.to_vec()]
+                })
+                .await?;
+            match reply.word.as_str() {
+                "rotated" => {
+                    self.note_activity(session, now, Some(token.counter + 1));
+                    lineage.last_active_at = lineage.last_active_at.max(now);
+                    return Ok(Rotation::Rotated(lineage));
+                }
+                "reused" => return Ok(Rotation::Reused),
+                "ended" => return Ok(Rotation::Refused),
+                _ => {}
+            }
+            // There is no copy that is believed: one is made, and the step repeated on it.
+            let marks = Marks::read(reply).map_err(Error::internal)?;
+            let database = &self.0.database;
+            let found = database.read(move |connection| rows::snapshot(connection, user, session)).await?;
+            let Some(found) = found.filter(|found| found.is_live(now, ACTIVITY_LAG)) else {
+                return Ok(Rotation::Refused);
+            };
+            self.install(&found, &marks, now).await;
+        }
+        Err(Error::redis("no copy stays long enough to be rotated"))
+    }
+}
+
+fn number(number: i64) -> Vec<u8> {
+    number.to_string().into_bytes()
+}
+
+fn millis(moment: Timestamp) -> Vec<u8> {
+    number(moment.timestamp_millis())
+}
+
+fn read_lineage(reply: Reply, user_id: UserId, session_id: SessionId) -> std::result::Result<Lineage, &'static str> {
+    let mut parts = reply.rest.into_iter();
+    let mut part = || parts.next().ok_or("too few parts in a script's answer");
+    let session = read_session(&mut part, user_id, session_id)?;
+    let seed = part()?.try_into().map(RefreshSeed).map_err(|_| "a refresh seed is not 32 bytes")?;
+    let mut number = || {
+        let text = String::from_utf8(part()?).map_err(|_| "not text in a copy")?;
+        text.parse::<i64>().map_err(|_| "not a number in a copy")
+    };
+    Ok(Lineage {
+        session,
+        rotations: Rotations { seed, counter: number()?, rotated_at: Some(Timestamp::from_millis(number()?)) },
+        idle: TimeDelta::try_milliseconds(number()?).ok_or("not a span in a copy")?,
+        last_active_at: Timestamp::from_millis(number()?),
+    })
+}
