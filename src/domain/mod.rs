@@ -2,6 +2,7 @@
 
 pub mod access_token;
 pub mod audit;
+pub mod audit_list;
 pub mod clock;
 pub mod device;
 pub mod email;

@@ -55,7 +55,8 @@ impl Position {
         let at = match state {
             SessionState::Live => session.last_active_at,
             SessionState::Ended => session.ended.as_ref().map_or(session.created_at, |ended| ended.at),
-            SessionState::All => session.created_at,
+            // Ids sort by the moment of creation.
+            SessionState::All => Timestamp::from_millis(0),
         };
         Self { at, id: session.id }
     }

@@ -1,6 +1,7 @@
 //! SQL and Redis: rows and records in, domain types out. Plain query functions over a connection.
 
 pub mod audit;
+pub mod audit_search;
 pub mod database;
 pub mod installation;
 pub mod leases;
