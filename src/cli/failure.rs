@@ -80,7 +80,8 @@ impl From<Error> for Failure {
             | Error::ReauthenticationRequired
             | Error::Forbidden
             | Error::LinkGone
-            | Error::RegistrationClosed => Self::Failed(error.to_string()),
+            | Error::RegistrationClosed
+            | Error::Stale => Self::Failed(error.to_string()),
         }
     }
 }

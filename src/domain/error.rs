@@ -49,6 +49,9 @@ pub enum Error {
     /// "End all" or a suspension came between the password check and the sign-in. 409 `raced`.
     #[error("the account was changed meanwhile; sign in again")]
     Raced,
+    /// The account is no longer the one that was looked at when it was edited. 409 on a page, 412 over the API.
+    #[error("the account was changed by someone else meanwhile")]
+    Stale,
     /// The password hasher's queue is full. 503 with `Retry-After`, before anything was counted.
     #[error("too many sign-ins at once")]
     Busy,

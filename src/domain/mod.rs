@@ -4,6 +4,7 @@ pub mod access_token;
 pub mod audit;
 pub mod audit_list;
 pub mod clock;
+pub mod cursor;
 pub mod device;
 pub mod email;
 pub mod error;

@@ -53,6 +53,11 @@ fn fold(text: &str) -> String {
     text.to_lowercase().replace('ß', "ss")
 }
 
+/// The form in which searching compares text: a part of a name is found in whatever case or width it was written.
+pub fn search_form(text: &str) -> String {
+    fold(&text.nfkc().collect::<String>())
+}
+
 /// Whether the character shows nothing or moves what is around it: controls, line separators, zero-width and
 /// bidirectional formatting characters, soft hyphens, fillers, variation selectors, tags.
 pub(super) fn is_invisible(c: char) -> bool {

@@ -1,5 +1,9 @@
 //! An account.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
 use super::text::text_enum;
 use super::{EmailAddress, Role, Timestamp, UserId, Username};
 
@@ -32,6 +36,17 @@ impl User {
     /// The name if there is one, else the username.
     pub fn display_name(&self) -> &str {
         self.name.as_deref().unwrap_or(self.username.as_str())
+    }
+
+    /// Stands for what an administrator can edit: another one once any of it has changed. 96 bits in base64url.
+    pub fn version(&self) -> String {
+        let mut hash = Sha256::new();
+        let name = self.name.as_deref().unwrap_or_default();
+        for part in [self.username.as_str(), self.email.as_str(), name, self.role.as_str(), self.status.as_str()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        URL_SAFE_NO_PAD.encode(&hash.finalize()[..12])
     }
 
     pub fn is_active(&self) -> bool {

@@ -271,6 +271,10 @@ impl From<Error> for Problem {
                 let detail = "The account was changed meanwhile. Sign in again.";
                 Self::new(StatusCode::CONFLICT, "raced", detail)
             }
+            Error::Stale => {
+                let detail = "The account was changed meanwhile. Read it again, then repeat your change.";
+                Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
+            }
             Error::Busy => {
                 let detail = "Too many people sign in right now. Try again in a moment.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(RETRY_SECONDS)

@@ -119,7 +119,7 @@ impl Services {
         let (client, now) = (client.clone(), self.clock.now());
         self.database
             .write(move |connection| {
-                users::update_profile(connection, user.id, name.as_deref(), &email)?;
+                users::update_profile(connection, user.id, &user.username, &email, name.as_deref())?;
                 let actor = Actor::user(&user);
                 let entry = Entry::success(Event::UserUpdated, &actor, &user, &client);
                 audit::append(connection, &entry.detail(changed.join(", ")), now)?;
@@ -146,15 +146,16 @@ impl Services {
         steward.require(Role::Admin)?;
         let mut errors = FieldErrors::default();
         let checked = CheckedAccount::check(&mut errors, username, email, name).ok_or(Error::Invalid(errors))?;
-        let (actor, client, now) = (steward.actor.clone(), client.clone(), self.clock.now());
+        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
         let issued = Issued::new(now + links::RESET_LINK_TTL);
         let link = issued.reset_link(&self.settings);
         let user = self
             .database
             .write(move |connection| {
+                present_steward(connection, &steward)?.require(Role::Admin)?;
                 let user = checked.insert(connection, UserId::new(now), role, None, now)?;
                 issued.store_for(connection, user.id)?;
-                let entry = Entry::success(Event::UserCreated, &actor, &user, &client);
+                let entry = Entry::success(Event::UserCreated, &steward.actor, &user, &client);
                 audit::append(connection, &entry.detail(format!("role {role}")), now)?;
                 Ok(user)
             })
@@ -170,7 +171,7 @@ impl Services {
             .database
             .write(move |connection| {
                 let administrators = users::lock_active_administrators(connection)?;
-                let before = steered(connection, &steward, user)?;
+                let before = administered(connection, &steward, user)?;
                 if before.role == role {
                     return Ok(before);
                 }
@@ -205,7 +206,7 @@ impl Services {
             .database
             .write(move |connection| {
                 let administrators = users::lock_active_administrators(connection)?;
-                let before = steered(connection, &steward, user)?;
+                let before = administered(connection, &steward, user)?;
                 if before.status == status {
                     return Ok(before);
                 }
@@ -234,7 +235,7 @@ impl Services {
         self.database
             .write(move |connection| {
                 let administrators = users::lock_active_administrators(connection)?;
-                let before = steered(connection, &steward, user)?;
+                let before = administered(connection, &steward, user)?;
                 keep_an_administrator(&administrators, &before)?;
                 let end = End { reason: EndReason::Deleted, by: &steward.actor, at: now };
                 rows::end_all(connection, Some(user), None, &end)?;
@@ -263,8 +264,22 @@ impl Services {
 /// The account that a steward acts on, locked, if it is within reach.
 pub(super) fn steered(connection: &mut AnyConnection, steward: &Steward, user: UserId) -> Result<User> {
     let user = present(users::lock(connection, user)?)?.user;
-    steward.require_reach(&user)?;
+    present_steward(connection, steward)?.require_reach(&user)?;
     Ok(user)
+}
+
+/// The same for what only an administrator does.
+pub(super) fn administered(connection: &mut AnyConnection, steward: &Steward, user: UserId) -> Result<User> {
+    present_steward(connection, steward)?.require(Role::Admin)?;
+    steered(connection, steward, user)
+}
+
+/// The steward with the role of this moment: one who was demoted or suspended since the request began gets no further.
+pub(super) fn present_steward(connection: &mut AnyConnection, steward: &Steward) -> Result<Steward> {
+    let Actor::User { id, .. } = &steward.actor else { return Ok(steward.clone()) };
+    let found = users::by_id(connection, *id)?.filter(|found| found.user.is_active()).ok_or(Error::NotSignedIn)?;
+    let role = steward.role.min(found.user.role);
+    Ok(Steward { actor: steward.actor.clone(), role })
 }
 
 /// Refuses what would take away the last active administrator. All of them are locked first, always in one order:

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::accounts::{present, steered};
+use super::accounts::{administered, present};
 use super::{Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::keys::Secret;
@@ -70,7 +70,7 @@ impl Services {
         let link = issued.reset_link(&self.settings);
         self.database
             .write(move |connection| {
-                let user = steered(connection, &steward, user)?;
+                let user = administered(connection, &steward, user)?;
                 issued.store_for(connection, user.id)?;
                 let entry = Entry::success(Event::PasswordResetLink, &steward.actor, &user, &client);
                 audit::append(connection, &entry, now)

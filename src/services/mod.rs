@@ -13,6 +13,7 @@ pub mod sign_in;
 pub mod signing_keys;
 pub mod tokens;
 pub mod upkeep;
+pub mod users;
 
 use std::sync::Arc;
 
@@ -65,7 +66,8 @@ pub struct NewSecret {
 #[derive(Clone, Debug)]
 pub struct Steward {
     pub actor: Actor,
-    /// The command line acts with the role of an administrator.
+    /// The command line acts with the role of an administrator. Of an account it is what the request found; acts look
+    /// again when they are done.
     pub role: Role,
 }
 

@@ -12,6 +12,7 @@ pub mod sessions;
 pub mod signing_keys;
 pub mod stats;
 pub mod types;
+pub mod user_search;
 pub mod users;
 
 pub use database::Database;

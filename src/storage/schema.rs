@@ -20,6 +20,7 @@ diesel::table! {
         created_at -> Moment,
         last_sign_in_at -> Nullable<Moment>,
         deleted_at -> Nullable<Moment>,
+        search_text -> Text,
     }
 }
 

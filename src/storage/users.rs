@@ -6,7 +6,7 @@ use super::database::{AnyConnection, MultiBackend};
 use super::schema::users;
 use super::sessions::changes::{self, Change};
 use super::sessions::rows::End;
-use crate::domain::name::NameKey;
+use crate::domain::name::{NameKey, search_form};
 use crate::domain::{
     EmailAddress, Error, FieldError, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username,
 };
@@ -35,7 +35,7 @@ pub struct NewUser<'a> {
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = users)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
-struct Row {
+pub(super) struct Row {
     id: UserId,
     username: String,
     email: String,
@@ -71,7 +71,7 @@ impl From<Row> for StoredUser {
 
 /// Inserts the account; [`Error::Taken`] names each field that belongs to another.
 pub fn insert(connection: &mut AnyConnection, new: &NewUser<'_>) -> Result<()> {
-    refuse_taken(connection, None, Some(new.username), Some(new.email))?;
+    refuse_taken(connection, None, new.username, new.email)?;
     diesel::insert_into(users::table)
         .values((
             users::id.eq(new.id),
@@ -87,45 +87,55 @@ pub fn insert(connection: &mut AnyConnection, new: &NewUser<'_>) -> Result<()> {
             users::password_hash.eq(new.password_hash),
             users::password_changed_at.eq(new.password_hash.map(|_| new.now)),
             users::created_at.eq(new.now),
+            users::search_text.eq(search_text(new.username, new.email, new.name)),
         ))
         .execute(connection)
         .map_err(raced_for_a_name)?;
     Ok(())
 }
 
-/// Changes name and e-mail; [`Error::Taken`] where the e-mail belongs to another.
+/// Changes username, e-mail and name; [`Error::Taken`] names each field that belongs to another.
 pub fn update_profile(
     connection: &mut AnyConnection,
     id: UserId,
-    name: Option<&str>,
+    username: &Username,
     email: &EmailAddress,
+    name: Option<&str>,
 ) -> Result<()> {
-    refuse_taken(connection, Some(id), None, Some(email))?;
+    refuse_taken(connection, Some(id), username, email)?;
     diesel::update(users::table.find(id))
-        .set((users::name.eq(name), users::email.eq(email.as_str()), users::email_key.eq(email.key().as_str())))
+        .set((
+            users::username.eq(username.as_str()),
+            users::username_key.eq(username.key().as_str()),
+            users::email.eq(email.as_str()),
+            users::email_key.eq(email.key().as_str()),
+            users::name.eq(name),
+            users::search_text.eq(search_text(username, email, name)),
+        ))
         .execute(connection)
         .map_err(raced_for_a_name)?;
     Ok(())
 }
 
+/// What [`super::user_search`] looks into: a part of it never spans two lines.
+fn search_text(username: &Username, email: &EmailAddress, name: Option<&str>) -> String {
+    search_form(&format!("{username}\n{email}\n{}", name.unwrap_or_default()))
+}
+
 fn refuse_taken(
     connection: &mut AnyConnection,
     but: Option<UserId>,
-    username: Option<&Username>,
-    email: Option<&EmailAddress>,
+    username: &Username,
+    email: &EmailAddress,
 ) -> Result<()> {
     let mut taken = FieldErrors::default();
-    if let Some(username) = username {
-        let owner = owner(connection, users::username_key.eq(username.key().as_str().to_owned()))?;
-        if owner.is_some() {
-            taken.push(FieldError::new("username", "taken", format!("The username “{username}” is taken.")));
-        }
+    let of_username = owner(connection, users::username_key.eq(username.key().as_str().to_owned()))?;
+    if of_username.is_some() && of_username != but {
+        taken.push(FieldError::new("username", "taken", format!("The username “{username}” is taken.")));
     }
-    if let Some(email) = email {
-        let owner = owner(connection, users::email_key.eq(email.key().as_str().to_owned()))?;
-        if owner.is_some() && owner != but {
-            taken.push(FieldError::new("email", "taken", "An account with this e-mail exists."));
-        }
+    let of_email = owner(connection, users::email_key.eq(email.key().as_str().to_owned()))?;
+    if of_email.is_some() && of_email != but {
+        taken.push(FieldError::new("email", "taken", "An account with this e-mail exists."));
     }
     if taken.is_empty() { Ok(()) } else { Err(Error::Taken(taken)) }
 }
@@ -295,6 +305,7 @@ pub fn delete(connection: &mut AnyConnection, id: UserId, now: Timestamp) -> Res
             users::email_key.eq(None::<String>),
             users::email.eq(""),
             users::name.eq(None::<String>),
+            users::search_text.eq(""),
             users::password_hash.eq(None::<String>),
             users::status.eq(UserStatus::Suspended),
             users::epoch.eq(users::epoch + 1),

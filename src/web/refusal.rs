@@ -47,6 +47,10 @@ impl Refusal {
             Error::Raced => {
                 Self::whole(StatusCode::CONFLICT, "The account was changed at the same moment. Send the form again.")
             }
+            Error::Stale => Self::whole(
+                StatusCode::CONFLICT,
+                "Someone else changed this account meanwhile. Compare what it is now, then save again.",
+            ),
             error @ (Error::NotSignedIn
             | Error::InvalidToken
             | Error::InvalidRefreshToken
@@ -113,6 +117,7 @@ mod tests {
             (Error::WrongPassword { field: "current_password" }, 401),
             (Error::LastAdmin, 409),
             (Error::Raced, 409),
+            (Error::Stale, 409),
         ] {
             let refusal = Refusal::of(error).expect("a form");
             assert_eq!(refusal.status.as_u16(), status);

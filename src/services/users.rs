@@ -1,0 +1,183 @@
+//! Accounts as managers find them and administrators edit them.
+
+use super::accounts::administered;
+use super::{Result, Services, Steward};
+use crate::domain::audit::Client;
+use crate::domain::cursor::Cursors;
+use crate::domain::name::{parse_display_name, search_form};
+use crate::domain::{
+    EmailAddress, Error, Event, FieldError, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username,
+};
+use crate::storage::audit::{self, Entry};
+pub use crate::storage::user_search::{FoundUser, UserSort};
+use crate::storage::user_search::{self, UserFilter, UserPosition};
+use crate::storage::users;
+
+/// Which accounts, in which order.
+#[derive(Clone, Debug)]
+pub struct UserSearch {
+    /// A part of username, e-mail or name, as it was typed; empty finds all.
+    pub text: String,
+    pub role: Option<Role>,
+    pub status: Option<UserStatus>,
+    pub sort: UserSort,
+}
+
+/// A page of a list of accounts.
+pub struct UserPage {
+    pub users: Vec<FoundUser>,
+    /// How many came before them.
+    pub before: u64,
+    /// The cursor of the next page, if there is one.
+    pub next: Option<String>,
+    /// How many accounts there are, about; known only where nobody is left out.
+    pub total: Option<i64>,
+}
+
+/// An account as it shall be. `None` leaves a field; an empty name removes it.
+#[derive(Default)]
+pub struct UserChange {
+    pub username: Option<String>,
+    pub email: Option<String>,
+    pub name: Option<String>,
+    /// What was edited, by [`User::version`]; [`Error::Stale`] where that is no longer what there is.
+    pub version: Option<String>,
+}
+
+impl Services {
+    /// At most `limit` accounts after `cursor`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the field `cursor` where it was not written for this list.
+    pub async fn search_users(
+        &self,
+        steward: &Steward,
+        search: &UserSearch,
+        cursor: Option<&str>,
+        limit: u16,
+    ) -> Result<UserPage> {
+        steward.require(Role::Manager)?;
+        let filter =
+            UserFilter { text: search_form(search.text.trim()), role: search.role, status: search.status };
+        let (sort, limit) = (search.sort, usize::from(limit));
+        let (cursors, list) = (Cursors::new(&self.root_key), list_name(&filter, sort));
+        let place = cursor.map(|cursor| {
+            let place = cursors.read(&list, cursor).and_then(|text| Place::parse(&text));
+            place.ok_or_else(|| {
+                let message = "This is no cursor of this list. Begin at its first page.";
+                Error::Invalid(FieldError::new("cursor", "invalid", message).into())
+            })
+        });
+        let place = place.transpose()?;
+        let before = place.as_ref().map_or(0, |place| place.before);
+        let (mut users, total) = self
+            .database
+            .read(move |connection| {
+                let total = filter.is_empty().then(|| user_search::total(connection)).transpose()?;
+                let after = place.as_ref().map(|place| &place.after);
+                Ok((user_search::search(connection, &filter, sort, after, limit as i64 + 1)?, total))
+            })
+            .await?;
+        let followed = users.len() > limit;
+        users.truncate(limit);
+        let next = users.last().filter(|_| followed).map(|last| {
+            let place = Place { before: before + limit as u64, after: UserPosition::of(&last.user, sort) };
+            cursors.write(&list, &place.to_text())
+        });
+        Ok(UserPage { users, before, next, total })
+    }
+
+    /// Changes username, e-mail and name of any account.
+    pub async fn update_user(
+        &self,
+        steward: &Steward,
+        user: UserId,
+        change: UserChange,
+        client: &Client,
+    ) -> Result<User> {
+        steward.require(Role::Admin)?;
+        let mut errors = FieldErrors::default();
+        let username = errors.check(change.username.as_deref().map(Username::parse).transpose());
+        let email = errors.check(change.email.as_deref().map(EmailAddress::parse).transpose());
+        let name = errors.check(change.name.as_deref().map(parse_display_name).transpose());
+        let (Some(username), Some(email), Some(name)) = (username, email, name) else {
+            return Err(Error::Invalid(errors));
+        };
+        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        self.database
+            .write(move |connection| {
+                let before = administered(connection, &steward, user)?;
+                if change.version.is_some_and(|version| version != before.version()) {
+                    return Err(Error::Stale);
+                }
+                let mut after = before.clone();
+                after.username = username.unwrap_or(after.username);
+                after.email = email.unwrap_or(after.email);
+                after.name = name.unwrap_or(after.name);
+                let mut changed = Vec::new();
+                if after.username != before.username {
+                    // The log tells under which name the account is found from now on.
+                    changed.push(format!("username {} to {}", before.username, after.username));
+                }
+                changed.extend((after.email != before.email).then(|| "email".to_owned()));
+                changed.extend((after.name != before.name).then(|| "name".to_owned()));
+                if changed.is_empty() {
+                    return Ok(before);
+                }
+                users::update_profile(connection, user, &after.username, &after.email, after.name.as_deref())?;
+                let entry = Entry::success(Event::UserUpdated, &steward.actor, &after, &client);
+                audit::append(connection, &entry.detail(changed.join(", ")), now)?;
+                Ok(after)
+            })
+            .await
+    }
+}
+
+/// The list for which a cursor is good.
+fn list_name(filter: &UserFilter, sort: UserSort) -> String {
+    let role = filter.role.map_or("", Role::as_str);
+    let status = filter.status.map_or("", UserStatus::as_str);
+    format!("users {sort} role={role} status={status} q={}", filter.text)
+}
+
+/// What a cursor says.
+#[derive(Debug, PartialEq)]
+struct Place {
+    /// How many accounts came before it.
+    before: u64,
+    after: UserPosition,
+}
+
+impl Place {
+    fn to_text(&self) -> String {
+        match &self.after {
+            UserPosition::Username(key) => format!("{} {key}", self.before),
+            UserPosition::Creation(at, id) => format!("{} {} {id}", self.before, at.timestamp_millis()),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let before = words.next()?.parse().ok()?;
+        let after = match (words.next()?, words.next()) {
+            (key, None) => UserPosition::Username(key.to_owned()),
+            (at, Some(id)) => UserPosition::Creation(Timestamp::from_millis(at.parse().ok()?), id.parse().ok()?),
+        };
+        Some(Self { before, after })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Clock;
+
+    #[test]
+    fn a_place_in_a_list_is_read_back_as_it_was_written() {
+        let now = Clock::default().now();
+        for after in [UserPosition::Username("ada".to_owned()), UserPosition::Creation(now, UserId::new(now))] {
+            let place = Place { before: 50, after };
+            assert_eq!(Place::parse(&place.to_text()), Some(place));
+        }
+    }
+}

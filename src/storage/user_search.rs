@@ -1,0 +1,165 @@
+//! Lists of accounts, page by page: by what comes after the last one shown, never by how many were shown before.
+
+use diesel::dsl::count_star;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use super::database::{AnyConnection, MultiBackend};
+use super::schema::{sessions, users};
+use super::users::{Row, StoredUser};
+use crate::domain::text::text_enum;
+use crate::domain::{Error, Role, Timestamp, User, UserId, UserStatus};
+
+type Result<T> = std::result::Result<T, Error>;
+
+text_enum!(
+    /// The order of a list of accounts, as the parameter `sort` names it.
+    UserSort {
+        Username = "username",
+        UsernameDescending = "-username",
+        Oldest = "created_at",
+        Newest = "-created_at",
+    }
+);
+
+/// Which accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserFilter {
+    /// A part of username, e-mail or name, in [`crate::domain::name::search_form`]; empty finds all.
+    pub text: String,
+    pub role: Option<Role>,
+    pub status: Option<UserStatus>,
+}
+
+impl UserFilter {
+    /// Whether it leaves out nobody.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The last account of the page before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserPosition {
+    /// The canonical form of its username, where the list is by username.
+    Username(String),
+    Creation(Timestamp, UserId),
+}
+
+impl UserPosition {
+    /// Where `user` stands in a list of that order.
+    pub fn of(user: &User, sort: UserSort) -> Self {
+        match sort {
+            UserSort::Username | UserSort::UsernameDescending => {
+                Self::Username(user.username.key().as_str().to_owned())
+            }
+            UserSort::Oldest | UserSort::Newest => Self::Creation(user.created_at, user.id),
+        }
+    }
+}
+
+/// An account in a list.
+#[derive(Clone, Debug)]
+pub struct FoundUser {
+    pub user: User,
+    /// Open sessions; those that expired since the last sweep are among them.
+    pub sessions: i64,
+}
+
+/// At most `limit` accounts after `after`.
+pub fn search(
+    connection: &mut AnyConnection,
+    filter: &UserFilter,
+    sort: UserSort,
+    after: Option<&UserPosition>,
+    limit: i64,
+) -> Result<Vec<FoundUser>> {
+    let open_sessions = sessions::table
+        .filter(sessions::user_id.eq(users::id))
+        .filter(sessions::ended_at.is_null())
+        .select(count_star())
+        .single_value();
+    let mut query = users::table
+        .filter(users::deleted_at.is_null())
+        // Says nothing new, but lets an index of usernames begin where they do, also backwards.
+        .filter(users::username_key.is_not_null())
+        .select((Row::as_select(), open_sessions))
+        .limit(limit)
+        .into_boxed::<MultiBackend>();
+    if !filter.text.is_empty() {
+        query = query.filter(users::search_text.like(contains(&filter.text)).escape('\\'));
+    }
+    if let Some(role) = filter.role {
+        query = query.filter(users::role.eq(role));
+    }
+    if let Some(status) = filter.status {
+        query = query.filter(users::status.eq(status));
+    }
+    query = match sort {
+        UserSort::Username => query.order(users::username_key.asc()),
+        UserSort::UsernameDescending => query.order(users::username_key.desc()),
+        UserSort::Oldest => query.order((users::created_at.asc(), users::id.asc())),
+        UserSort::Newest => query.order((users::created_at.desc(), users::id.desc())),
+    };
+    // Each range is one that an index can begin at; those of one moment are told apart by id.
+    query = match (sort, after) {
+        (_, None) => query,
+        (UserSort::Username, Some(UserPosition::Username(key))) => query.filter(users::username_key.gt(key.clone())),
+        (_, Some(UserPosition::Username(key))) => query.filter(users::username_key.lt(key.clone())),
+        (UserSort::Oldest, Some(UserPosition::Creation(at, id))) => query
+            .filter(users::created_at.ge(*at))
+            .filter(users::created_at.gt(*at).or(users::id.gt(*id))),
+        (_, Some(UserPosition::Creation(at, id))) => query
+            .filter(users::created_at.le(*at))
+            .filter(users::created_at.lt(*at).or(users::id.lt(*id))),
+    };
+    let rows: Vec<(Row, Option<i64>)> = query.load(connection)?;
+    let found = rows.into_iter().map(|(row, sessions)| FoundUser {
+        user: StoredUser::from(row).user,
+        sessions: sessions.unwrap_or(0),
+    });
+    Ok(found.collect())
+}
+
+/// The pattern for what contains `text`, which may have wildcards of its own.
+fn contains(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
+}
+
+#[derive(QueryableByName)]
+struct Total {
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+}
+
+/// How many accounts there are. Many are not counted by PostgreSQL, which reads every row for it: it estimates.
+pub fn total(connection: &mut AnyConnection) -> Result<i64> {
+    let query = match connection {
+        AnyConnection::Postgres(_) => {
+            "SELECT CASE WHEN reltuples > 10000 THEN reltuples::bigint \
+             ELSE (SELECT count(*) FROM users WHERE deleted_at IS NULL) END AS total \
+             FROM pg_class WHERE oid = 'users'::regclass"
+        }
+        AnyConnection::Sqlite(_) => "SELECT count(*) AS total FROM users WHERE deleted_at IS NULL",
+    };
+    Ok(diesel::sql_query(query).get_result::<Total>(connection)?.total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_in_what_was_typed_stand_for_themselves() {
+        assert_eq!(contains("a_b"), r"%a\_b%");
+        assert_eq!(contains(r"100%\"), r"%100\%\\%");
+    }
+}
