@@ -121,7 +121,7 @@ fn perform(command: Command, flags: Vec<(String, String)>) -> Result<String, Fai
             let loaded = load()?;
             let _guard = start_logs(&loaded, log_level_of_command(&loaded))?;
             actix_web::rt::System::new().block_on(async {
-                let mut services = startup::services(loaded.settings, Clock::default()).await?;
+                let mut services = startup::services(loaded, Clock::default()).await?;
                 services.database = services.database.patient();
                 match command {
                     Stored::SetupLink { .. } => setup_link::run(&services).await,

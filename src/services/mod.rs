@@ -3,7 +3,10 @@
 
 pub mod access_tokens;
 pub mod accounts;
+pub mod all_sessions;
+pub mod audit;
 pub mod hasher;
+pub mod health;
 pub mod links;
 pub mod passwords;
 pub mod registration;
@@ -11,6 +14,7 @@ pub mod sessions;
 pub mod setup;
 pub mod sign_in;
 pub mod signing_keys;
+pub mod stats;
 pub mod tokens;
 pub mod upkeep;
 pub mod users;
@@ -20,7 +24,7 @@ use std::sync::Arc;
 use crate::domain::keys::{RootKey, SessionHandle};
 use crate::domain::password::PasswordPolicy;
 use crate::domain::{Actor, Clock, Error, Role, SessionId, User, UserId};
-use crate::settings::Settings;
+use crate::settings::{Effective, Settings};
 use crate::storage::Database;
 use crate::storage::sessions::{Change, SessionStore};
 
@@ -31,6 +35,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone)]
 pub struct Services {
     pub settings: Arc<Settings>,
+    /// Every setting and where it came from, safe to show.
+    pub effective: Arc<[Effective]>,
     pub clock: Clock,
     pub database: Database,
     pub sessions: SessionStore,
@@ -89,7 +95,16 @@ impl Steward {
     /// A manager reaches users; an administrator reaches everyone.
     fn require_reach(&self, subject: &User) -> Result<()> {
         self.require(Role::Manager)?;
-        if self.role == Role::Admin || subject.role == Role::User { Ok(()) } else { Err(Error::Forbidden) }
+        if self.reaches(subject.role) { Ok(()) } else { Err(Error::Forbidden) }
+    }
+
+    /// Whether it may act on accounts of that role.
+    pub fn reaches(&self, role: Role) -> bool {
+        match self.role {
+            Role::Admin => true,
+            Role::Manager => role == Role::User,
+            Role::User => false,
+        }
     }
 }
 

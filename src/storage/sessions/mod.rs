@@ -9,6 +9,7 @@
 //!   from ever saying more than SQL are told there.
 
 pub mod changes;
+pub mod everyone;
 pub mod redis;
 pub mod rotation;
 pub mod rows;

@@ -1,11 +1,13 @@
 //! Sessions in SQL: the truth, with or without Redis.
 
 use chrono::TimeDelta;
-use diesel::dsl::max;
+use diesel::dsl::{max, sql};
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Nullable};
 
 use super::super::database::{AnyConnection, MultiBackend};
 use super::super::schema::{changes as feed, sessions, users};
+use super::super::types::{Id, Moment};
 use super::ACTIVITY_LAG;
 use super::changes::{self, Change};
 use crate::domain::keys::SecretHash;
@@ -222,22 +224,19 @@ pub fn end(connection: &mut AnyConnection, user: UserId, session: SessionId, end
     Ok(changed == 1)
 }
 
-/// Notes in the history that all sessions of the account (of all accounts) but `kept` have ended, and says how many of
-/// them were live. What ends them is the raised epoch, not this.
+/// Notes in the history that all sessions of the account but `kept` have ended, and says how many of them were live.
+/// What ends them is the raised epoch, not this.
 pub fn end_all(
     connection: &mut AnyConnection,
-    user: Option<UserId>,
+    user: UserId,
     kept: Option<SessionId>,
     end: &End<'_>,
 ) -> Result<u64> {
-    close_expired(connection, user, end.at)?;
+    close_expired(connection, Some(user), end.at)?;
     let change =
         (sessions::ended_at.eq(end.at), sessions::ended_by.eq(end.by.label()), sessions::end_reason.eq(end.reason));
-    let sessions = diesel::update(sessions::table.filter(open())).set(change).into_boxed::<MultiBackend>();
-    let sessions = match user {
-        Some(user) => sessions.filter(sessions::user_id.eq(user)),
-        None => sessions,
-    };
+    let sessions = diesel::update(sessions::table.filter(open()).filter(sessions::user_id.eq(user)));
+    let sessions = sessions.set(change).into_boxed::<MultiBackend>();
     let sessions = match kept {
         Some(kept) => sessions.filter(sessions::id.ne(kept)),
         None => sessions,
@@ -246,33 +245,49 @@ pub fn end_all(
     Ok(ended as u64)
 }
 
-/// Whose sessions are open: of one account, or of all.
-pub fn owners_of_open(connection: &mut AnyConnection, user: Option<UserId>) -> Result<Vec<UserId>> {
-    let mut query = sessions::table.filter(open()).select(sessions::user_id).distinct().into_boxed::<MultiBackend>();
-    if let Some(user) = user {
-        query = query.filter(sessions::user_id.eq(user));
-    }
-    Ok(query.load(connection)?)
-}
-
 /// Writes into the history that sessions have expired, at the moment at which they did. Waits until the activity that
 /// Redis may know of has reached SQL, for what the history has as ended is dead.
 pub fn close_expired(connection: &mut AnyConnection, user: Option<UserId>, now: Timestamp) -> Result<usize> {
     let now = now - ACTIVITY_LAG;
-    // PostgreSQL and SQLite add milliseconds to a moment each in their own way.
-    let limit = match connection {
-        AnyConnection::Postgres(_) => "LEAST(absolute_limit, last_active_at + idle_ms * interval '1 millisecond')",
-        AnyConnection::Sqlite(_) => "MIN(absolute_limit, last_active_at + idle_ms)",
-    };
+    let limit = nearer_limit(connection);
     let of_user = if user.is_some() { "user_id = $2" } else { "$2 IS NULL" };
     let query = format!(
         "UPDATE sessions SET ended_at = {limit}, ended_by = 'system', end_reason = 'expired' \
          WHERE ended_at IS NULL AND {limit} <= $1 AND {of_user}"
     );
     Ok(diesel::sql_query(query)
-        .bind::<super::super::types::Moment, _>(now)
-        .bind::<diesel::sql_types::Nullable<super::super::types::Id>, _>(user)
+        .bind::<Moment, _>(now)
+        .bind::<Nullable<Id>, _>(user)
         .execute(connection)?)
+}
+
+/// At most `most` sessions that [`close_expired`] would close. Reads them all, where it finds fewer.
+pub fn expired(connection: &mut AnyConnection, now: Timestamp, most: i64) -> Result<Vec<SessionId>> {
+    let past = sql::<Bool>(nearer_limit(connection)).sql(" <= ").bind::<Moment, _>(now - ACTIVITY_LAG);
+    let oldest = sessions::table.filter(open()).filter(past).order((sessions::last_active_at, sessions::id));
+    Ok(oldest.select(sessions::id).limit(most).load(connection)?)
+}
+
+/// The same for these; what became active meanwhile is left alone.
+pub fn close_expired_of(connection: &mut AnyConnection, ids: &[SessionId], now: Timestamp) -> Result<usize> {
+    let limit = nearer_limit(connection);
+    let past = sql::<Bool>(limit).sql(" <= ").bind::<Moment, _>(now - ACTIVITY_LAG);
+    let expired = sessions::table.filter(sessions::id.eq_any(ids)).filter(open()).filter(past);
+    Ok(diesel::update(expired)
+        .set((
+            sessions::ended_at.eq(sql::<Nullable<Moment>>(limit)),
+            sessions::ended_by.eq(Actor::System.label()),
+            sessions::end_reason.eq(EndReason::Expired),
+        ))
+        .execute(connection)?)
+}
+
+/// The moment at which a session expires. PostgreSQL and SQLite add milliseconds to a moment each in their own way.
+pub(super) fn nearer_limit(connection: &AnyConnection) -> &'static str {
+    match connection {
+        AnyConnection::Postgres(_) => "LEAST(absolute_limit, last_active_at + idle_ms * interval '1 millisecond')",
+        AnyConnection::Sqlite(_) => "MIN(absolute_limit, last_active_at + idle_ms)",
+    }
 }
 
 /// Gives a session a new secret after a password was entered for it, under the account's present epoch.
@@ -381,9 +396,11 @@ pub fn count_open(connection: &mut AnyConnection, user: UserId, now: Timestamp) 
         .load(connection)?)
 }
 
-/// Forgets sessions that ended before `limit`.
-pub fn prune(connection: &mut AnyConnection, limit: Timestamp) -> Result<usize> {
-    Ok(diesel::delete(sessions::table.filter(sessions::ended_at.lt(limit))).execute(connection)?)
+/// Forgets at most `most` sessions that ended before `limit`.
+pub fn prune(connection: &mut AnyConnection, limit: Timestamp, most: i64) -> Result<usize> {
+    let old = sessions::table.filter(sessions::ended_at.lt(limit)).order(sessions::ended_at).select(sessions::id);
+    let old: Vec<SessionId> = old.limit(most).load(connection)?;
+    Ok(diesel::delete(sessions::table.filter(sessions::id.eq_any(old))).execute(connection)?)
 }
 
 /// Not ended by an act; the limits are asked beside it.

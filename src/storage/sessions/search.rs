@@ -11,7 +11,9 @@ use diesel::sql_types::{BigInt, Bool, Text};
 use super::super::database::{AnyConnection, MultiBackend};
 use super::super::schema::{sessions, users};
 use super::super::types::Moment;
-use super::rows::Row;
+use super::super::user_search::contains;
+use super::rows::{Row, nearer_limit};
+use crate::domain::name::search_form;
 use crate::domain::session_list::{ListedSession, Owner, Position, SessionFilter, SessionState};
 use crate::domain::{Error, Role, Session, SessionId, Timestamp, UserId};
 
@@ -46,7 +48,7 @@ pub fn page(
     limit: usize,
     now: Timestamp,
 ) -> Result<Found> {
-    let list = List { filter, after, now, still_live: still_live(connection) };
+    let list = List { filter, after, now, limit: nearer_limit(connection) };
     let needle = filter.q.as_deref().map(Needle::new);
     // The sessions of one account are few enough to be walked through to the last.
     let (mut found, stopped) = match &needle {
@@ -80,21 +82,16 @@ struct Needle {
 impl Needle {
     fn new(q: &str) -> Self {
         let text = q.to_ascii_lowercase();
-        let mut escaped = String::with_capacity(text.len());
-        for character in text.chars() {
-            if matches!(character, '%' | '_' | '\\') {
-                escaped.push('\\');
-            }
-            escaped.push(character);
-        }
         // No text continues with the last character there is.
-        Self { end: format!("{text}\u{10FFFF}"), start: text, part: format!("%{escaped}%"), prefix: format!("{escaped}%") }
+        let prefix = contains(&text)[1..].to_owned();
+        Self { part: contains(&search_form(q)), prefix, end: format!("{text}\u{10FFFF}"), start: text }
     }
 
     /// The accounts that match, if all that matches is little.
     fn few(&self, connection: &mut AnyConnection) -> Result<Option<Vec<UserId>>> {
         let accounts: Vec<UserId> = users::table
-            .filter(users::username_key.like(&self.part).escape('\\').or(users::email_key.like(&self.part).escape('\\')))
+            .filter(users::deleted_at.is_null())
+            .filter(users::search_text.like(&self.part).escape('\\'))
             .select(users::id)
             .limit(ACCOUNTS + 1)
             .load(connection)?;
@@ -123,7 +120,8 @@ struct List<'f> {
     filter: &'f SessionFilter,
     after: Option<Position>,
     now: Timestamp,
-    still_live: &'static str,
+    /// The moment at which a session expires, in SQL.
+    limit: &'static str,
 }
 
 impl List<'_> {
@@ -133,7 +131,7 @@ impl List<'_> {
         query = match self.filter.state {
             SessionState::Live => query
                 .filter(sessions::ended_at.is_null())
-                .filter(sql::<Bool>(self.still_live).bind::<Moment, _>(self.now).sql(")")),
+                .filter(sql::<Bool>(self.limit).sql(" > ").bind::<Moment, _>(self.now)),
             SessionState::Ended => query.filter(sessions::ended_at.is_not_null()),
             SessionState::All => query,
         };
@@ -173,15 +171,12 @@ impl List<'_> {
     ) -> Result<Vec<ListedSession>> {
         let mut query = self.in_order(self.matching()).limit(limit as i64 + 1);
         if let Some(needle) = needle {
-            let account = users::username_key
-                .like(needle.part.clone())
-                .escape('\\')
-                .or(users::email_key.like(needle.part.clone()).escape('\\'));
+            let account = users::search_text.like(needle.part.clone()).escape('\\');
             let client = sessions::address
                 .like(needle.prefix.clone())
                 .escape('\\')
                 .or(lower(sessions::device).like(needle.prefix.clone()).escape('\\'));
-            query = query.filter(account.assume_not_null().or(client));
+            query = query.filter(account.or(client));
         }
         if let Some(Position { at, id }) = stop {
             query = match self.filter.state {
@@ -239,17 +234,6 @@ fn load(connection: &mut AnyConnection, query: Query<'_>) -> Result<Vec<ListedSe
 
 fn listed((row, username, email, role, deleted_at): Columns) -> ListedSession {
     ListedSession { session: Session::from(row), owner: Owner { username, email, role, deleted: deleted_at.is_some() } }
-}
-
-/// Neither limit has passed, before the moment that follows. PostgreSQL and SQLite add milliseconds each in their way.
-fn still_live(connection: &AnyConnection) -> &'static str {
-    match connection {
-        AnyConnection::Postgres(_) => {
-            "(LEAST(sessions.absolute_limit, \
-             sessions.last_active_at + sessions.idle_ms * interval '1 millisecond') > "
-        }
-        AnyConnection::Sqlite(_) => "(MIN(sessions.absolute_limit, sessions.last_active_at + sessions.idle_ms) > ",
-    }
 }
 
 /// These sessions, in no order; unknown ids are left out.
