@@ -85,7 +85,7 @@ pub struct RecentPassword {
 impl RecentPassword {
     /// Whether the last entry is recent enough.
     pub fn is_given(user: &CurrentUser, services: &Services) -> bool {
-        services.clock.now() - user.session.password_entered_at <= services.settings.reauthentication_window
+        services.require_recent_password(&user.session).is_ok()
     }
 }
 
@@ -98,7 +98,7 @@ impl FromRequest for RecentPassword {
         ready(match (CurrentUser::of(request), services) {
             (None, _) => Err(sign_in_first(request)),
             (Some(user), Some(services)) if Self::is_given(&user, services) => Ok(Self { user }),
-            (Some(_), _) if wants_json(request) => Err(Problem::reauthentication_required().into()),
+            (Some(_), _) if wants_json(request) => Err(Problem::from(crate::domain::Error::ReauthenticationRequired).into()),
             // The page of an act has the address to which its form goes.
             (Some(_), _) => Err(see_other(&confirm_url(match request.method().is_safe() {
                 true => request.uri().path_and_query().map_or("/", |asked| asked.as_str()),

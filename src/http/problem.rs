@@ -55,12 +55,6 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", "Sign in first.")
     }
 
-    /// 401: a sensitive act, and the password was entered too long ago.
-    pub fn reauthentication_required() -> Self {
-        let detail = "Enter your password again, then repeat this.";
-        Self::new(StatusCode::UNAUTHORIZED, "reauthentication_required", detail)
-    }
-
     /// 401: a program did not say who it is.
     pub fn no_token() -> Self {
         let detail = "Send an access token: Authorization: Bearer ….";

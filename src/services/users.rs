@@ -9,8 +9,8 @@ use crate::domain::{
     EmailAddress, Error, Event, FieldError, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username,
 };
 use crate::storage::audit::{self, Entry};
-pub use crate::storage::user_search::{FoundUser, UserSort};
 use crate::storage::user_search::{self, UserFilter, UserPosition};
+pub use crate::storage::user_search::{FoundUser, UserSort};
 use crate::storage::users;
 
 /// Which accounts, in which order.
@@ -57,8 +57,7 @@ impl Services {
         limit: u16,
     ) -> Result<UserPage> {
         steward.require(Role::Manager)?;
-        let filter =
-            UserFilter { text: search_form(search.text.trim()), role: search.role, status: search.status };
+        let filter = UserFilter { text: search_form(search.text.trim()), role: search.role, status: search.status };
         let (sort, limit) = (search.sort, usize::from(limit));
         let (cursors, list) = (Cursors::new(&self.root_key), list_name(&filter, sort));
         let place = cursor.map(|cursor| {

@@ -20,6 +20,8 @@ use crate::{routes, web as pages};
 
 /// How often SQL learns which sessions were active.
 const ACTIVITY_BATCH: Duration = Duration::from_secs(60);
+/// How often it is looked whether a signing key is due for rotation.
+const KEY_ROTATION: Duration = Duration::from_secs(3600);
 /// How often what has expired is noted, and what is old forgotten.
 const SWEEP: Duration = Duration::from_secs(600);
 
@@ -85,6 +87,9 @@ impl Server {
         let Self { services, listener, address, draining, stopping } = self;
         let failed = |error: std::io::Error| Failure::general(error.to_string());
         let timeout = services.settings.shutdown_timeout.num_seconds().unsigned_abs();
+        // Keys are published before the first token is asked for.
+        services.prepare_signing_keys().await.map_err(|error| Failure::services(&error))?;
+        services.rotate_keys_when_due().await.map_err(|error| Failure::services(&error))?;
         let limits = Limits::new(&services.settings);
         let background = Background::start(&services, &limits);
 
@@ -147,6 +152,11 @@ impl Background {
             limits.retain_recent();
             let services = services_.clone();
             async move { services.flush_activity().await }
+        }));
+        let services_ = services.clone();
+        tasks.push(every(KEY_ROTATION, "the signing keys were not rotated", move || {
+            let services = services_.clone();
+            async move { services.rotate_keys_when_due().await }
         }));
         let services = services.clone();
         tasks.push(every(SWEEP, "what is old was not swept", move || {

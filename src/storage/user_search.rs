@@ -106,18 +106,17 @@ pub fn search(
         (_, None) => query,
         (UserSort::Username, Some(UserPosition::Username(key))) => query.filter(users::username_key.gt(key.clone())),
         (_, Some(UserPosition::Username(key))) => query.filter(users::username_key.lt(key.clone())),
-        (UserSort::Oldest, Some(UserPosition::Creation(at, id))) => query
-            .filter(users::created_at.ge(*at))
-            .filter(users::created_at.gt(*at).or(users::id.gt(*id))),
-        (_, Some(UserPosition::Creation(at, id))) => query
-            .filter(users::created_at.le(*at))
-            .filter(users::created_at.lt(*at).or(users::id.lt(*id))),
+        (UserSort::Oldest, Some(UserPosition::Creation(at, id))) => {
+            query.filter(users::created_at.ge(*at)).filter(users::created_at.gt(*at).or(users::id.gt(*id)))
+        }
+        (_, Some(UserPosition::Creation(at, id))) => {
+            query.filter(users::created_at.le(*at)).filter(users::created_at.lt(*at).or(users::id.lt(*id)))
+        }
     };
     let rows: Vec<(Row, Option<i64>)> = query.load(connection)?;
-    let found = rows.into_iter().map(|(row, sessions)| FoundUser {
-        user: StoredUser::from(row).user,
-        sessions: sessions.unwrap_or(0),
-    });
+    let found = rows
+        .into_iter()
+        .map(|(row, sessions)| FoundUser { user: StoredUser::from(row).user, sessions: sessions.unwrap_or(0) });
     Ok(found.collect())
 }
 
