@@ -36,10 +36,11 @@ pub enum Notice {
     UserReinstated,
     UserUnlocked,
     UserDeleted,
+    KeyRotated,
 }
 
 impl Notice {
-    const WITHOUT_NUMBER: [(&'static str, Self); 11] = [
+    const WITHOUT_NUMBER: [(&'static str, Self); 12] = [
         ("signed_out", Self::SignedOut),
         ("session_ended", Self::SessionEnded),
         ("password_changed", Self::PasswordChanged),
@@ -51,6 +52,7 @@ impl Notice {
         ("user_reinstated", Self::UserReinstated),
         ("user_unlocked", Self::UserUnlocked),
         ("user_deleted", Self::UserDeleted),
+        ("key_rotated", Self::KeyRotated),
     ];
     /// The code is this and the number.
     const WITH_NUMBER: [(&'static str, fn(u64) -> Self); 2] =

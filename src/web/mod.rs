@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod activity;
+pub mod admin;
 pub mod assets;
 pub mod confirm;
 pub mod error_pages;
