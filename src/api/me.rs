@@ -73,9 +73,10 @@ pub async fn show(services: web::Data<Services>, caller: ApiUser) -> Answer {
 pub struct ProfileBody {
     /// Null or empty removes it.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 100)]
     name: Option<Option<String>>,
     /// Another one needs `current_password`.
+    #[schema(format = "email", min_length = 3, max_length = 254)]
     email: Option<String>,
     #[schema(format = Password)]
     current_password: Option<String>,

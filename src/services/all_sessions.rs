@@ -94,6 +94,8 @@ impl Services {
         let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
         let roles: Vec<Role> = Role::ALL.iter().copied().filter(|role| steward.reaches(*role)).collect();
         let spared_ = spared.cloned();
+        // Not among those that end now; in transactions of their own, for the feed.
+        self.close_expired(now).await?;
         // There may be a million of them: whoever asks waits, rather than not to know.
         let (ended, affected) = self
             .database
@@ -101,7 +103,6 @@ impl Services {
             .patient()
             .write(move |connection| {
                 users::lock_all(connection)?;
-                rows::close_expired(connection, None, now)?;
                 let affected = everyone::owners(connection, &roles)?;
                 let end = End { reason: EndReason::EndedAll, by: &steward.actor, at: now };
                 let kept = spared_.as_ref().map(|caller| caller.session_id);
@@ -147,6 +148,8 @@ fn selected(
 ) -> Result<Vec<ListedSession>> {
     let mut found = search::by_ids(connection, ids)?;
     found.retain(|listed| listed.session.ended.is_none());
+    // The order in which every transaction takes sessions.
+    found.sort_by_key(|listed| listed.session.id);
     if found.iter().any(|listed| !steward.reaches(listed.owner.role)) {
         return Err(Error::Forbidden);
     }

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::accounts::{present, steered};
+use super::accounts::steered;
 use super::{Caller, NewSecret, Result, Services, Steward, links};
 use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
@@ -82,9 +82,9 @@ impl Services {
         let user = self
             .database
             .write(move |connection| {
-                let link = links::consume(connection, LinkPurpose::Reset, &token, now)?;
-                let user = link.user_id.ok_or(Error::LinkGone)?;
-                let user = present(users::lock(connection, user)?)?.user;
+                // The account before its link, as everyone does who voids links.
+                let user = users::lock(connection, user.id)?.ok_or(Error::LinkGone)?.user;
+                links::consume(connection, LinkPurpose::Reset, &token, now)?;
                 replace_password(connection, &user, &password, None, &Actor::user(&user), &client, now)?;
                 users::raise_epoch(connection, user.id)?;
                 Ok(user)

@@ -7,7 +7,7 @@ use crate::domain::session::LiveSession;
 use crate::domain::{Actor, EndReason, Error, Event, Role, Session, SessionId, SessionKind, UserId};
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::Change;
-use crate::storage::sessions::rows::{self, End};
+use crate::storage::sessions::rows::{self, End, Expired};
 use crate::storage::users;
 
 /// How many sessions there are of each kind.
@@ -53,7 +53,7 @@ impl Services {
         let now = self.clock.now();
         self.database
             .write(move |connection| {
-                rows::close_expired(connection, Some(user), now)?;
+                rows::close_expired(connection, Expired::Of(user), now)?;
                 rows::newest_open(connection, user, before, limit)
             })
             .await

@@ -40,15 +40,7 @@ impl Services {
     async fn sweep_in_batches(&self, now: Timestamp) -> Result<()> {
         let database = self.database.clone().patient();
         let retention = now - self.settings.audit_retention;
-        loop {
-            // Looked for without the writer's turn: it may take a while among a million.
-            let expired = database.read(move |connection| rows::expired(connection, now, BATCH)).await?;
-            let found = expired.len() as i64;
-            database.write(move |connection| rows::close_expired_of(connection, &expired, now)).await?;
-            if found < BATCH {
-                break;
-            }
-        }
+        self.close_expired(now).await?;
         while database.write(move |connection| rows::prune(connection, retention, BATCH)).await? as i64 == BATCH {}
         while database.write(move |connection| audit::prune(connection, retention, BATCH)).await? as i64 == BATCH {}
         database
@@ -60,6 +52,22 @@ impl Services {
             })
             .await?;
         self.count_open_sessions().await
+    }
+
+    /// Writes all that has expired into the history.
+    pub(super) async fn close_expired(&self, now: Timestamp) -> Result<()> {
+        let database = self.database.clone().patient();
+        loop {
+            // Looked for without the writer's turn: it may take a while among a million.
+            let found = database.read(move |connection| rows::count_expired(connection, now, BATCH)).await?;
+            if found > 0 {
+                let which = rows::Expired::Oldest(found);
+                database.write(move |connection| rows::close_expired(connection, which, now)).await?;
+            }
+            if found < BATCH {
+                return Ok(());
+            }
+        }
     }
 
     /// For the figures: they are told from this where sessions are too many to be counted for a page.

@@ -36,6 +36,16 @@ const fn signed_in(method: &'static str, path: &'static str, status: u16) -> Lin
     line(method, path, [SIGN_IN, status, status, status])
 }
 
+/// Managers and administrators get `status`.
+const fn for_managers(method: &'static str, path: &'static str, status: u16) -> Line {
+    line(method, path, [SIGN_IN, 403, status, status])
+}
+
+/// Administrators get `status`.
+const fn for_administrators(method: &'static str, path: &'static str, status: u16) -> Line {
+    line(method, path, [SIGN_IN, 403, 403, status])
+}
+
 const TABLE: &[Line] = &[
     line("GET", "/", [SIGN_IN, 303, 303, 303]),
     open("GET", "/setup/{token}", 410),
@@ -57,7 +67,24 @@ const TABLE: &[Line] = &[
     signed_in("POST", "/account/sessions/{id}/end", 404),
     signed_in("POST", "/account/sessions/end-others", 303),
     signed_in("GET", "/account/activity", 200),
+    for_managers("GET", "/admin", 200),
+    for_managers("GET", "/admin/sessions", 200),
+    // Nothing is selected.
+    for_managers("GET", "/admin/sessions/end", 422),
+    for_managers("POST", "/admin/sessions/end", 422),
+    for_managers("GET", "/admin/sessions/{id}/end", 404),
+    for_managers("POST", "/admin/sessions/{id}/end", 404),
+    for_managers("GET", "/admin/audit", 200),
+    for_managers("GET", "/admin/audit/export", 422),
+    for_administrators("GET", "/admin/keys", 200),
+    for_administrators("GET", "/admin/keys/rotate", 200),
+    for_administrators("POST", "/admin/keys/rotate", 303),
+    for_administrators("GET", "/admin/settings", 200),
     open("GET", "/.well-known/change-password", 303),
+    open("GET", "/.well-known/jwks.json", 200),
+    open("GET", "/.well-known/oauth-authorization-server", 200),
+    open("GET", "/openapi.json", 200),
+    open("GET", "/docs", 200),
     open("GET", "/livez", 200),
     open("GET", "/readyz", 200),
     open("GET", "/version", 200),
@@ -70,8 +97,8 @@ const TABLE: &[Line] = &[
 
 #[tokio::test]
 async fn every_route_answers_everyone_as_the_table_says() {
-    let declared: BTreeSet<_> =
-        routes::ALL.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+    let pages = routes::ALL.iter().filter(|route| !crate::api_access::is_api(route));
+    let declared: BTreeSet<_> = pages.map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
     let described: BTreeSet<_> = TABLE.iter().map(|line| (line.method.to_owned(), line.path.to_owned())).collect();
     let missing: Vec<_> = declared.difference(&described).collect();
     let stale: Vec<_> = described.difference(&declared).collect();
@@ -116,7 +143,8 @@ async fn ask(browser: &mut Browser, line: &Line) -> Page {
 async fn a_method_that_a_route_does_not_have_is_405_and_an_unknown_path_404() {
     let server = TestServer::start(Sqlite).await;
     let mut browser = server.newcomer("anna").await;
-    let paths: BTreeSet<_> = routes::ALL.iter().map(|route| route.path).collect();
+    let pages = routes::ALL.iter().filter(|route| !crate::api_access::is_api(route));
+    let paths: BTreeSet<_> = pages.map(|route| route.path).collect();
     for path in paths {
         let has = |method: &str| routes::ALL.iter().any(|route| route.path == path && route.method == method);
         for method in ["POST", "PUT", "PATCH", "DELETE"] {

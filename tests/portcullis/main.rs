@@ -9,8 +9,11 @@
 mod support;
 
 mod access;
+mod api;
+mod api_access;
 mod client_address;
 mod command_line;
+mod conformance;
 mod cookies;
 mod ends;
 mod first_run;
@@ -25,6 +28,7 @@ mod passwords;
 mod redis;
 mod redis_failover;
 mod redis_memory;
+mod refresh;
 mod sessions;
 mod settings;
 mod sign_in;

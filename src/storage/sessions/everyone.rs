@@ -1,9 +1,11 @@
 //! "End all": the sessions of every account within reach, in one transaction.
 
 use diesel::prelude::*;
+use diesel::sql_types::Nullable;
 
 use super::super::database::{AnyConnection, MultiBackend};
 use super::super::schema::{sessions, users};
+use super::super::types::Id;
 use super::changes;
 use super::rows::{End, open};
 use crate::domain::{Error, Role, SessionId, UserId};
@@ -40,6 +42,7 @@ pub fn end(
             chunk = chunk.filter(sessions::id.gt(after));
         }
         let last: Option<SessionId> = chunk.first(connection).optional()?;
+        lock(connection, after, last)?;
         let reached = users::table.filter(users::role.eq_any(roles)).select(users::id);
         let change =
             (sessions::ended_at.eq(end.at), sessions::ended_by.eq(end.by.label()), sessions::end_reason.eq(end.reason));
@@ -61,6 +64,16 @@ pub fn end(
         }
         after = last;
     }
+}
+
+/// In the order in which every transaction does that touches more than one session.
+fn lock(connection: &mut AnyConnection, after: Option<SessionId>, last: Option<SessionId>) -> Result<()> {
+    if let AnyConnection::Postgres(connection) = connection {
+        let query = "SELECT id FROM sessions WHERE ended_at IS NULL \
+                     AND ($1::uuid IS NULL OR id > $1) AND ($2::uuid IS NULL OR id <= $2) ORDER BY id FOR UPDATE";
+        diesel::sql_query(query).bind::<Nullable<Id>, _>(after).bind::<Nullable<Id>, _>(last).execute(connection)?;
+    }
+    Ok(())
 }
 
 /// Kills every session of accounts of these roles, and every sign-in under way there. The last thing that a transaction

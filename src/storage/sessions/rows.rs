@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use diesel::dsl::{max, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Nullable};
+use diesel::sql_types::{BigInt, Bool};
 
 use super::super::database::{AnyConnection, MultiBackend};
 use super::super::schema::{changes as feed, sessions, users};
@@ -232,7 +232,8 @@ pub fn end_all(
     kept: Option<SessionId>,
     end: &End<'_>,
 ) -> Result<u64> {
-    close_expired(connection, Some(user), end.at)?;
+    lock_open(connection, user)?;
+    close_expired(connection, Expired::Of(user), end.at)?;
     let change =
         (sessions::ended_at.eq(end.at), sessions::ended_by.eq(end.by.label()), sessions::end_reason.eq(end.reason));
     let sessions = diesel::update(sessions::table.filter(open()).filter(sessions::user_id.eq(user)));
@@ -245,41 +246,55 @@ pub fn end_all(
     Ok(ended as u64)
 }
 
+/// Which expired sessions are closed at once.
+#[derive(Clone, Copy)]
+pub enum Expired {
+    Of(UserId),
+    /// So many of all, those that were active least lately.
+    Oldest(i64),
+}
+
 /// Writes into the history that sessions have expired, at the moment at which they did. Waits until the activity that
-/// Redis may know of has reached SQL, for what the history has as ended is dead.
-pub fn close_expired(connection: &mut AnyConnection, user: Option<UserId>, now: Timestamp) -> Result<usize> {
-    let now = now - ACTIVITY_LAG;
+/// Redis may know of has reached SQL. What the history has as ended is dead all the same, so each is a row of the feed:
+/// a node that stopped without its last batch may have left a copy that lives on.
+pub fn close_expired(connection: &mut AnyConnection, which: Expired, now: Timestamp) -> Result<usize> {
     let limit = nearer_limit(connection);
-    let of_user = if user.is_some() { "user_id = $2" } else { "$2 IS NULL" };
-    let query = format!(
-        "UPDATE sessions SET ended_at = {limit}, ended_by = 'system', end_reason = 'expired' \
-         WHERE ended_at IS NULL AND {limit} <= $1 AND {of_user}"
-    );
-    Ok(diesel::sql_query(query)
-        .bind::<Moment, _>(now)
-        .bind::<Nullable<Id>, _>(user)
-        .execute(connection)?)
+    let past = format!("ended_at IS NULL AND {limit} <= $1");
+    let which_of_them = match which {
+        Expired::Of(_) => "user_id = $2".to_owned(),
+        Expired::Oldest(_) => format!("id IN (SELECT id FROM sessions WHERE {past} ORDER BY last_active_at LIMIT $2)"),
+    };
+    let expired = format!("{past} AND {which_of_them}");
+    let close = format!("UPDATE sessions SET ended_at = {limit}, ended_by = 'system', end_reason = 'expired'");
+    let append = "INSERT INTO changes (kind, user_id, session_id) SELECT 'session_ended', user_id, id";
+    let statements = match connection {
+        // One statement, for another transaction may touch a session between two; locked in the order of all.
+        AnyConnection::Postgres(_) => vec![format!(
+            "WITH expired AS (SELECT id AS expired_id FROM sessions WHERE {expired} ORDER BY id FOR UPDATE), \
+             closed AS ({close} FROM expired WHERE id = expired_id RETURNING user_id, id) \
+             {append} FROM closed"
+        )],
+        AnyConnection::Sqlite(_) => {
+            vec![format!("{append} FROM sessions WHERE {expired}"), format!("{close} WHERE {expired}")]
+        }
+    };
+    let mut closed = 0;
+    for statement in statements {
+        let query = diesel::sql_query(statement).bind::<Moment, _>(now - ACTIVITY_LAG);
+        closed = match which {
+            Expired::Of(user) => query.bind::<Id, _>(user).execute(connection)?,
+            Expired::Oldest(most) => query.bind::<BigInt, _>(most).execute(connection)?,
+        };
+    }
+    Ok(closed)
 }
 
-/// At most `most` sessions that [`close_expired`] would close. Reads them all, where it finds fewer.
-pub fn expired(connection: &mut AnyConnection, now: Timestamp, most: i64) -> Result<Vec<SessionId>> {
+/// How many sessions [`close_expired`] would close, if fewer than `most`. Reads all that are open, where it finds none.
+pub fn count_expired(connection: &mut AnyConnection, now: Timestamp, most: i64) -> Result<i64> {
     let past = sql::<Bool>(nearer_limit(connection)).sql(" <= ").bind::<Moment, _>(now - ACTIVITY_LAG);
-    let oldest = sessions::table.filter(open()).filter(past).order((sessions::last_active_at, sessions::id));
-    Ok(oldest.select(sessions::id).limit(most).load(connection)?)
-}
-
-/// The same for these; what became active meanwhile is left alone.
-pub fn close_expired_of(connection: &mut AnyConnection, ids: &[SessionId], now: Timestamp) -> Result<usize> {
-    let limit = nearer_limit(connection);
-    let past = sql::<Bool>(limit).sql(" <= ").bind::<Moment, _>(now - ACTIVITY_LAG);
-    let expired = sessions::table.filter(sessions::id.eq_any(ids)).filter(open()).filter(past);
-    Ok(diesel::update(expired)
-        .set((
-            sessions::ended_at.eq(sql::<Nullable<Moment>>(limit)),
-            sessions::ended_by.eq(Actor::System.label()),
-            sessions::end_reason.eq(EndReason::Expired),
-        ))
-        .execute(connection)?)
+    let oldest = sessions::table.filter(open()).filter(past).order(sessions::last_active_at).select(sessions::id);
+    let found: Vec<SessionId> = oldest.limit(most).load(connection)?;
+    Ok(found.len() as i64)
 }
 
 /// The moment at which a session expires. PostgreSQL and SQLite add milliseconds to a moment each in their own way.
@@ -288,6 +303,17 @@ pub(super) fn nearer_limit(connection: &AnyConnection) -> &'static str {
         AnyConnection::Postgres(_) => "LEAST(absolute_limit, last_active_at + idle_ms * interval '1 millisecond')",
         AnyConnection::Sqlite(_) => "MIN(absolute_limit, last_active_at + idle_ms)",
     }
+}
+
+/// Locks what is open in the order in which every transaction does that touches more than one session: two that took
+/// them in different orders would wait for each other.
+fn lock_open(connection: &mut AnyConnection, user: UserId) -> Result<()> {
+    if let AnyConnection::Postgres(connection) = connection {
+        diesel::sql_query("SELECT id FROM sessions WHERE ended_at IS NULL AND user_id = $1 ORDER BY id FOR UPDATE")
+            .bind::<Id, _>(user)
+            .execute(connection)?;
+    }
+    Ok(())
 }
 
 /// Gives a session a new secret after a password was entered for it, under the account's present epoch.
@@ -387,7 +413,7 @@ pub fn newest_open(
 
 /// How many sessions of the account are open, of each kind.
 pub fn count_open(connection: &mut AnyConnection, user: UserId, now: Timestamp) -> Result<Vec<(SessionKind, i64)>> {
-    close_expired(connection, Some(user), now)?;
+    close_expired(connection, Expired::Of(user), now)?;
     Ok(sessions::table
         .filter(sessions::user_id.eq(user))
         .filter(open())

@@ -12,6 +12,7 @@ use portcullis::services::{Caller, Services, SignedIn, Steward};
 use portcullis::settings::{self, Sources};
 use portcullis::startup;
 
+use super::api_client::ApiClient;
 use super::browser::{Browser, session_cookie};
 use super::stores::{Backend, Stores};
 use super::{KEEPER, PASSWORD, eventually, free_port};
@@ -124,6 +125,13 @@ impl TestServer {
         let mut browser = self.browser();
         browser.sign_in(name).await;
         browser
+    }
+
+    /// A program that `name` has signed in just now.
+    pub async fn program(&self, name: &str) -> ApiClient {
+        let mut program = ApiClient::new(self);
+        program.sign_in(name).await;
+        program
     }
 
     /// An account with [`PASSWORD`], as registration makes it, and signed out again.
