@@ -11,7 +11,7 @@ use crate::http::principal::require;
 use crate::http::problem::Problem;
 use crate::http::{authenticate, cors, csrf, health, session_store};
 use crate::services::Services;
-use crate::web::admin;
+use crate::web::admin::{self, user_acts};
 use crate::{api, web as pages};
 
 /// Who may call a route.
@@ -130,6 +130,15 @@ routes! {
         "/admin/keys" admin { get admin::keys::show }
         "/admin/keys/rotate" admin { get admin::keys::ask, post admin::keys::rotate }
         "/admin/settings" admin { get admin::settings::show }
+        "/admin/users" manager { get admin::users::show }
+        "/admin/users/new" admin { get admin::users::new, post admin::users::create }
+        "/admin/users/{id}" manager { get admin::user::show, post(admin) admin::user::update }
+        "/admin/users/{id}/role" admin { get user_acts::role_page, post user_acts::set_role }
+        "/admin/users/{id}/suspend" admin { get user_acts::suspend_page, post user_acts::suspend }
+        "/admin/users/{id}/reinstate" admin { get user_acts::reinstate_page, post user_acts::reinstate }
+        "/admin/users/{id}/reset-link" admin { get user_acts::reset_link_page, post user_acts::reset_link }
+        "/admin/users/{id}/end-sessions" manager { get user_acts::end_sessions_page, post user_acts::end_sessions }
+        "/admin/users/{id}/delete" admin { get user_acts::delete_page, post user_acts::delete }
     }
     // Access tokens instead of sessions: no cookie but that of a refresh token is looked at.
     json at "/api/v1" {

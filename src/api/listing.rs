@@ -108,7 +108,8 @@ impl Listing {
     ) -> HttpResponse {
         let others_follow = rows.len() > self.limit;
         rows.truncate(self.limit);
-        let next_cursor = rows.last().filter(|_| others_follow).map(|last| self.cursors.write(&self.name, &id(last).to_string()));
+        let next_cursor =
+            rows.last().filter(|_| others_follow).map(|last| self.cursors.write(&self.name, &id(last).to_string()));
         let mut response = HttpResponse::Ok();
         if let Some(cursor) = &next_cursor {
             let url = format!("{}{}", services.settings.public_url.as_str(), request.path());

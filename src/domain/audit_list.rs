@@ -45,7 +45,8 @@ impl TypedAuditFilter {
     /// Each field that can't be read.
     pub fn parse(&self) -> Result<AuditFilter, FieldErrors> {
         let mut errors = FieldErrors::default();
-        let text = |typed: &Option<String>| typed.as_deref().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
+        let text =
+            |typed: &Option<String>| typed.as_deref().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
         let since = errors.check(text(&self.since).map(|text| moment("since", &text, 0)).transpose());
         let until = errors.check(text(&self.until).map(|text| moment("until", &text, 1)).transpose());
         let event = errors.check(word("event", text(&self.event), "Choose an event from the list."));

@@ -16,3 +16,10 @@ pub struct OneTimeLink {
     pub url: String,
     pub expires_at: Timestamp,
 }
+
+impl OneTimeLink {
+    /// What makes it a secret: the last part of its path.
+    pub fn token(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or_default()
+    }
+}

@@ -94,7 +94,8 @@ mod tests {
         let now = Clock::default().now();
         let position = Position { at: now, id: SessionId::new(now) };
         assert_eq!(position.to_string().parse::<Position>().ok(), Some(position));
-        for text in ["", "-", "1", "1-", "-1", "x-y", "1-2", &format!("{}9999999", position), &position.id.to_string()] {
+        for text in ["", "-", "1", "1-", "-1", "x-y", "1-2", &format!("{}9999999", position), &position.id.to_string()]
+        {
             assert!(text.parse::<Position>().is_err(), "{text}");
         }
     }

@@ -98,7 +98,9 @@ impl FromRequest for RecentPassword {
         ready(match (CurrentUser::of(request), services) {
             (None, _) => Err(sign_in_first(request)),
             (Some(user), Some(services)) if Self::is_given(&user, services) => Ok(Self { user }),
-            (Some(_), _) if wants_json(request) => Err(Problem::from(crate::domain::Error::ReauthenticationRequired).into()),
+            (Some(_), _) if wants_json(request) => {
+                Err(Problem::from(crate::domain::Error::ReauthenticationRequired).into())
+            }
             // The page of an act has the address to which its form goes.
             (Some(_), _) => Err(see_other(&confirm_url(match request.method().is_safe() {
                 true => request.uri().path_and_query().map_or("/", |asked| asked.as_str()),

@@ -1,4 +1,5 @@
-//! A notice that the next page shows: a short signed cookie that holds a code, never text.
+//! A notice that the next page shows: a short signed cookie that holds a code, never text. The one thing that can be
+//! shown only once, a link to hand over, travels the same way.
 
 use std::future::{Ready, ready};
 
@@ -12,13 +13,14 @@ use subtle::ConstantTimeEq as _;
 
 use super::cookies::OurCookie;
 use super::site::Site;
+use crate::domain::UserId;
 use crate::domain::keys::mac;
 
 /// For how long the next page may take to come.
 const MAX_AGE: Duration = Duration::minutes(1);
 
 /// What was done. The pages have the sentence for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     SignedOut,
     SessionEnded,
@@ -37,6 +39,18 @@ pub enum Notice {
     UserUnlocked,
     UserDeleted,
     KeyRotated,
+    /// A link with which the account's owner chooses a password; for the account's page alone.
+    ResetLink(UserId, LinkToken),
+}
+
+/// The token of a one-time link, in clear. Doesn't print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LinkToken(pub String);
+
+impl std::fmt::Debug for LinkToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LinkToken(…)")
+    }
 }
 
 impl Notice {
@@ -58,28 +72,34 @@ impl Notice {
     const WITH_NUMBER: [(&'static str, fn(u64) -> Self); 2] =
         [("others_ended-", Self::OthersEnded), ("sessions_ended-", Self::SessionsEnded)];
 
-    fn code(self) -> String {
+    const RESET_LINK: &'static str = "reset_link-";
+
+    fn code(&self) -> String {
         match self {
             Self::OthersEnded(count) => format!("others_ended-{count}"),
             Self::SessionsEnded(count) => format!("sessions_ended-{count}"),
+            Self::ResetLink(user, token) => format!("{}{user}_{}", Self::RESET_LINK, token.0),
             other => {
-                let known = Self::WITHOUT_NUMBER.iter().find(|(_, notice)| *notice == other);
+                let known = Self::WITHOUT_NUMBER.iter().find(|(_, notice)| notice == other);
                 known.map(|(code, _)| (*code).to_owned()).unwrap_or_default()
             }
         }
     }
 
     fn from_code(code: &str) -> Option<Self> {
+        if let Some((user, token)) = code.strip_prefix(Self::RESET_LINK).and_then(|rest| rest.split_once('_')) {
+            return Some(Self::ResetLink(user.parse().ok()?, LinkToken(token.to_owned())));
+        }
         let numbered = Self::WITH_NUMBER.iter().find_map(|(prefix, notice)| Some((code.strip_prefix(prefix)?, notice)));
         match numbered {
             Some((count, notice)) => count.parse().ok().map(notice),
-            None => Self::WITHOUT_NUMBER.iter().find(|(known, _)| *known == code).map(|(_, notice)| *notice),
+            None => Self::WITHOUT_NUMBER.iter().find(|(known, _)| *known == code).map(|(_, notice)| notice.clone()),
         }
     }
 }
 
 /// What becomes of the cookie with this answer.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Change {
     Set(Notice),
     /// It was read.
@@ -111,11 +131,11 @@ impl FromRequest for Flash {
 /// The cookie that [`super::cookie_guard`] sends along.
 pub(super) fn outgoing(request: &HttpRequest) -> Option<Cookie<'static>> {
     let site = Site::of(request);
-    let change = request.extensions().get::<Change>().copied()?;
+    let change = request.extensions().get::<Change>().cloned()?;
     Some(match change {
         Change::Removed => OurCookie::Flash.removal(site.https),
         Change::Set(notice) => {
-            let mut cookie = OurCookie::Flash.with_value(signed(&site.flash_key, notice), site.https);
+            let mut cookie = OurCookie::Flash.with_value(signed(&site.flash_key, &notice), site.https);
             cookie.set_max_age(MAX_AGE);
             cookie
         }
@@ -126,7 +146,7 @@ fn signature(key: &[u8; 32], code: &str) -> String {
     URL_SAFE_NO_PAD.encode(mac(key, &[code.as_bytes()]))
 }
 
-fn signed(key: &[u8; 32], notice: Notice) -> String {
+fn signed(key: &[u8; 32], notice: &Notice) -> String {
     let code = notice.code();
     format!("{code}.{}", signature(key, &code))
 }
@@ -145,20 +165,24 @@ mod tests {
     use actix_web::{App, HttpResponse, web};
 
     use super::*;
+    use crate::domain::Clock;
     use crate::http::cookie_guard::guard;
     use crate::http::site::tests::site;
 
     #[test]
     fn every_notice_is_read_back_and_none_can_be_made_up() {
         let plain = Notice::WITHOUT_NUMBER.map(|(_, notice)| notice);
-        for notice in
-            plain.into_iter().chain([Notice::OthersEnded(0), Notice::OthersEnded(u64::MAX), Notice::SessionsEnded(7)])
-        {
-            let value = signed(&[1; 32], notice);
+        for notice in plain.into_iter().chain([
+            Notice::OthersEnded(0),
+            Notice::OthersEnded(u64::MAX),
+            Notice::SessionsEnded(7),
+            Notice::ResetLink(UserId::new(Clock::default().now()), LinkToken("a_b-c".to_owned())),
+        ]) {
+            let value = signed(&[1; 32], &notice);
             assert_eq!(verified(&[1; 32], &value), Some(notice));
             assert_eq!(verified(&[2; 32], &value), None);
         }
-        let three = signed(&[1; 32], Notice::OthersEnded(3));
+        let three = signed(&[1; 32], &Notice::OthersEnded(3));
         for forged in [three.replace("-3", "-4"), "signed_out".into(), "signed_out.".into(), ".".into(), String::new()]
         {
             assert_eq!(verified(&[1; 32], &forged), None, "{forged}");

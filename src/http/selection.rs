@@ -27,7 +27,11 @@ pub struct SelectionForm<I, T> {
 }
 
 fn split<I: FromStr, T: DeserializeOwned>(mut fields: Fields) -> Result<(Vec<I>, T), Problem> {
-    let ids = fields.take_all(FIELD).iter().map(|id| id.parse().map_err(|_| Problem::not_found())).collect::<Result<_, _>>()?;
+    let ids = fields
+        .take_all(FIELD)
+        .iter()
+        .map(|id| id.parse().map_err(|_| Problem::not_found()))
+        .collect::<Result<_, _>>()?;
     Ok((ids, fields.into()?))
 }
 

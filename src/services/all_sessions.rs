@@ -37,10 +37,8 @@ impl Services {
         let (cursors, list) = (Cursors::new(&self.root_key), list_name(filter));
         let after: Option<Position> = cursor.map(|cursor| read_cursor(&cursors, &list, cursor)).transpose()?;
         let (filter, now) = (filter.clone(), self.clock.now());
-        let found = self
-            .database
-            .read(move |connection| search::page(connection, &filter, after, limit.into(), now))
-            .await?;
+        let found =
+            self.database.read(move |connection| search::page(connection, &filter, after, limit.into(), now)).await?;
         let next = found.next.map(|position| cursors.write(&list, &position.to_string()));
         Ok(SessionPage { sessions: found.sessions, next })
     }
@@ -92,7 +90,7 @@ impl Services {
     ) -> Result<u64> {
         steward.require(Role::Manager)?;
         let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
-        let roles: Vec<Role> = Role::ALL.iter().copied().filter(|role| steward.reaches(*role)).collect();
+        let roles: Vec<Role> = Role::ALL.iter().copied().filter(|role| steward.reaches_role(*role)).collect();
         let spared_ = spared.cloned();
         // Not among those that end now; in transactions of their own, for the feed.
         self.close_expired(now).await?;
@@ -150,7 +148,7 @@ fn selected(
     found.retain(|listed| listed.session.ended.is_none());
     // The order in which every transaction takes sessions.
     found.sort_by_key(|listed| listed.session.id);
-    if found.iter().any(|listed| !steward.reaches(listed.owner.role)) {
+    if found.iter().any(|listed| !steward.reaches_role(listed.owner.role)) {
         return Err(Error::Forbidden);
     }
     Ok(found)

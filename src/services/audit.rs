@@ -79,10 +79,8 @@ impl Services {
         let (cursors, list) = (Cursors::new(&self.root_key), format!("audit {filter:?}"));
         let before: Option<EventId> = cursor.map(|cursor| read_cursor(&cursors, &list, cursor)).transpose()?;
         let filter = filter.clone();
-        let found = self
-            .database
-            .read(move |connection| audit_search::page(connection, &filter, before, limit.into()))
-            .await?;
+        let found =
+            self.database.read(move |connection| audit_search::page(connection, &filter, before, limit.into())).await?;
         let next = found.next.map(|position| cursors.write(&list, &position.to_string()));
         Ok(AuditPage { events: found.events, next })
     }
@@ -159,7 +157,8 @@ fn cells(event: AuditEvent) -> [String; 14] {
 /// "CSV Injection").
 fn csv_line(cells: [String; 14]) -> String {
     let cells = cells.map(|cell| {
-        let guard = if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) { "'" } else { "" };
+        let guard =
+            if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) { "'" } else { "" };
         format!("\"{guard}{}\"", cell.replace('"', "\"\""))
     });
     cells.join(",") + "\r\n"

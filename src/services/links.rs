@@ -19,6 +19,12 @@ pub(super) const RESET_LINK_TTL: TimeDelta = TimeDelta::hours(24);
 /// How long the first administrator's link is good.
 const SETUP_LINK_TTL: TimeDelta = TimeDelta::minutes(60);
 
+const RESET_PAGE: &str = "reset";
+
+fn url(settings: &Settings, page: &str, token: &str) -> String {
+    format!("{}/{page}/{token}", settings.public_url.as_str())
+}
+
 /// A link that is about to be stored.
 pub(super) struct Issued {
     token: Secret,
@@ -31,12 +37,11 @@ impl Issued {
     }
 
     pub(super) fn reset_link(&self, settings: &Settings) -> OneTimeLink {
-        self.link(settings, "reset")
+        self.link(settings, RESET_PAGE)
     }
 
     fn link(&self, settings: &Settings, page: &str) -> OneTimeLink {
-        let url = format!("{}/{page}/{}", settings.public_url.as_str(), self.token.reveal());
-        OneTimeLink { url, expires_at: self.expires_at }
+        OneTimeLink { url: url(settings, page, &self.token.reveal()), expires_at: self.expires_at }
     }
 
     /// Stores it as the one reset link of the account.
@@ -77,6 +82,11 @@ impl Services {
             })
             .await?;
         Ok(link)
+    }
+
+    /// The link with that token.
+    pub fn reset_url(&self, token: &str) -> String {
+        url(&self.settings, RESET_PAGE, token)
     }
 
     /// Whose link it is and until when; [`Error::LinkGone`] if used, replaced, expired or unknown.

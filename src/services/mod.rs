@@ -93,18 +93,21 @@ impl Steward {
     }
 
     /// A manager reaches users; an administrator reaches everyone.
-    fn require_reach(&self, subject: &User) -> Result<()> {
-        self.require(Role::Manager)?;
-        if self.reaches(subject.role) { Ok(()) } else { Err(Error::Forbidden) }
+    pub fn reaches(&self, subject: &User) -> bool {
+        self.reaches_role(subject.role)
     }
 
-    /// Whether it may act on accounts of that role.
-    pub fn reaches(&self, role: Role) -> bool {
+    /// The same, where no more is known of the account than its role.
+    pub fn reaches_role(&self, role: Role) -> bool {
         match self.role {
-            Role::Admin => true,
-            Role::Manager => role == Role::User,
             Role::User => false,
+            Role::Manager => role == Role::User,
+            Role::Admin => true,
         }
+    }
+
+    fn require_reach(&self, subject: &User) -> Result<()> {
+        if self.reaches(subject) { Ok(()) } else { Err(Error::Forbidden) }
     }
 }
 

@@ -55,7 +55,9 @@ pub fn page(
     limit: usize,
 ) -> Result<Found> {
     let drivers = match &filter.user {
-        Some(user) => accounts(connection, user)?.into_iter().flat_map(|id| [Driver::Subject(id), Driver::Actor(id)]).collect(),
+        Some(user) => {
+            accounts(connection, user)?.into_iter().flat_map(|id| [Driver::Subject(id), Driver::Actor(id)]).collect()
+        }
         None if filter.address.is_some() => vec![Driver::Address],
         None if filter.event.is_some() => vec![Driver::Event],
         None if filter.outcome == Some(Outcome::Failure) => vec![Driver::Failures],
@@ -143,12 +145,7 @@ impl Walk<'_> {
     }
 
     /// One more than `limit`, if there are so many, down to `stop`.
-    fn events(
-        &self,
-        connection: &mut AnyConnection,
-        stop: Option<EventId>,
-        limit: usize,
-    ) -> Result<Vec<AuditEvent>> {
+    fn events(&self, connection: &mut AnyConnection, stop: Option<EventId>, limit: usize) -> Result<Vec<AuditEvent>> {
         let mut query = self.driven().limit(limit as i64 + 1);
         if let Some(event) = self.filter.event.filter(|_| !matches!(self.driver, Driver::Event)) {
             query = query.filter(audit_events::event.concat("").eq(event.as_str()));

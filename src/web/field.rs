@@ -82,6 +82,12 @@ impl Field {
         self
     }
 
+    /// What is typed is about someone else: the browser neither offers nor keeps it.
+    pub fn of_another(mut self) -> Self {
+        self.autocomplete = "off";
+        self
+    }
+
     pub fn optional(mut self) -> Self {
         self.required = false;
         self

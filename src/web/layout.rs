@@ -119,25 +119,28 @@ pub async fn account_of(services: &Services, current: &CurrentUser) -> Result<Us
 /// The notice that the answer before this one left, in words.
 fn notice(request: &HttpRequest) -> Option<String> {
     let Ok(Flash(notice)) = Flash::extract(request).into_inner();
-    notice.map(|notice| match notice {
-        Notice::SignedOut => "You are signed out.".to_owned(),
-        Notice::SessionEnded => "The session has ended.".to_owned(),
-        Notice::OthersEnded(0) => "There was no other session to end.".to_owned(),
-        Notice::OthersEnded(1) => "Your other session has ended.".to_owned(),
-        Notice::OthersEnded(count) => format!("Your {count} other sessions have ended."),
-        Notice::PasswordChanged => "Your password is changed. All other sessions have ended.".to_owned(),
-        Notice::PasswordReset => "Your password is set. Sign in with it.".to_owned(),
-        Notice::ProfileSaved => "Your profile is saved.".to_owned(),
-        Notice::SessionsEnded(0) => "There was no session to end.".to_owned(),
-        Notice::SessionsEnded(1) => "1 session has ended.".to_owned(),
-        Notice::SessionsEnded(count) => format!("{count} sessions have ended."),
-        Notice::UserSaved => "The profile is saved.".to_owned(),
-        Notice::RoleChanged => "The role is changed. It counts from the next request on.".to_owned(),
-        Notice::UserSuspended => "The account is suspended. All its sessions have ended.".to_owned(),
-        Notice::UserReinstated => "The account is reinstated. Its owner can sign in again.".to_owned(),
-        Notice::UserUnlocked => "The account is unlocked.".to_owned(),
-        Notice::KeyRotated => "The next key signs from now on. What the former one signed stays good.".to_owned(),
-        Notice::UserDeleted => "The account is deleted. All its sessions have ended.".to_owned(),
+    notice.and_then(|notice| {
+        Some(match notice {
+            Notice::SignedOut => "You are signed out.".to_owned(),
+            Notice::SessionEnded => "The session has ended.".to_owned(),
+            Notice::OthersEnded(0) => "There was no other session to end.".to_owned(),
+            Notice::OthersEnded(1) => "Your other session has ended.".to_owned(),
+            Notice::OthersEnded(count) => format!("Your {count} other sessions have ended."),
+            Notice::PasswordChanged => "Your password is changed. All other sessions have ended.".to_owned(),
+            Notice::PasswordReset => "Your password is set. Sign in with it.".to_owned(),
+            Notice::ProfileSaved => "Your profile is saved.".to_owned(),
+            Notice::SessionsEnded(0) => "There was no session to end.".to_owned(),
+            Notice::SessionsEnded(1) => "1 session has ended.".to_owned(),
+            Notice::SessionsEnded(count) => format!("{count} sessions have ended."),
+            Notice::UserSaved => "The profile is saved.".to_owned(),
+            Notice::RoleChanged => "The role is changed. It counts from the next request on.".to_owned(),
+            Notice::UserSuspended => "The account is suspended. All its sessions have ended.".to_owned(),
+            Notice::UserReinstated => "The account is reinstated. Its owner can sign in again.".to_owned(),
+            Notice::UserUnlocked => "The account is unlocked.".to_owned(),
+            Notice::KeyRotated => "The next key signs from now on. What the former one signed stays good.".to_owned(),
+            Notice::UserDeleted => "The account is deleted. All its sessions have ended.".to_owned(),
+            Notice::ResetLink(..) => return None, // the account's page shows it
+        })
     })
 }
 

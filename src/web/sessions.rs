@@ -60,7 +60,7 @@ impl Others {
     }
 
     /// "3 in browsers, 3 of programs".
-    fn kinds(&self) -> String {
+    pub fn kinds(&self) -> String {
         let browsers = match self.browser {
             0 => None,
             1 => Some("1 in a browser".to_owned()),

@@ -6,6 +6,8 @@ use crate::domain::{Event, Outcome, Timestamp, UserId};
 
 /// A line of the activity table.
 pub struct EventRow {
+    /// As the audit log names it.
+    pub code: &'static str,
     pub what: &'static str,
     /// Who did it or whose it was, where that is someone else.
     pub whom: Option<String>,
@@ -19,6 +21,7 @@ impl EventRow {
     /// The event as the account `reader` reads it.
     pub fn new(event: AuditEvent, reader: UserId, now: Timestamp) -> Self {
         Self {
+            code: event.event.as_str(),
             what: what(event.event),
             whom: whom(&event, reader),
             when: moment(event.at, now),

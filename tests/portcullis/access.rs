@@ -37,12 +37,12 @@ const fn signed_in(method: &'static str, path: &'static str, status: u16) -> Lin
 }
 
 /// Managers and administrators get `status`.
-const fn for_managers(method: &'static str, path: &'static str, status: u16) -> Line {
+const fn manager(method: &'static str, path: &'static str, status: u16) -> Line {
     line(method, path, [SIGN_IN, 403, status, status])
 }
 
 /// Administrators get `status`.
-const fn for_administrators(method: &'static str, path: &'static str, status: u16) -> Line {
+const fn admin(method: &'static str, path: &'static str, status: u16) -> Line {
     line(method, path, [SIGN_IN, 403, 403, status])
 }
 
@@ -67,19 +67,36 @@ const TABLE: &[Line] = &[
     signed_in("POST", "/account/sessions/{id}/end", 404),
     signed_in("POST", "/account/sessions/end-others", 303),
     signed_in("GET", "/account/activity", 200),
-    for_managers("GET", "/admin", 200),
-    for_managers("GET", "/admin/sessions", 200),
+    manager("GET", "/admin", 200),
+    manager("GET", "/admin/sessions", 200),
     // Nothing is selected.
-    for_managers("GET", "/admin/sessions/end", 422),
-    for_managers("POST", "/admin/sessions/end", 422),
-    for_managers("GET", "/admin/sessions/{id}/end", 404),
-    for_managers("POST", "/admin/sessions/{id}/end", 404),
-    for_managers("GET", "/admin/audit", 200),
-    for_managers("GET", "/admin/audit/export", 422),
-    for_administrators("GET", "/admin/keys", 200),
-    for_administrators("GET", "/admin/keys/rotate", 200),
-    for_administrators("POST", "/admin/keys/rotate", 303),
-    for_administrators("GET", "/admin/settings", 200),
+    manager("GET", "/admin/sessions/end", 422),
+    manager("POST", "/admin/sessions/end", 422),
+    manager("GET", "/admin/sessions/{id}/end", 404),
+    manager("POST", "/admin/sessions/{id}/end", 404),
+    manager("GET", "/admin/audit", 200),
+    manager("GET", "/admin/audit/export", 422),
+    admin("GET", "/admin/keys", 200),
+    admin("GET", "/admin/keys/rotate", 200),
+    admin("POST", "/admin/keys/rotate", 303),
+    admin("GET", "/admin/settings", 200),
+    manager("GET", "/admin/users", 200),
+    admin("GET", "/admin/users/new", 200),
+    admin("POST", "/admin/users/new", 422),
+    manager("GET", "/admin/users/{id}", 404),
+    admin("POST", "/admin/users/{id}", 404),
+    admin("GET", "/admin/users/{id}/role", 404),
+    admin("POST", "/admin/users/{id}/role", 404),
+    admin("GET", "/admin/users/{id}/suspend", 404),
+    admin("POST", "/admin/users/{id}/suspend", 404),
+    admin("GET", "/admin/users/{id}/reinstate", 404),
+    admin("POST", "/admin/users/{id}/reinstate", 404),
+    admin("GET", "/admin/users/{id}/reset-link", 404),
+    admin("POST", "/admin/users/{id}/reset-link", 404),
+    manager("GET", "/admin/users/{id}/end-sessions", 404),
+    manager("POST", "/admin/users/{id}/end-sessions", 404),
+    admin("GET", "/admin/users/{id}/delete", 404),
+    admin("POST", "/admin/users/{id}/delete", 404),
     open("GET", "/.well-known/change-password", 303),
     open("GET", "/.well-known/jwks.json", 200),
     open("GET", "/.well-known/oauth-authorization-server", 200),

@@ -9,6 +9,7 @@
 mod support;
 
 mod access;
+mod admin_users;
 mod api;
 mod api_access;
 mod client_address;

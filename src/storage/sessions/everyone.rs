@@ -23,12 +23,7 @@ pub fn owners(connection: &mut AnyConnection, roles: &[Role]) -> Result<Vec<User
 
 /// Notes in the history that all their sessions but `kept` have ended, and says how many. What ends them is the raised
 /// epoch. The accounts are locked.
-pub fn end(
-    connection: &mut AnyConnection,
-    roles: &[Role],
-    kept: Option<SessionId>,
-    end: &End<'_>,
-) -> Result<u64> {
+pub fn end(connection: &mut AnyConnection, roles: &[Role], kept: Option<SessionId>, end: &End<'_>) -> Result<u64> {
     let mut ended = 0;
     let mut after: Option<SessionId> = None;
     loop {

@@ -226,12 +226,7 @@ pub fn end(connection: &mut AnyConnection, user: UserId, session: SessionId, end
 
 /// Notes in the history that all sessions of the account but `kept` have ended, and says how many of them were live.
 /// What ends them is the raised epoch, not this.
-pub fn end_all(
-    connection: &mut AnyConnection,
-    user: UserId,
-    kept: Option<SessionId>,
-    end: &End<'_>,
-) -> Result<u64> {
+pub fn end_all(connection: &mut AnyConnection, user: UserId, kept: Option<SessionId>, end: &End<'_>) -> Result<u64> {
     lock_open(connection, user)?;
     close_expired(connection, Expired::Of(user), end.at)?;
     let change =

@@ -38,7 +38,8 @@ pub struct Found {
 }
 
 type Columns = (Row, String, String, Role, Option<Timestamp>);
-type Query<'a> = diesel::helper_types::IntoBoxed<'a, diesel::helper_types::InnerJoin<sessions::table, users::table>, MultiBackend>;
+type Query<'a> =
+    diesel::helper_types::IntoBoxed<'a, diesel::helper_types::InnerJoin<sessions::table, users::table>, MultiBackend>;
 
 /// At most `limit` sessions after `after`.
 pub fn page(

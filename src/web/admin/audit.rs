@@ -188,11 +188,7 @@ pub async fn show(
 
 /// `GET /admin/audit/export?format=csv` (or `jsonl`) with the filter of the page: a file that is written while it is
 /// read. Where the database fails on the way, the answer breaks off and the browser says so.
-pub async fn export(
-    services: web::Data<Services>,
-    current: CurrentUser,
-    Query(query): Query<AuditQuery>,
-) -> Answer {
+pub async fn export(services: web::Data<Services>, current: CurrentUser, Query(query): Query<AuditQuery>) -> Answer {
     let reader = account_of(&services, &current).await?;
     let filter = query.filter().parse().map_err(Error::Invalid)?;
     let format = match query.format.as_deref() {
@@ -201,9 +197,8 @@ pub async fn export(
         _ => return Err(unknown_format()),
     };
     let text = services.export_audit(&Steward::of(&reader), filter, format)?;
-    let body = text
-        .map_ok(Bytes::from)
-        .inspect_err(|error| tracing::warn!(%error, "an export of the audit log broke off"));
+    let body =
+        text.map_ok(Bytes::from).inspect_err(|error| tracing::warn!(%error, "an export of the audit log broke off"));
     let name = format!("audit-{}.{}", services.clock.now().format("%Y-%m-%d"), format.extension());
     Ok(HttpResponse::build(StatusCode::OK)
         .insert_header((CONTENT_TYPE, format.media_type()))

@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn the_scale_ends_at_a_round_number_above_the_highest_bar() {
-        for (most, top) in [(0, 2), (2, 2), (3, 4), (9, 10), (143, 160), (1318, 1400), (81, 100), (999_999, 1_000_000)] {
+        for (most, top) in [(0, 2), (2, 2), (3, 4), (9, 10), (143, 160), (1318, 1400), (81, 100), (999_999, 1_000_000)]
+        {
             assert_eq!(top_of(most), top, "{most}");
         }
         assert!(top_of(i64::MAX) > 0);

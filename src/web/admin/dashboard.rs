@@ -177,7 +177,9 @@ fn attention(
     if !public_url.is_https() && !is_local(public_url.host()) {
         let url = public_url.as_str();
         say(
-            format!("{url} is not https: whoever is on the way can read passwords. Set public_url to an https address."),
+            format!(
+                "{url} is not https: whoever is on the way can read passwords. Set public_url to an https address."
+            ),
             None,
         );
     }

@@ -109,9 +109,7 @@ pub async fn end(
     let own = current.session.session_id;
     let (ended, signs_out) = match target {
         Target::Everyone if !RecentPassword::is_given(&current, &services) => return Ok(see_other(&confirm_url(ALL))),
-        Target::Everyone => {
-            (services.end_everyones_sessions(&steward, Some(&current.caller()), &client).await?, false)
-        }
+        Target::Everyone => (services.end_everyones_sessions(&steward, Some(&current.caller()), &client).await?, false),
         Target::User(user) => {
             (services.end_all_sessions(&steward, Some(user.id), &client).await?, user.id == reader.id)
         }
@@ -201,7 +199,7 @@ async fn end_page(
             ];
         }
         Target::User(user) => {
-            if !steward.reaches(user.role) {
+            if !steward.reaches(&user) {
                 return Err(Problem::forbidden());
             }
             let (_, counts) = services.sessions_of(user.id, 0).await?;
@@ -228,7 +226,8 @@ async fn end_page(
 async fn everyone(services: &Services, steward: &Steward) -> Result<Vec<String>, Problem> {
     if steward.role != Role::Admin {
         return Ok(vec![
-            "All sessions of accounts with the role User end at once on every node, in browsers and programs.".to_owned(),
+            "All sessions of accounts with the role User end at once on every node, in browsers and programs."
+                .to_owned(),
             "Those of managers and administrators stay.".to_owned(),
             "All users must sign in again, and all their programs.".to_owned(),
         ]);
@@ -236,7 +235,9 @@ async fn everyone(services: &Services, steward: &Steward) -> Result<Vec<String>,
     let open = services.open_sessions(steward).await?;
     let (total, browser, api) = (told(open.total()), told(open.browser), told(open.api));
     Ok(vec![
-        format!("All of {total} sessions but this one end at once on every node: {browser} in browsers, {api} of programs."),
+        format!(
+            "All of {total} sessions but this one end at once on every node: {browser} in browsers, {api} of programs."
+        ),
         "Everyone must sign in again, and all programs.".to_owned(),
         "This session, in which you read this, stays.".to_owned(),
     ])

@@ -8,8 +8,15 @@ pub mod end_sessions;
 pub mod keys;
 pub mod sessions;
 pub mod settings;
+pub mod user;
+pub mod user_acts;
+pub mod users;
 
 use url::form_urlencoded;
+
+use crate::domain::{Role, User};
+use crate::services::Steward;
+use crate::web::moment::{Moment, moment};
 
 /// A choice of a `<select>`.
 pub struct Choice {
@@ -23,4 +30,20 @@ fn url(path: &str, parameters: &[(&str, &str)]) -> String {
     let said = parameters.iter().filter(|(_, value)| !value.is_empty());
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(said).finish();
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// All roles, of which one is chosen.
+fn roles(chosen: Option<Role>) -> Vec<Choice> {
+    let choice = |role: &Role| Choice { value: role.as_str(), title: role.title(), selected: chosen == Some(*role) };
+    Role::ALL.iter().map(choice).collect()
+}
+
+/// The last sign-in of an account, if there was one.
+fn last_sign_in(user: &User, now: crate::domain::Timestamp) -> Option<Moment> {
+    user.last_sign_in_at.map(|at| moment(at, now))
+}
+
+/// Whether the reader may do to the account what only administrators do.
+fn administers(steward: &Steward) -> bool {
+    steward.role.reaches(Role::Admin)
 }

@@ -83,7 +83,7 @@ impl SessionRow {
             last_active: moment(session.last_active_at, now),
             expires: moment(session.expires_at(), now),
             current: is_current,
-            can_end: session.ended.is_none() && !is_current && steward.reaches(owner.role),
+            can_end: session.ended.is_none() && !is_current && steward.reaches_role(owner.role),
             ended: session.ended.map(|ended| EndedRow {
                 at: moment(ended.at, now),
                 by: match ended.by.as_str() {

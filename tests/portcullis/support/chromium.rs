@@ -128,6 +128,11 @@ impl Chromium {
         self.element(&format!("#{field}")).await.click().await.expect("a checkbox");
     }
 
+    /// Chooses from a list.
+    pub async fn choose(&self, field: &str, value: &str) {
+        self.element(&format!("#{field} option[value='{value}']")).await.click().await.expect("a choice");
+    }
+
     /// Whether scripts run here.
     pub async fn runs_scripts(&self) -> bool {
         let page = "data:text/html,<p id=p>no</p><script>document.getElementById('p').textContent='yes'</script>";

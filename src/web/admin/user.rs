@@ -1,0 +1,199 @@
+//! `/admin/users/{id}`: one account, what can be done to it and what happened to it.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use super::{Choice, administers, last_sign_in, roles};
+use crate::domain::{User, UserId};
+use crate::http::client_address::ClientInfo;
+use crate::http::current_user::{CurrentUser, RecentPassword, confirm_url};
+use crate::http::flash::{self, Flash, Notice};
+use crate::http::forms::Form;
+use crate::http::parameters::PathParam;
+use crate::services::users::UserChange;
+use crate::services::{Services, Steward};
+use crate::web::field::Field;
+use crate::web::layout::{self, AdminLayout, account_of, page};
+use crate::web::moment::{Moment, date};
+use crate::web::refusal::Refusal;
+use crate::web::sessions::{Others, SessionRow};
+use crate::web::words::{EventRow, number};
+use crate::web::{Answer, see_other};
+
+/// Sessions shown.
+const SESSIONS: i64 = 5;
+
+/// Events shown.
+const EVENTS: i64 = 8;
+
+#[derive(Template)]
+#[template(path = "admin/user.html")]
+struct UserPage {
+    layout: AdminLayout,
+    id: UserId,
+    username: String,
+    display_name: String,
+    email: String,
+    /// Whether the account is the reader's own.
+    own: bool,
+    role: &'static str,
+    active: bool,
+    last_sign_in: Option<Moment>,
+    created: Moment,
+    /// What an administrator may change; a manager only looks.
+    editor: Option<Editor>,
+    /// Whether the reader may end its sessions.
+    reached: bool,
+    counts: Others,
+    /// All sessions, as a number to read.
+    total: String,
+    sessions: Vec<SessionRow>,
+    events: Vec<EventRow>,
+    /// A link to hand over, shown once.
+    link: Option<String>,
+}
+
+/// The forms of an administrator.
+struct Editor {
+    /// Where to enter the password first, where that was too long ago.
+    confirm: Option<String>,
+    version: String,
+    name: Field,
+    email: Field,
+    username: Field,
+    roles: Vec<Choice>,
+}
+
+/// What the form says, as it was typed.
+#[derive(serde::Deserialize)]
+pub struct UserForm {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    username: String,
+    /// What was on the page that was edited.
+    rev: Option<String>,
+}
+
+impl UserForm {
+    /// The account as it is.
+    fn of(user: &User) -> Self {
+        Self {
+            name: user.name.clone().unwrap_or_default(),
+            email: user.email.as_str().to_owned(),
+            username: user.username.as_str().to_owned(),
+            rev: None,
+        }
+    }
+}
+
+/// `GET /admin/users/{id}`.
+pub async fn show(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    current: CurrentUser,
+    PathParam(id): PathParam<UserId>,
+    Flash(notice): Flash,
+) -> Answer {
+    let reader = account_of(&services, &current).await?;
+    let user = services.user(id).await?;
+    let link = match notice {
+        Some(Notice::ResetLink(of, token)) if of == id => Some(services.reset_url(&token.0)),
+        _ => None,
+    };
+    let form = UserForm::of(&user);
+    user_page(&request, &services, &current, &reader, user, &form, Refusal::none(), link).await
+}
+
+/// `POST /admin/users/{id}`.
+pub async fn update(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    recent: RecentPassword,
+    PathParam(id): PathParam<UserId>,
+    ClientInfo(client): ClientInfo,
+    Form(form): Form<UserForm>,
+) -> Answer {
+    let reader = account_of(&services, &recent.user).await?;
+    let change = UserChange {
+        username: Some(form.username.clone()),
+        email: Some(form.email.clone()),
+        name: Some(form.name.clone()),
+        version: form.rev.clone(),
+    };
+    match services.update_user(&Steward::of(&reader), id, change, &client).await {
+        Ok(_) => {
+            flash::set(&request, Notice::UserSaved);
+            Ok(see_other(&format!("/admin/users/{id}")))
+        }
+        Err(error) => {
+            let refusal = Refusal::of(error)?;
+            let user = services.user(id).await?;
+            user_page(&request, &services, &recent.user, &reader, user, &form, refusal, None).await
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "all of them are shown")]
+async fn user_page(
+    request: &HttpRequest,
+    services: &Services,
+    current: &CurrentUser,
+    reader: &User,
+    user: User,
+    form: &UserForm,
+    refusal: Refusal,
+    link: Option<String>,
+) -> Answer {
+    let steward = Steward::of(reader);
+    let (sessions, counts) = services.sessions_of(user.id, SESSIONS).await?;
+    let events = services.activity(user.id, None, EVENTS).await?;
+    let now = services.clock.now();
+    let counts = Others { browser: counts.browser, api: counts.api };
+    let status = refusal.status;
+    let template = UserPage {
+        id: user.id,
+        username: user.username.as_str().to_owned(),
+        display_name: user.display_name().to_owned(),
+        email: user.email.as_str().to_owned(),
+        own: user.id == reader.id,
+        role: user.role.title(),
+        active: user.is_active(),
+        last_sign_in: last_sign_in(&user, now),
+        created: date(user.created_at),
+        editor: administers(&steward).then(|| Editor::new(services, current, &user, form, &refusal)),
+        reached: steward.reaches(&user),
+        total: number(counts.total().unsigned_abs()),
+        counts,
+        sessions: sessions.iter().map(|session| SessionRow::new(session, now)).collect(),
+        events: events.into_iter().map(|event| EventRow::new(event, user.id, now)).collect(),
+        link,
+        layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
+    };
+    page(status, &template)
+}
+
+impl Editor {
+    fn new(services: &Services, current: &CurrentUser, user: &User, form: &UserForm, refusal: &Refusal) -> Self {
+        // Whoever overtook the edit is shown beside it.
+        let field = |field: Field, typed: &str, present: &str| match refusal.status {
+            StatusCode::CONFLICT if typed != present => field.hint(format!("It is now “{present}”.")),
+            _ => field,
+        };
+        let name = user.name.as_deref().unwrap_or_default();
+        let (email, username) = (user.email.as_str(), user.username.as_str());
+        Self {
+            confirm: (!RecentPassword::is_given(current, services))
+                .then(|| confirm_url(&format!("/admin/users/{}", user.id))),
+            version: user.version(),
+            name: field(Field::name(&form.name).of_another(), &form.name, name).refused(refusal),
+            email: field(Field::email(&form.email).of_another(), &form.email, email).refused(refusal),
+            username: field(Field::new_username(&form.username).of_another(), &form.username, username)
+                .refused(refusal),
+            roles: roles(Some(user.role)),
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! What administrators do to one account. `GET` says what will happen, `POST` of the same URL does it.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+
+use super::users::known_role;
+use super::{Choice, roles};
+use crate::domain::audit::Client;
+use crate::domain::{Error, Role, User, UserId};
+use crate::http::client_address::ClientInfo;
+use crate::http::current_user::{CurrentUser, RecentPassword, confirm_url};
+use crate::http::flash::{self, LinkToken, Notice};
+use crate::http::forms::Form;
+use crate::http::parameters::{PathParam, Query};
+use crate::http::problem::wants_json;
+use crate::services::{Services, Steward};
+use crate::web::layout::{self, AdminLayout, account_of, page};
+use crate::web::moment::Moment;
+use crate::web::refusal::Refusal;
+use crate::web::sessions::Others;
+use crate::web::words::number;
+use crate::web::{Answer, Nothing, see_other};
+
+/// What can be done to an account, but for another role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    Suspend,
+    Reinstate,
+    ResetLink,
+    EndSessions,
+    Delete,
+}
+
+/// What the page of an act says.
+struct Words {
+    title: String,
+    /// The word of the button, and of the link that leaves everything as it is.
+    button: String,
+    cancel: &'static str,
+    consequences: Vec<String>,
+    /// Many or for good: red.
+    destructive: bool,
+}
+
+impl Act {
+    /// The last part of its URL.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Suspend => "suspend",
+            Self::Reinstate => "reinstate",
+            Self::ResetLink => "reset-link",
+            Self::EndSessions => "end-sessions",
+            Self::Delete => "delete",
+        }
+    }
+
+    fn words(self, user: &User, sessions: &Others) -> Words {
+        let username = &user.username;
+        let ends = ends(sessions);
+        let say = |title: String, button: String, cancel, consequences: &[&str]| Words {
+            title,
+            button,
+            cancel,
+            consequences: consequences.iter().map(|&words| words.to_owned()).collect(),
+            destructive: matches!(self, Self::Suspend | Self::EndSessions | Self::Delete),
+        };
+        match self {
+            Self::Suspend => say(
+                format!("Suspend {username}?"),
+                format!("Suspend {username}"),
+                "Keep it active",
+                &[
+                    &ends,
+                    "Signing in is refused until you reinstate the account.",
+                    "The profile, the password and the role are kept.",
+                ],
+            ),
+            Self::Reinstate => say(
+                format!("Reinstate {username}?"),
+                format!("Reinstate {username}"),
+                "Keep it suspended",
+                &[
+                    "The owner of the account can sign in again, with the same password.",
+                    "Sessions that the suspension ended don’t come back.",
+                ],
+            ),
+            Self::ResetLink => say(
+                format!("Make a reset link for {username}?"),
+                "Make a link".to_owned(),
+                "Cancel",
+                &[
+                    "You get a link to hand over. It works once, for 24 hours; earlier ones stop working.",
+                    "The password stays as it is until the owner of the account chooses another. That ends all its \
+                     sessions.",
+                ],
+            ),
+            Self::EndSessions => say(
+                format!("End all sessions of {username}?"),
+                match sessions.total() {
+                    1 => "End 1 session".to_owned(),
+                    total => format!("End {} sessions", number(total.unsigned_abs())),
+                },
+                "Keep them",
+                &[&ends, "The owner of the account can sign in again at once."],
+            ),
+            Self::Delete => say(
+                format!("Delete {username}?"),
+                format!("Delete {username}"),
+                "Keep the account",
+                &[
+                    &ends,
+                    "The account is gone, with its profile and its password. This can’t be undone.",
+                    "The username and the e-mail are free for somebody else.",
+                    &format!("The audit log keeps the events, under the name {username}."),
+                ],
+            ),
+        }
+    }
+
+    /// Does it; says what the next page tells, and where that is.
+    async fn perform(
+        self,
+        services: &Services,
+        steward: &Steward,
+        user: UserId,
+        client: &Client,
+    ) -> Result<(Notice, String), Error> {
+        let own_page = format!("/admin/users/{user}");
+        Ok(match self {
+            Self::Suspend => {
+                services.suspend(steward, user, client).await?;
+                (Notice::UserSuspended, own_page)
+            }
+            Self::Reinstate => {
+                services.reinstate(steward, user, client).await?;
+                (Notice::UserReinstated, own_page)
+            }
+            Self::ResetLink => {
+                let link = services.issue_reset_link(steward, user, client).await?;
+                (Notice::ResetLink(user, LinkToken(link.token().to_owned())), own_page)
+            }
+            Self::EndSessions => {
+                let ended = services.end_all_sessions(steward, Some(user), client).await?;
+                (Notice::SessionsEnded(ended), own_page)
+            }
+            Self::Delete => {
+                services.delete_user(steward, user, client).await?;
+                (Notice::UserDeleted, "/admin/users".to_owned())
+            }
+        })
+    }
+}
+
+/// "5 sessions end at once on every node: 3 in browsers, 2 of programs."
+fn ends(sessions: &Others) -> String {
+    match sessions.total() {
+        0 => "There is no session to end.".to_owned(),
+        1 => format!("1 session ends at once on every node: {}.", sessions.kinds()),
+        total => {
+            format!("{} sessions end at once on every node: {}.", number(total.unsigned_abs()), sessions.kinds())
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin/act.html")]
+struct ActPage {
+    layout: AdminLayout,
+    subject: Subject,
+    act: Act,
+    words: Words,
+}
+
+/// The account that the act is about, so that nobody takes one for another.
+struct Subject {
+    id: UserId,
+    username: String,
+    name: Option<String>,
+    email: String,
+    role: &'static str,
+    last_sign_in: Option<Moment>,
+}
+
+impl Subject {
+    fn new(user: &User, services: &Services) -> Self {
+        Self {
+            id: user.id,
+            username: user.username.as_str().to_owned(),
+            name: user.name.clone(),
+            email: user.email.as_str().to_owned(),
+            role: user.role.title(),
+            last_sign_in: super::last_sign_in(user, services.clock.now()),
+        }
+    }
+}
+
+/// What every act is asked with.
+type Asked = (HttpRequest, web::Data<Services>, RecentPassword, PathParam<UserId>, ClientInfo);
+
+/// `GET /admin/users/{id}/suspend`.
+pub async fn suspend_page(asked: Asked) -> Answer {
+    ask(asked, Act::Suspend).await
+}
+
+/// `POST /admin/users/{id}/suspend`.
+pub async fn suspend(asked: Asked, Form(Nothing {}): Form<Nothing>) -> Answer {
+    perform(asked, Act::Suspend).await
+}
+
+/// `GET /admin/users/{id}/reinstate`.
+pub async fn reinstate_page(asked: Asked) -> Answer {
+    ask(asked, Act::Reinstate).await
+}
+
+/// `POST /admin/users/{id}/reinstate`.
+pub async fn reinstate(asked: Asked, Form(Nothing {}): Form<Nothing>) -> Answer {
+    perform(asked, Act::Reinstate).await
+}
+
+/// `GET /admin/users/{id}/reset-link`.
+pub async fn reset_link_page(asked: Asked) -> Answer {
+    ask(asked, Act::ResetLink).await
+}
+
+/// `POST /admin/users/{id}/reset-link`.
+pub async fn reset_link(asked: Asked, Form(Nothing {}): Form<Nothing>) -> Answer {
+    perform(asked, Act::ResetLink).await
+}
+
+/// `GET /admin/users/{id}/end-sessions`.
+pub async fn end_sessions_page(asked: Asked) -> Answer {
+    ask(asked, Act::EndSessions).await
+}
+
+/// `POST /admin/users/{id}/end-sessions`.
+pub async fn end_sessions(asked: Asked, Form(Nothing {}): Form<Nothing>) -> Answer {
+    perform(asked, Act::EndSessions).await
+}
+
+/// `GET /admin/users/{id}/delete`.
+pub async fn delete_page(asked: Asked) -> Answer {
+    ask(asked, Act::Delete).await
+}
+
+/// `POST /admin/users/{id}/delete`.
+pub async fn delete(asked: Asked, Form(Nothing {}): Form<Nothing>) -> Answer {
+    perform(asked, Act::Delete).await
+}
+
+async fn ask((request, services, recent, PathParam(id), _): Asked, act: Act) -> Answer {
+    let reader = account_of(&services, &recent.user).await?;
+    act_page(&request, &services, &recent.user, &reader, id, act, Refusal::none()).await
+}
+
+async fn perform((request, services, recent, PathParam(id), ClientInfo(client)): Asked, act: Act) -> Answer {
+    let reader = account_of(&services, &recent.user).await?;
+    match act.perform(&services, &Steward::of(&reader), id, &client).await {
+        Ok((notice, next)) => {
+            flash::set(&request, notice);
+            Ok(see_other(&next))
+        }
+        Err(error) => act_page(&request, &services, &recent.user, &reader, id, act, Refusal::of(error)?).await,
+    }
+}
+
+async fn act_page(
+    request: &HttpRequest,
+    services: &Services,
+    current: &CurrentUser,
+    reader: &User,
+    id: UserId,
+    act: Act,
+    refusal: Refusal,
+) -> Answer {
+    let user = services.user(id).await?;
+    if !Steward::of(reader).reaches(&user) {
+        return Err(Error::Forbidden.into());
+    }
+    let (_, counts) = services.sessions_of(id, 1).await?;
+    let status = refusal.status;
+    let template = ActPage {
+        words: act.words(&user, &Others { browser: counts.browser, api: counts.api }),
+        act,
+        subject: Subject::new(&user, services),
+        layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
+    };
+    page(status, &template)
+}
+
+#[derive(Template)]
+#[template(path = "admin/role.html")]
+struct RolePage {
+    layout: AdminLayout,
+    subject: Subject,
+    roles: Vec<Choice>,
+}
+
+/// The role that is chosen, in the query as in the form.
+#[derive(serde::Deserialize)]
+pub struct RoleChoice {
+    #[serde(default)]
+    role: String,
+}
+
+/// `GET /admin/users/{id}/role?role=…`.
+pub async fn role_page(
+    (request, services, recent, PathParam(id), _): Asked,
+    Query(choice): Query<RoleChoice>,
+) -> Answer {
+    let reader = account_of(&services, &recent.user).await?;
+    let user = services.user(id).await?;
+    let chosen = choice.role.parse().unwrap_or(user.role);
+    show_roles(&request, &services, &recent.user, &reader, &user, chosen, Refusal::none())
+}
+
+/// `POST /admin/users/{id}/role`. Where the password is asked for first, the choice is kept.
+pub async fn set_role(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    recent: Result<RecentPassword, actix_web::Error>,
+    PathParam(id): PathParam<UserId>,
+    ClientInfo(client): ClientInfo,
+    Form(form): Form<RoleChoice>,
+) -> Result<HttpResponse, actix_web::Error> {
+    let chosen = known_role(&form.role);
+    let current = match (recent, &chosen) {
+        (Ok(recent), _) => recent.user,
+        (Err(_), Ok(role)) if !wants_json(&request) => {
+            return Ok(see_other(&confirm_url(&format!("/admin/users/{id}/role?role={role}"))));
+        }
+        (Err(refusal), _) => return Err(refusal),
+    };
+    Ok(change_role(&request, &services, &current, id, chosen, &client).await?)
+}
+
+async fn change_role(
+    request: &HttpRequest,
+    services: &Services,
+    current: &CurrentUser,
+    id: UserId,
+    chosen: Result<Role, Error>,
+    client: &Client,
+) -> Answer {
+    let reader = account_of(services, current).await?;
+    let changed = match chosen {
+        Ok(role) => services.set_role(&Steward::of(&reader), id, role, client).await,
+        Err(error) => Err(error),
+    };
+    match changed {
+        Ok(_) => {
+            flash::set(request, Notice::RoleChanged);
+            Ok(see_other(&format!("/admin/users/{id}")))
+        }
+        Err(error) => {
+            let refusal = Refusal::of(error)?;
+            let user = services.user(id).await?;
+            show_roles(request, services, current, &reader, &user, user.role, refusal)
+        }
+    }
+}
+
+fn show_roles(
+    request: &HttpRequest,
+    services: &Services,
+    current: &CurrentUser,
+    reader: &User,
+    user: &User,
+    chosen: Role,
+    refusal: Refusal,
+) -> Answer {
+    let status = refusal.status;
+    let template = RolePage {
+        subject: Subject::new(user, services),
+        roles: roles(Some(chosen)),
+        layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
+    };
+    page(status, &template)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_act_tells_to_how_many_sessions_it_happens() {
+        for (browser, api, expected) in [
+            (0, 0, "There is no session to end."),
+            (1, 0, "1 session ends at once on every node: 1 in a browser."),
+            (3, 2, "5 sessions end at once on every node: 3 in browsers, 2 of programs."),
+            (9_999, 1, "10,000 sessions end at once on every node: 9999 in browsers, 1 of a program."),
+        ] {
+            assert_eq!(ends(&Others { browser, api }), expected);
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! `/admin/users`: accounts, found by a part of a name; `/admin/users/new`.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use askama::Template;
+use url::form_urlencoded;
+
+use super::{Choice, administers, last_sign_in, roles};
+use crate::domain::{Error, FieldError, Role, Timestamp, User, UserId, UserStatus};
+use crate::http::client_address::ClientInfo;
+use crate::http::current_user::{CurrentUser, RecentPassword};
+use crate::http::flash::{self, LinkToken, Notice};
+use crate::http::forms::Form;
+use crate::http::parameters::Query;
+use crate::services::users::{FoundUser, UserPage, UserSearch, UserSort};
+use crate::services::{Services, Steward};
+use crate::web::field::Field;
+use crate::web::layout::{self, AdminLayout, account_of, page};
+use crate::web::moment::{Moment, date};
+use crate::web::refusal::Refusal;
+use crate::web::words::number;
+use crate::web::{Answer, see_other};
+
+/// Accounts on a page.
+const PAGE: u16 = 50;
+
+#[derive(Template)]
+#[template(path = "admin/users.html")]
+struct UsersPage {
+    layout: AdminLayout,
+    /// Whether the reader may make accounts.
+    administers: bool,
+    q: String,
+    roles: Vec<Choice>,
+    statuses: Vec<Choice>,
+    /// The order, where it isn't the one of a fresh page.
+    sort: Option<&'static str>,
+    by_username: Column,
+    by_creation: Column,
+    filtered: bool,
+    users: Vec<UserRow>,
+    /// "1 to 50 of 1,284".
+    range: String,
+    /// Where the first page is, on a later one.
+    first: Option<String>,
+    next: Option<String>,
+}
+
+/// A head of the table that sorts by its column.
+struct Column {
+    /// For `aria-sort`, where the list is sorted by it.
+    sorted: Option<&'static str>,
+    href: String,
+}
+
+/// An account in the list.
+struct UserRow {
+    id: UserId,
+    username: String,
+    name: Option<String>,
+    email: String,
+    role: &'static str,
+    active: bool,
+    sessions: String,
+    last_sign_in: Option<Moment>,
+    created: Moment,
+}
+
+impl UserRow {
+    fn new(found: FoundUser, now: Timestamp) -> Self {
+        let FoundUser { user, sessions } = found;
+        Self {
+            id: user.id,
+            username: user.username.as_str().to_owned(),
+            email: user.email.as_str().to_owned(),
+            role: user.role.title(),
+            active: user.is_active(),
+            sessions: number(sessions.unsigned_abs()),
+            last_sign_in: last_sign_in(&user, now),
+            created: date(user.created_at),
+            name: user.name,
+        }
+    }
+}
+
+/// The query of the list. What it doesn't know is as if it were not there.
+#[derive(serde::Deserialize)]
+pub struct UsersQuery {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    role: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    sort: String,
+    cursor: Option<String>,
+}
+
+/// The order of a fresh page.
+const DEFAULT_SORT: UserSort = UserSort::Username;
+
+/// `GET /admin/users?q=…&role=…&status=…&sort=…&cursor=…`. A cursor that is none of this list shows its first page.
+pub async fn show(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    current: CurrentUser,
+    Query(query): Query<UsersQuery>,
+) -> Answer {
+    let reader = account_of(&services, &current).await?;
+    let steward = Steward::of(&reader);
+    let search = UserSearch {
+        text: query.q.trim().to_owned(),
+        role: query.role.parse().ok(),
+        status: query.status.parse().ok(),
+        sort: query.sort.parse().unwrap_or(DEFAULT_SORT),
+    };
+    let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
+    let found = match services.search_users(&steward, &search, cursor, PAGE).await {
+        Err(Error::Invalid(_)) => {
+            cursor = None;
+            services.search_users(&steward, &search, None, PAGE).await?
+        }
+        other => other?,
+    };
+    let now = services.clock.now();
+    let template = UsersPage {
+        administers: administers(&steward),
+        roles: roles(search.role),
+        statuses: statuses(search.status),
+        sort: (search.sort != DEFAULT_SORT).then_some(search.sort.as_str()),
+        by_username: column(&search, UserSort::Username, UserSort::UsernameDescending),
+        by_creation: column(&search, UserSort::Newest, UserSort::Oldest),
+        filtered: !search.text.is_empty() || search.role.is_some() || search.status.is_some(),
+        range: range(&found),
+        first: cursor.map(|_| list_url(&search, search.sort, None)),
+        next: found.next.as_deref().map(|next| list_url(&search, search.sort, Some(next))),
+        users: found.users.into_iter().map(|found| UserRow::new(found, now)).collect(),
+        layout: AdminLayout::new(&reader, &current, &request, "/admin/users", Refusal::none()),
+        q: search.text,
+    };
+    page(StatusCode::OK, &template)
+}
+
+fn statuses(chosen: Option<UserStatus>) -> Vec<Choice> {
+    let choice = |status: &UserStatus| Choice {
+        value: status.as_str(),
+        title: match status {
+            UserStatus::Active => "Active",
+            UserStatus::Suspended => "Suspended",
+        },
+        selected: chosen == Some(*status),
+    };
+    UserStatus::ALL.iter().map(choice).collect()
+}
+
+/// The same accounts in another order, or on another page.
+fn list_url(search: &UserSearch, sort: UserSort, cursor: Option<&str>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let parts = [
+        ("q", Some(search.text.as_str()).filter(|text| !text.is_empty())),
+        ("role", search.role.map(Role::as_str)),
+        ("status", search.status.map(UserStatus::as_str)),
+        ("sort", Some(sort.as_str()).filter(|_| sort != DEFAULT_SORT)),
+        ("cursor", cursor),
+    ];
+    query.extend_pairs(parts.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    match query.finish() {
+        query if query.is_empty() => "/admin/users".to_owned(),
+        query => format!("/admin/users?{query}"),
+    }
+}
+
+/// Sorts in the first order, or in the second where it is sorted by the first already.
+fn column(search: &UserSearch, first: UserSort, second: UserSort) -> Column {
+    let sorted = [first, second].contains(&search.sort).then_some(match search.sort {
+        UserSort::Username | UserSort::Oldest => "ascending",
+        UserSort::UsernameDescending | UserSort::Newest => "descending",
+    });
+    Column { sorted, href: list_url(search, if search.sort == first { second } else { first }, None) }
+}
+
+/// Which of how many the page shows, as far as that is known.
+fn range(found: &UserPage) -> String {
+    let last = found.before + found.users.len() as u64;
+    let (from, to) = (number(found.before + 1), number(last));
+    match (&found.next, found.total) {
+        (None, _) if found.before == 0 && last == 1 => "1 account".to_owned(),
+        (None, _) => format!("{from} to {to} of {to}"),
+        // Counted when the page was asked for, or estimated: never fewer than there are.
+        (Some(_), Some(total)) => format!("{from} to {to} of {}", number(total.unsigned_abs().max(last + 1))),
+        (Some(_), None) => format!("{from} to {to}"),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin/new_user.html")]
+struct NewUserPage {
+    layout: AdminLayout,
+    username: Field,
+    email: Field,
+    name: Field,
+    roles: Vec<Choice>,
+}
+
+/// What the form says, as it was typed.
+#[derive(Default, serde::Deserialize)]
+pub struct NewUserForm {
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    role: String,
+}
+
+/// `GET /admin/users/new`.
+pub async fn new(request: HttpRequest, services: web::Data<Services>, recent: RecentPassword) -> Answer {
+    let reader = account_of(&services, &recent.user).await?;
+    new_page(&request, &reader, &recent.user, &NewUserForm::default(), Refusal::none())
+}
+
+/// `POST /admin/users/new`: goes on to the new account's page, which shows the link with which its owner chooses a
+/// password.
+pub async fn create(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    recent: RecentPassword,
+    ClientInfo(client): ClientInfo,
+    Form(form): Form<NewUserForm>,
+) -> Answer {
+    let reader = account_of(&services, &recent.user).await?;
+    let steward = Steward::of(&reader);
+    let created = match parse_role(&form.role) {
+        Ok(role) => services.create_user(&steward, &form.username, &form.email, Some(&form.name), role, &client).await,
+        Err(error) => Err(error),
+    };
+    match created {
+        Ok((user, link)) => {
+            flash::set(&request, Notice::ResetLink(user.id, LinkToken(link.token().to_owned())));
+            Ok(see_other(&format!("/admin/users/{}", user.id)))
+        }
+        Err(error) => new_page(&request, &reader, &recent.user, &form, Refusal::of(error)?),
+    }
+}
+
+/// A role that a form names; none is the least.
+fn parse_role(text: &str) -> Result<Role, Error> {
+    if text.is_empty() { Ok(Role::User) } else { known_role(text) }
+}
+
+/// A role that a form must name.
+pub(super) fn known_role(text: &str) -> Result<Role, Error> {
+    text.parse().map_err(|_| Error::Invalid(FieldError::new("role", "invalid", "Choose one of the roles.").into()))
+}
+
+fn new_page(
+    request: &HttpRequest,
+    reader: &User,
+    current: &CurrentUser,
+    form: &NewUserForm,
+    refusal: Refusal,
+) -> Answer {
+    let status = refusal.status;
+    let template = NewUserPage {
+        username: Field::new_username(&form.username).of_another().refused(&refusal).autofocus(!refusal.is_some()),
+        email: Field::email(&form.email).of_another().refused(&refusal),
+        name: Field::name(&form.name).of_another().refused(&refusal),
+        roles: roles(Some(form.role.parse().unwrap_or(Role::User))),
+        layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
+    };
+    page(status, &template)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn search(text: &str, sort: UserSort) -> UserSearch {
+        UserSearch { text: text.to_owned(), role: Some(Role::Admin), status: None, sort }
+    }
+
+    #[test]
+    fn links_of_the_list_keep_what_was_searched_for_and_escape_it() {
+        let search = search("a&b=\"<", UserSort::Username);
+        let url = list_url(&search, UserSort::Newest, Some("c"));
+        assert_eq!(url, "/admin/users?q=a%26b%3D%22%3C&role=admin&sort=-created_at&cursor=c");
+        let none = UserSearch { text: String::new(), role: None, ..search };
+        assert_eq!(list_url(&none, UserSort::Username, None), "/admin/users");
+    }
+
+    #[test]
+    fn a_column_that_sorts_turns_around() {
+        let by_name = column(&search("", UserSort::Username), UserSort::Username, UserSort::UsernameDescending);
+        assert_eq!(
+            (by_name.sorted, by_name.href.as_str()),
+            (Some("ascending"), "/admin/users?role=admin&sort=-username")
+        );
+        let other = column(&search("", UserSort::Username), UserSort::Newest, UserSort::Oldest);
+        assert_eq!((other.sorted, other.href.as_str()), (None, "/admin/users?role=admin&sort=-created_at"));
+    }
+}

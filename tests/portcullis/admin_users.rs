@@ -1,0 +1,625 @@
+//! The administration of users, as managers and administrators use its pages.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use portcullis::domain::audit::Client;
+use portcullis::domain::{Error, Event, Role, User, UserId};
+use portcullis::services::Steward;
+use portcullis::services::users::UserChange;
+use reqwest::Method;
+use rstest::rstest;
+
+use crate::support::spawn::command_line;
+use crate::support::*;
+
+/// Longer than `reauthentication_window`, shorter than the idle limit.
+const LONG_AGO: TimeDelta = TimeDelta::minutes(11);
+
+/// An account that nobody has signed in to.
+async fn create(server: &TestServer, username: &str, email: &str, name: &str) -> User {
+    let created =
+        server.services.create_user(&command_line(), username, email, Some(name), Role::User, &client()).await;
+    created.unwrap().0
+}
+
+fn client() -> Client {
+    Client::default()
+}
+
+fn page_of(user: &User) -> String {
+    format!("/admin/users/{}", user.id)
+}
+
+/// The first administrator's browser.
+async fn keeper(server: &TestServer) -> Browser {
+    server.signed_in(KEEPER).await
+}
+
+/// The usernames that a list shows, in its order.
+fn listed(page: &Page) -> Vec<String> {
+    page.texts("tbody th a")
+}
+
+async fn find(browser: &mut Browser, query: &str) -> Vec<String> {
+    listed(&browser.get(&format!("/admin/users?{query}")).await.expect(200))
+}
+
+async fn events_of(server: &TestServer, user: UserId) -> Vec<Event> {
+    let events = server.services.activity(user, None, 100).await.unwrap();
+    events.into_iter().map(|event| event.event).collect()
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_person_is_found_by_a_part_of_a_name_or_an_address_however_it_is_written(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    create(&server, "Ada.L", "ada@engine.example", "Ada Lovelace").await;
+    create(&server, "joerg", "jm@example.com", "JÖRG Müller").await;
+    create(&server, "percent", "a_b%c@example.com", "100% o\\k").await;
+    let suspended = create(&server, "sleeper", "zzz@example.com", "").await;
+    server.services.suspend(&command_line(), suspended.id, &client()).await.unwrap();
+    server.create("manuel", Role::Manager).await;
+    let mut manuel = server.signed_in("manuel").await;
+
+    for (query, expected) in [
+        ("q=ada", vec!["Ada.L"]),
+        ("q=%20LOVE+", vec!["Ada.L"]),
+        ("q=engine.ex", vec!["Ada.L"]),
+        ("q=ADA.l", vec!["Ada.L"]),
+        ("q=j%C3%B6rg", vec!["joerg"]),
+        ("q=Jo%CC%88rg", vec!["joerg"]),
+        ("q=M%C3%9C", vec!["joerg"]),
+        ("q=%25", vec!["percent"]),
+        ("q=_", vec!["percent"]),
+        ("q=o%5Ck", vec!["percent"]),
+        ("q=a_b", vec!["percent"]),
+        ("q=axb", vec![]),
+        ("q=l%0Aada", vec!["Ada.L"]),
+        ("q=%27%20OR%201%3D1--", vec![]),
+        ("role=manager", vec!["manuel"]),
+        ("role=manager&status=active", vec!["manuel"]),
+        ("role=admin", vec![KEEPER]),
+        ("status=suspended", vec!["sleeper"]),
+        ("status=suspended&q=ada", vec![]),
+        ("role=nonsense&status=nonsense&q=ada&sort=%3Bdrop", vec!["Ada.L"]),
+        ("sort=-username", vec!["sleeper", "percent", "manuel", KEEPER, "joerg", "Ada.L"]),
+        ("sort=created_at", vec![KEEPER, "Ada.L", "joerg", "percent", "sleeper", "manuel"]),
+        ("sort=-created_at", vec!["manuel", "sleeper", "percent", "joerg", "Ada.L", KEEPER]),
+        ("", vec!["Ada.L", "joerg", KEEPER, "manuel", "percent", "sleeper"]),
+    ] {
+        assert_eq!(find(&mut manuel, query).await, expected, "{query}");
+    }
+    let page = manuel.get("/admin/users?q=nobody-at-all").await.expect(200);
+    assert!(page.text().contains("No user matches"), "{}", page.text());
+    let long = "a".repeat(5000);
+    assert_eq!(find(&mut manuel, &format!("q={long}")).await, Vec::<String>::new());
+
+    // A deleted account is in no list, and its page is gone.
+    server.services.delete_user(&command_line(), suspended.id, &client()).await.unwrap();
+    assert_eq!(find(&mut manuel, "q=sleeper").await, Vec::<String>::new());
+    manuel.get(&page_of(&suspended)).await.expect(404);
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_pages_of_a_list_show_each_account_once_in_order(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    for number in 0..120 {
+        create(&server, &format!("user{number:03}"), &format!("u{number}@example.com"), "").await;
+    }
+    let mut keeper = keeper(&server).await;
+    for (query, expected_pages) in
+        [("", 3), ("sort=-username", 3), ("sort=created_at", 3), ("sort=-created_at", 3), ("q=user0&role=user", 2)]
+    {
+        let mut next = Some(format!("/admin/users?{query}"));
+        let (mut seen, mut pages) = (Vec::new(), 0);
+        while let Some(path) = next {
+            let page = keeper.get(&path).await.expect(200);
+            seen.extend(listed(&page));
+            next = page.attributes("a[rel='next']", "href").into_iter().next();
+            pages += 1;
+            assert!(pages <= 3, "{query}: no end");
+        }
+        assert_eq!(pages, expected_pages, "{query}");
+        let unique: BTreeSet<_> = seen.iter().cloned().collect();
+        assert_eq!(unique.len(), seen.len(), "{query}: an account came twice");
+        let (mut names, expected) = (seen.clone(), if query.starts_with("q=") { 100 } else { 121 });
+        assert_eq!(seen.len(), expected, "{query}");
+        match query {
+            "sort=-username" => names.sort_by(|a, b| b.cmp(a)),
+            "sort=created_at" => assert_eq!(names.remove(0), KEEPER),
+            "sort=-created_at" => names.reverse(),
+            _ => names.sort(),
+        }
+        if query != "sort=-created_at" {
+            assert!(names.iter().zip(seen.iter().skip(seen.len() - names.len())).all(|(a, b)| a == b), "{query}");
+        }
+    }
+    let first = keeper.get("/admin/users").await.expect(200);
+    assert!(first.text().contains("1 to 50 of 121"), "{}", first.text());
+    let next = first.attributes("a[rel='next']", "href").remove(0);
+    assert!(keeper.get(&next).await.expect(200).text().contains("51 to 100 of 121"));
+
+    // A cursor that was tampered with, or is of another list, shows the first page.
+    let cursor = next.split("cursor=").nth(1).unwrap();
+    for query in [
+        format!("sort=-username&cursor={cursor}"),
+        format!("q=user&cursor={cursor}"),
+        format!("cursor={}", cursor.replace(&cursor[..2], "zz")),
+        "cursor=eyJ1IjoicyJ9".to_owned(),
+        "cursor=%27%3B+drop+table+users".to_owned(),
+        "cursor=".to_owned(),
+        "cursor=-1&limit=1000000000&page=-1".to_owned(),
+    ] {
+        let page = keeper.get(&format!("/admin/users?{query}")).await.expect(200);
+        assert!(page.text().contains("1 to 50"), "{query}: {}", page.text());
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_new_account_comes_with_a_link_that_is_shown_once_and_works_once(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    let other = create(&server, "other", "other@example.com", "").await;
+    let mut keeper = keeper(&server).await;
+    let fields = [("username", "nora"), ("email", "nora@example.com"), ("name", "Nora N."), ("role", "manager")];
+    let answer = keeper.submit("/admin/users/new", &fields).await;
+    assert_eq!(answer.status, 303, "{}", answer.excerpt());
+    let nora = server.services.find_user("nora").await.unwrap();
+    assert_eq!((nora.role, nora.name.as_deref()), (Role::Manager, Some("Nora N.")));
+    assert_eq!(answer.location(), Some(page_of(&nora).as_str()));
+    assert_eq!(events_of(&server, nora.id).await, [Event::UserCreated]);
+
+    // Another account's page, opened in between, does not show it as its own.
+    let mut tab = keeper.clone();
+    assert!(!tab.get(&page_of(&other)).await.expect(200).body.contains("/reset/"));
+    let page = keeper.get(&page_of(&nora)).await.expect(200);
+    let link = page.text_of("code[data-copy]").expect("the link");
+    let path = link.strip_prefix(&server.public_url).expect("a link of ours").to_owned();
+    assert!(!keeper.get(&page_of(&nora)).await.expect(200).body.contains("/reset/"), "shown twice");
+
+    let mut browser = server.browser();
+    browser.submit(&path, &[("new_password", PASSWORD)]).await.expect_redirect("/login");
+    browser.sign_in("nora").await;
+    browser.get(&path).await.expect(410);
+
+    // What is wrong is said beside its field, and what was typed is kept.
+    let fields = [("username", "nora"), ("email", "no-address"), ("name", "Second")];
+    let page = keeper.submit("/admin/users/new", &fields).await.expect(422);
+    assert!(page.field_error("email").is_some());
+    assert_eq!(page.value("username").as_deref(), Some("nora"));
+    let fields = [("username", "NORA"), ("email", "nora@EXAMPLE.com")];
+    let page = keeper.submit("/admin/users/new", &fields).await.expect(409);
+    assert!(page.field_error("username").is_some() && page.field_error("email").is_some());
+    let fields = [("username", "third"), ("email", "third@example.com"), ("role", "root")];
+    assert!(keeper.submit("/admin/users/new", &fields).await.expect(422).field_error("role").is_some());
+    assert!(matches!(server.services.find_user("third").await, Err(Error::NotFound)));
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_edit_changes_what_it_was_made_on_and_nothing_newer(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let anna = create(&server, "anna", "anna@example.com", "Anna").await;
+    create(&server, "berta", "berta@example.com", "").await;
+    let mut keeper = keeper(&server).await;
+    let old = keeper.get(&page_of(&anna)).await.expect(200).form(&page_of(&anna));
+
+    let fields = [("username", "Anna.New"), ("email", "new@example.com"), ("name", "Änne")];
+    keeper.submit_form(old.clone(), &fields).await.expect_redirect(&page_of(&anna));
+    let changed = server.services.user(anna.id).await.unwrap();
+    assert_eq!((changed.username.as_str(), changed.email.as_str()), ("Anna.New", "new@example.com"));
+    assert_eq!(find(&mut keeper, "q=%C3%A4nne").await, ["Anna.New"]);
+    assert_eq!(find(&mut keeper, "q=anna@").await, Vec::<String>::new());
+    assert!(events_of(&server, anna.id).await.contains(&Event::UserUpdated));
+
+    // Someone who still has the old page before the eyes.
+    let page = keeper.submit_form(old.clone(), &[("name", "Other")]).await.expect(409);
+    assert!(page.text().contains("Someone else changed this account meanwhile"), "{}", page.text());
+    assert_eq!(page.value("name").as_deref(), Some("Other"));
+    assert!(page.text().contains("It is now “Änne”."), "{}", page.text());
+    assert_eq!(server.services.user(anna.id).await.unwrap().name.as_deref(), Some("Änne"));
+    keeper.submit_form(page.form(&page_of(&anna)), &[("name", "Other")]).await.expect_redirect(&page_of(&anna));
+
+    let page = keeper.submit(&page_of(&anna), &[("username", "BERTA"), ("email", "berta@example.com")]).await;
+    let page = page.expect(409);
+    assert!(page.field_error("username").is_some() && page.field_error("email").is_some());
+    let page = keeper.submit(&page_of(&anna), &[("username", "a b"), ("email", "")]).await.expect(422);
+    assert!(page.field_error("username").is_some() && page.field_error("email").is_some());
+    assert!(page.title().starts_with("Error: "));
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_edits_made_on_the_same_page_one_is_taken(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let anna = create(&server, "anna", "anna@example.com", "Anna").await;
+    let edits = (0..8).map(|number| {
+        let change =
+            UserChange { name: Some(format!("Name {number}")), version: Some(anna.version()), ..UserChange::default() };
+        let services = server.services.clone();
+        async move { services.update_user(&command_line(), anna.id, change, &Client::default()).await }
+    });
+    let outcomes = futures_util::future::join_all(edits).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(_) | Err(Error::Stale))));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_manager_reaches_users_alone_and_only_to_end_their_sessions(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    let user = server.create("ursula", Role::User).await;
+    let colleague = server.create("martha", Role::Manager).await;
+    let admin = server.services.find_user(KEEPER).await.unwrap();
+    let own = server.create("manuel", Role::Manager).await;
+    let mut manuel = server.signed_in("manuel").await;
+    let mut victims = vec![];
+    for name in ["ursula", "martha", KEEPER] {
+        victims.push(server.signed_in(name).await);
+    }
+
+    let token = manuel.get("/account").await.csrf_token().unwrap();
+    for target in [&user, &colleague, &admin, &own] {
+        let page = manuel.get(&page_of(target)).await.expect(200);
+        assert!(page.text().contains(target.email.as_str()));
+        let posts: Vec<_> = page.forms().into_iter().map(|form| form.action).collect();
+        assert_eq!(posts, ["/logout"], "{}", target.username);
+        for act in ["", "/role", "/suspend", "/reinstate", "/reset-link", "/delete"] {
+            let path = format!("{}{act}", page_of(target));
+            if !act.is_empty() {
+                manuel.get(&path).await.expect(403);
+            }
+            let fields =
+                [("csrf_token", token.as_str()), ("role", "admin"), ("username", "pwned"), ("email", "p@example.com")];
+            manuel.post(&path, &fields).await.expect(403);
+        }
+        let now = server.services.user(target.id).await.unwrap();
+        assert_eq!((now.version(), now.epoch), (target.version(), target.epoch), "{}", target.username);
+    }
+    for target in [&colleague, &admin, &own] {
+        let path = format!("{}/end-sessions", page_of(target));
+        assert!(!manuel.get(&page_of(target)).await.body.contains("/end-sessions"));
+        manuel.get(&path).await.expect(403);
+        manuel.post(&path, &[("csrf_token", &token)]).await.expect(403);
+    }
+    let path = format!("{}/end-sessions", page_of(&user));
+    let page = manuel.get(&path).await.expect(200);
+    assert!(page.text().contains("1 session ends at once on every node: 1 in a browser."), "{}", page.text());
+    manuel.submit(&path, &[]).await.expect_redirect(&page_of(&user));
+    assert!(!victims[0].is_signed_in().await);
+    assert!(victims[1].is_signed_in().await && victims[2].is_signed_in().await && manuel.is_signed_in().await);
+    let page = manuel.get(&page_of(&user)).await.expect(200);
+    assert!(page.text().contains("1 session has ended."), "{}", page.text());
+}
+
+#[tokio::test]
+async fn nobody_below_an_administrator_raises_a_role_their_own_least_of_all() {
+    let server = TestServer::start(Sqlite).await;
+    for (name, role) in [("ursula", Role::User), ("manuel", Role::Manager)] {
+        let user = server.create(name, role).await;
+        let mut browser = server.signed_in(name).await;
+        let token = browser.get("/account").await.csrf_token().unwrap();
+        for path in [format!("{}/role", page_of(&user)), page_of(&user), "/admin/users/new".to_owned()] {
+            let fields = [("csrf_token", token.as_str()), ("role", "admin"), ("username", "eve"), ("email", "e@e.org")];
+            browser.post(&path, &fields).await.expect(403);
+        }
+        let fields = [("csrf_token", token.as_str()), ("name", "X"), ("email", user.email.as_str()), ("role", "admin")];
+        browser.post("/account/profile", &fields).await;
+        assert_eq!(server.services.user(user.id).await.unwrap().role, role);
+        let steward = Steward::of(&user);
+        let raised = server.services.set_role(&steward, user.id, Role::Admin, &client()).await;
+        assert!(matches!(raised, Err(Error::Forbidden)));
+    }
+}
+
+#[tokio::test]
+async fn who_was_an_administrator_when_the_request_began_is_asked_again_when_it_is_done() {
+    let server = TestServer::start(Sqlite).await;
+    let demoted = server.create("adele", Role::Admin).await;
+    let user = server.create("ursula", Role::User).await;
+    server.services.set_role(&command_line(), demoted.id, Role::Manager, &client()).await.unwrap();
+    // As it was read a moment ago.
+    let steward = Steward::of(&demoted);
+    let services = &server.services;
+    assert!(matches!(services.suspend(&steward, user.id, &client()).await, Err(Error::Forbidden)));
+    assert!(matches!(services.issue_reset_link(&steward, user.id, &client()).await, Err(Error::Forbidden)));
+    let created = services.create_user(&steward, "eve", "eve@example.com", None, Role::Admin, &client()).await;
+    assert!(matches!(created, Err(Error::Forbidden)));
+    services.suspend(&command_line(), demoted.id, &client()).await.unwrap();
+    assert!(matches!(services.end_all_sessions(&steward, Some(user.id), &client()).await, Err(Error::NotSignedIn)));
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_last_administrator_stays_whatever_the_pages_are_asked(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let admin = server.services.find_user(KEEPER).await.unwrap();
+    let mut keeper = keeper(&server).await;
+    for act in ["suspend", "delete"] {
+        let page = keeper.submit(&format!("{}/{act}", page_of(&admin)), &[]).await.expect(409);
+        assert!(page.text().contains("This is the last active administrator."), "{}", page.text());
+        assert!(page.title().starts_with("Error: "));
+    }
+    let page = keeper.submit(&format!("{}/role", page_of(&admin)), &[("role", "user")]).await.expect(409);
+    assert!(page.text().contains("Make another account administrator first."), "{}", page.text());
+    assert!(keeper.is_signed_in().await);
+
+    // Two who demote each other at once, again and again.
+    let other = server.create("adele", Role::Admin).await;
+    for round in 0..20 {
+        let mut pair = [server.signed_in(KEEPER).await, server.signed_in("adele").await];
+        let targets = [&other, &admin];
+        let mut forms = Vec::new();
+        for (browser, target) in pair.iter_mut().zip(targets) {
+            let path = format!("{}/role", page_of(target));
+            forms.push(browser.get(&path).await.expect(200).form(&path));
+        }
+        let [first, second] = &mut pair;
+        let second_form = forms.remove(1);
+        let answers = futures_util::future::join(
+            first.submit_form(forms.remove(0), &[("role", "user")]),
+            second.submit_form(second_form, &[("role", "user")]),
+        )
+        .await;
+        let statuses = [answers.0.status, answers.1.status];
+        assert!(
+            statuses.contains(&303) && statuses.iter().all(|status| [303, 403, 409].contains(status)),
+            "{statuses:?}"
+        );
+        let mut left = 0;
+        for user in targets {
+            left += usize::from(server.services.user(user.id).await.unwrap().role == Role::Admin);
+        }
+        assert_eq!(left, 1, "round {round}: {statuses:?}");
+        for user in targets {
+            server.services.set_role(&command_line(), user.id, Role::Admin, &client()).await.unwrap();
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_sensitive_act_asks_for_the_password_again_and_goes_on_where_it_was(
+    #[values(Sqlite, SqliteRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    let anna = server.create_user("anna").await;
+    let mut keeper = keeper(&server).await;
+    let role_form = keeper.get(&page_of(&anna)).await.expect(200).form(&format!("{}/role", page_of(&anna)));
+    let edit_form = keeper.get(&page_of(&anna)).await.expect(200).form(&page_of(&anna));
+    server.clock.advance(LONG_AGO);
+
+    let confirm = |next: &str| {
+        let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+        format!(
+            "/confirm?next={}",
+            next.replace('+', "%20").replace('-', "%2D").replace('_', "%5F").replace('.', "%2E")
+        )
+    };
+    for act in ["role", "suspend", "reinstate", "reset-link", "end-sessions", "delete"] {
+        let path = format!("{}/{act}", page_of(&anna));
+        keeper.get(&path).await.expect_redirect(&confirm(&path));
+    }
+    keeper.get("/admin/users/new").await.expect_redirect(&confirm("/admin/users/new"));
+    // Looking needs no password.
+    let page = keeper.get(&page_of(&anna)).await.expect(200);
+    assert!(page.body.contains("/confirm?next="), "the page says so");
+    keeper.get("/admin/users").await.expect(200);
+
+    // A form that was on the screen for too long changes nothing.
+    let chosen = confirm(&format!("{}/role?role=manager", page_of(&anna)));
+    keeper.submit_form(role_form.clone(), &[("role", "manager")]).await.expect_redirect(&chosen);
+    keeper.submit_form(edit_form, &[("name", "X")]).await.expect_redirect(&confirm(&page_of(&anna)));
+    let token = role_form.fields.iter().find(|(name, _)| name == "csrf_token").unwrap().1.clone();
+    for act in ["suspend", "reset-link", "end-sessions", "delete"] {
+        let path = format!("{}/{act}", page_of(&anna));
+        keeper.post(&path, &[("csrf_token", &token)]).await.expect_redirect(&confirm(&path));
+    }
+    let headers =
+        [("accept", "application/json"), ("sec-fetch-site", "same-origin"), ("origin", &server.public_url.clone())];
+    let path = format!("{}/delete", page_of(&anna));
+    let answer = keeper.send(Method::GET, &path, &headers[..1], None).await.expect(401);
+    assert!(answer.body.contains("reauthentication_required"), "{}", answer.body);
+    let unchanged = server.services.user(anna.id).await.unwrap();
+    assert_eq!((unchanged.version(), unchanged.epoch), (anna.version(), anna.epoch));
+
+    // A wrong password leads nowhere; the right one to the page of the act, with the choice that was made.
+    let form = keeper.get(&chosen).await.expect(200).form("/confirm");
+    keeper.submit_form(form.clone(), &[("password", NEW_PASSWORD)]).await.expect(401);
+    let next = format!("{}/role?role=manager", page_of(&anna));
+    keeper.submit_form(form, &[("password", PASSWORD)]).await.expect_redirect(&next);
+    let page = keeper.get(&next).await.expect(200);
+    assert_eq!(page.attributes("option[selected]", "value"), ["manager"]);
+    let form = page.form(&format!("{}/role", page_of(&anna)));
+    keeper.submit_form(form, &[("role", "manager")]).await.expect_redirect(&page_of(&anna));
+    assert_eq!(server.services.user(anna.id).await.unwrap().role, Role::Manager);
+}
+
+#[rstest]
+#[tokio::test]
+async fn acts_on_an_account_count_on_its_very_next_request_on_every_node(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    let other_node = server.second_node().await;
+    let anna = server.create_user("anna").await;
+    let mut keeper = keeper(&server).await;
+    let mut here = server.signed_in("anna").await;
+    let mut there = server.signed_in("anna").await.at(&other_node);
+    assert!(here.is_signed_in().await && there.is_signed_in().await);
+
+    // A role: the sessions live on with it, up and down again.
+    for (role, status) in [("manager", 200), ("user", 403)] {
+        here.get("/admin/users").await.expect(if status == 200 { 403 } else { 200 });
+        let form = keeper.get(&page_of(&anna)).await.expect(200).form(&format!("{}/role", page_of(&anna)));
+        keeper.submit_form(form, &[("role", role)]).await.expect_redirect(&page_of(&anna));
+        here.get("/admin/users").await.expect(status);
+        eventually("the other node knows", std::time::Duration::from_secs(1), async || {
+            there.get("/admin/users").await.status == status
+        })
+        .await;
+    }
+
+    let path = format!("{}/suspend", page_of(&anna));
+    let page = keeper.get(&path).await.expect(200);
+    assert!(page.text().contains("2 sessions end at once on every node: 2 in browsers."), "{}", page.text());
+    keeper.submit(&path, &[]).await.expect_redirect(&page_of(&anna));
+    assert!(!here.is_signed_in().await);
+    eventually("ended there", std::time::Duration::from_secs(1), async || !there.is_signed_in().await).await;
+    server.browser().try_sign_in("anna", PASSWORD).await.expect(401);
+    let page = keeper.get(&page_of(&anna)).await.expect(200);
+    assert!(page.text().contains("Suspended"));
+
+    keeper.submit_form(page.form(&format!("{}/reinstate", page_of(&anna))), &[]).await.expect_redirect(&page_of(&anna));
+    assert!(!here.is_signed_in().await, "a suspended session came back");
+    let mut again = server.signed_in("anna").await;
+
+    keeper.submit(&format!("{}/delete", page_of(&anna)), &[]).await.expect_redirect("/admin/users");
+    assert!(!again.is_signed_in().await);
+    for act in ["", "/role", "/suspend", "/delete", "/end-sessions"] {
+        keeper.get(&format!("{}{act}", page_of(&anna))).await.expect(404);
+    }
+    assert_eq!(
+        events_of(&server, anna.id)
+            .await
+            .into_iter()
+            .filter(|event| event.as_str().starts_with("user."))
+            .collect::<Vec<_>>(),
+        [
+            Event::UserDeleted,
+            Event::UserReinstated,
+            Event::UserSuspended,
+            Event::UserRoleChanged,
+            Event::UserRoleChanged,
+            Event::UserRegistered,
+        ]
+    );
+    server.create_user("anna").await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_reset_link_is_made_on_the_page_and_voids_the_one_before(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let anna = server.create_user("anna").await;
+    let mut keeper = keeper(&server).await;
+    let mut links = Vec::new();
+    for _ in 0..2 {
+        let form = keeper.get(&page_of(&anna)).await.expect(200).form(&format!("{}/reset-link", page_of(&anna)));
+        let answer = keeper.submit_form(form, &[]).await.expect_redirect(&page_of(&anna));
+        assert!(!answer.location().unwrap().contains("reset/"));
+        let link = keeper.get(&page_of(&anna)).await.expect(200).text_of("code[data-copy]").expect("the link");
+        links.push(link.strip_prefix(&server.public_url).unwrap().to_owned());
+    }
+    let mut browser = server.browser();
+    browser.get(&links[0]).await.expect(410);
+    browser.submit(&links[1], &[("new_password", NEW_PASSWORD)]).await.expect_redirect("/login");
+    browser.try_sign_in("anna", NEW_PASSWORD).await.expect_redirect("/account");
+    // No page takes a password for somebody else.
+    let page = keeper.get(&page_of(&anna)).await.expect(200);
+    assert!(page.forms().iter().all(|form| form.inputs.iter().all(|input| !input.contains("password"))));
+}
+
+#[tokio::test]
+async fn an_account_that_is_not_there_is_404_however_it_is_spelt() {
+    let server = TestServer::start(Sqlite).await;
+    let anna = server.create_user("anna").await;
+    let mut keeper = keeper(&server).await;
+    let token = keeper.get("/account").await.csrf_token().unwrap();
+    let unknown = UserId::new(server.clock.now()).to_string();
+    let upper = anna.id.to_string().to_uppercase();
+    for id in [&unknown, "x", "anna", &upper, &anna.id.to_string()[1..], "%27%20OR%201%3D1", "*", "0"] {
+        for act in ["", "/role", "/suspend", "/reinstate", "/reset-link", "/end-sessions", "/delete"] {
+            let path = format!("/admin/users/{id}{act}");
+            keeper.get(&path).await.expect(404);
+            let fields = [("csrf_token", token.as_str()), ("role", "admin"), ("username", "xxx"), ("email", "x@x.org")];
+            keeper.post(&path, &fields).await.expect(404);
+        }
+    }
+}
+
+/// Breaks out of text, attributes, comments and scripts wherever it is not escaped.
+const POLYGLOT: &str = "'\"></title></style></textarea></script>--><script>document.title='broken'</script>\
+                        <img src=x onerror=document.title='broken'>{{7*7}}";
+
+#[tokio::test]
+async fn what_a_stranger_calls_himself_is_text_on_every_page_of_an_administrator() {
+    let server = TestServer::start(Sqlite).await;
+    let email = "a'onfocus=document.title=`broken`/autofocus/x@example.com";
+    let name: String = POLYGLOT.chars().take(100).collect();
+    let evil = create(&server, "evil", email, &name).await;
+    let markup = create(&server, "markup", "m@example.com", "<img src=x onerror=document.title='broken'>").await;
+    let query: String = url::form_urlencoded::byte_serialize(POLYGLOT.as_bytes()).collect();
+    let chromium = Chromium::open(&server.public_url, true).await;
+    chromium.goto("/login").await;
+    chromium.submit(&[("username", KEEPER), ("password", PASSWORD)], "/account").await;
+    let mut paths = vec!["/admin/users".to_owned(), format!("/admin/users?q={query}")];
+    for user in [&evil, &markup] {
+        for act in ["", "/role", "/suspend", "/reset-link", "/end-sessions", "/delete"] {
+            paths.push(format!("{}{act}", page_of(user)));
+        }
+        paths.push(format!("{}/role?role={query}", page_of(user)));
+    }
+    for path in &paths {
+        chromium.goto(path).await;
+        let title = chromium.title().await;
+        assert!(title.ends_with("· Portcullis") && !title.contains("broken"), "{path}: {title}");
+        assert_eq!(chromium.count("main img, main script, main [onfocus], main [onerror]").await, 0, "{path}");
+        assert_eq!(chromium.console_errors().await, Vec::<String>::new(), "{path}");
+    }
+    chromium.quit().await;
+
+    // And in a form that comes back.
+    let mut keeper = keeper(&server).await;
+    let page = keeper.submit(&page_of(&evil), &[("username", POLYGLOT), ("email", POLYGLOT), ("name", POLYGLOT)]).await;
+    let page = page.expect(422);
+    assert_eq!(page.value("username").as_deref(), Some(POLYGLOT));
+    assert!(!page.body.contains("<img") && !page.body.contains("<script>"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn an_administrator_without_javascript_finds_suspends_reinstates_and_promotes() {
+    let server = TestServer::start(Sqlite).await;
+    let anna = create(&server, "anna", "anna@harbour.example", "Anna Arnold").await;
+    create(&server, "berta", "berta@example.com", "").await;
+    let chromium = Chromium::open(&server.public_url, false).await;
+    chromium.goto("/login").await;
+    chromium.submit(&[("username", KEEPER), ("password", PASSWORD)], "/account").await;
+    chromium.press(".lintel nav a[href='/admin']", "/admin").await;
+    chromium.goto("/admin/users").await;
+    chromium.fill("q", "harbour").await;
+    chromium.press(".filter button", "/admin/users?q=harbour&role=&status=").await;
+    assert_eq!(chromium.count("tbody tr").await, 1);
+    let own = page_of(&anna);
+    chromium.press("tbody th a", &own).await;
+    let text = chromium.text().await;
+    assert!(text.contains("Anna Arnold") && text.contains("Active"), "{text}");
+
+    chromium.press(&format!("a[href='{own}/suspend']"), &format!("{own}/suspend")).await;
+    assert!(chromium.text().await.contains("Signing in is refused"), "{}", chromium.text().await);
+    chromium.press("main form button", &own).await;
+    assert!(chromium.text().await.contains("The account is suspended."), "{}", chromium.text().await);
+    chromium.press(&format!("form[action='{own}/reinstate'] button"), &own).await;
+    assert!(chromium.text().await.contains("The account is reinstated."), "{}", chromium.text().await);
+
+    // Too long ago: the password first, then on to the choice that was made.
+    server.clock.advance(LONG_AGO);
+    chromium.choose("role", "manager").await;
+    let confirm = format!("/confirm?next={}", own.replace('/', "%2F").replace('-', "%2D"));
+    let confirm = format!("{confirm}%2Frole%3Frole%3Dmanager");
+    chromium.press(&format!("form[action='{own}/role'] button"), &confirm).await;
+    chromium.submit(&[("password", PASSWORD)], &format!("{own}/role?role=manager")).await;
+    chromium.press("main form button", &own).await;
+    assert!(chromium.text().await.contains("The role is changed."), "{}", chromium.text().await);
+    assert_eq!(server.services.user(anna.id).await.unwrap().role, Role::Manager);
+    assert_eq!(chromium.console_errors().await, Vec::<String>::new());
+    chromium.quit().await;
+}
