@@ -38,6 +38,7 @@ pub enum Notice {
     UserReinstated,
     UserUnlocked,
     UserDeleted,
+    KeyRotated,
     /// A link with which the account's owner chooses a password; for the account's page alone.
     ResetLink(UserId, LinkToken),
 }
@@ -53,7 +54,7 @@ impl std::fmt::Debug for LinkToken {
 }
 
 impl Notice {
-    const WITHOUT_NUMBER: [(&'static str, Self); 11] = [
+    const WITHOUT_NUMBER: [(&'static str, Self); 12] = [
         ("signed_out", Self::SignedOut),
         ("session_ended", Self::SessionEnded),
         ("password_changed", Self::PasswordChanged),
@@ -65,6 +66,7 @@ impl Notice {
         ("user_reinstated", Self::UserReinstated),
         ("user_unlocked", Self::UserUnlocked),
         ("user_deleted", Self::UserDeleted),
+        ("key_rotated", Self::KeyRotated),
     ];
     /// The code is this and the number.
     const WITH_NUMBER: [(&'static str, fn(u64) -> Self); 2] =

@@ -16,12 +16,13 @@ use crate::domain::Clock;
 use crate::services::Services;
 use crate::services::hasher::Hasher;
 use crate::services::signing_keys::KeyTable;
-use crate::settings::{DatabaseUrl, RedisUrl, Settings};
+use crate::settings::{DatabaseUrl, Loaded, RedisUrl};
 use crate::storage::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::storage::{Database, installation};
 
 /// Opens the stores and migrates the database: all that the server and the command line need.
-pub async fn services(settings: Settings, clock: Clock) -> Result<Services, Failure> {
+pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, Failure> {
+    let Loaded { settings, effective } = loaded;
     let needs_data_dir = settings.secret_key.is_none() || matches!(settings.database_url, DatabaseUrl::Sqlite(_));
     if needs_data_dir {
         data_dir::prepare(&settings)?;
@@ -70,6 +71,7 @@ pub async fn services(settings: Settings, clock: Clock) -> Result<Services, Fail
     };
     Ok(Services {
         settings: Arc::new(settings),
+        effective: effective.into(),
         clock,
         database,
         sessions,

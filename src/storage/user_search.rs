@@ -121,7 +121,7 @@ pub fn search(
 }
 
 /// The pattern for what contains `text`, which may have wildcards of its own.
-fn contains(text: &str) -> String {
+pub(super) fn contains(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.chars() {
         if matches!(character, '%' | '_' | '\\') {
