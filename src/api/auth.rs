@@ -19,12 +19,16 @@ use crate::services::accounts::NewAccount;
 #[serde(deny_unknown_fields)]
 pub struct RegisterBody {
     /// 3 to 32 ASCII letters, digits, `_`, `.` or `-`; begins with a letter.
+    #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z][A-Za-z0-9_.-]*$")]
     username: String,
+    #[schema(format = "email", min_length = 3, max_length = 254)]
     email: String,
     #[schema(format = Password)]
     password: String,
+    #[schema(max_length = 100)]
     name: Option<String>,
     /// What the session is called in lists.
+    #[schema(min_length = 1, max_length = 100)]
     device_name: Option<String>,
 }
 
@@ -60,6 +64,7 @@ pub struct LoginBody {
     #[schema(format = Password)]
     password: String,
     /// What the session is called in lists.
+    #[schema(min_length = 1, max_length = 100)]
     device_name: Option<String>,
     /// For browser applications: the refresh token comes in a cookie that scripts can't read.
     #[serde(default)]

@@ -24,6 +24,10 @@ async fn account_of(services: &Services, caller: &ApiUser) -> Result<User, Probl
     })
 }
 
+async fn shape(services: &Services, user: &User) -> Result<UserShape, Problem> {
+    Ok(UserShape::new(user, services.locked_until(user.id).await?))
+}
+
 /// Who is calling.
 #[derive(Serialize, ToSchema)]
 pub struct WhoAmI {
@@ -52,7 +56,7 @@ pub async fn whoami(services: web::Data<Services>, MaybeApiUser(caller): MaybeAp
     let user = account_of(&services, &caller).await?;
     Ok(HttpResponse::Ok().json(WhoAmI {
         authenticated: true,
-        user: Some(UserShape::from(&user)),
+        user: Some(shape(&services, &user).await?),
         session_id: Some(caller.session.session_id),
     }))
 }
@@ -64,7 +68,7 @@ pub async fn whoami(services: web::Data<Services>, MaybeApiUser(caller): MaybeAp
     security(("bearer" = []))
 )]
 pub async fn show(services: web::Data<Services>, caller: ApiUser) -> Answer {
-    Ok(HttpResponse::Ok().json(UserShape::from(&account_of(&services, &caller).await?)))
+    Ok(HttpResponse::Ok().json(shape(&services, &account_of(&services, &caller).await?).await?))
 }
 
 /// What shall change; what is left out stays.
@@ -73,9 +77,10 @@ pub async fn show(services: web::Data<Services>, caller: ApiUser) -> Answer {
 pub struct ProfileBody {
     /// Null or empty removes it.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 100)]
     name: Option<Option<String>>,
     /// Another one needs `current_password`.
+    #[schema(format = "email", min_length = 3, max_length = 254)]
     email: Option<String>,
     #[schema(format = Password)]
     current_password: Option<String>,
@@ -110,7 +115,7 @@ pub async fn update(
         current_password: current_password.map(Into::into),
     };
     let user = services.update_profile(&caller.caller(), change, &client).await?;
-    Ok(HttpResponse::Ok().json(UserShape::from(&user)))
+    Ok(HttpResponse::Ok().json(shape(&services, &user).await?))
 }
 
 /// The old password and the new one.

@@ -85,9 +85,9 @@ fn required(value: Option<String>, name: &str) -> Result<String, OAuthError> {
 /// What is asked of `/oauth/token`.
 #[derive(Deserialize, ToSchema)]
 pub struct TokenForm {
-    #[schema(pattern = "^refresh_token$", required)]
+    #[schema(value_type = String, pattern = "^refresh_token$", required)]
     grant_type: Option<String>,
-    #[schema(required)]
+    #[schema(value_type = String, required, min_length = 1)]
     refresh_token: Option<String>,
 }
 
@@ -135,7 +135,7 @@ pub async fn token(services: web::Data<Services>, ClientInfo(client): ClientInfo
 /// A token, of either kind: which one, it says itself.
 #[derive(Deserialize, ToSchema)]
 pub struct SomeToken {
-    #[schema(required)]
+    #[schema(value_type = String, required, min_length = 1)]
     token: Option<String>,
     /// Not needed.
     #[expect(dead_code, reason = "RFC 7009 lets a server do without it")]

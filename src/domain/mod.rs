@@ -5,6 +5,7 @@ pub mod audit;
 pub mod clock;
 pub mod cursor;
 pub mod device;
+pub mod device_cookie;
 pub mod email;
 pub mod error;
 pub mod field;

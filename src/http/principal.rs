@@ -33,7 +33,7 @@ pub async fn require<P: Principal>(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let (inner, payload) = request.parts_mut();
-    let principal = P::from_request(inner, payload).await.map_err(Into::into);
+    let principal = P::from_request(inner, payload).await;
     match principal.and_then(|principal| permit(principal, required)) {
         Ok(_) => Ok(next.call(request).await?.map_into_boxed_body()),
         // Not as an `Err`, which would pass by the middleware outside.
@@ -72,7 +72,7 @@ impl<R: RequiredRole + 'static, P: Principal> FromRequest for RequireRole<R, P> 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let principal = P::from_request(request, payload);
         Box::pin(async move {
-            let user = principal.await.map_err(Into::into).and_then(|principal| permit(principal, R::ROLE))?;
+            let user = principal.await.and_then(|principal| permit(principal, R::ROLE))?;
             Ok(Self { user, role: PhantomData })
         })
     }

@@ -5,6 +5,7 @@ pub mod access_tokens;
 pub mod accounts;
 pub mod hasher;
 pub mod links;
+pub mod lockout;
 pub mod passwords;
 pub mod registration;
 pub mod sessions;

@@ -2,18 +2,18 @@
 
 use secrecy::SecretString;
 
-use super::accounts::{present, steered};
+use super::accounts::steered;
 use super::{Caller, NewSecret, Result, Services, Steward, links};
 use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
 use crate::domain::link::LinkPurpose;
 use crate::domain::session::LiveSession;
-use crate::domain::{Actor, EndReason, Error, Event, Outcome, Timestamp, User, UserId};
+use crate::domain::{Actor, EndReason, Error, Event, Timestamp, User, UserId};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::Change;
 use crate::storage::sessions::rows::{self, End};
-use crate::storage::users::{self, StoredUser};
+use crate::storage::{lockouts, users};
 
 impl Services {
     /// The password entered again on `/confirm`: the session gets a new secret and a new time of entry.
@@ -54,7 +54,7 @@ impl Services {
         new: &SecretString,
         client: &Client,
     ) -> Result<NewSecret> {
-        let StoredUser { user, .. } = self.check_own_password(caller, "current_password", current, client).await?;
+        let user = self.check_own_password(caller, "current_password", current, client).await?;
         let password = self.check_new_password(&user, new).await?;
         let (secret, now) = (Secret::generate(), self.clock.now());
         let (caller_, hash, client) = (caller.clone(), secret.hash(), client.clone());
@@ -82,9 +82,9 @@ impl Services {
         let user = self
             .database
             .write(move |connection| {
-                let link = links::consume(connection, LinkPurpose::Reset, &token, now)?;
-                let user = link.user_id.ok_or(Error::LinkGone)?;
-                let user = present(users::lock(connection, user)?)?.user;
+                // The account before its link, as everyone does who voids links.
+                let user = users::lock(connection, user.id)?.ok_or(Error::LinkGone)?.user;
+                links::consume(connection, LinkPurpose::Reset, &token, now)?;
                 replace_password(connection, &user, &password, None, &Actor::user(&user), &client, now)?;
                 users::raise_epoch(connection, user.id)?;
                 Ok(user)
@@ -120,34 +120,6 @@ impl Services {
         Ok(found)
     }
 
-    /// The caller's password, asked again. A wrong one is audited like a refused sign-in.
-    async fn check_own_password(
-        &self,
-        caller: &Caller,
-        field: &'static str,
-        password: &SecretString,
-        client: &Client,
-    ) -> Result<StoredUser> {
-        let id = caller.user_id;
-        let found = self.database.read(move |connection| users::by_id(connection, id)).await?;
-        let found = found.ok_or(Error::NotSignedIn)?;
-        if self.hasher.verify(password, found.password_hash.as_deref()).await?.matches {
-            return Ok(found);
-        }
-        let (session, client, now) = (caller.session_id, client.clone(), self.clock.now());
-        self.database
-            .write(move |connection| {
-                let actor = Actor::user(&found.user);
-                let entry = Entry {
-                    outcome: Outcome::Failure,
-                    ..Entry::success(Event::SignInFailed, &actor, &found.user, &client).session(session)
-                };
-                audit::append(connection, &entry.detail("password asked again"), now)
-            })
-            .await?;
-        Err(Error::WrongPassword { field })
-    }
-
     async fn check_new_password(&self, user: &User, new: &SecretString) -> Result<String> {
         let about = [user.username.as_str(), user.email.as_str(), user.name.as_deref().unwrap_or_default()];
         let checked = self.hasher.check(self.password_policy(), "new_password", new, &about).await?;
@@ -177,7 +149,7 @@ fn live(
     Ok(found.session)
 }
 
-/// Stores a new password and ends all sessions but `kept`. The caller raises the epoch, last.
+/// Stores a new password, ends all sessions but `kept`, and begins to count failures anew. The caller raises the epoch, last.
 fn replace_password(
     connection: &mut AnyConnection,
     user: &User,
@@ -188,6 +160,7 @@ fn replace_password(
     now: Timestamp,
 ) -> Result<()> {
     users::set_password(connection, user.id, hash, now)?;
+    lockouts::forget_user(connection, user.id)?;
     links::void_reset_links(connection, user.id)?;
     let end = End { reason: EndReason::PasswordChanged, by, at: now };
     rows::end_all(connection, Some(user.id), kept, &end)?;

@@ -54,7 +54,8 @@ impl Services {
         };
         let (checked, hash) = self.check_account(&account).await?;
         let now = self.clock.now();
-        self.database
+        let created = self
+            .database
             .write(move |connection| {
                 if !users::lock_active_administrators(connection)?.is_empty() {
                     return Ok(None);
@@ -65,6 +66,11 @@ impl Services {
                 audit::append(connection, &entry.detail("from the bootstrap settings"), now)?;
                 Ok(Some(user))
             })
-            .await
+            .await;
+        match created {
+            // Another node was first: there was no administrator yet whom both could have locked.
+            Err(Error::Taken(_)) if self.administrator_exists().await? => Ok(None),
+            created => created,
+        }
     }
 }

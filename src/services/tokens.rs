@@ -24,6 +24,7 @@ pub struct IssuedTokens {
     pub session_id: SessionId,
     /// As it is now, not as it was at the sign-in.
     pub user: User,
+    pub locked_until: Option<Timestamp>,
 }
 
 /// What is known of a refresh token that a live session has made.
@@ -150,6 +151,7 @@ impl Services {
             refresh_token: self.refresh_key().token(user.id, id, &lineage.rotations.seed, counter),
             refresh_expires_in: (lineage.expires_at() - self.clock.now()).num_seconds().max(0),
             session_id: id,
+            locked_until: self.locked_until(user.id).await?,
             user,
         })
     }

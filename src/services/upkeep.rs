@@ -2,7 +2,7 @@
 
 use super::{Result, Services};
 use crate::storage::sessions::{SessionStore, changes, rows};
-use crate::storage::{audit, links};
+use crate::storage::{audit, links, lockouts};
 
 impl Services {
     /// Brings to SQL which sessions were active. Once a minute, and before the process stops.
@@ -21,6 +21,7 @@ impl Services {
             .write(move |connection| {
                 rows::close_expired(connection, None, now)?;
                 links::prune(connection, now)?;
+                lockouts::prune(connection, now)?;
                 changes::prune(connection)?;
                 rows::prune(connection, retention)?;
                 audit::prune(connection, retention)?;

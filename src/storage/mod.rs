@@ -4,6 +4,7 @@ pub mod audit;
 pub mod database;
 pub mod installation;
 pub mod links;
+pub mod lockouts;
 pub mod postgres;
 pub mod schema;
 pub mod sessions;

@@ -36,6 +36,7 @@ fn what(event: Event) -> &'static str {
     match event {
         Event::SignInSuccess => "Signed in",
         Event::SignInFailed => "Sign-in refused",
+        Event::SignInLocked => "Locked after too many failures",
         Event::SignOut => "Signed out",
         Event::UserRegistered => "Registered",
         Event::UserCreated => "Created the account",
@@ -43,6 +44,7 @@ fn what(event: Event) -> &'static str {
         Event::UserRoleChanged => "Changed the role",
         Event::UserSuspended => "Suspended the account",
         Event::UserReinstated => "Reinstated the account",
+        Event::UserUnlocked => "Unlocked the account",
         Event::UserDeleted => "Deleted the account",
         Event::PasswordChanged => "Changed the password",
         Event::PasswordResetLink => "Made a password reset link",

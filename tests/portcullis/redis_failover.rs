@@ -64,6 +64,7 @@ async fn a_lagging_replica_promoted(#[values(SqliteRedis, PostgresRedis)] backen
     // From here on the replica hears nothing.
     scene.replication.cut_off();
     crowd.end(&scene.nodes(), 10).await;
+    crowd.be_forgotten_by_the_feed().await;
     scene.master.kill9();
     scene.promote();
     for line in &scene.lines {

@@ -45,6 +45,7 @@ async fn redis_killed_and_restarted_from_a_snapshot_of_before_50_ends(
     scene.redis.save();
     crowd.end(&scene.nodes(), 50).await;
     crowd.judge(&scene.nodes(), "before the kill").await;
+    crowd.be_forgotten_by_the_feed().await;
     scene.redis.kill9();
     scene.redis.restart();
     let returned = scene.redis.keys(&scene.one.stores.redis_prefix);
@@ -134,4 +135,39 @@ async fn a_flood_that_evicts_everything(#[values(SqliteRedis)] backend: Backend)
     redis.cli(&["config", "set", "maxmemory", "0"]);
     assert!(left.is_empty(), "nothing was evicted: {}", left.len());
     crowd.judge(&scene.nodes(), "evicted").await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn copies_that_another_server_made_are_not_believed(#[values(SqliteRedis)] backend: Backend) {
+    let scene = Scene::new(backend).await;
+    let mut crowd = Crowd::gather(&scene.nodes(), 8).await;
+    // Every key as it was, with the stamp (field `g`) of some other server's history, and as if read from SQL just now
+    // (field `q`): what an import of a part of another server's memory would leave.
+    let stale = "for _, key in ipairs(redis.call('keys', ARGV[1] .. '*')) do \
+                   if redis.call('hexists', key, 'g') == 1 then \
+                     redis.call('hset', key, 'g', string.rep('0', 40), 'q', '999999999') \
+                     redis.call('set', 'stale' .. key, redis.call('dump', key)) \
+                   end \
+                 end return 1";
+    let restore = "for _, key in ipairs(redis.call('keys', 'stale*')) do \
+                     redis.call('restore', string.sub(key, 6), 600000, redis.call('get', key), 'REPLACE') \
+                   end return 1";
+    scene.redis.cli(&["eval", stale, "0", &scene.one.stores.redis_prefix]);
+    crowd.judge(&scene.nodes(), "with another server's copies").await;
+    crowd.end(&scene.nodes(), 5).await;
+    scene.redis.cli(&["eval", restore, "0"]);
+    assert!(scene.redis.keys(&scene.one.stores.redis_prefix).len() >= 16);
+    crowd.judge(&scene.nodes(), "restored").await;
+}
+
+#[tokio::test]
+async fn a_redis_that_may_forget_is_warned_of() {
+    let redis = RedisServer::start();
+    let server = TestServer::on(Stores::with_redis(SqliteRedis, Some(redis.clone())).await, &[]).await;
+    let ready = server.browser().get("/readyz").await.expect(200);
+    assert!(!ready.body.contains("noeviction"), "{}", ready.body);
+    redis.cli(&["config", "set", "maxmemory-policy", "allkeys-lru"]);
+    let ready = server.browser().get("/readyz").await.expect(200);
+    assert!(ready.body.contains("noeviction"), "{}", ready.body);
 }

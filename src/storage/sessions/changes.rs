@@ -73,11 +73,12 @@ pub fn position(connection: &mut AnyConnection) -> Result<i64> {
     Ok(changes::table.select(max(changes::id)).first::<Option<i64>>(connection)?.unwrap_or(0))
 }
 
-/// One reading: when it began, by the database's clock, and every row since the earlier one (all that are kept, if
-/// there is none).
+/// One reading: when it began, by the database's clock, and every row since the earlier one. Without an earlier one
+/// those of the last moments are enough: a node believes only copies that are newer than itself.
 pub fn read(connection: &mut AnyConnection, earlier: Option<Timestamp>) -> Result<(Timestamp, Vec<(i64, Change)>)> {
     let began = database_time(connection)?;
-    let since = earlier.map_or(began, |earlier| earlier) - LATE_COMMIT;
+    // A clock that was set back, or that of a server which took over, times new rows before the earlier reading.
+    let since = earlier.map_or(began, |earlier| earlier.min(began)) - LATE_COMMIT;
     let rows: Vec<(i64, ChangeKind, UserId, Option<SessionId>)> = changes::table
         .filter(changes::at.ge(since))
         .order(changes::id)

@@ -230,6 +230,7 @@ pub fn end_all(
     kept: Option<SessionId>,
     end: &End<'_>,
 ) -> Result<u64> {
+    lock_open(connection, user)?;
     close_expired(connection, user, end.at)?;
     let change =
         (sessions::ended_at.eq(end.at), sessions::ended_by.eq(end.by.label()), sessions::end_reason.eq(end.reason));
@@ -256,23 +257,51 @@ pub fn owners_of_open(connection: &mut AnyConnection, user: Option<UserId>) -> R
 }
 
 /// Writes into the history that sessions have expired, at the moment at which they did. Waits until the activity that
-/// Redis may know of has reached SQL, for what the history has as ended is dead.
+/// Redis may know of has reached SQL. What the history has as ended is dead all the same, so each is a row of the feed:
+/// a node that stopped without its last batch may have left a copy that lives on.
 pub fn close_expired(connection: &mut AnyConnection, user: Option<UserId>, now: Timestamp) -> Result<usize> {
-    let now = now - ACTIVITY_LAG;
     // PostgreSQL and SQLite add milliseconds to a moment each in their own way.
     let limit = match connection {
         AnyConnection::Postgres(_) => "LEAST(absolute_limit, last_active_at + idle_ms * interval '1 millisecond')",
         AnyConnection::Sqlite(_) => "MIN(absolute_limit, last_active_at + idle_ms)",
     };
     let of_user = if user.is_some() { "user_id = $2" } else { "$2 IS NULL" };
-    let query = format!(
-        "UPDATE sessions SET ended_at = {limit}, ended_by = 'system', end_reason = 'expired' \
-         WHERE ended_at IS NULL AND {limit} <= $1 AND {of_user}"
-    );
-    Ok(diesel::sql_query(query)
-        .bind::<super::super::types::Moment, _>(now)
+    let expired = format!("ended_at IS NULL AND {limit} <= $1 AND {of_user}");
+    let close = format!("UPDATE sessions SET ended_at = {limit}, ended_by = 'system', end_reason = 'expired'");
+    let append = "INSERT INTO changes (kind, user_id, session_id) SELECT 'session_ended', user_id, id";
+    let statements = match connection {
+        // One statement, for another transaction may touch a session between two; locked in the order of all.
+        AnyConnection::Postgres(_) => vec![format!(
+            "WITH expired AS (SELECT id AS expired_id FROM sessions WHERE {expired} ORDER BY id FOR UPDATE), \
+             closed AS ({close} FROM expired WHERE id = expired_id RETURNING user_id, id) \
+             {append} FROM closed"
+        )],
+        AnyConnection::Sqlite(_) => {
+            vec![format!("{append} FROM sessions WHERE {expired}"), format!("{close} WHERE {expired}")]
+        }
+    };
+    let mut closed = 0;
+    for statement in statements {
+        closed = diesel::sql_query(statement)
+            .bind::<super::super::types::Moment, _>(now - ACTIVITY_LAG)
+            .bind::<diesel::sql_types::Nullable<super::super::types::Id>, _>(user)
+            .execute(connection)?;
+    }
+    Ok(closed)
+}
+
+/// Locks what is open in the order in which every transaction does that touches more than one session: two that took
+/// them in different orders would wait for each other.
+fn lock_open(connection: &mut AnyConnection, user: Option<UserId>) -> Result<()> {
+    if let AnyConnection::Postgres(connection) = connection {
+        let of_user = if user.is_some() { "user_id = $1" } else { "$1 IS NULL" };
+        diesel::sql_query(format!(
+            "SELECT id FROM sessions WHERE ended_at IS NULL AND {of_user} ORDER BY id FOR UPDATE"
+        ))
         .bind::<diesel::sql_types::Nullable<super::super::types::Id>, _>(user)
-        .execute(connection)?)
+        .execute(connection)?;
+    }
+    Ok(())
 }
 
 /// Gives a session a new secret after a password was entered for it, under the account's present epoch.

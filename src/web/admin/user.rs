@@ -179,7 +179,7 @@ async fn user_page(
 impl Editor {
     fn new(services: &Services, current: &CurrentUser, user: &User, form: &UserForm, refusal: &Refusal) -> Self {
         // Whoever overtook the edit is shown beside it.
-        let field = |field: Field, typed: &str, present: &str| match refusal.status {
+        let field = |field: Field, typed: &str, present: &str| match refusal.status.code {
             StatusCode::CONFLICT if typed != present => field.hint(format!("It is now “{present}”.")),
             _ => field,
         };

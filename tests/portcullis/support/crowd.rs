@@ -1,5 +1,7 @@
 //! Many people at once: who is signed in, and what must never work again.
 
+use std::time::Duration;
+
 use portcullis::domain::audit::Client;
 
 use super::Browser;
@@ -77,6 +79,12 @@ impl Crowd {
                 self.people.push(person);
             }
         }
+    }
+
+    /// Waits until no node repeats on its Redis what was ended so far: the feed is read ten seconds back, by the
+    /// database's clock. From then on only what a node believes keeps old copies out.
+    pub async fn be_forgotten_by_the_feed(&self) {
+        tokio::time::sleep(Duration::from_millis(10_500)).await;
     }
 
     /// Nothing that ended works, and everyone else is signed in, on each node; asked twice, for the first answer may

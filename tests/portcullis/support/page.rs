@@ -60,6 +60,12 @@ impl Page {
         self.status == 303 && self.location().is_some_and(|location| location.starts_with("/login"))
     }
 
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|_| panic!("{}: {} is no JSON: {}", self.path, self.status, self.body))
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().expect("a header of ASCII"))
     }

@@ -12,6 +12,7 @@ use portcullis::services::{Caller, Services, SignedIn, Steward};
 use portcullis::settings::{self, Sources};
 use portcullis::startup;
 
+use super::api_client::ApiClient;
 use super::browser::{Browser, session_cookie};
 use super::stores::{Backend, Stores};
 use super::{KEEPER, PASSWORD, eventually, free_port};
@@ -79,6 +80,7 @@ impl TestServer {
             ("argon2_memory_kib", "64".to_owned()),
             ("argon2_iterations", "1".to_owned()),
             ("login_rate", "1000/1s".to_owned()),
+            ("lockout_threshold", "1000".to_owned()),
             ("shutdown_timeout", "0s".to_owned()),
         ];
         let defaults = defaults.map(|(key, value)| (key.to_owned(), value));
@@ -124,6 +126,13 @@ impl TestServer {
         let mut browser = self.browser();
         browser.sign_in(name).await;
         browser
+    }
+
+    /// A program that `name` has signed in just now.
+    pub async fn program(&self, name: &str) -> ApiClient {
+        let mut program = ApiClient::new(self);
+        program.sign_in(name).await;
+        program
     }
 
     /// An account with [`PASSWORD`], as registration makes it, and signed out again.

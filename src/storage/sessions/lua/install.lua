@@ -6,8 +6,8 @@ local function install(key, mark, first, last)
   if m[1] ~= mark or m[2] ~= STAMP then return end
   redis.call('DEL', key)
   redis.call('HSET', key, 'g', STAMP, unpack(ARGV, first, last))
-  -- SQL learns the refresh counter a minute late. A greater one that is still here is right, from whatever time.
-  if m[3] and tonumber(m[3]) > tonumber(redis.call('HGET', key, 'n') or 0) then
+  -- SQL learns the refresh counter a minute late. One that is still here is right unless SQL has a greater one.
+  if m[3] and tonumber(m[3]) >= tonumber(redis.call('HGET', key, 'n') or 0) then
     redis.call('HSET', key, 'n', m[3], 'o', m[4], 'z', m[5])
   end
   redis.call('PEXPIRE', key, ARGV[4])

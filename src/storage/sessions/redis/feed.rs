@@ -1,11 +1,12 @@
 //! The feed, from a node's side: rule 6.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::super::changes::{self, Change, KEPT};
 use super::connection::Named;
+use super::servers::Server;
 use super::{Inner, RedisSessions, Result};
 use crate::domain::{SessionId, Timestamp, UserId};
 
@@ -22,20 +23,15 @@ pub struct Progress(Mutex<State>);
 struct State {
     /// When the last complete reading began: by this process's clock, and by the database's.
     complete: Option<(Instant, Timestamp)>,
-    /// Rows that were carried out on the servers that this node knows. A reading finds those of the last ten seconds
-    /// again, and need not repeat them: a load after them reads SQL after their commit.
-    done: HashSet<i64>,
+    /// Rows that were carried out, each with the stamp of the server where. A reading finds those of the last ten
+    /// seconds again, and need not repeat them there: a load after them reads SQL after their commit.
+    done: HashMap<i64, String>,
 }
 
 impl Progress {
     /// Whether copies may be believed.
     pub fn is_fresh(&self) -> bool {
         self.lock().complete.is_some_and(|(began, _)| began.elapsed() < STALE)
-    }
-
-    /// On a server in another history nothing has been done yet.
-    pub fn start_over(&self) {
-        self.lock().done.clear();
     }
 
     fn last(&self) -> Option<Timestamp> {
@@ -82,8 +78,13 @@ impl RedisSessions {
         }
     }
 
+    async fn read_feed(&self) -> Result<()> {
+        self.read_feed_on(None).await
+    }
+
     /// One reading: every row since the last complete one, each carried out on the Redis that this node sees.
-    pub(super) async fn read_feed(&self) -> Result<()> {
+    /// `joining` is the server to which this node is coming, and its slot: what was done elsewhere is done again there.
+    pub(super) async fn read_feed_on(&self, joining: Option<(u16, &Server)>) -> Result<()> {
         let inner = &self.0;
         let began = Instant::now();
         let last = inner.feed.last();
@@ -93,23 +94,28 @@ impl RedisSessions {
             inner.servers.forget_all();
         }
         for (id, change) in &rows {
-            if inner.feed.lock().done.contains(id) {
+            let (script, user, session) = inner.script_of(change);
+            let slot = inner.connection.slot(user);
+            let known = match joining {
+                Some((joined, server)) if joined == slot => Some(server.stamp.clone()),
+                _ => inner.servers.get(slot).map(|server| server.stamp),
+            };
+            // On a slot that this node has not asked yet it believes nothing, and any server will do.
+            let done =
+                inner.feed.lock().done.get(id).is_some_and(|done| known.as_ref().is_none_or(|stamp| stamp == done));
+            if done {
                 continue;
             }
-            let (script, user, session) = inner.script_of(change);
             let reply = inner.scripts.run(&inner.connection, script, user, session, &[]).await?;
-            let slot = inner.connection.slot(user);
-            if inner.servers.knows(slot, &reply.stamp) {
-                inner.feed.lock().done.insert(*id);
-            } else {
-                // Done on a server that this node doesn't know: whoever asks there joins it first, and rows that were
-                // done elsewhere are done again.
+            if known.is_some_and(|stamp| stamp != reply.stamp) {
+                // A server that this node doesn't know: whoever asks there joins it first.
                 inner.servers.forget(slot);
-                inner.feed.start_over();
             }
+            inner.feed.lock().done.insert(*id, reply.stamp);
         }
+        let seen: HashSet<_> = rows.iter().map(|(id, _)| *id).collect();
         let mut state = inner.feed.lock();
-        state.done.retain(|id| rows.iter().any(|(row, _)| row == id));
+        state.done.retain(|id, _| seen.contains(id));
         // A later reading may have completed first.
         if state.complete.is_none_or(|(earlier, _)| earlier < began) {
             state.complete = Some((began, at));

@@ -44,6 +44,8 @@ type Result<T> = std::result::Result<T, Error>;
 const ATTEMPTS: usize = 4;
 /// All that a request may spend on Redis, so that 503 comes within a second.
 const PATIENCE: Duration = Duration::from_millis(850);
+/// How many sessions' activity is written in one transaction.
+const ACTIVITY_BATCH: usize = 100;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -158,24 +160,28 @@ impl RedisSessions {
         (policy != "noeviction").then(|| format!("maxmemory-policy is {policy}; set it to noeviction"))
     }
 
-    /// Writes to SQL what was seen active since the last time. What SQL would not take stays for the next.
+    /// Writes to SQL what was seen active since the last time. What SQL would not take stays for the next. In short
+    /// transactions, so that an end waits for none of them long, and all in one order, so that two nodes that saw the
+    /// same sessions don't wait for each other.
     pub async fn flush_activity(&self) -> Result<()> {
-        let batch: Vec<_> = self.touched().drain().collect();
-        let written = batch.clone();
-        let result = self
-            .0
-            .database
-            .write(move |connection| {
+        let mut seen: Vec<_> = self.touched().drain().collect();
+        seen.sort_unstable_by_key(|(session, _)| *session);
+        let mut left = seen.as_slice();
+        while let Some(batch) = left.chunks(ACTIVITY_BATCH).next() {
+            let written = batch.to_vec();
+            let write = self.0.database.write(move |connection| {
                 written.iter().try_for_each(|&(session, Seen { active_at, counter })| {
                     rows::touch(connection, session, active_at)?;
                     counter.map_or(Ok(()), |counter| contract::note(connection, session, counter, active_at))
                 })
-            })
-            .await;
-        if result.is_err() {
-            batch.into_iter().for_each(|(session, seen)| self.note_activity(session, seen.active_at, seen.counter));
+            });
+            if let Err(error) = write.await {
+                left.iter().for_each(|(session, seen)| self.note_activity(*session, seen.active_at, seen.counter));
+                return Err(error);
+            }
+            left = &left[batch.len()..];
         }
-        result
+        Ok(())
     }
 
     async fn ask(
@@ -267,13 +273,11 @@ impl RedisSessions {
         let slot = self.0.connection.slot(user);
         let attempts = async {
             for _ in 0..ATTEMPTS {
-                let floor = if self.0.feed.is_fresh() {
-                    self.0.servers.get(slot).map_or(i64::MAX, |server| server.floor)
-                } else {
-                    i64::MAX
-                };
+                let known = self.0.servers.get(slot);
+                let floor = known.as_ref().filter(|_| self.0.feed.is_fresh()).map_or(i64::MAX, |server| server.floor);
                 let reply = self.0.scripts.run(&self.0.connection, script, user, session, &arguments(floor)).await?;
-                if self.0.servers.knows(slot, &reply.stamp) {
+                // Not "known by now": another task may have joined it meanwhile, and this answer went by a lower floor.
+                if known.is_some_and(|server| server.stamp == reply.stamp) {
                     return Ok(reply);
                 }
                 self.join(slot, reply.stamp).await?;
@@ -291,9 +295,11 @@ impl RedisSessions {
         }
         let floor = self.0.database.read(super::changes::position).await?;
         tracing::info!(slot, stamp, floor, "joined a Redis server");
-        self.0.feed.start_over();
-        self.0.servers.join(slot, Server { stamp, floor });
-        self.read_feed().await
+        let server = Server { stamp, floor };
+        // Before anybody believes a copy there: a row that committed late may be below the floor of a copy without it.
+        self.read_feed_on(Some((slot, &server))).await?;
+        self.0.servers.join(slot, server);
+        Ok(())
     }
 
     fn note_activity(&self, session: SessionId, at: Timestamp, counter: Option<i64>) {

@@ -1,0 +1,86 @@
+//! There is always an active administrator, whatever administrators do to each other at the same moment.
+
+use std::time::Duration;
+
+use portcullis::domain::audit::Client;
+use portcullis::domain::{Actor, Clock, Error, Role, UserId};
+use portcullis::services::{Services, Steward};
+use rstest::rstest;
+use tokio::task::JoinSet;
+
+use super::{House, Node, keeper};
+use crate::support::stores::{Backend, Stores};
+use crate::support::{PASSWORD, PostgresRedis, Sqlite};
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_hundred_administrators_who_take_each_others_place_one_is_left(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let (one, two) = (house.node().await, house.node().await);
+    let first = one.find_user("keeper").await.unwrap();
+    let mut administrators = vec![first];
+    for number in 1..100 {
+        let (name, email) = (format!("admin{number}"), format!("admin{number}@example.com"));
+        let created = one.create_user(&keeper(), &name, &email, None, Role::Admin, &Client::default()).await;
+        administrators.push(created.unwrap().0);
+    }
+    let mut acts = JoinSet::new();
+    for number in 0..100 {
+        let services = [&one, &two][number % 2].services.clone();
+        let (actor, subject) = (administrators[number].clone(), administrators[(number + 1) % 100].id);
+        acts.spawn(async move {
+            let steward = Steward { actor: Actor::user(&actor), role: Role::Admin };
+            insist(services, steward, subject, number).await
+        });
+    }
+    let outcomes = acts.join_all().await;
+    let refused = outcomes.iter().filter(|outcome| matches!(outcome, Err(Error::LastAdmin))).count();
+    let left = administrators_left(&one).await;
+    assert_eq!((left, refused), (1, 1), "{outcomes:?}");
+}
+
+/// One of the three ways to take an administrator away. A busy database is asked again; what it did all the same
+/// before it answered too late is no failure.
+async fn insist(services: Services, steward: Steward, subject: UserId, way: usize) -> Result<(), Error> {
+    loop {
+        let client = Client::default();
+        let outcome = match way % 3 {
+            0 => services.set_role(&steward, subject, Role::User, &client).await.map(drop),
+            1 => services.suspend(&steward, subject, &client).await.map(drop),
+            _ => services.delete_user(&steward, subject, &client).await,
+        };
+        match outcome {
+            Err(Error::Unavailable(..)) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(Error::NotFound) if way % 3 == 2 => return Ok(()),
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn administrators_left(node: &Node) -> usize {
+    let users = node.users().await.unwrap();
+    users.iter().filter(|user| user.role == Role::Admin && user.is_active()).count()
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_start_at_the_same_moment_make_one_administrator_of_their_settings(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let house = House { stores: Stores::new(backend).await, clock: Clock::adjustable() };
+    let settings = [
+        ("bootstrap_admin_username", "first"),
+        ("bootstrap_admin_email", "first@example.com"),
+        ("bootstrap_admin_password", PASSWORD),
+    ];
+    let mut starts = JoinSet::new();
+    for _ in 0..4 {
+        let services = house.deaf_node_with(&settings).await.services.clone();
+        starts.spawn(async move { services.bootstrap().await });
+    }
+    let started = starts.join_all().await;
+    let created = started.iter().filter(|start| matches!(start, Ok(Some(_)))).count();
+    assert!(created == 1 && started.iter().all(Result::is_ok), "{started:?}");
+}

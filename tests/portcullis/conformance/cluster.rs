@@ -1,0 +1,106 @@
+//! A Redis Cluster of three masters: each account's state is in one slot, so that every operation is one script on one
+//! node there too.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::domain::Role;
+use portcullis::domain::audit::Client;
+
+use super::{House, keeper};
+use crate::support::stores::{Backend, Stores};
+use crate::support::{NEW_PASSWORD, PASSWORD, RedisServer, eventually, free_port};
+
+/// Three masters that have found each other.
+async fn cluster() -> Vec<Arc<RedisServer>> {
+    let start = |_| {
+        let bus = free_port().to_string();
+        RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"])
+    };
+    let servers: Vec<_> = (0..3).map(start).collect();
+    let mut create = Command::new("redis-cli");
+    create.args(["--cluster", "create", "--cluster-yes"]);
+    create.args(servers.iter().map(|server| format!("127.0.0.1:{}", server.port)));
+    let output = create.output().expect("redis-cli");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    for server in &servers {
+        eventually("the cluster is whole", Duration::from_secs(20), async || {
+            server.cli(&["cluster", "info"]).contains("cluster_state:ok")
+        })
+        .await;
+    }
+    servers
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_contract_is_kept_on_a_cluster() {
+    let servers = cluster().await;
+    let mut stores = Stores::with_redis(Backend::SqliteRedis, Some(servers[0].clone())).await;
+    let addresses: Vec<_> = servers.iter().map(|server| format!("127.0.0.1:{}", server.port)).collect();
+    stores.redis_url = Some(format!("redis-cluster://{}", addresses.join(",")));
+    let house = House::on(stores).await;
+    let (one, two, witness) = (house.node().await, house.node().await, house.witness().await);
+    let client = Client::default();
+
+    // Enough accounts that each master has some.
+    let mut people = Vec::new();
+    for number in 0..18 {
+        let name = format!("person{number}");
+        let user = one.create(&name).await;
+        let (handle, other) = (one.opens(&name).await, two.opens(&name).await);
+        for node in [&one, &two] {
+            assert!(node.alive(&handle).await && node.alive(&other).await);
+        }
+        people.push((user, handle, other));
+    }
+    for server in &servers {
+        assert!(server.keys(&house.stores.redis_prefix).len() > 3, "a master without keys");
+    }
+
+    let mut dead = Vec::new();
+    for (number, (user, handle, other)) in people.into_iter().enumerate() {
+        let me = one.caller(&handle).await;
+        let what = number % 6;
+        match what {
+            0 => one.sign_out(&me, &client).await.unwrap(),
+            1 => drop(two.end_other_sessions(&me, &client).await.unwrap()),
+            2 => drop(two.ends_all(&user).await),
+            3 => {
+                let changed = two.change_password(&me, &PASSWORD.into(), &NEW_PASSWORD.into(), &client).await.unwrap();
+                changed.delivered.unwrap();
+                assert!(one.alive(&changed.handle).await && two.alive(&changed.handle).await);
+            }
+            4 => drop(one.suspend(&keeper(), user.id, &client).await.unwrap()),
+            // Told to no Redis: the feed brings it.
+            _ => drop(witness.ends_all(&user).await),
+        }
+        let lives =
+            [[false, true], [true, false], [false, false], [false, false], [false, false], [false, false]][what];
+        let seen = async || [one.alive(&handle).await, two.alive(&other).await, two.alive(&handle).await];
+        let expected = [lives[0], lives[1], lives[0]];
+        if what == 5 {
+            eventually("by the feed", Duration::from_secs(1), async || seen().await == expected).await;
+        }
+        assert_eq!(seen().await, expected, "{what}");
+        assert_eq!(seen().await, expected, "{what}, asked again");
+        dead.extend([(handle, lives[0]), (other, lives[1])].into_iter().filter(|(_, lives)| !lives));
+    }
+
+    let ann = one.create("ann").await;
+    let handle = one.opens("ann").await;
+    for role in [Role::Admin, Role::User] {
+        one.sets_role(&ann, role).await;
+        assert_eq!([one.role(&handle).await, two.role(&handle).await], [role, role]);
+    }
+    for server in &servers {
+        server.cli(&["flushall"]);
+        server.cli(&["script", "flush"]);
+    }
+    for node in [&one, &two] {
+        assert!(node.alive(&handle).await, "signed out by a flush");
+        for (handle, _) in &dead {
+            assert!(!node.alive(handle).await, "back after a flush");
+        }
+    }
+}

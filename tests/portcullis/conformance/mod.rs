@@ -1,0 +1,201 @@
+//! One suite for the contract of sessions, run on each backend at the level of the services.
+//!
+//! - [`contract`]: what a session is, act by act. [`races`]: the same while others act too.
+//! - [`memory`]: a Redis that forgets or remembers too much. [`nodes`]: what one node learns of another's acts.
+//! - [`cluster`]: a Redis Cluster. [`administrators`]: the last one stays.
+//!
+//! A [`House`] is the stores; each of its nodes is a whole set of services, as a process of its own would have.
+
+mod administrators;
+mod cluster;
+mod contract;
+mod memory;
+mod nodes;
+mod races;
+
+use std::ops::Deref;
+
+use portcullis::domain::audit::Client;
+use portcullis::domain::keys::SessionHandle;
+use portcullis::domain::session::LiveSession;
+use portcullis::domain::{Clock, Error, Role, User};
+use portcullis::services::accounts::NewAccount;
+use portcullis::services::{Caller, Services, Steward};
+use portcullis::settings::{self, Sources};
+use portcullis::startup;
+use portcullis::storage::sessions::SessionStore;
+use tokio::task::AbortHandle;
+
+use crate::support::stores::{Backend, Stores};
+use crate::support::{KEEPER, PASSWORD};
+
+/// Stores, and the clock of every node on them. It has the administrator [`KEEPER`], so that registration is open.
+struct House {
+    stores: Stores,
+    clock: Clock,
+}
+
+impl House {
+    async fn new(backend: Backend) -> Self {
+        Self::on(Stores::new(backend).await).await
+    }
+
+    async fn on(stores: Stores) -> Self {
+        let house = Self { stores, clock: Clock::adjustable() };
+        let node = house.witness().await;
+        let link = node.issue_setup_link().await.expect("a setup link");
+        let token = link.url.rsplit('/').next().expect("a token");
+        let administrator = node.complete_setup(token, account(KEEPER), &Client::default()).await.expect("set up");
+        let caller = Caller {
+            user_id: administrator.user.id,
+            session_id: administrator.handle.session_id,
+            role: administrator.user.role,
+        };
+        node.sign_out(&caller, &Client::default()).await.expect("signed out");
+        house
+    }
+
+    /// A node that follows the feed, as a running server does.
+    async fn node(&self) -> Node {
+        self.node_with(&[]).await
+    }
+
+    async fn node_with(&self, settings: &[(&str, &str)]) -> Node {
+        let mut node = self.deaf_node_with(settings).await;
+        if let SessionStore::Redis(store) = node.services.sessions.clone() {
+            node.feed = Some(tokio::spawn(async move { store.follow_feed().await }).abort_handle());
+        }
+        node
+    }
+
+    /// A node that never reads the feed by itself.
+    async fn deaf_node(&self) -> Node {
+        self.deaf_node_with(&[]).await
+    }
+
+    async fn deaf_node_with(&self, settings: &[(&str, &str)]) -> Node {
+        let mut all = vec![
+            // The cheapest that Argon2 allows: the tests hash a thousand passwords.
+            ("argon2_memory_kib".to_owned(), "64".to_owned()),
+            ("argon2_iterations".to_owned(), "1".to_owned()),
+        ];
+        all.extend(self.stores.settings());
+        for (key, value) in settings {
+            all.retain(|(other, _)| other != key);
+            all.push(((*key).to_owned(), (*value).to_owned()));
+        }
+        self.start(all).await
+    }
+
+    /// A node on the same database that knows of no Redis: what it says is what SQL has, and what it does reaches
+    /// others by the feed alone, as where a writer died after its commit.
+    async fn witness(&self) -> Node {
+        let mut settings = self.stores.settings();
+        settings.retain(|(key, _)| !key.starts_with("redis"));
+        settings.push(("argon2_memory_kib".to_owned(), "64".to_owned()));
+        settings.push(("argon2_iterations".to_owned(), "1".to_owned()));
+        self.start(settings).await
+    }
+
+    async fn start(&self, settings: Vec<(String, String)>) -> Node {
+        let pairs: Vec<_> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let loaded = settings::load(&Sources::of_pairs(&pairs)).unwrap_or_else(|error| panic!("{error}")).settings;
+        let services = startup::services(loaded, self.clock.clone()).await.unwrap_or_else(|error| panic!("{error}"));
+        Node { services, feed: None }
+    }
+}
+
+/// One node. Dropping it stops its feed.
+struct Node {
+    services: Services,
+    feed: Option<AbortHandle>,
+}
+
+impl Deref for Node {
+    type Target = Services;
+    fn deref(&self) -> &Services {
+        &self.services
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(feed) = &self.feed {
+            feed.abort();
+        }
+    }
+}
+
+impl Node {
+    /// An account with [`PASSWORD`] that is signed in nowhere.
+    async fn create(&self, name: &str) -> User {
+        let registered = self.register(account(name), None, &Client::default()).await;
+        let registered = registered.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let caller = Caller { user_id: registered.user.id, session_id: registered.handle.session_id, role: Role::User };
+        self.sign_out(&caller, &Client::default()).await.expect("signed out");
+        registered.user
+    }
+
+    async fn opens(&self, name: &str) -> SessionHandle {
+        try_sign_in(&self.services, name).await.unwrap_or_else(|error| panic!("{name}: {error:?}"))
+    }
+
+    async fn view(&self, handle: &SessionHandle) -> Option<LiveSession> {
+        view(&self.services, handle).await
+    }
+
+    async fn alive(&self, handle: &SessionHandle) -> bool {
+        self.view(handle).await.is_some()
+    }
+
+    async fn role(&self, handle: &SessionHandle) -> Role {
+        self.view(handle).await.expect("signed in").role
+    }
+
+    async fn caller(&self, handle: &SessionHandle) -> Caller {
+        caller(&self.view(handle).await.expect("signed in"))
+    }
+
+    async fn ends_all(&self, user: &User) -> u64 {
+        self.end_all_sessions(&keeper(), Some(user.id), &Client::default()).await.expect("ended")
+    }
+
+    async fn sets_role(&self, user: &User, role: Role) {
+        self.set_role(&keeper(), user.id, role, &Client::default()).await.expect("the role is set");
+    }
+}
+
+async fn try_sign_in(services: &Services, name: &str) -> Result<SessionHandle, Error> {
+    let signed_in = services.sign_in(name, &PASSWORD.into(), false, None, &Client::default()).await?;
+    Ok(signed_in.handle)
+}
+
+/// What a request with that cookie learns. A store that is slow on a busy machine is asked again.
+async fn view(services: &Services, handle: &SessionHandle) -> Option<LiveSession> {
+    for _ in 0..20 {
+        match services.load(handle).await {
+            Ok(found) => return found,
+            Err(Error::Unavailable(..)) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    panic!("the stores are away")
+}
+
+fn caller(session: &LiveSession) -> Caller {
+    Caller { user_id: session.user_id, session_id: session.session_id, role: session.role }
+}
+
+/// Who acts on the command line.
+fn keeper() -> Steward {
+    Steward::command_line()
+}
+
+fn account(name: &str) -> NewAccount {
+    NewAccount {
+        username: name.to_owned(),
+        email: format!("{name}@example.com"),
+        name: None,
+        password: PASSWORD.into(),
+    }
+}

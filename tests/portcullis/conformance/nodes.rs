@@ -1,0 +1,284 @@
+//! What one node learns of another's acts.
+//!
+//! The witness of these tests acts without a word to Redis, as a writer that dies after its commit: what it did
+//! reaches the other nodes by the feed alone.
+
+use std::time::Duration;
+
+use diesel::RunQueryDsl as _;
+use portcullis::domain::audit::Client;
+use portcullis::domain::keys::SessionHandle;
+use portcullis::domain::{Role, User};
+use portcullis::storage::sessions::{Change, changes};
+use rstest::rstest;
+
+use super::{House, Node, keeper};
+use crate::support::stores::{Backend, Stores};
+use crate::support::{NEW_PASSWORD, PASSWORD, PostgresRedis, RedisServer, Relay, Sqlite, SqliteRedis, eventually};
+
+const WITHIN: Duration = Duration::from_secs(1);
+
+/// The key of a user's copy.
+fn user_key(house: &House, user: &User) -> String {
+    format!("{}:{{{}}}:u", house.stores.redis_prefix, user.id)
+}
+
+/// Puts a role into the copy that SQL knows nothing of: whoever sees it has asked the copy.
+fn forge_role(house: &House, user: &User) {
+    let key = user_key(house, user);
+    assert_eq!(house.stores.redis().cli(&["hexists", &key, "r"]), "1", "there is no copy");
+    house.stores.redis().cli(&["hset", &key, "r", "admin"]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_act_of_another_node_is_seen_within_a_second(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let (node, witness) = (house.node().await, house.witness().await);
+    let client = Client::default();
+    let ann = node.create("ann").await;
+    let dies = async |what: &str, handle: &SessionHandle| {
+        eventually(what, WITHIN, async || !node.alive(handle).await).await;
+    };
+    let copied = async || {
+        let handle = node.opens("ann").await;
+        assert!(node.alive(&handle).await && node.alive(&handle).await);
+        handle
+    };
+    let handle = copied().await;
+    witness.end_session(&keeper(), handle.session_id, &client).await.unwrap();
+    dies("one ended", &handle).await;
+
+    let handle = copied().await;
+    for role in [Role::Admin, Role::User] {
+        witness.sets_role(&ann, role).await;
+        eventually("a changed role", WITHIN, async || node.role(&handle).await == role).await;
+    }
+    witness.ends_all(&ann).await;
+    dies("all ended", &handle).await;
+
+    let handle = copied().await;
+    let me = witness.caller(&handle).await;
+    let new = witness.confirm_password(&me, &PASSWORD.into(), &client).await.unwrap().handle;
+    dies("the old secret", &handle).await;
+    assert!(node.alive(&new).await);
+    let other = copied().await;
+    let new = witness.change_password(&me, &PASSWORD.into(), &NEW_PASSWORD.into(), &client).await.unwrap().handle;
+    dies("another session after a new password", &other).await;
+    assert!(node.alive(&new).await);
+    witness.suspend(&keeper(), ann.id, &client).await.unwrap();
+    dies("suspended", &new).await;
+    witness.reinstate(&keeper(), ann.id, &client).await.unwrap();
+    assert!(!node.alive(&new).await);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_node_whose_feed_is_stale_asks_sql_and_no_copy(#[values(SqliteRedis, PostgresRedis)] backend: Backend) {
+    let house = House::new(backend).await;
+    let (node, deaf, witness) = (house.node().await, house.deaf_node().await, house.witness().await);
+    let ann = node.create("ann").await;
+    let handle = node.opens("ann").await;
+    assert!(node.alive(&handle).await && deaf.alive(&handle).await);
+    // What the deaf node has read of the feed is older than a second from here on.
+    tokio::time::sleep(WITHIN).await;
+    forge_role(&house, &ann);
+    assert_eq!(node.role(&handle).await, Role::Admin, "no copy is asked, so this shows nothing");
+    assert_eq!(deaf.role(&handle).await, Role::User);
+    witness.end_session(&keeper(), handle.session_id, &Client::default()).await.unwrap();
+    assert!(!deaf.alive(&handle).await);
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_key_goes_away_by_itself(#[values(SqliteRedis)] backend: Backend) {
+    let house = House::new(backend).await;
+    let (node, deaf) = (house.node().await, house.deaf_node().await);
+    let ann = node.create("ann").await;
+    let idle = node.settings.session_lifetime.idle;
+    for number in 0..4 {
+        let handle = node.opens("ann").await;
+        assert!(node.alive(&handle).await && deaf.alive(&handle).await);
+        // A touch sets the time anew, and leaves it be.
+        house.clock.advance(chrono::TimeDelta::minutes(2));
+        assert!(node.alive(&handle).await);
+        let me = node.caller(&handle).await;
+        match number {
+            0 => node.sign_out(&me, &Client::default()).await.unwrap(),
+            1 => drop(node.confirm_password(&me, &PASSWORD.into(), &Client::default()).await.unwrap()),
+            2 => node.sets_role(&ann, Role::Manager).await,
+            // Marks alone are left of one that SQL knows nothing of.
+            _ => {
+                let session_id = portcullis::domain::SessionId::new(house.clock.now());
+                assert!(!node.alive(&SessionHandle { session_id, ..handle.clone() }).await);
+            }
+        }
+        node.alive(&handle).await;
+    }
+    let keys = house.stores.redis().keys(&house.stores.redis_prefix);
+    assert!(keys.len() >= 5, "{keys:?}");
+    for key in keys {
+        let left: i64 = house.stores.redis().cli(&["pttl", &key]).parse().unwrap();
+        let longest = (idle + chrono::TimeDelta::minutes(1)).num_milliseconds();
+        assert!(left > 0 && left <= longest, "{key} stays for {left} ms");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn copies_are_believed_after_an_hour_in_which_nothing_happened(
+    #[values(SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let node = house.node().await;
+    let ann = node.create("ann").await;
+    let handle = node.opens("ann").await;
+    assert!(node.alive(&handle).await);
+    // Two hours pass for the feed, whose clock is the database's, and it is swept.
+    let backdate = match backend {
+        PostgresRedis => "UPDATE changes SET at = at - interval '2 hours'",
+        _ => "UPDATE changes SET at = at - 7200000",
+    };
+    let read =
+        |query: &'static str| node.database.write(move |connection| Ok(diesel::sql_query(query).execute(connection)?));
+    assert!(read(backdate).await.unwrap() > 0);
+    node.sweep().await.unwrap();
+    house.stores.redis().cli(&["del", &user_key(&house, &ann)]);
+    assert_eq!(node.role(&handle).await, Role::User);
+    forge_role(&house, &ann);
+    assert_eq!(node.role(&handle).await, Role::Admin, "the copy is not believed: each request asks SQL");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_request_that_redis_gets_twice_leaves_two_different_marks(#[values(SqliteRedis)] backend: Backend) {
+    let house = House::new(backend).await;
+    let redis = house.stores.redis();
+    let script = concat!(
+        include_str!("../../../src/storage/sessions/lua/prelude.lua"),
+        include_str!("../../../src/storage/sessions/lua/live.lua"),
+        include_str!("../../../src/storage/sessions/lua/load.lua"),
+    );
+    let prefix = &house.stores.redis_prefix;
+    let (session, user) = (format!("{prefix}:{{u}}:s:1"), format!("{prefix}:{{u}}:u"));
+    let load = || redis.cli(&["eval", script, "2", &session, &user, "0", "hash", "0", "mark", "60000"]);
+    let first = load();
+    assert_eq!(load(), first, "marks that stand are shared");
+    // A writer takes the marks away; then the first request's second copy arrives, which was long under way.
+    redis.cli(&["del", &session, &user]);
+    let late = load();
+    for (one, other) in first.lines().zip(late.lines()).skip(2) {
+        assert_ne!(one, other, "what was read before the writer could be installed");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_session_that_the_history_has_as_expired_is_dead_though_a_copy_knows_better(
+    #[values(SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let (one, two, witness) = (house.node().await, house.node().await, house.witness().await);
+    one.create("ann").await;
+    let handle = one.opens("ann").await;
+    assert!(two.alive(&handle).await);
+    // Used again just in time; the node that saw it dies before it could tell SQL.
+    house.clock.advance(one.settings.session_lifetime.idle - chrono::TimeDelta::seconds(30));
+    assert!(one.alive(&handle).await);
+    drop(one);
+    house.clock.advance(chrono::TimeDelta::minutes(3));
+    assert!(two.alive(&handle).await);
+    witness.sweep().await.unwrap();
+    assert!(!witness.alive(&handle).await, "the sweep left it, so this shows nothing");
+    eventually("Redis says no more than SQL", WITHIN, async || !two.alive(&handle).await).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_saw_the_same_sessions_bring_their_activity_to_sql_at_the_same_time(
+    #[values(SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let (one, two) = (house.node().await, house.node().await);
+    let ann = one.create("ann").await;
+    let mut handles = Vec::new();
+    for _ in 0..60 {
+        handles.push(one.opens("ann").await);
+    }
+    for round in 0..3 {
+        for node in [&one, &two] {
+            house.clock.advance(chrono::TimeDelta::seconds(61));
+            for handle in &handles {
+                assert!(node.alive(handle).await);
+            }
+        }
+        let (first, second) = tokio::join!(one.flush_activity(), two.flush_activity());
+        assert!(first.is_ok() && second.is_ok(), "round {round}: {first:?} {second:?}");
+    }
+    house.clock.advance(chrono::TimeDelta::seconds(61));
+    for handle in &handles {
+        assert!(one.alive(handle).await);
+    }
+    let (flushed, ended) = tokio::join!(one.flush_activity(), two.ends_all(&ann));
+    flushed.unwrap();
+    assert_eq!(ended, 60);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_database_whose_clock_was_set_back_hides_no_row_of_the_feed(
+    #[values(SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let node = house.deaf_node().await;
+    let ann = node.create("ann").await;
+    node.sets_role(&ann, Role::Manager).await;
+    let later = house.clock.now() + chrono::TimeDelta::hours(1);
+    let read = node.database.read(move |connection| changes::read(connection, Some(later))).await;
+    let (_, rows) = read.unwrap();
+    assert!(rows.iter().any(|(_, change)| *change == Change::User(ann.id)), "{rows:?}");
+}
+
+/// Two masters, as after a partition of the network: what one side acknowledged must not be undone by copies that
+/// wait on the other.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_comes_to_another_server_believes_no_copy_from_before_its_acts(
+    #[values(SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let (left, right) = (RedisServer::start(), RedisServer::start());
+    let line = Relay::to(left.port);
+    let mut stores = Stores::with_redis(backend, Some(right.clone())).await;
+    stores.redis_url = Some(right.url());
+    let house = House::on(stores).await;
+    let moving = house.node_with(&[("redis_url", &line.redis_url())]).await;
+    let still: Node = house.deaf_node().await;
+    for round in 0..6 {
+        let name = format!("person{round}");
+        let user = moving.create(&name).await;
+        let handle = moving.opens(&name).await;
+        // Copies on both sides.
+        assert!(moving.alive(&handle).await && still.alive(&handle).await);
+        assert!(moving.alive(&handle).await && still.alive(&handle).await);
+        if round % 2 == 0 {
+            moving.end_session(&keeper(), handle.session_id, &Client::default()).await.unwrap();
+        } else {
+            moving.ends_all(&user).await;
+        }
+        // The act is acknowledged, and at once the node is led to the other side, where the copies still are.
+        line.switch_to(right.port);
+        let copies = right.cli(&["hexists", &user_key(&house, &user), "r"]);
+        assert_eq!(copies, "1", "there is no copy to be wary of");
+        let asked = (0..16).map(|_| {
+            let (services, handle) = (moving.services.clone(), handle.clone());
+            tokio::spawn(async move { super::view(&services, &handle).await.is_some() })
+        });
+        for asked in asked.collect::<Vec<_>>() {
+            assert!(!asked.await.unwrap(), "round {round}: what ended on one side is alive on the other");
+        }
+        line.switch_to(left.port);
+        assert!(!moving.alive(&handle).await, "round {round}: back on the first side");
+    }
+}

@@ -1,0 +1,273 @@
+//! The contract while others act too: whatever answer a request got meanwhile, what ended stays ended.
+//!
+//! A race is judged in two ways: by what the acts promise, and by a witness that asks SQL alone. Redis may never say
+//! more than SQL does.
+
+use std::time::Duration;
+
+use portcullis::domain::audit::Client;
+use portcullis::domain::keys::SessionHandle;
+use portcullis::domain::{Error, Role};
+use rstest::rstest;
+use tokio::task::JoinSet;
+
+use super::{House, Node, keeper, try_sign_in, view};
+use crate::support::stores::Backend;
+use crate::support::{NEW_PASSWORD, PASSWORD, PostgresRedis, Sqlite, SqliteRedis, long};
+
+/// How many rounds of a race are run.
+fn rounds(few: usize) -> usize {
+    if long() { few * 10 } else { few }
+}
+
+/// Requests with that cookie on both nodes, under way while the test goes on.
+fn requests(nodes: [&Node; 2], handle: &SessionHandle) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for number in 0..4 {
+        let (services, handle) = (nodes[number % 2].services.clone(), handle.clone());
+        tasks.spawn(async move {
+            for _ in 0..4 {
+                view(&services, &handle).await;
+            }
+        });
+    }
+    tasks
+}
+
+/// Lets the requests come to different points before the act.
+async fn stagger(round: usize) {
+    tokio::time::sleep(Duration::from_micros(round as u64 % 8 * 400)).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_in_flight_brings_no_ended_session_back(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let nodes = [&house.node().await, &house.node().await];
+    nodes[0].create("ann").await;
+    let mut ended = Vec::new();
+    for round in 0..rounds(60) {
+        let handle = nodes[round % 2].opens("ann").await;
+        if round % 3 > 0 {
+            assert!(nodes[round % 3 - 1].alive(&handle).await);
+        }
+        let requests = requests(nodes, &handle);
+        stagger(round).await;
+        let acting = nodes[round / 2 % 2];
+        acting.end_session(&keeper(), handle.session_id, &Client::default()).await.unwrap();
+        assert!(!acting.alive(&handle).await, "round {round}: alive after its end");
+        requests.join_all().await;
+        ended.push(handle);
+        for node in nodes {
+            assert!(!node.alive(&ended[round]).await, "round {round}: back");
+        }
+    }
+    for (round, handle) in ended.iter().enumerate() {
+        for node in nodes {
+            assert!(!node.alive(handle).await, "round {round}: back at last");
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_in_flight_brings_no_former_role_back(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let nodes = [&house.node().await, &house.node().await];
+    let ann = nodes[0].create("ann").await;
+    let handle = nodes[0].opens("ann").await;
+    for round in 0..rounds(60) {
+        let role = [Role::Manager, Role::User][round % 2];
+        let requests = requests(nodes, &handle);
+        stagger(round).await;
+        let acting = nodes[round / 2 % 2];
+        acting.sets_role(&ann, role).await;
+        assert_eq!(acting.role(&handle).await, role, "round {round}: after the act");
+        requests.join_all().await;
+        for node in nodes {
+            assert_eq!(node.role(&handle).await, role, "round {round}: after the requests");
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_in_flight_brings_no_former_secret_and_no_other_session_back(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let nodes = [&house.node().await, &house.node().await];
+    nodes[0].create("ann").await;
+    let mut kept = nodes[0].opens("ann").await;
+    let mut password = [PASSWORD, NEW_PASSWORD];
+    let mut dead = Vec::new();
+    for round in 0..rounds(40) {
+        let client = Client::default();
+        let signed_in = nodes[round % 2].sign_in("ann", &password[0].into(), false, None, &client).await.unwrap();
+        let (old, other) = (kept.clone(), signed_in.handle);
+        let requests = [requests(nodes, &old), requests(nodes, &other)];
+        stagger(round).await;
+        let acting = nodes[round / 2 % 2];
+        let me = acting.caller(&old).await;
+        let changed = acting.change_password(&me, &password[0].into(), &password[1].into(), &client).await.unwrap();
+        changed.delivered.unwrap();
+        password.reverse();
+        kept = changed.handle;
+        assert!(acting.alive(&kept).await, "round {round}: signed out by the change");
+        assert!(!acting.alive(&old).await && !acting.alive(&other).await, "round {round}: after the act");
+        for requests in requests {
+            requests.join_all().await;
+        }
+        dead.extend([old, other]);
+        for node in nodes {
+            assert!(node.alive(&kept).await, "round {round}: signed out by a request");
+            for handle in dead.iter().rev().take(2) {
+                assert!(!node.alive(handle).await, "round {round}: back");
+            }
+        }
+    }
+    for node in nodes {
+        for handle in &dead {
+            assert!(!node.alive(handle).await, "back at last");
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sign_in_whose_password_is_being_checked_does_not_survive_an_end_all(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    // One thread hashes, slowly: sign-ins that have read the account wait there for their turn.
+    let slow = [("argon2_memory_kib", "19456"), ("argon2_iterations", "4"), ("hash_concurrency", "1")];
+    let (node, other) = (house.node_with(&slow).await, house.node().await);
+    let ann = node.create("ann").await;
+    for round in 0..rounds(4) {
+        let mut sign_ins = JoinSet::new();
+        for _ in 0..6 {
+            let services = node.services.clone();
+            sign_ins.spawn(async move { try_sign_in(&services, "ann").await });
+        }
+        // Long enough for each to read the account, shorter than the first hashes.
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        let acting = [&node, &other][round % 2];
+        acting.ends_all(&ann).await;
+        let opened: Vec<_> = sign_ins.join_all().await;
+        let raced = opened.iter().filter(|outcome| matches!(outcome, Err(Error::Raced))).count();
+        assert!(raced > 0, "round {round}: the act came too late for all of them");
+        for handle in opened.into_iter().flatten() {
+            assert!(!node.alive(&handle).await && !other.alive(&handle).await, "round {round}");
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_session_of_an_earlier_sign_in_is_alive_after_the_last_end_all(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let (one, two, witness) = (house.node().await, house.node().await, house.witness().await);
+    let ann = one.create("ann").await;
+    let (mut opened, mut survivors) = (0, 0);
+    for round in 0..rounds(12) {
+        let mut sign_ins = JoinSet::new();
+        for number in 0..6 {
+            let services = [&one, &two][number % 2].services.clone();
+            sign_ins.spawn(async move {
+                let handle = try_sign_in(&services, "ann").await.ok()?;
+                let finished = tokio::time::Instant::now();
+                view(&services, &handle).await;
+                Some((finished, handle))
+            });
+        }
+        let mut last = tokio::time::Instant::now();
+        for act in 0..3 {
+            stagger(round + act).await;
+            last = tokio::time::Instant::now();
+            [&one, &two][act % 2].ends_all(&ann).await;
+        }
+        for (finished, handle) in sign_ins.join_all().await.into_iter().flatten() {
+            opened += 1;
+            for node in [&one, &two] {
+                let alive = node.alive(&handle).await;
+                assert_eq!(alive, witness.alive(&handle).await, "round {round}: Redis says more than SQL, or less");
+                survivors += usize::from(alive && finished < last);
+            }
+        }
+    }
+    assert!(opened > 0, "no sign-in came through: nothing was shown");
+    assert_eq!(survivors, 0, "of {opened} sessions");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ending_everybodys_sessions_reaches_sign_ins_that_come_between(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let (one, two, witness) = (house.node().await, house.node().await, house.witness().await);
+    let names: Vec<_> = (0..8).map(|number| format!("person{number}")).collect();
+    for name in &names {
+        one.create(name).await;
+    }
+    for round in 0..rounds(25) {
+        let mut sign_ins = JoinSet::new();
+        for (number, name) in names.iter().cloned().enumerate() {
+            let services = [&one, &two][number % 2].services.clone();
+            sign_ins.spawn(async move {
+                let handle = try_sign_in(&services, &name).await.ok()?;
+                view(&services, &handle).await;
+                Some(handle)
+            });
+        }
+        stagger(round).await;
+        two.end_all_sessions(&keeper(), None, &Client::default()).await.unwrap();
+        for handle in sign_ins.join_all().await.into_iter().flatten() {
+            let truth = witness.alive(&handle).await;
+            for node in [&one, &two] {
+                assert_eq!(node.alive(&handle).await, truth, "round {round}: Redis says more than SQL, or less");
+            }
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reset_and_a_new_password_at_the_same_time_are_done_one_after_the_other(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let node = house.node().await;
+    let ann = node.create("ann").await;
+    let mut resets = 0;
+    for round in 0..rounds(40) {
+        let client = Client::default();
+        let link = node.issue_reset_link(&keeper(), ann.id, &client).await.unwrap();
+        let token = link.url.rsplit('/').next().unwrap();
+        let (password, other) = (NEW_PASSWORD.into(), PASSWORD.into());
+        let reset = async {
+            stagger(round).await;
+            node.reset_password(token, &password, &client).await
+        };
+        let steward = keeper();
+        let (reset, set) = tokio::join!(reset, node.set_password(&steward, ann.id, &other, &client));
+        set.unwrap();
+        match reset {
+            Ok(_) => resets += 1,
+            Err(error) => assert!(matches!(error, Error::LinkGone), "round {round}: {error:?}"),
+        }
+        let outcomes = [PASSWORD, NEW_PASSWORD].map(|password| {
+            let services = node.services.clone();
+            async move { services.sign_in("ann", &password.into(), false, None, &Client::default()).await.is_ok() }
+        });
+        let [first, second] = outcomes;
+        assert!(first.await != second.await, "round {round}: not one password");
+    }
+    assert!(resets > 0 && resets < rounds(40), "{resets} resets: they never met");
+}
