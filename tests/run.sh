@@ -141,4 +141,4 @@ while IFS= read -r name; do
   unset "$name"
 done < <(compgen -e | grep -E '^(PORTCULLIS_|DATABASE_URL$|REDIS_URL$)' || true)
 
-cargo test --locked "${arguments[@]+"${arguments[@]}"}"
+cargo test --locked --no-fail-fast "${arguments[@]+"${arguments[@]}"}"
