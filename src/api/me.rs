@@ -136,6 +136,7 @@ pub struct PasswordBody {
     responses(
         (status = 204, description = "This session’s tokens stay good"),
         (status = 401, description = "`wrong_password`, `invalid_token`, `not_signed_in`"),
+        (status = 409, description = "`raced`: the account was changed meanwhile"),
     ),
     security(("bearer" = []))
 )]

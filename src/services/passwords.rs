@@ -23,14 +23,13 @@ impl Services {
         password: &SecretString,
         client: &Client,
     ) -> Result<NewSecret> {
-        self.check_own_password(caller, "password", password, client).await?;
+        let checked = self.check_own_password(caller, "password", password, client).await?;
         let (secret, now) = (Secret::generate(), self.clock.now());
         let (caller_, hash) = (caller.clone(), secret.hash());
         let remember = self
             .database
             .write(move |connection| {
-                let user = users::lock(connection, caller_.user_id)?.ok_or(Error::NotSignedIn)?.user;
-                let session = live(connection, &caller_, &user, now)?;
+                let (user, session) = still_checked(connection, &checked, &caller_, now)?;
                 rows::set_secret(connection, user.id, caller_.session_id, hash, user.epoch, now)?;
                 users::raise_rev(connection, user.id)?;
                 Ok(session.remember)
@@ -54,15 +53,14 @@ impl Services {
         new: &SecretString,
         client: &Client,
     ) -> Result<NewSecret> {
-        let user = self.check_own_password(caller, "current_password", current, client).await?;
-        let password = self.check_new_password(&user, new).await?;
+        let checked = self.check_own_password(caller, "current_password", current, client).await?;
+        let password = self.check_new_password(&checked, new).await?;
         let (secret, now) = (Secret::generate(), self.clock.now());
         let (caller_, hash, client) = (caller.clone(), secret.hash(), client.clone());
         let remember = self
             .database
             .write(move |connection| {
-                let user = users::lock(connection, caller_.user_id)?.ok_or(Error::NotSignedIn)?.user;
-                let session = live(connection, &caller_, &user, now)?;
+                let (user, session) = still_checked(connection, &checked, &caller_, now)?;
                 let actor = Actor::user(&user);
                 let kept = Some(caller_.session_id);
                 replace_password(connection, &user, &password, kept, &actor, &client, now)?;
@@ -136,17 +134,19 @@ impl Services {
     }
 }
 
-/// The caller's session, if it still lives: a password entry doesn't wake one that was ended meanwhile.
-fn live(
+/// The account, locked, and the caller's session, if both still are what the password was checked for: an entry of the
+/// password doesn't wake a session that was ended meanwhile, and that of a former password does nothing.
+fn still_checked(
     connection: &mut AnyConnection,
+    checked: &User,
     caller: &Caller,
-    user: &User,
     now: Timestamp,
-) -> Result<crate::domain::Session> {
+) -> Result<(User, crate::domain::Session)> {
+    let user = users::lock(connection, caller.user_id)?.ok_or(Error::NotSignedIn)?.user;
     let found = rows::snapshot(connection, user.id, caller.session_id)?;
     let lag = crate::storage::sessions::ACTIVITY_LAG;
     let found = found.filter(|found| found.is_live(now, lag)).ok_or(Error::NotSignedIn)?;
-    Ok(found.session)
+    if user.epoch == checked.epoch { Ok((user, found.session)) } else { Err(Error::Raced) }
 }
 
 /// Stores a new password, ends all sessions but `kept`, and begins to count failures anew. The caller raises the epoch, last.

@@ -272,3 +272,42 @@ async fn a_reset_and_a_new_password_at_the_same_time_are_done_one_after_the_othe
     }
     assert!(resets > 0 && resets < rounds(40), "{resets} resets: they never met");
 }
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_of_the_former_password_does_not_take_the_session_over_once_it_was_changed(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    // One thread hashes, slowly: entries that have read the former hash wait there while the new one is made.
+    let slow = [("argon2_memory_kib", "19456"), ("hash_concurrency", "1"), ("lockout_threshold", "1000")];
+    let node = house.node_with(&slow).await;
+    node.create("ann").await;
+    let mut handle = node.opens("ann").await;
+    let mut password = [PASSWORD, NEW_PASSWORD];
+    let mut raced = 0;
+    for round in 0..rounds(4) {
+        let me = node.caller(&handle).await;
+        let mut entries = JoinSet::new();
+        for number in 0..10 {
+            let (services, me, former) = (node.services.clone(), me.clone(), password[0].into());
+            entries.spawn(async move {
+                tokio::time::sleep(Duration::from_millis(number * 15)).await;
+                services.confirm_password(&me, &former, &Client::default()).await.map(|new| new.handle)
+            });
+        }
+        let [former, new] = password.map(Into::into);
+        let changed = node.change_password(&me, &former, &new, &Client::default()).await.unwrap().handle;
+        for entry in entries.join_all().await {
+            match entry {
+                Ok(other) => assert!(!node.alive(&other).await, "round {round}: two secrets"),
+                Err(Error::Raced) => raced += 1,
+                Err(error) => assert!(matches!(error, Error::WrongPassword { .. }), "round {round}: {error:?}"),
+            }
+        }
+        assert!(node.alive(&changed).await, "round {round}: signed out by an entry of the former password");
+        handle = changed;
+        password.reverse();
+    }
+    assert!(raced > 0, "no entry was under way when the password changed");
+}
