@@ -9,9 +9,9 @@
 mod support;
 
 mod access;
+mod admin_users;
 mod api;
 mod api_access;
-mod admin_users;
 mod client_address;
 mod command_line;
 mod conformance;
