@@ -282,7 +282,7 @@ impl Services {
         KnownBrowser::read(client.device_cookie.as_ref()?, user, &self.root_key.derive("device"))
     }
 
-    fn lockout_rule(&self) -> Rule {
+    pub(super) fn lockout_rule(&self) -> Rule {
         let now = self.clock.now();
         let threshold = self.settings.lockout_threshold.into();
         Rule { threshold, now, until: now + self.settings.lockout_duration }

@@ -111,6 +111,17 @@ pub fn locks_of(connection: &mut AnyConnection, users: &[UserId], rule: Rule) ->
     Ok(locks)
 }
 
+/// The accounts that are locked, as a part of a greater query.
+#[diesel::dsl::auto_type(no_type_alias)]
+pub(super) fn locked(rule: Rule) -> _ {
+    let now: Timestamp = rule.now;
+    let threshold: i64 = rule.threshold;
+    lockouts::table
+        .filter(lockouts::failures.ge(threshold))
+        .filter(lockouts::expires_at.gt(now))
+        .select(lockouts::user_id.assume_not_null())
+}
+
 /// How many accounts are locked.
 pub fn count_locked(connection: &mut AnyConnection, rule: Rule) -> Result<i64> {
     Ok(lockouts::table

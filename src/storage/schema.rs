@@ -158,4 +158,4 @@ diesel::table! {
 }
 
 diesel::joinable!(sessions -> users (user_id));
-diesel::allow_tables_to_appear_in_same_query!(users, sessions, changes);
+diesel::allow_tables_to_appear_in_same_query!(users, sessions, changes, lockouts);

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 
 use super::database::{AnyConnection, MultiBackend};
+use super::lockouts::{self, Rule};
 use super::schema::{sessions, users};
 use super::users::{Row, StoredUser};
 use crate::domain::text::text_enum;
@@ -23,18 +24,20 @@ text_enum!(
 );
 
 /// Which accounts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct UserFilter {
     /// A part of username, e-mail or name, in [`crate::domain::name::search_form`]; empty finds all.
     pub text: String,
     pub role: Option<Role>,
     pub status: Option<UserStatus>,
+    /// Only those that are locked.
+    pub locked: bool,
 }
 
 impl UserFilter {
     /// Whether it leaves out nobody.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.text.is_empty() && self.role.is_none() && self.status.is_none() && !self.locked
     }
 }
 
@@ -64,15 +67,17 @@ pub struct FoundUser {
     pub user: User,
     /// Open sessions; those that expired since the last sweep are among them.
     pub sessions: i64,
+    pub locked_until: Option<Timestamp>,
 }
 
-/// At most `limit` accounts after `after`.
+/// At most `limit` accounts after `after`; `rule` says which of them are locked.
 pub fn search(
     connection: &mut AnyConnection,
     filter: &UserFilter,
     sort: UserSort,
     after: Option<&UserPosition>,
     limit: i64,
+    rule: Rule,
 ) -> Result<Vec<FoundUser>> {
     let few_candidates = few_candidates(connection, &filter.text)?;
     let open_sessions = sessions::table
@@ -89,6 +94,9 @@ pub fn search(
         .into_boxed::<MultiBackend>();
     if !filter.text.is_empty() {
         query = query.filter(users::search_text.like(contains(&filter.text)).escape('\\'));
+    }
+    if filter.locked {
+        query = query.filter(users::id.eq_any(lockouts::locked(rule)));
     }
     if let Some(trigrams) = few_candidates {
         // The plus keeps SQLite, which knows no statistics, from walking all of a role to find these few.
@@ -128,10 +136,21 @@ pub fn search(
         }
     };
     let rows: Vec<(Row, Option<i64>)> = query.load(connection)?;
-    let found = rows
+    let mut found: Vec<_> = rows
         .into_iter()
-        .map(|(row, sessions)| FoundUser { user: StoredUser::from(row).user, sessions: sessions.unwrap_or(0) });
-    Ok(found.collect())
+        .map(|(row, sessions)| FoundUser {
+            user: StoredUser::from(row).user,
+            sessions: sessions.unwrap_or(0),
+            locked_until: None,
+        })
+        .collect();
+    let ids: Vec<_> = found.iter().map(|found| found.user.id).collect();
+    for (id, until) in lockouts::locks_of(connection, &ids, rule)? {
+        if let Some(found) = found.iter_mut().find(|found| found.user.id == id) {
+            found.locked_until = found.locked_until.max(Some(until));
+        }
+    }
+    Ok(found)
 }
 
 /// With so many accounts that may contain a text, walking the list meets enough of them soon.

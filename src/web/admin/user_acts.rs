@@ -245,6 +245,21 @@ pub async fn delete(asked: Asked, Form(Nothing {}): Form<Nothing>) -> Answer {
     perform(asked, Act::Delete).await
 }
 
+/// `POST /admin/users/{id}/unlock`: managers do it, and it takes nothing away. So it asks nothing.
+pub async fn unlock(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    current: CurrentUser,
+    PathParam(id): PathParam<UserId>,
+    ClientInfo(client): ClientInfo,
+    Form(Nothing {}): Form<Nothing>,
+) -> Answer {
+    let reader = account_of(&services, &current).await?;
+    services.unlock(&Steward::of(&reader), id, &client).await?;
+    flash::set(&request, Notice::UserUnlocked);
+    Ok(see_other(&format!("/admin/users/{id}")))
+}
+
 async fn ask((request, services, recent, PathParam(id), _): Asked, act: Act) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
     act_page(&request, &services, &recent.user, &reader, id, act, Refusal::none()).await
