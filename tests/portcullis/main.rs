@@ -9,6 +9,8 @@
 mod support;
 
 mod access;
+mod admin_audit;
+mod admin_sessions;
 mod admin_users;
 mod api;
 mod api_access;
@@ -16,6 +18,7 @@ mod client_address;
 mod command_line;
 mod conformance;
 mod cookies;
+mod dashboard;
 mod ends;
 mod first_run;
 mod foreign_clients;

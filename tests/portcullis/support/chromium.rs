@@ -39,7 +39,7 @@ impl Chromium {
         let options = json!({
             "args": [
                 "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--window-size=1280,1024",
                 format!("--user-data-dir={}", profile.display()),
             ],
             // 2 blocks scripts of every site, as a person would in the settings.
@@ -96,11 +96,7 @@ impl Chromium {
 
     /// Presses what `css` selects, and waits until the browser has gone to `path`, which may be the same again.
     pub async fn press(&self, css: &str, path: &str) {
-        let button = self.element(css).await;
-        button.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
-        // An element of a page that is gone answers no question.
-        eventually(&format!("{css} leads on"), Duration::from_secs(20), async || button.is_enabled().await.is_err())
-            .await;
+        self.leave(css).await;
         self.arrives(path).await;
     }
 
@@ -124,6 +120,27 @@ impl Chromium {
             self.fill(field, text).await;
         }
         self.press("main form button[type='submit'], main form button:not([type])", path).await;
+    }
+
+    /// An attribute of what `css` selects.
+    pub async fn attribute(&self, css: &str, name: &str) -> String {
+        let value = self.element(css).await.attr(name).await.expect("the page");
+        value.unwrap_or_else(|| panic!("{css} has no {name}"))
+    }
+
+    /// Clicks on what an XPath selects, which leads nowhere.
+    pub async fn click(&self, xpath: &str) {
+        let element = self.client.find(Locator::XPath(xpath)).await.unwrap_or_else(|error| panic!("{xpath}: {error}"));
+        element.click().await.unwrap_or_else(|error| panic!("{xpath}: {error}"));
+    }
+
+    /// Presses what `css` selects, and waits until the browser has gone elsewhere.
+    pub async fn leave(&self, css: &str) {
+        let button = self.element(css).await;
+        button.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+        // An element of a page that is gone answers no question.
+        eventually(&format!("{css} leads on"), Duration::from_secs(20), async || button.is_enabled().await.is_err())
+            .await;
     }
 
     /// Ticks a checkbox.

@@ -1,0 +1,338 @@
+//! The audit log, as managers and administrators search and export it.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use portcullis::domain::audit::Client;
+use portcullis::domain::audit_list::{AuditFilter, TypedAuditFilter};
+use portcullis::domain::{Actor, Error, Event, EventId, Outcome, Role};
+use portcullis::services::Steward;
+use portcullis::services::accounts::ProfileChange;
+use portcullis::storage::audit::{self, Entry};
+use rstest::rstest;
+
+use crate::support::spawn::command_line;
+use crate::support::*;
+
+/// What a stranger tries wherever text is taken.
+const POLYGLOT: &str = "jaVasCript:/*-/*`/*'/*\"/**/(/* */oNcliCk=alert() )//</tItLe/</scRipt/--!>\
+                        <sVg/<sVg/oNloAd=alert()//><b id=broken>=cmd|' /C calc'!A0";
+
+async fn search(server: &TestServer, filter: TypedAuditFilter) -> Vec<portcullis::domain::audit::AuditEvent> {
+    let filter = filter.parse().unwrap();
+    server.services.search_audit(&command_line(), &filter, None, 200).await.unwrap().events
+}
+
+fn typed(pairs: &[(&str, &str)]) -> TypedAuditFilter {
+    let text = |name: &str| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    TypedAuditFilter {
+        since: text("since"),
+        until: text("until"),
+        event: text("event"),
+        user: text("user"),
+        address: text("address"),
+        outcome: text("outcome"),
+    }
+}
+
+/// Events of one account, oldest first, written in bulk.
+async fn seed(server: &TestServer, name: &str, count: usize, event: Event, address: &str) {
+    let user = server.services.find_user(name).await.unwrap();
+    let (now, address) = (server.clock.now(), address.parse().ok());
+    // What the server writes when it starts would wait for all of this.
+    server.is_ready().await;
+    let database = server.services.database.clone().patient();
+    let seeded = database.write(move |connection| {
+        let client = Client { address, ..Client::default() };
+        let actor = Actor::user(&user);
+        for index in 0..count {
+            let at = now - TimeDelta::seconds((count - index) as i64);
+            audit::append(connection, &Entry::success(event, &actor, &user, &client), at)?;
+        }
+        Ok(())
+    });
+    seeded.await.unwrap();
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_event_is_found_by_each_filter_and_by_all_of_them(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let samuel = server.create_user("samuel").await;
+    server.browser().try_sign_in("samuel", "wrong").await.expect(401);
+    server.browser().try_sign_in("nobody-of-that-name", "wrong").await.expect(401);
+    server.services.suspend(&command_line(), samuel.id, &Client::default()).await.unwrap();
+    seed(&server, KEEPER, 3, Event::SignOut, "2001:db8::9").await;
+    let today = server.clock.now().format("%Y-%m-%d").to_string();
+    let tomorrow = (server.clock.now() + TimeDelta::days(1)).format("%Y-%m-%d").to_string();
+
+    for (pairs, expected) in [
+        (&[("event", "sign_in.failed")][..], 2),
+        (&[("event", "sign_in.failed"), ("user", "SAMUEL")], 1),
+        (&[("outcome", "failure")], 2),
+        (&[("outcome", "failure"), ("event", "sign_out")], 0),
+        (&[("user", "samuel@example.com"), ("event", "user.suspended")], 1),
+        (&[("user", &samuel.id.to_string()), ("outcome", "failure")], 1),
+        (&[("user", "nobody-of-that-name")], 0),
+        (&[("address", "2001:DB8:0::9")], 3),
+        (&[("address", "2001:db8::9"), ("event", "sign_out"), ("user", KEEPER), ("outcome", "success")], 3),
+        (&[("address", "2001:db8::9"), ("event", "sign_in.failed")], 0),
+        (&[("since", &tomorrow)], 0),
+        (&[("since", &today), ("event", "user.suspended")], 1),
+        (&[("until", "2020-01-01")], 0),
+        (&[("until", &today), ("event", "user.suspended")], 1),
+    ] {
+        let found = search(&server, typed(pairs)).await;
+        assert_eq!(found.len(), expected, "{pairs:?}: {found:#?}");
+    }
+
+    // Under its name also when the account is gone.
+    server.services.delete_user(&command_line(), samuel.id, &Client::default()).await.unwrap();
+    let found = search(&server, typed(&[("user", "samuel")])).await;
+    assert_eq!(found[0].event, Event::UserDeleted);
+    assert!(found.iter().any(|event| event.event == Event::UserRegistered), "{found:#?}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_long_log_has_pages_without_gap_or_repeat_and_a_rare_event_is_found(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    server.create_user("samuel").await;
+    seed(&server, "samuel", 21_000, Event::SignOut, "203.0.113.9").await;
+    let every = |filter: AuditFilter| {
+        let services = server.services.clone();
+        async move {
+            let (mut cursor, mut ids) = (None, Vec::new());
+            loop {
+                let page = services.search_audit(&command_line(), &filter, cursor.as_deref(), 200).await.unwrap();
+                ids.extend(page.events.iter().map(|event| event.id));
+                cursor = page.next;
+                if cursor.is_none() {
+                    break ids;
+                }
+            }
+        }
+    };
+    for filter in [
+        typed(&[("address", "203.0.113.9")]),
+        typed(&[("user", "samuel"), ("event", "sign_out"), ("address", "203.0.113.9")]),
+        typed(&[("event", "sign_out"), ("outcome", "success"), ("address", "203.0.113.9")]),
+    ] {
+        let ids = every(filter.parse().unwrap()).await;
+        assert_eq!(ids.len(), 21_000);
+        assert!(ids.is_sorted_by(|newer: &EventId, older| newer > older));
+    }
+    // Behind all of them, so that the first pages are empty.
+    let rare = typed(&[("user", "samuel"), ("event", "user.registered")]).parse().unwrap();
+    assert_eq!(every(rare).await.len(), 1);
+
+    let page = server.services.search_audit(&command_line(), &AuditFilter::default(), None, 5).await.unwrap();
+    let forged = server.services.search_audit(&command_line(), &AuditFilter::default(), Some("x"), 5).await;
+    assert!(page.next.is_some() && matches!(forged, Err(Error::Invalid(_))));
+    let other = typed(&[("event", "sign_out")]).parse().unwrap();
+    let borrowed = server.services.search_audit(&command_line(), &other, page.next.as_deref(), 5).await;
+    assert!(matches!(borrowed, Err(Error::Invalid(_))), "a cursor of another list");
+}
+
+#[tokio::test]
+async fn a_filter_that_cannot_be_read_comes_back_with_what_is_wrong() {
+    let server = TestServer::start(Sqlite).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let page = keeper.get("/admin/audit?since=yesterday&address=10.0.&user=%3Cb%3E").await.expect(422);
+    assert!(page.field_error("since").is_some() && page.field_error("address").is_some());
+    assert_eq!(page.value("user").as_deref(), Some("<b>"));
+    keeper.get("/admin/audit/export?format=csv&since=yesterday").await.expect(422);
+    keeper.get("/admin/audit/export?format=xls").await.expect(422);
+    keeper.get("/admin/audit?cursor=forged").await.expect(200);
+    for hostile in ["/admin/audit?limit=1e9&sort=;drop", "/admin/sessions?limit=-1&sort=;drop&user=%27%20OR%201=1"] {
+        keeper.get(hostile).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn each_security_act_is_exactly_one_event_with_who_what_when_from_where_and_which_request() {
+    let server = TestServer::start(Sqlite).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let samuel = server.create_user("samuel").await;
+    let mut victim = server.signed_in("samuel").await;
+    let of_samuel = typed(&[("user", "samuel")]).parse().unwrap();
+    let mut seen: BTreeSet<EventId> = BTreeSet::new();
+    let mut new = async || {
+        let page = server.services.search_audit(&command_line(), &of_samuel, None, 200).await.unwrap();
+        page.events.into_iter().filter(|event| seen.insert(event.id)).collect::<Vec<_>>()
+    };
+    new().await;
+    let own = |act: &str| format!("/admin/users/{}/{act}", samuel.id);
+    let session = server.services.sessions_of(samuel.id, 1).await.unwrap().0[0].id;
+    let acts = [
+        (format!("/admin/sessions/{session}/end"), Event::SessionRevoked, Some(session)),
+        (own("end-sessions"), Event::SessionRevokedAll, None),
+        (own("suspend"), Event::UserSuspended, None),
+        (own("reinstate"), Event::UserReinstated, None),
+        (own("reset-link"), Event::PasswordResetLink, None),
+        (own("delete"), Event::UserDeleted, None),
+    ];
+    for (path, event, session) in acts {
+        let answer = keeper.submit(&path, &[]).await;
+        assert_eq!(answer.status, 303, "{path}: {}", answer.excerpt());
+        let written = new().await;
+        assert_eq!(written.len(), 1, "{path}: {written:#?}");
+        let written = &written[0];
+        assert_eq!((written.event, written.outcome), (event, Outcome::Success));
+        assert_eq!(written.actor.label(), KEEPER);
+        assert_eq!(written.subject.as_ref().map(|(id, name)| (*id, name.as_str())), Some((samuel.id, "samuel")));
+        assert_eq!(written.address.as_deref(), Some("127.0.0.1"));
+        assert_eq!(written.device.as_deref(), Some("Firefox on Linux"));
+        assert_eq!(written.request_id.as_deref(), answer.header("x-request-id"));
+        assert!(server.clock.now() - written.at < TimeDelta::seconds(10));
+        if session.is_some() {
+            assert_eq!(written.session_id, session);
+        }
+    }
+    assert!(!victim.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn what_strangers_write_is_inert_on_every_page_and_in_both_exports() {
+    let server = TestServer::start(Sqlite).await;
+    let samuel = server.create_user("samuel").await;
+    let mut hostile = server.browser();
+    hostile.user_agent = POLYGLOT.to_owned();
+    hostile.sign_in("samuel").await;
+    let caller = portcullis::services::Caller {
+        user_id: samuel.id,
+        session_id: server.services.sessions_of(samuel.id, 1).await.unwrap().0[0].id,
+        role: Role::User,
+    };
+    let change = ProfileChange { name: Some(POLYGLOT.chars().take(90).collect()), email: None, current_password: None };
+    server.services.update_profile(&caller, change, &Client::default()).await.unwrap();
+    // As a device that a program names itself may be, and as detail.
+    for (device, detail) in [(POLYGLOT, POLYGLOT), ("=1+1", "+1+1"), ("@SUM(A1)", "-1\r\n=1")] {
+        let (user, client) = (samuel.clone(), Client { device: Some(device.to_owned()), ..Client::default() });
+        let (now, detail) = (server.clock.now(), detail.to_owned());
+        let append = server.services.database.write(move |connection| {
+            let actor = Actor::user(&user);
+            audit::append(connection, &Entry::success(Event::UserUpdated, &actor, &user, &client).detail(detail), now)
+        });
+        append.await.unwrap();
+    }
+
+    let mut keeper = server.signed_in(KEEPER).await;
+    let escaped: String = url::form_urlencoded::byte_serialize(POLYGLOT.as_bytes()).collect();
+    for path in [
+        "/admin".to_owned(),
+        "/admin/users".to_owned(),
+        format!("/admin/users/{}", samuel.id),
+        "/admin/sessions".to_owned(),
+        format!("/admin/sessions?q={escaped}"),
+        "/admin/audit".to_owned(),
+        format!("/admin/audit?user={escaped}&event={escaped}"),
+        "/admin/settings".to_owned(),
+    ] {
+        let page = keeper.get(&path).await;
+        assert!(matches!(page.status, 200 | 422), "{path}: {}", page.status);
+        assert!(page.texts("#broken, svg[onload], [onclick], main script").is_empty(), "{path}");
+        assert!(!page.body.contains("<b id=broken>"), "{path}");
+    }
+
+    let csv = keeper.get("/admin/audit/export?format=csv").await.expect(200);
+    assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8"));
+    let disposition = csv.header("content-disposition").unwrap();
+    assert!(disposition.starts_with("attachment; filename=\"audit-") && disposition.ends_with(".csv\""));
+    let records = parse_csv(&csv.body);
+    assert!(records.len() > 5 && records.iter().all(|record| record.len() == 14));
+    for cell in records.iter().flatten() {
+        assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell}");
+    }
+    let device = records.iter().map(|record| record[11].as_str()).find(|device| device.contains("SUM"));
+    assert_eq!(device, Some("'@SUM(A1)"));
+
+    let jsonl = keeper.get("/admin/audit/export?format=jsonl&event=user.updated").await.expect(200);
+    assert_eq!(jsonl.header("content-type"), Some("application/jsonl"));
+    let lines: Vec<serde_json::Value> =
+        jsonl.body.lines().map(|line| serde_json::from_str(line).expect("JSON on each line")).collect();
+    assert_eq!(lines.len(), 4);
+    assert!(lines.iter().any(|line| line["detail"] == POLYGLOT && line["subject"]["username"] == "samuel"));
+}
+
+/// RFC 4180, every cell in quotes.
+fn parse_csv(text: &str) -> Vec<Vec<String>> {
+    let (mut records, mut record, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match (quoted, character) {
+            (true, '"') if characters.peek() == Some(&'"') => cell.push(characters.next().unwrap()),
+            (_, '"') => quoted = !quoted,
+            (false, ',') => record.push(std::mem::take(&mut cell)),
+            (false, '\r') => {}
+            (false, '\n') => {
+                record.push(std::mem::take(&mut cell));
+                records.push(std::mem::take(&mut record));
+            }
+            (_, other) => cell.push(other),
+        }
+    }
+    assert!(!quoted && cell.is_empty());
+    records
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_export_has_every_event_of_the_filter_newest_first(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    server.create_user("samuel").await;
+    seed(&server, "samuel", 1_750, Event::SignOut, "203.0.113.9").await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let csv = keeper.get("/admin/audit/export?format=csv&address=203.0.113.9").await.expect(200);
+    let records = parse_csv(&csv.body);
+    assert_eq!(records.len(), 1_751);
+    assert_eq!(records[0][..4], ["id", "at", "event", "outcome"]);
+    assert!(records[1..].is_sorted_by(|newer, older| newer[0] > older[0]));
+
+    let user = server.services.find_user("samuel").await.unwrap();
+    let refused = server.services.export_audit(
+        &Steward::of(&user),
+        AuditFilter::default(),
+        portcullis::services::audit::ExportFormat::Csv,
+    );
+    assert!(matches!(refused.map(drop), Err(Error::Forbidden)));
+}
+
+#[tokio::test]
+async fn the_command_line_exports_what_the_filter_finds() {
+    let program = Program::with_administrator();
+    let outcome = program.run(&["user", "create", "samuel", "--email", "samuel@example.com", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let outcome = program.run(&["audit", "export", "--format", "csv", "--event", "user.created", "--user", "samuel"]);
+    let records = parse_csv(&outcome.stdout);
+    assert_eq!(records.len(), 2, "{records:?}");
+    assert_eq!(records[1][8], "samuel");
+    let outcome = program.run(&["audit", "export", "--since", "2020-01-01"]);
+    assert!(outcome.stdout.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+    let outcome = program.run(&["audit", "export", "--since", "yesterday"]);
+    assert_eq!(outcome.code, Some(2));
+    assert!(outcome.stderr.contains("--since"), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn the_log_is_filtered_and_exported_in_chromium_without_scripts() {
+    let server = TestServer::start(Sqlite).await;
+    server.newcomer("samuel").await;
+    let chromium = Chromium::open(&server.public_url, false).await;
+    chromium.goto("/admin/audit").await;
+    chromium.submit(&[("username", KEEPER), ("password", PASSWORD)], "/admin/audit").await;
+    chromium.fill("user", "samuel").await;
+    chromium.choose("event", "sign_in.success").await;
+    let filtered = "/admin/audit?since=&until=&event=sign_in.success&outcome=&user=samuel&address=";
+    chromium.press(".filter button", filtered).await;
+    assert_eq!(chromium.count("tbody tr").await, 2, "{}", chromium.text().await);
+    let export = chromium.attribute(".head .actions a", "href").await;
+    assert_eq!(export, "/admin/audit/export?event=sign_in.success&user=samuel&format=csv");
+    // A headless browser keeps no downloads: what it would get is asked for with its link.
+    let mut keeper = server.signed_in(KEEPER).await;
+    assert_eq!(parse_csv(&keeper.get(&export).await.expect(200).body).len(), 3);
+    assert_eq!(chromium.console_errors().await, Vec::<String>::new());
+    chromium.quit().await;
+}

@@ -1,0 +1,441 @@
+//! Everyone's sessions, as managers and administrators see and end them.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use portcullis::domain::audit::Client;
+use portcullis::domain::keys::{Secret, SessionHandle};
+use portcullis::domain::session_list::{SessionFilter, SessionState};
+use portcullis::domain::{Error, Event, Role, SessionId, SessionKind, Timestamp, User};
+use portcullis::services::{Caller, Steward};
+use portcullis::storage::leases;
+use portcullis::storage::sessions::rows::{self, NewSession};
+use rstest::rstest;
+
+use crate::support::spawn::command_line;
+use crate::support::*;
+
+/// Longer than `reauthentication_window`, shorter than the idle limit.
+const LONG_AGO: TimeDelta = TimeDelta::minutes(11);
+const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+                     Version/17.5 Mobile/15E148 Safari/604.1";
+
+fn client() -> Client {
+    Client::default()
+}
+
+fn live() -> SessionFilter {
+    SessionFilter { state: SessionState::Live, kind: None, user: None, q: None }
+}
+
+fn ended() -> SessionFilter {
+    SessionFilter { state: SessionState::Ended, ..live() }
+}
+
+/// Sessions of `user` as sign-ins would make them, each a second younger than the one before; the newest first.
+async fn seed(server: &TestServer, user: &User, count: usize, kind: SessionKind, device: &str) -> Vec<SessionHandle> {
+    let now = server.clock.now();
+    let plan: Vec<(SessionHandle, Timestamp)> = (0..count)
+        .map(|index| {
+            let at = now - TimeDelta::seconds(index as i64);
+            let handle = SessionHandle { user_id: user.id, session_id: SessionId::new(at), secret: Secret::generate() };
+            (handle, at)
+        })
+        .collect();
+    let rows: Vec<_> = plan.iter().map(|(handle, at)| (handle.session_id, handle.secret.hash(), *at)).collect();
+    let (user, device) = (user.clone(), device.to_owned());
+    // What the server writes when it starts would wait for all of this.
+    server.is_ready().await;
+    let database = server.services.database.clone().patient();
+    let seeded = database.write(move |connection| {
+        for (id, secret, at) in rows {
+            let new = NewSession {
+                id,
+                user: &user,
+                kind,
+                secret,
+                remember: false,
+                device: &device,
+                address: "198.51.100.77",
+                now: at,
+                idle: TimeDelta::hours(8),
+                absolute_limit: at + TimeDelta::hours(24),
+                refresh_seed: None,
+            };
+            rows::insert(connection, &new)?;
+        }
+        Ok(())
+    });
+    seeded.await.unwrap();
+    plan.into_iter().map(|(handle, _)| handle).collect()
+}
+
+/// What the list of the page shows: the text of each row.
+async fn find(browser: &mut Browser, query: &str) -> Vec<String> {
+    browser.get(&format!("/admin/sessions?{query}")).await.expect(200).texts("tbody tr")
+}
+
+/// Every page of a list.
+async fn all_pages(server: &TestServer, filter: &SessionFilter, limit: u16) -> Vec<SessionId> {
+    let mut cursor = None;
+    let mut ids = Vec::new();
+    loop {
+        let page = server.services.search_sessions(&command_line(), filter, cursor.as_deref(), limit).await.unwrap();
+        ids.extend(page.sessions.iter().map(|listed| listed.session.id));
+        cursor = page.next;
+        if cursor.is_none() {
+            return ids;
+        }
+    }
+}
+
+async fn events(server: &TestServer, event: Event) -> usize {
+    let filter = portcullis::domain::audit_list::AuditFilter { event: Some(event), ..Default::default() };
+    server.services.search_audit(&command_line(), &filter, None, 200).await.unwrap().events.len()
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_session_is_found_by_whose_it_is_by_device_and_by_address(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let samuel = server.create_user("samuel").await;
+    server.signed_in("samuel").await;
+    seed(&server, &samuel, 1, SessionKind::Api, "Build_100% on ci-7").await;
+    server.create_user("aiko").await;
+    let mut phone = server.browser();
+    phone.user_agent = PHONE.to_owned();
+    phone.sign_in("aiko").await;
+
+    for (query, expected) in [
+        ("", 5), // keeper twice: once from the setup
+        ("q=AMUE", 2),
+        ("q=samuel%40example", 2),
+        ("q=safari+on", 1),
+        ("q=build_100%25", 1),
+        ("q=build%251", 0),
+        ("q=198.51.", 1),
+        ("q=127.0.0.1", 3),
+        ("kind=api", 1),
+        ("kind=browser&q=samuel", 1),
+        ("kind=nonsense&state=nonsense&cursor=nonsense", 5),
+        ("state=ended", 2), // registering signed in
+        ("state=ended&q=samuel", 1),
+        ("state=all", 7),
+        ("state=all&q=samuel", 3),
+        (&format!("user={}", samuel.id), 2),
+        (&format!("user={}&q=firefox", samuel.id), 1),
+        (&format!("user={}&state=all", samuel.id), 3),
+        ("q=nobody-has-this", 0),
+    ] {
+        let rows = find(&mut keeper, query).await;
+        assert_eq!(rows.len(), expected, "{query}: {rows:#?}");
+    }
+    let page = keeper.get("/admin/sessions").await;
+    assert!(page.text().contains("5 active: 4 in browsers, 1 of programs."), "{}", page.text());
+    let phone_row = find(&mut keeper, "q=aiko").await.remove(0);
+    assert!(phone_row.contains("aiko@example.com") && phone_row.contains("Safari on iPhone"), "{phone_row}");
+    let ended = find(&mut keeper, "state=ended&q=samuel").await.remove(0);
+    assert!(ended.contains("samuel") && ended.contains("Signed out"), "{ended}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn pages_follow_each_other_without_a_gap_or_a_repeat(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let samuel = server.create_user("samuel").await;
+    let mut expected: Vec<_> = seed(&server, &samuel, 130, SessionKind::Browser, "Firefox on Linux").await;
+    let of_samuel = SessionFilter { q: Some("samuel".to_owned()), ..live() };
+    let ids = all_pages(&server, &of_samuel, 50).await;
+    assert_eq!(ids, expected.iter().map(|handle| handle.session_id).collect::<Vec<_>>(), "last active first");
+    assert_eq!(all_pages(&server, &SessionFilter { user: Some(samuel.id), ..live() }, 50).await, ids);
+
+    // The history: ended last first.
+    for handle in expected.drain(..60) {
+        server.services.end_session(&command_line(), handle.session_id, &client()).await.unwrap();
+        server.clock.advance(TimeDelta::milliseconds(1));
+    }
+    assert_eq!(all_pages(&server, &of_samuel, 7).await, ids[60..]);
+    let history = all_pages(&server, &SessionFilter { q: of_samuel.q.clone(), ..ended() }, 7).await;
+    assert_eq!(history[..60], ids[..60].iter().rev().copied().collect::<Vec<_>>()[..]);
+    let all = SessionFilter { state: SessionState::All, ..of_samuel.clone() };
+    let all: BTreeSet<_> = all_pages(&server, &all, 7).await.into_iter().collect();
+    assert!(ids.iter().all(|id| all.contains(id)) && all.len() == 131, "and the one of registering");
+
+    // A cursor is good for its own list alone, and nobody can make one.
+    let manager = command_line();
+    let page = server.services.search_sessions(&manager, &of_samuel, None, 5).await.unwrap();
+    let cursor = page.next.unwrap();
+    for (filter, cursor) in [(&live(), cursor.as_str()), (&of_samuel, "x"), (&of_samuel, &cursor[1..])] {
+        let refused = server.services.search_sessions(&manager, filter, Some(cursor), 5).await;
+        assert!(matches!(refused, Err(Error::Invalid(_))));
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_matches_much_is_found_as_what_matches_little_is(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let samuel = server.create_user("samuel").await;
+    let aiko = server.create_user("aiko").await;
+    let many = seed(&server, &samuel, 5_100, SessionKind::Browser, "Firefox on Linux").await;
+    seed(&server, &aiko, 10, SessionKind::Api, "curl").await;
+    let filter = SessionFilter { q: Some("firefox".to_owned()), ..live() };
+    let found = all_pages(&server, &filter, 200).await;
+    assert_eq!(found, many.iter().map(|handle| handle.session_id).collect::<Vec<_>>());
+    let rare = SessionFilter { q: Some("CUR".to_owned()), ..live() };
+    assert_eq!(all_pages(&server, &rare, 4).await.len(), 10);
+    assert_eq!(all_pages(&server, &SessionFilter { kind: Some(SessionKind::Api), ..live() }, 4).await.len(), 10);
+
+    // Too many to be counted for each page: told as they were counted last.
+    let open = server.services.open_sessions(&command_line()).await.unwrap();
+    assert_eq!((open.browser.value, open.browser.exact), (5_101, false));
+    assert_eq!((open.api.value, open.api.exact), (10, true));
+}
+
+#[tokio::test]
+async fn a_manager_ends_what_is_selected_of_users_and_nothing_of_others() {
+    let server = TestServer::start(Sqlite).await;
+    server.create("manuel", Role::Manager).await;
+    server.create("mona", Role::Manager).await;
+    let mut manager = server.signed_in("manuel").await;
+    let mut other_manager = server.signed_in("mona").await;
+    let (mut one, mut two, mut three) =
+        (server.newcomer("anna").await, server.newcomer("bert").await, server.newcomer("cleo").await);
+
+    let page = manager.get("/admin/sessions").await.expect(200);
+    let boxes = page.attributes("input[name='id']", "value");
+    assert_eq!(boxes.len(), 3, "those of users alone can be ended");
+    let rows = page.texts("tbody tr");
+    let (anna, bert) = (row_of(&rows, "anna"), row_of(&rows, "bert"));
+    let (anna, bert) = (session_in_row(&page, anna), session_in_row(&page, bert));
+
+    let asked = manager.get(&format!("/admin/sessions/end?id={anna}&id={bert}")).await.expect(200);
+    assert!(asked.text().contains("End 2 sessions?") && asked.text().contains("anna@example.com"), "{}", asked.text());
+    assert!(one.is_signed_in().await, "asking ends nothing");
+    let token = asked.csrf_token().unwrap();
+    let fields = [("csrf_token", token.as_str()), ("id", &anna), ("id", &bert)];
+    manager.post("/admin/sessions/end", &fields).await.expect_redirect("/admin/sessions");
+    assert!(manager.get("/admin/sessions").await.text().contains("2 sessions have ended."));
+    assert!(!one.is_signed_in().await && !two.is_signed_in().await && three.is_signed_in().await);
+    assert_eq!(events(&server, Event::SessionRevoked).await, 2);
+
+    // With one out of reach among them nothing ends.
+    let mona = server.id_of("mona").await;
+    let of_mona = SessionFilter { user: Some(mona), ..live() };
+    let cleo = SessionFilter { user: Some(server.id_of("cleo").await), ..live() };
+    let mona = all_pages(&server, &of_mona, 5).await[0].to_string();
+    let cleo = all_pages(&server, &cleo, 5).await[0].to_string();
+    manager.get(&format!("/admin/sessions/end?id={cleo}&id={mona}")).await.expect(403);
+    let fields = [("csrf_token", token.as_str()), ("id", &cleo), ("id", &mona)];
+    manager.post("/admin/sessions/end", &fields).await.expect(403);
+    manager.post(&format!("/admin/sessions/{mona}/end"), &[("csrf_token", &token)]).await.expect(403);
+    manager.get(&format!("/admin/sessions/{mona}/end")).await.expect(403);
+    assert!(three.is_signed_in().await && other_manager.is_signed_in().await);
+    assert_eq!(events(&server, Event::SessionRevoked).await, 2);
+
+    // One, by its own page.
+    let asked = manager.get(&format!("/admin/sessions/{cleo}/end")).await.expect(200);
+    assert!(asked.text().contains("End the session of cleo?"), "{}", asked.text());
+    let form = asked.form(&format!("/admin/sessions/{cleo}/end"));
+    manager.submit_form(form, &[]).await.expect_redirect("/admin/sessions");
+    assert!(!three.is_signed_in().await);
+    manager.get(&format!("/admin/sessions/{cleo}/end")).await.expect(404);
+    assert_eq!(events(&server, Event::SessionRevoked).await, 3);
+}
+
+fn row_of(rows: &[String], name: &str) -> usize {
+    rows.iter().position(|row| row.contains(&format!("{name}@example.com"))).expect("a row")
+}
+
+/// The id of the session in that row of the list.
+fn session_in_row(page: &Page, row: usize) -> String {
+    let href = page.attributes(&format!("tbody tr:nth-of-type({}) td.do a", row + 1), "href").remove(0);
+    href.split('/').nth(3).expect("/admin/sessions/{id}/end").to_owned()
+}
+
+#[tokio::test]
+async fn only_so_many_sessions_can_be_selected_at_once_and_forged_ids_are_none() {
+    let server = TestServer::start(Sqlite).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let samuel = server.create_user("samuel").await;
+    let sessions = seed(&server, &samuel, 201, SessionKind::Browser, "Firefox on Linux").await;
+    let token = keeper.get("/account").await.csrf_token().unwrap();
+    let ids: Vec<_> = sessions.iter().map(|handle| handle.session_id.to_string()).collect();
+    let fields = |ids: &[String]| {
+        let mut fields = vec![("csrf_token".to_owned(), token.clone())];
+        fields.extend(ids.iter().map(|id| ("id".to_owned(), id.clone())));
+        fields
+    };
+    let send = async |keeper: &mut Browser, ids: &[String]| {
+        let fields = fields(ids);
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        keeper.post("/admin/sessions/end", &fields).await
+    };
+    send(&mut keeper, &ids).await.expect(422);
+    send(&mut keeper, &["x".to_owned()]).await.expect(404);
+    let unknown = SessionId::new(server.clock.now()).to_string();
+    send(&mut keeper, &[unknown]).await.expect_redirect("/admin/sessions");
+    assert_eq!(all_pages(&server, &SessionFilter { user: Some(samuel.id), ..live() }, 200).await.len(), 201);
+    send(&mut keeper, &ids[..200]).await.expect_redirect("/admin/sessions");
+    assert_eq!(all_pages(&server, &SessionFilter { user: Some(samuel.id), ..live() }, 200).await.len(), 1);
+    assert_eq!(keeper.post("/admin/sessions/end", &[("id", &ids[200])]).await.status, 403, "without its token");
+}
+
+#[rstest]
+#[tokio::test]
+async fn ending_all_spares_the_own_session_asks_for_the_password_and_is_one_act(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let mut elsewhere = server.signed_in(KEEPER).await;
+    server.create("manuel", Role::Manager).await;
+    let mut manager = server.signed_in("manuel").await;
+    let mut user = server.newcomer("anna").await;
+    let program = server.program("anna").await;
+    assert!(program.get("/api/v1/me").await.status == 200);
+
+    // A manager reaches users only, and stays signed in.
+    let asked = manager.get("/admin/sessions/end?all=1").await.expect(200);
+    assert!(asked.text().contains("Those of managers and administrators stay."), "{}", asked.text());
+    manager.submit_form(asked.form("/admin/sessions/end"), &[]).await.expect_redirect("/admin/sessions");
+    assert!(!user.is_signed_in().await);
+    assert_eq!(program.get("/api/v1/me").await.status, 401);
+    assert!(manager.is_signed_in().await && keeper.is_signed_in().await && elsewhere.is_signed_in().await);
+    assert_eq!(events(&server, Event::SessionRevokedAll).await, 1);
+
+    let mut user = server.signed_in("anna").await;
+    server.clock.advance(LONG_AGO);
+    let to_confirm = "/confirm?next=%2Fadmin%2Fsessions%2Fend%3Fall%3D1";
+    keeper.get("/admin/sessions/end?all=1").await.expect_redirect(to_confirm);
+    let token = keeper.get("/account").await.csrf_token().unwrap();
+    let fields = [("csrf_token", token.as_str()), ("all", "1")];
+    keeper.post("/admin/sessions/end", &fields).await.expect_redirect(to_confirm);
+    assert!(user.is_signed_in().await);
+    keeper.submit(to_confirm, &[("password", PASSWORD)]).await.expect_redirect("/admin/sessions/end?all=1");
+    let asked = keeper.get("/admin/sessions/end?all=1").await.expect(200);
+    keeper.submit_form(asked.form("/admin/sessions/end"), &[]).await.expect_redirect("/admin/sessions");
+    assert!(keeper.is_signed_in().await, "the session that asked stays");
+    for (name, other) in [("elsewhere", &mut elsewhere), ("manager", &mut manager), ("user", &mut user)] {
+        assert!(!other.is_signed_in().await, "{name}");
+    }
+    assert_eq!(events(&server, Event::SessionRevokedAll).await, 2);
+    assert_eq!(all_pages(&server, &live(), 50).await.len(), 1);
+    // Whoever had been ended can sign in again.
+    assert!(server.signed_in("anna").await.is_signed_in().await);
+}
+
+#[rstest]
+#[tokio::test]
+async fn all_of_ten_thousand_sessions_of_a_user_end_in_one_act(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    let samuel = server.create_user("samuel").await;
+    let sessions = seed(&server, &samuel, 10_000, SessionKind::Browser, "Firefox on Linux").await;
+    let sample: Vec<_> = sessions.iter().step_by(50).collect();
+    assert_eq!(sample.len(), 200);
+    for handle in &sample {
+        assert!(server.services.load(handle).await.unwrap().is_some());
+    }
+    let steward = Steward { actor: command_line().actor, role: Role::Manager };
+    let ended = server.services.end_all_sessions(&steward, Some(samuel.id), &client()).await.unwrap();
+    assert_eq!(ended, 10_000);
+    for handle in &sample {
+        assert!(server.services.load(handle).await.unwrap().is_none());
+    }
+    assert_eq!(events(&server, Event::SessionRevokedAll).await, 1);
+}
+
+#[rstest]
+#[tokio::test]
+async fn one_node_at_a_time_sweeps_and_all_that_expired_is_in_the_history(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    let samuel = server.create_user("samuel").await;
+    seed(&server, &samuel, 2_300, SessionKind::Browser, "Firefox on Linux").await;
+    server.clock.advance(TimeDelta::hours(25));
+    let of_samuel = SessionFilter { user: Some(samuel.id), ..live() };
+    assert_eq!(all_pages(&server, &of_samuel, 200).await.len(), 0, "what has expired is not live, swept or not");
+
+    let now = server.clock.now();
+    let take = move |connection: &mut _| leases::take(connection, "sweep", now, now + TimeDelta::minutes(30));
+    assert!(server.services.database.write(take).await.unwrap());
+    server.services.sweep().await.unwrap();
+    let history = SessionFilter { state: SessionState::Ended, ..of_samuel.clone() };
+    assert_eq!(all_pages(&server, &history, 200).await.len(), 1, "another node has the lease");
+
+    server.clock.advance(TimeDelta::minutes(31));
+    server.services.sweep().await.unwrap();
+    assert_eq!(all_pages(&server, &history, 200).await.len(), 2_301);
+    let page = server.services.search_sessions(&command_line(), &history, None, 1).await.unwrap();
+    let ended = page.sessions[0].session.ended.as_ref().unwrap();
+    assert_eq!((ended.reason.as_str(), ended.by.as_str()), ("expired", "system"));
+
+    // After the retention it is forgotten, sessions and events alike.
+    server.clock.advance(TimeDelta::days(181));
+    server.services.sweep().await.unwrap();
+    assert_eq!(all_pages(&server, &history, 200).await.len(), 0);
+    let filter = portcullis::domain::audit_list::AuditFilter::default();
+    assert_eq!(server.services.search_audit(&command_line(), &filter, None, 50).await.unwrap().events.len(), 0);
+}
+
+#[tokio::test]
+async fn the_own_session_can_be_ended_like_any_and_signs_out() {
+    let server = TestServer::start(Sqlite).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let own = all_pages(&server, &live(), 1).await[0];
+    let asked = keeper.get(&format!("/admin/sessions/{own}/end")).await.expect(200);
+    assert!(asked.text().contains("This device"), "{}", asked.text());
+    keeper.submit_form(asked.form(&format!("/admin/sessions/{own}/end")), &[]).await.expect_redirect("/login");
+    assert_eq!(keeper.cookie(), None);
+}
+
+#[tokio::test]
+async fn a_caller_can_not_list_or_end_as_a_user() {
+    let server = TestServer::start(Sqlite).await;
+    let user = server.create_user("anna").await;
+    let steward = Steward::of(&user);
+    let services = &server.services;
+    let caller = Caller { user_id: user.id, session_id: SessionId::new(server.clock.now()), role: Role::User };
+    assert!(matches!(services.search_sessions(&steward, &live(), None, 5).await, Err(Error::Forbidden)));
+    assert!(matches!(services.selected_sessions(&steward, &[]).await, Err(Error::Forbidden)));
+    assert!(matches!(services.end_sessions(&steward, &[], &client()).await, Err(Error::Forbidden)));
+    assert!(matches!(services.end_everyones_sessions(&steward, Some(&caller), &client()).await, Err(Error::Forbidden)));
+    assert!(matches!(services.stats(&steward).await, Err(Error::Forbidden)));
+    assert!(matches!(services.open_sessions(&steward).await, Err(Error::Forbidden)));
+    assert!(matches!(services.failing_addresses(&steward).await, Err(Error::Forbidden)));
+}
+
+#[tokio::test]
+async fn one_and_selected_devices_are_ended_in_chromium_without_scripts() {
+    let server = TestServer::start(Sqlite).await;
+    let (mut one, mut two, mut three) =
+        (server.newcomer("anna").await, server.newcomer("bert").await, server.newcomer("cleo").await);
+    let chromium = Chromium::open(&server.public_url, false).await;
+    chromium.goto("/admin/sessions").await;
+    chromium.submit(&[("username", KEEPER), ("password", PASSWORD)], "/admin/sessions").await;
+
+    chromium.fill("q", "anna").await;
+    chromium.press(".filter button", "/admin/sessions?q=anna&kind=&state=live").await;
+    assert_eq!(chromium.count("tbody tr").await, 1);
+    let end_anna = chromium.attribute("tbody td.do a", "href").await;
+    chromium.press("tbody td.do a", &end_anna).await;
+    assert!(chromium.text().await.contains("What will happen"));
+    chromium.press("main form button", "/admin/sessions").await;
+    assert!(chromium.text().await.contains("The session has ended."), "{}", chromium.text().await);
+    assert!(!one.is_signed_in().await);
+
+    for box_of in ["bert", "cleo"] {
+        chromium.click(&format!("//tr[contains(., '{box_of}@example.com')]//input[@name='id']")).await;
+    }
+    chromium.leave(".bulk button").await;
+    assert!(chromium.path().await.starts_with("/admin/sessions/end?id="), "{}", chromium.path().await);
+    assert!(chromium.text().await.contains("End 2 sessions?"), "{}", chromium.text().await);
+    chromium.press("main form button", "/admin/sessions").await;
+    assert!(!two.is_signed_in().await && !three.is_signed_in().await);
+    assert_eq!(chromium.console_errors().await, Vec::<String>::new());
+    chromium.quit().await;
+}

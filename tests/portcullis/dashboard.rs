@@ -1,0 +1,168 @@
+//! The figures of the administration, its settings and its keys.
+
+use chrono::TimeDelta;
+use portcullis::domain::audit::Client;
+use portcullis::domain::{Event, Role};
+use portcullis::storage::audit::{self, Entry};
+use rstest::rstest;
+
+use crate::support::spawn::command_line;
+use crate::support::*;
+
+#[rstest]
+#[tokio::test]
+async fn every_sign_in_failure_and_alarm_is_counted_in_its_hour(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let stats = async || server.services.stats(&command_line()).await.unwrap();
+    let before = stats().await;
+    assert_eq!((before.users, before.new_users, before.last_day().sign_ins), (1, 1, 1));
+    server.newcomer("anna").await; // registers and signs in
+    server.browser().try_sign_in("anna", "wrong").await.expect(401);
+    server.browser().try_sign_in("nobody", "wrong").await.expect(401);
+    let user = server.services.find_user("anna").await.unwrap();
+    let now = server.clock.now();
+    let append = server.services.database.write(move |connection| {
+        let actor = portcullis::domain::Actor::user(&user);
+        audit::append(connection, &Entry::success(Event::TokenReuseDetected, &actor, &user, &Client::default()), now)
+    });
+    append.await.unwrap();
+
+    let now = stats().await;
+    let day = now.last_day();
+    assert_eq!((day.sign_ins, day.failures, day.reuse_alarms), (3, 2, 1));
+    assert_eq!((now.users, now.new_users), (2, 2));
+    assert_eq!((now.sessions.browser.value, now.sessions.api.value), (2, 0));
+    assert_eq!((now.by_hour.len(), now.by_day.len()), (24, 30));
+    assert_eq!(now.by_day[29].1.failures, 2);
+    let addresses = server.services.failing_addresses(&command_line()).await.unwrap();
+    assert_eq!(addresses, [("127.0.0.1".to_owned(), 2)]);
+
+    // A day later they are in the days, no longer in the hours; after a month nowhere.
+    server.clock.advance(TimeDelta::hours(25));
+    let later = stats().await;
+    assert_eq!(later.last_day().failures, 0);
+    assert_eq!(later.by_day.iter().map(|(_, counts)| counts.failures).sum::<i64>(), 2);
+    assert!(server.services.failing_addresses(&command_line()).await.unwrap().is_empty());
+    server.clock.advance(TimeDelta::days(31));
+    server.services.sweep().await.unwrap();
+    assert_eq!(stats().await.by_day.iter().map(|(_, counts)| counts.sign_ins).sum::<i64>(), 0);
+}
+
+#[tokio::test]
+async fn counts_are_exact_under_parallel_sign_ins() {
+    let server = TestServer::start(PostgresRedis).await;
+    server.create_user("anna").await;
+    let before = server.services.stats(&command_line()).await.unwrap().last_day();
+    let tries = (0..40).map(|index| {
+        let mut browser = server.browser();
+        async move { browser.try_sign_in("anna", if index % 2 == 0 { PASSWORD } else { "wrong" }).await.status }
+    });
+    let statuses = futures_util::future::join_all(tries).await;
+    let count = |status: u16| statuses.iter().filter(|seen| **seen == status).count() as i64;
+    let after = server.services.stats(&command_line()).await.unwrap().last_day();
+    assert_eq!(after.sign_ins - before.sign_ins, count(303));
+    assert_eq!(after.failures - before.failures, count(401));
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_dashboard_tells_the_same_numbers_as_a_picture_and_as_a_table(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    server.create("manuel", Role::Manager).await;
+    let mut manager = server.signed_in("manuel").await;
+    server.browser().try_sign_in("manuel", "wrong").await.expect(401);
+    let page = manager.get("/admin").await.expect(200);
+    let label = page.attributes("svg[role='img']", "aria-label").remove(0);
+    assert!(label.starts_with("3 sign-ins and 1 failures; most sign-ins: 3 ("), "{label}");
+    assert_eq!(page.texts("details").len(), 2);
+    let last_hour = page.texts("details:first-of-type tbody tr:last-of-type td");
+    assert!(last_hour.contains(&"3".to_owned()) && last_hour.contains(&"1".to_owned()), "{last_hour:?}");
+    assert_eq!(page.texts("svg[role='img'] g").len(), 54);
+    assert!(page.attributes("[style]", "style").is_empty() && page.texts("main script, style").is_empty());
+    assert_eq!(page.text().contains("Redis"), backend.has_redis());
+    assert!(page.text().contains("127.0.0.1"), "from where it failed");
+    assert!(!page.text().contains("Needs attention"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn what_is_set_up_wrong_needs_attention() {
+    let server = TestServer::with(Sqlite, &[("public_url", "http://auth.example.org"), ("trusted_proxies", "")]).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let headers = [("x-forwarded-for", "203.0.113.9")];
+    keeper.send(reqwest::Method::GET, "/account", &headers, None).await.expect(200);
+    let text = keeper.get("/admin").await.expect(200).text();
+    assert!(text.contains("http://auth.example.org is not https"), "{text}");
+    assert!(text.contains("127.0.0.1 sends X-Forwarded-For and is not believed"), "{text}");
+}
+
+#[tokio::test]
+async fn settings_are_shown_with_their_source_and_without_their_secrets() {
+    let secret = "a-secret-key-of-more-than-32-bytes-in-all";
+    let settings = [("secret_key", secret), ("audit_retention", "90d"), ("trusted_proxies", "127.0.0.0/8")];
+    let server = TestServer::with(Sqlite, &settings).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let headers = [("x-forwarded-for", "203.0.113.9, 127.0.0.2")];
+    let page = keeper.send(reqwest::Method::GET, "/admin/settings", &headers, None).await.expect(200);
+    assert!(!page.body.contains(secret), "the secret is shown");
+    let rows = page.texts("tbody tr");
+    assert!(rows.iter().any(|row| row.starts_with("audit_retention90d")), "{rows:#?}");
+    assert!(rows.iter().any(|row| row.starts_with("api_rate") && row.ends_with("default")), "{rows:#?}");
+    assert_eq!(page.texts(".facts dd")[0], "203.0.113.9");
+}
+
+#[tokio::test]
+async fn an_administrator_rotates_the_keys_after_the_password() {
+    let server = TestServer::start(Sqlite).await;
+    server.services.prepare_signing_keys().await.unwrap();
+    let mut keeper = server.signed_in(KEEPER).await;
+    let kids = |page: &Page| page.texts("tbody th");
+    let states = |page: &Page| page.texts("tbody tr .state");
+    let before = keeper.get("/admin/keys").await.expect(200);
+    assert_eq!(states(&before), ["Next", "Active"]);
+    server.clock.advance(TimeDelta::minutes(11));
+    keeper.get("/admin/keys/rotate").await.expect_redirect("/confirm?next=%2Fadmin%2Fkeys%2Frotate");
+    let token = before.csrf_token().unwrap();
+    keeper.post("/admin/keys/rotate", &[("csrf_token", &token)]).await.expect(303);
+    assert_eq!(kids(&keeper.get("/admin/keys").await), kids(&before), "nothing was rotated");
+    keeper.submit("/confirm?next=%2Fadmin%2Fkeys%2Frotate", &[("password", PASSWORD)]).await.expect(303);
+    keeper.submit("/admin/keys/rotate", &[]).await.expect_redirect("/admin/keys");
+    let after = keeper.get("/admin/keys").await.expect(200);
+    assert_eq!(states(&after), ["Next", "Active", "Retired"]);
+    assert_eq!(kids(&after)[1..], kids(&before)[..]);
+    assert!(!after.body.contains("PRIVATE") && !after.body.contains("\"d\""));
+
+    let shared = [("jwt_algorithm", "HS256"), ("jwt_secret", "thirty-two-bytes-that-are-shared-here")];
+    let server = TestServer::with(Sqlite, &shared).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let page = keeper.get("/admin/keys").await.expect(200);
+    assert!(page.text().contains("jwt_secret") && !page.body.contains("thirty-two-bytes"), "{}", page.text());
+    keeper.submit("/admin/keys/rotate", &[]).await.expect(422);
+}
+
+#[tokio::test]
+async fn no_page_of_the_administration_breaks_the_content_security_policy() {
+    let server = TestServer::start(Sqlite).await;
+    let chromium = Chromium::open(&server.public_url, true).await;
+    chromium.goto("/admin").await;
+    chromium.submit(&[("username", KEEPER), ("password", PASSWORD)], "/admin").await;
+    for path in [
+        "/admin",
+        "/admin/sessions",
+        "/admin/sessions?state=ended",
+        "/admin/sessions?state=all",
+        "/admin/sessions?q=nobody",
+        "/admin/sessions/end?all=1",
+        "/admin/audit",
+        "/admin/audit?since=x",
+        "/admin/keys",
+        "/admin/keys/rotate",
+        "/admin/settings",
+    ] {
+        chromium.goto(path).await;
+        assert!(chromium.title().await.ends_with("· Portcullis"), "{path}: {}", chromium.title().await);
+        assert_eq!(chromium.console_errors().await, Vec::<String>::new(), "{path}");
+    }
+    chromium.quit().await;
+}
