@@ -37,6 +37,11 @@ pub(super) fn prepare(settings: &Settings) -> Result<(), Failure> {
     {
         DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(|error| unusable(parent, &error))?;
     }
+    if let DatabaseUrl::Sqlite(path) = &settings.database_url {
+        // For its owner alone, also in a folder that others may read; SQLite gives the log beside it the same mode. It
+        // says itself why the file can't be made.
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).ok();
+    }
     Ok(())
 }
 
