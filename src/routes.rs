@@ -121,6 +121,15 @@ routes! {
         "/account/sessions/{id}/end" user { post pages::sessions::end }
         "/account/sessions/end-others" user { post pages::sessions::end_others }
         "/account/activity" user { get pages::activity::show }
+        "/admin" manager { get admin::dashboard::show }
+        "/admin/sessions" manager { get admin::sessions::show }
+        "/admin/sessions/end" manager { get admin::end_sessions::ask, post admin::end_sessions::end }
+        "/admin/sessions/{id}/end" manager { get admin::end_sessions::ask_one, post admin::end_sessions::end_one }
+        "/admin/audit" manager { get admin::audit::show }
+        "/admin/audit/export" manager { get admin::audit::export }
+        "/admin/keys" admin { get admin::keys::show }
+        "/admin/keys/rotate" admin { get admin::keys::ask, post admin::keys::rotate }
+        "/admin/settings" admin { get admin::settings::show }
         "/admin/users" manager { get admin::users::show }
         "/admin/users/new" admin { get admin::users::new, post admin::users::create }
         "/admin/users/{id}" manager { get admin::user::show, post(admin) admin::user::update }

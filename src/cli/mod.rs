@@ -2,6 +2,7 @@
 //! the pages call, as the actor `cli`.
 
 mod ask;
+mod audit;
 mod config;
 mod failure;
 mod healthcheck;
@@ -71,6 +72,9 @@ enum Stored {
     /// Who is signed in.
     #[command(subcommand)]
     Sessions(sessions::Command),
+    /// What happened.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Keys that sign access tokens.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -121,12 +125,13 @@ fn perform(command: Command, flags: Vec<(String, String)>) -> Result<String, Fai
             let loaded = load()?;
             let _guard = start_logs(&loaded, log_level_of_command(&loaded))?;
             actix_web::rt::System::new().block_on(async {
-                let mut services = startup::services(loaded.settings, Clock::default()).await?;
+                let mut services = startup::services(loaded, Clock::default()).await?;
                 services.database = services.database.patient();
                 match command {
                     Stored::SetupLink { .. } => setup_link::run(&services).await,
                     Stored::User(command) => user::run(command, &services).await,
                     Stored::Sessions(command) => sessions::run(command, &services).await,
+                    Stored::Audit(command) => audit::run(command, &services).await,
                     Stored::Keys(command) => keys::run(command, &services).await,
                 }
             })

@@ -29,6 +29,12 @@ macro_rules! id {
             pub fn new(now: Timestamp) -> Self {
                 Self(ordered(now))
             }
+
+            /// The lowest that an id of this moment can be: where a search by time begins.
+            pub fn first_of(moment: Timestamp) -> Self {
+                let millis = u64::try_from(moment.timestamp_millis()).unwrap_or(0);
+                Self(Uuid::from_u128(u128::from(millis) << 80))
+            }
         }
 
         impl std::fmt::Display for $name {
@@ -72,6 +78,13 @@ mod tests {
         let ids: Vec<_> = (0..1000).map(|_| EventId::new(now)).collect();
         assert!(ids.is_sorted_by(|earlier, later| earlier < later));
         assert!(ids.iter().all(|id| id.0.get_version_num() == 7));
+    }
+
+    #[test]
+    fn the_first_id_of_a_moment_is_below_all_of_it_and_above_all_before() {
+        let now = Clock::default().now();
+        assert!(EventId::first_of(now) < EventId::new(now));
+        assert!(EventId::first_of(now) > EventId::new(now - chrono::TimeDelta::milliseconds(1)));
     }
 
     #[test]

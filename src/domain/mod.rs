@@ -2,6 +2,7 @@
 
 pub mod access_token;
 pub mod audit;
+pub mod audit_list;
 pub mod clock;
 pub mod cursor;
 pub mod device;
@@ -17,6 +18,7 @@ pub mod password;
 pub mod refresh_token;
 pub mod role;
 pub mod session;
+pub mod session_list;
 pub mod signing_key;
 pub mod text;
 pub mod user;

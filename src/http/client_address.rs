@@ -2,6 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::PoisonError;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderMap, HeaderName, USER_AGENT, X_FORWARDED_FOR};
@@ -18,22 +19,30 @@ const FORWARDED_FOR: HeaderName = X_FORWARDED_FOR;
 /// The address of the client, IPv4-mapped ones as IPv4. `None` only without a network, as in tests.
 pub fn client_address(request: &HttpRequest) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip();
-    Some(determine(peer, request.headers(), &Site::of(request).trusted_proxies))
+    let site = Site::of(request);
+    let address = determine(peer, request.headers(), &site.trusted_proxies);
+    if request.headers().contains_key(FORWARDED_FOR) && !is_trusted(peer.to_canonical(), &site.trusted_proxies) {
+        *site.unbelieved_proxy.lock().unwrap_or_else(PoisonError::into_inner) = Some(peer.to_canonical());
+    }
+    Some(address)
+}
+
+fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|net| net.contains(&address))
 }
 
 /// The peer, unless it is a trusted proxy: then the rightmost address in `X-Forwarded-For` that isn't one. Where an
 /// entry on the way can't be read, or all are proxies, the peer after all: what stands further left may be made up.
 fn determine(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let peer = peer.to_canonical();
-    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
-    if !is_trusted(peer) {
+    if !is_trusted(peer, trusted) {
         return peer;
     }
     let lines: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).map(|line| line.as_bytes()).collect();
     let entries = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
     for entry in entries {
         match parse(entry) {
-            Some(address) if is_trusted(address) => {}
+            Some(address) if is_trusted(address, trusted) => {}
             Some(address) => return address,
             None => return peer,
         }

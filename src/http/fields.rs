@@ -17,6 +17,8 @@ const MAX_VALUE: usize = 16 * 1024;
 pub enum Repeated {
     Refused,
     FirstCounts,
+    /// Refused but for this one, whose values [`Fields::take_all`] gives.
+    RefusedBut(&'static str),
 }
 
 /// Names and values, decoded: UTF-8 without NUL.
@@ -37,10 +39,12 @@ impl Fields {
                 return refuse("is too long");
             }
             let Some(value) = decode(value) else { return refuse("is not text in UTF-8") };
-            if seen.insert(name.clone()) {
-                fields.push((name, value));
-            } else if repeated == Repeated::Refused {
-                return refuse("came twice");
+            let is_new = seen.insert(name.clone());
+            match repeated {
+                Repeated::RefusedBut(many) if name == many => fields.push((name, value)),
+                _ if is_new => fields.push((name, value)),
+                Repeated::FirstCounts => {}
+                Repeated::Refused | Repeated::RefusedBut(_) => return refuse("came twice"),
             }
         }
         Ok(Self(fields))
@@ -50,6 +54,11 @@ impl Fields {
     pub fn take(&mut self, name: &str) -> Option<String> {
         let position = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.remove(position).1)
+    }
+
+    /// Removes a field, however often it came, and gives its values.
+    pub fn take_all(&mut self, name: &str) -> Vec<String> {
+        self.0.extract_if(.., |(known, _)| known == name).map(|(_, value)| value).collect()
     }
 
     /// As a struct whose fields are strings, or options of strings. Fields that it doesn't know are ignored.

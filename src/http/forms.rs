@@ -29,16 +29,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for Form<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let expected = session_store::csrf_token(&request.get_session());
-        let fields = read_fields(request, payload);
-        Box::pin(async move {
-            let mut fields = fields.await?;
-            let sent = fields.take(TOKEN_FIELD);
-            if let Some(expected) = expected {
-                csrf::check_token(&expected, sent.as_deref())?;
-            }
-            fields.into().map(Self)
-        })
+        let fields = read_own_fields(request, payload, Repeated::Refused);
+        Box::pin(async move { fields.await?.into().map(Self) })
     }
 }
 
@@ -47,8 +39,26 @@ impl<T: DeserializeOwned + 'static> FromRequest for GuestForm<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let fields = read_fields(request, payload);
+        let fields = read_fields(request, payload, Repeated::Refused);
         Box::pin(async move { fields.await?.into().map(Self) })
+    }
+}
+
+/// The same as [`read_fields`], with the token of the session, if there is one.
+pub(super) fn read_own_fields(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    repeated: Repeated,
+) -> impl Future<Output = Result<Fields, Problem>> + 'static + use<> {
+    let expected = session_store::csrf_token(&request.get_session());
+    let fields = read_fields(request, payload, repeated);
+    async move {
+        let mut fields = fields.await?;
+        let sent = fields.take(TOKEN_FIELD);
+        if let Some(expected) = expected {
+            csrf::check_token(&expected, sent.as_deref())?;
+        }
+        Ok(fields)
     }
 }
 
@@ -56,12 +66,13 @@ impl<T: DeserializeOwned + 'static> FromRequest for GuestForm<T> {
 fn read_fields(
     request: &HttpRequest,
     payload: &mut Payload,
+    repeated: Repeated,
 ) -> impl Future<Output = Result<Fields, Problem>> + 'static + use<> {
     let head = check_head(request);
     let payload = payload.take();
     async move {
         head?;
-        Fields::parse(&body::read(payload).await?, Repeated::Refused)
+        Fields::parse(&body::read(payload).await?, repeated)
     }
 }
 

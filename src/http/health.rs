@@ -1,6 +1,6 @@
 //! Whether this node lives and can serve, for orchestrators, load balancers and `portcullis healthcheck`.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use crate::services::Services;
 use crate::startup::Draining;
-use crate::storage::sessions::SessionStore;
 
 /// `GET /livez`: the process answers. Touches nothing.
 pub async fn livez() -> HttpResponse {
@@ -31,9 +30,10 @@ struct Check {
 }
 
 impl Check {
-    fn of(began: Instant, ok: bool) -> Self {
-        let milliseconds = (began.elapsed().as_secs_f64() * 100_000.0).round() / 100.0;
-        Self { status: if ok { "ok" } else { "unavailable" }, milliseconds: ok.then_some(milliseconds), warning: None }
+    fn of(latency: Option<Duration>) -> Self {
+        let milliseconds = latency.map(|latency| (latency.as_secs_f64() * 100_000.0).round() / 100.0);
+        let status = if latency.is_some() { "ok" } else { "unavailable" };
+        Self { status, milliseconds, warning: None }
     }
 }
 
@@ -47,23 +47,10 @@ struct Readiness {
 
 /// `GET /readyz`: asks database and Redis; 503 when one does not answer, or while the server is being stopped.
 pub async fn readyz(services: web::Data<Services>, draining: web::Data<Draining>) -> HttpResponse {
-    let database = async {
-        let began = Instant::now();
-        let answer = services.database.read(|connection| {
-            diesel::RunQueryDsl::execute(diesel::sql_query("SELECT 1"), connection)?;
-            Ok(())
-        });
-        Check::of(began, answer.await.is_ok())
-    };
+    let database = async { Check::of(services.database_latency().await.ok()) };
     let redis = async {
-        let SessionStore::Redis(store) = &services.sessions else { return None };
-        let began = Instant::now();
-        let answers = store.ping().await.is_ok();
-        let mut check = Check::of(began, answers);
-        if answers {
-            check.warning = store.eviction_warning().await;
-        }
-        Some(check)
+        let health = services.redis_health().await?;
+        Some(Check { warning: health.warning, ..Check::of(health.latency.ok()) })
     };
     let (database, redis) = futures_util::future::join(database, redis).await;
     let available = database.status == "ok" && redis.as_ref().is_none_or(|redis| redis.status == "ok");

@@ -38,6 +38,7 @@ pub mod parameters;
 pub mod principal;
 pub mod problem;
 pub mod request_id;
+pub mod selection;
 pub mod session_cookie;
 pub mod session_store;
 pub mod site;

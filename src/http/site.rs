@@ -1,5 +1,8 @@
 //! This installation as browsers and proxies see it: what this layer needs of the settings, in the app's data.
 
+use std::net::IpAddr;
+use std::sync::Mutex;
+
 use actix_web::{HttpRequest, web};
 use ipnet::IpNet;
 
@@ -15,6 +18,8 @@ pub struct Site {
     pub cors_origins: Vec<String>,
     /// From whom `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Who sent that header last without being believed: a proxy that the settings don't name, or somebody who tries.
+    pub unbelieved_proxy: Mutex<Option<IpAddr>>,
     /// Max-Age of the session cookie with "keep me signed in", in seconds.
     pub remember_seconds: i64,
     /// Signs [`super::flash`] cookies.
@@ -29,6 +34,7 @@ impl Site {
             https: settings.public_url.is_https(),
             cors_origins: settings.cors_origins.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
+            unbelieved_proxy: Mutex::default(),
             remember_seconds: settings.remember_lifetime.absolute.num_seconds(),
             flash_key: services.root_key.derive("flash"),
         }
@@ -62,6 +68,7 @@ pub(super) mod tests {
             https: origin.starts_with("https://"),
             cors_origins: Vec::new(),
             trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+            unbelieved_proxy: Mutex::default(),
             remember_seconds: 7_776_000,
             flash_key: [5; 32],
         })

@@ -216,7 +216,7 @@ impl Services {
                 if status == UserStatus::Suspended {
                     keep_an_administrator(&administrators, &before)?;
                     let end = End { reason: EndReason::Suspended, by: &steward.actor, at: now };
-                    rows::end_all(connection, Some(user), None, &end)?;
+                    rows::end_all(connection, user, None, &end)?;
                     links::void_reset_links(connection, user)?;
                 }
                 audit::append(connection, &Entry::success(event, &steward.actor, &before, &client), now)?;
@@ -238,7 +238,7 @@ impl Services {
                 let before = administered(connection, &steward, user)?;
                 keep_an_administrator(&administrators, &before)?;
                 let end = End { reason: EndReason::Deleted, by: &steward.actor, at: now };
-                rows::end_all(connection, Some(user), None, &end)?;
+                rows::end_all(connection, user, None, &end)?;
                 links::void_reset_links(connection, user)?;
                 lockouts::forget_user(connection, user)?;
                 audit::append(connection, &Entry::success(Event::UserDeleted, &steward.actor, &before, &client), now)?;

@@ -3,7 +3,10 @@
 
 pub mod access_tokens;
 pub mod accounts;
+pub mod all_sessions;
+pub mod audit;
 pub mod hasher;
+pub mod health;
 pub mod links;
 pub mod lockout;
 pub mod passwords;
@@ -12,6 +15,7 @@ pub mod sessions;
 pub mod setup;
 pub mod sign_in;
 pub mod signing_keys;
+pub mod stats;
 pub mod tokens;
 pub mod upkeep;
 pub mod users;
@@ -21,7 +25,7 @@ use std::sync::Arc;
 use crate::domain::keys::{RootKey, SessionHandle};
 use crate::domain::password::PasswordPolicy;
 use crate::domain::{Actor, Clock, Error, Role, SessionId, User, UserId};
-use crate::settings::Settings;
+use crate::settings::{Effective, Settings};
 use crate::storage::Database;
 use crate::storage::sessions::{Change, SessionStore};
 
@@ -32,6 +36,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone)]
 pub struct Services {
     pub settings: Arc<Settings>,
+    /// Every setting and where it came from, safe to show.
+    pub effective: Arc<[Effective]>,
     pub clock: Clock,
     pub database: Database,
     pub sessions: SessionStore,
@@ -89,9 +95,14 @@ impl Steward {
 
     /// A manager reaches users; an administrator reaches everyone.
     pub fn reaches(&self, subject: &User) -> bool {
+        self.reaches_role(subject.role)
+    }
+
+    /// The same, where no more is known of the account than its role.
+    pub fn reaches_role(&self, role: Role) -> bool {
         match self.role {
             Role::User => false,
-            Role::Manager => subject.role == Role::User,
+            Role::Manager => role == Role::User,
             Role::Admin => true,
         }
     }

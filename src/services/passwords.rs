@@ -163,7 +163,7 @@ fn replace_password(
     lockouts::forget_user(connection, user.id)?;
     links::void_reset_links(connection, user.id)?;
     let end = End { reason: EndReason::PasswordChanged, by, at: now };
-    rows::end_all(connection, Some(user.id), kept, &end)?;
+    rows::end_all(connection, user.id, kept, &end)?;
     let mut entry = Entry::success(Event::PasswordChanged, by, user, client);
     entry.session_id = kept;
     audit::append(connection, &entry, now)

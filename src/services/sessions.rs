@@ -4,10 +4,10 @@ use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::keys::SessionHandle;
 use crate::domain::session::LiveSession;
-use crate::domain::{Actor, EndReason, Error, Event, Outcome, Role, Session, SessionId, SessionKind, UserId};
+use crate::domain::{Actor, EndReason, Error, Event, Role, Session, SessionId, SessionKind, UserId};
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::Change;
-use crate::storage::sessions::rows::{self, End};
+use crate::storage::sessions::rows::{self, End, Expired};
 use crate::storage::users;
 
 /// How many sessions there are of each kind.
@@ -53,7 +53,7 @@ impl Services {
         let now = self.clock.now();
         self.database
             .write(move |connection| {
-                rows::close_expired(connection, Some(user), now)?;
+                rows::close_expired(connection, Expired::Of(user), now)?;
                 rows::newest_open(connection, user, before, limit)
             })
             .await
@@ -97,7 +97,7 @@ impl Services {
                 let user = users::lock(connection, caller_.user_id)?.ok_or(Error::NotSignedIn)?.user;
                 let actor = Actor::user(&user);
                 let end = End { reason: EndReason::EndedAll, by: &actor, at: now };
-                let ended = rows::end_all(connection, Some(user.id), Some(caller_.session_id), &end)?;
+                let ended = rows::end_all(connection, user.id, Some(caller_.session_id), &end)?;
                 let entry = Entry::success(Event::SessionRevokedAll, &actor, &user, &client);
                 let entry = entry.session(caller_.session_id).detail(format!("{ended} other sessions"));
                 audit::append(connection, &entry, now)?;
@@ -138,42 +138,24 @@ impl Services {
         self.announce_session_ended(owner, id).await
     }
 
-    /// Ends all sessions of one account, or of all; says how many. One act, whatever their number.
+    /// Ends all sessions of one account, or of all within reach; says how many. One act, whatever their number.
     pub async fn end_all_sessions(&self, steward: &Steward, user: Option<UserId>, client: &Client) -> Result<u64> {
-        steward.require(if user.is_some() { Role::Manager } else { Role::Admin })?;
+        let Some(user) = user else { return self.end_everyones_sessions(steward, None, client).await };
+        steward.require(Role::Manager)?;
         let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
-        let (ended, users) = self
+        let ended = self
             .database
             .write(move |connection| {
-                let subject = match user {
-                    Some(user) => Some(super::accounts::steered(connection, &steward, user)?),
-                    None => {
-                        users::lock_all(connection)?;
-                        None
-                    }
-                };
-                let affected = rows::owners_of_open(connection, user)?;
+                let subject = super::accounts::steered(connection, &steward, user)?;
                 let end = End { reason: EndReason::EndedAll, by: &steward.actor, at: now };
                 let ended = rows::end_all(connection, user, None, &end)?;
-                let entry = Entry {
-                    event: Event::SessionRevokedAll,
-                    outcome: Outcome::Success,
-                    actor: &steward.actor,
-                    subject: subject.as_ref(),
-                    session_id: None,
-                    detail: Some(format!("{ended} sessions")),
-                    client: &client,
-                };
-                audit::append(connection, &entry, now)?;
-                match user {
-                    Some(user) => drop(users::raise_epoch(connection, user)?),
-                    None => users::raise_all_epochs(connection, &end)?,
-                }
-                Ok((ended, affected))
+                let entry = Entry::success(Event::SessionRevokedAll, &steward.actor, &subject, &client);
+                audit::append(connection, &entry.detail(format!("{ended} sessions")), now)?;
+                users::raise_epoch(connection, user)?;
+                Ok(ended)
             })
             .await?;
-        let changes: Vec<_> = users.into_iter().map(Change::User).collect();
-        self.sessions.announce(&changes).await?;
+        self.announce_user_changed(user).await?;
         Ok(ended)
     }
 }

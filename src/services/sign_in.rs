@@ -54,6 +54,11 @@ impl Opening {
         self.session_id
     }
 
+    /// The account as this sign-in has left it.
+    pub(super) fn noted(&self, user: User) -> User {
+        User { last_sign_in_at: Some(self.now), ..user }
+    }
+
     pub(super) fn into_signed_in(self, user: User) -> SignedIn {
         let handle = SessionHandle { user_id: user.id, session_id: self.session_id, secret: self.secret };
         SignedIn { user, handle, remember: self.remember }
@@ -129,7 +134,7 @@ impl Services {
             })
             .await?;
         self.announce_replaced(replaces).await;
-        Ok((user, opening))
+        Ok((opening.noted(user), opening))
     }
 
     /// Ends the caller's session.

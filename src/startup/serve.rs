@@ -10,7 +10,7 @@ use crate::settings::Loaded;
 /// Serves until SIGTERM or SIGINT. Where no administrator exists it makes the one of the bootstrap settings, or prints
 /// the link that makes one.
 pub async fn serve(loaded: Loaded, clock: Clock) -> Result<(), Failure> {
-    let services = services(loaded.settings, clock).await?;
+    let services = services(loaded, clock).await?;
     let server = Server::bind(services.clone())?;
     let bootstrapped = services.bootstrap().await.map_err(|error| Failure::bootstrap(&error))?;
     if let Some(admin) = bootstrapped {

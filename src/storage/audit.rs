@@ -4,6 +4,7 @@ use diesel::prelude::*;
 
 use super::database::{AnyConnection, MultiBackend};
 use super::schema::audit_events;
+use super::stats;
 use crate::domain::audit::{ActorKind, AuditEvent, Client};
 use crate::domain::{Actor, Error, Event, EventId, Outcome, SessionId, Timestamp, User, UserId};
 
@@ -60,13 +61,13 @@ pub fn append(connection: &mut AnyConnection, entry: &Entry<'_>, now: Timestamp)
             audit_events::detail.eq(entry.detail.as_deref()),
         ))
         .execute(connection)?;
-    Ok(())
+    stats::count(connection, entry.event, now)
 }
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = audit_events)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
-struct Row {
+pub(super) struct Row {
     id: EventId,
     at: Timestamp,
     event: Event,
@@ -126,7 +127,15 @@ pub fn of_subject(
     Ok(query.load::<Row>(connection)?.into_iter().map(AuditEvent::from).collect())
 }
 
-/// Forgets what happened before `limit`.
-pub fn prune(connection: &mut AnyConnection, limit: Timestamp) -> Result<usize> {
-    Ok(diesel::delete(audit_events::table.filter(audit_events::at.lt(limit))).execute(connection)?)
+/// Forgets at most `most` events of before `limit`.
+pub fn prune(connection: &mut AnyConnection, limit: Timestamp, most: i64) -> Result<usize> {
+    let old = audit_events::table
+        .filter(audit_events::id.lt(EventId::first_of(limit)))
+        .order(audit_events::id)
+        .select(audit_events::id)
+        .limit(most);
+    // Ids are in the order of time: the last one bounds the others.
+    let last: Option<EventId> = old.load(connection)?.pop();
+    let Some(last) = last else { return Ok(0) };
+    Ok(diesel::delete(audit_events::table.filter(audit_events::id.le(last))).execute(connection)?)
 }

@@ -1,14 +1,17 @@
 //! SQL and Redis: rows and records in, domain types out. Plain query functions over a connection.
 
 pub mod audit;
+pub mod audit_search;
 pub mod database;
 pub mod installation;
+pub mod leases;
 pub mod links;
 pub mod lockouts;
 pub mod postgres;
 pub mod schema;
 pub mod sessions;
 pub mod signing_keys;
+pub mod stats;
 pub mod types;
 pub mod user_search;
 pub mod users;

@@ -121,6 +121,29 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
     use super::super::types::Moment;
+    /// What happened in each hour: counted in the transaction of the event.
+    stat_hours (hour) {
+        hour -> Moment,
+        sign_ins -> BigInt,
+        failures -> BigInt,
+        reuse_alarms -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::Moment;
+    /// Totals of tables too large to be counted for each page.
+    figures (name) {
+        name -> Text,
+        value -> BigInt,
+        at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::Moment;
     /// Keys that sign access tokens, the private part sealed.
     signing_keys (kid) {
         kid -> Text,

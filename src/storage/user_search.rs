@@ -1,8 +1,8 @@
 //! Lists of accounts, page by page: by what comes after the last one shown, never by how many were shown before.
 
-use diesel::dsl::count_star;
+use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Bool, Text};
 
 use super::database::{AnyConnection, MultiBackend};
 use super::schema::{sessions, users};
@@ -74,6 +74,7 @@ pub fn search(
     after: Option<&UserPosition>,
     limit: i64,
 ) -> Result<Vec<FoundUser>> {
+    let few_candidates = few_candidates(connection, &filter.text)?;
     let open_sessions = sessions::table
         .filter(sessions::user_id.eq(users::id))
         .filter(sessions::ended_at.is_null())
@@ -89,11 +90,24 @@ pub fn search(
     if !filter.text.is_empty() {
         query = query.filter(users::search_text.like(contains(&filter.text)).escape('\\'));
     }
-    if let Some(role) = filter.role {
-        query = query.filter(users::role.eq(role));
-    }
-    if let Some(status) = filter.status {
-        query = query.filter(users::status.eq(status));
+    if let Some(trigrams) = few_candidates {
+        // The plus keeps SQLite, which knows no statistics, from walking all of a role to find these few.
+        let found = sql::<Bool>("users.id IN (SELECT id FROM users_search WHERE users_search MATCH ");
+        query = query.filter(found.bind::<Text, _>(trigrams).sql(")"));
+        let unindexed = |column: &str, word: &str| sql::<Bool>(column).bind::<Text, _>(word.to_owned());
+        if let Some(role) = filter.role {
+            query = query.filter(unindexed("+users.role = ", role.as_str()));
+        }
+        if let Some(status) = filter.status {
+            query = query.filter(unindexed("+users.status = ", status.as_str()));
+        }
+    } else {
+        if let Some(role) = filter.role {
+            query = query.filter(users::role.eq(role));
+        }
+        if let Some(status) = filter.status {
+            query = query.filter(users::status.eq(status));
+        }
     }
     query = match sort {
         UserSort::Username => query.order(users::username_key.asc()),
@@ -120,8 +134,35 @@ pub fn search(
     Ok(found.collect())
 }
 
+/// With so many accounts that may contain a text, walking the list meets enough of them soon.
+const MANY: i64 = 1000;
+
+/// Trigrams of a text that are asked for; what has all these is looked at itself.
+const MAX_TRIGRAMS: usize = 40;
+
+/// On SQLite the query that finds all that may contain `text`, where those are few. PostgreSQL decides by itself
+/// whether its index of trigrams pays.
+fn few_candidates(connection: &mut AnyConnection, text: &str) -> Result<Option<String>> {
+    let (AnyConnection::Sqlite(_), Some(trigrams)) = (&*connection, trigrams(text)) else { return Ok(None) };
+    let count = "SELECT count(*) AS total FROM (SELECT 1 FROM users_search WHERE users_search MATCH ? LIMIT ?)";
+    let query = diesel::sql_query(count).bind::<Text, _>(&trigrams).bind::<BigInt, _>(MANY);
+    let found = query.get_result::<Total>(connection)?.total;
+    Ok((found < MANY).then_some(trigrams))
+}
+
+/// What FTS5 is asked, where the text is long enough to have a trigram.
+fn trigrams(text: &str) -> Option<String> {
+    let characters: Vec<char> = text.chars().collect();
+    let terms = characters.windows(3).take(MAX_TRIGRAMS).map(|trigram| {
+        let trigram: String = trigram.iter().collect();
+        format!("\"{}\"", trigram.replace('"', "\"\""))
+    });
+    let terms: Vec<_> = terms.collect();
+    (!terms.is_empty()).then(|| terms.join(" AND "))
+}
+
 /// The pattern for what contains `text`, which may have wildcards of its own.
-fn contains(text: &str) -> String {
+pub(super) fn contains(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.chars() {
         if matches!(character, '%' | '_' | '\\') {
@@ -160,5 +201,13 @@ mod tests {
     fn wildcards_in_what_was_typed_stand_for_themselves() {
         assert_eq!(contains("a_b"), r"%a\_b%");
         assert_eq!(contains(r"100%\"), r"%100\%\\%");
+    }
+
+    #[test]
+    fn a_text_is_asked_for_by_its_trigrams_and_can_be_no_other_query() {
+        assert_eq!(trigrams("ada ").as_deref(), Some(r#""ada" AND "da ""#));
+        assert_eq!(trigrams(r#"a"*"#).as_deref(), Some(r#""a""*""#));
+        assert_eq!(trigrams("äö"), None);
+        assert_eq!(trigrams(&"x".repeat(5000)).map(|query| query.matches("AND").count()), Some(MAX_TRIGRAMS - 1));
     }
 }

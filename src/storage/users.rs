@@ -5,7 +5,6 @@ use diesel::prelude::*;
 use super::database::{AnyConnection, MultiBackend};
 use super::schema::users;
 use super::sessions::changes::{self, Change};
-use super::sessions::rows::End;
 use crate::domain::name::{NameKey, search_form};
 use crate::domain::{
     EmailAddress, Error, FieldError, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username,
@@ -259,15 +258,6 @@ pub fn raise_epoch(connection: &mut AnyConnection, id: UserId) -> Result<i64> {
         .get_result(connection)?;
     changes::append(connection, Change::User(id))?;
     Ok(epoch)
-}
-
-/// Kills every session there is, and every sign-in under way. Only accounts with a session, which `end` has just ended,
-/// can have a copy to take away.
-pub fn raise_all_epochs(connection: &mut AnyConnection, end: &End<'_>) -> Result<()> {
-    diesel::update(users::table)
-        .set((users::epoch.eq(users::epoch + 1), users::rev.eq(users::rev + 1)))
-        .execute(connection)?;
-    changes::append_owners(connection, end)
 }
 
 /// A new secret of one session concerns the user's copy too: both are read again together.

@@ -141,6 +141,7 @@ fn notice(request: &HttpRequest) -> Option<String> {
             Notice::UserSuspended => "The account is suspended. All its sessions have ended.".to_owned(),
             Notice::UserReinstated => "The account is reinstated. Its owner can sign in again.".to_owned(),
             Notice::UserUnlocked => "The account is unlocked.".to_owned(),
+            Notice::KeyRotated => "The next key signs from now on. What the former one signed stays good.".to_owned(),
             Notice::UserDeleted => "The account is deleted. All its sessions have ended.".to_owned(),
             Notice::ResetLink(..) => return None, // the account's page shows it
         })

@@ -45,6 +45,16 @@ pub fn moment(at: Timestamp, now: Timestamp) -> Moment {
     Moment { at, words: format!("{day}, {}", at.format("%H:%M")), age: None }
 }
 
+/// "20 Nov, 14:46:52", where the order within a minute matters.
+pub fn exact(at: Timestamp, now: Timestamp) -> Moment {
+    Moment { at, words: format!("{}, {}", day(at, now), at.format("%H:%M:%S")), age: None }
+}
+
+/// "Friday 20 November 2026, 14:47", for the head of a page.
+pub fn full(at: Timestamp) -> Moment {
+    Moment { at, words: at.format("%A %-d %B %Y, %H:%M").to_string(), age: None }
+}
+
 /// "4 Mar 2025", where only the day matters.
 pub fn date(at: Timestamp) -> Moment {
     Moment { at, words: at.format("%-d %b %Y").to_string(), age: None }

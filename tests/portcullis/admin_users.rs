@@ -294,10 +294,10 @@ async fn a_manager_reaches_users_alone_and_only_to_end_their_sessions(
     let page = manuel.get(&path).await.expect(200);
     assert!(page.text().contains("1 session ends at once on every node: 1 in a browser."), "{}", page.text());
     manuel.submit(&path, &[]).await.expect_redirect(&page_of(&user));
-    assert!(!victims[0].is_signed_in().await);
-    assert!(victims[1].is_signed_in().await && victims[2].is_signed_in().await && manuel.is_signed_in().await);
     let page = manuel.get(&page_of(&user)).await.expect(200);
     assert!(page.text().contains("1 session has ended."), "{}", page.text());
+    assert!(!victims[0].is_signed_in().await);
+    assert!(victims[1].is_signed_in().await && victims[2].is_signed_in().await && manuel.is_signed_in().await);
 }
 
 #[tokio::test]

@@ -42,7 +42,9 @@ async fn the_first_start_prints_a_link_that_makes_one_administrator() {
     assert!(!output.contains(PASSWORD) && !output.contains(&administrator.cookie().unwrap()), "{output}");
     let data = program.folder.join("data");
     assert_eq!(mode(&data) & 0o077, 0, "{:o}", mode(&data));
-    assert_eq!(mode(&data.join("secret_key")), 0o600);
+    for file in ["secret_key", "portcullis.db", "portcullis.db-wal", "portcullis.db-shm"] {
+        assert_eq!(mode(&data.join(file)), 0o600, "{file}");
+    }
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ impl Installation {
         ];
         pairs.extend_from_slice(more);
         let settings = settings::load(&Sources::of_pairs(&pairs)).unwrap_or_else(|problems| panic!("{problems}"));
-        startup::services(settings.settings, clock.clone()).await.unwrap()
+        startup::services(settings, clock.clone()).await.unwrap()
     }
 }
 

@@ -9,9 +9,11 @@
 //!   from ever saying more than SQL are told there.
 
 pub mod changes;
+pub mod everyone;
 pub mod redis;
 pub mod rotation;
 pub mod rows;
+pub mod search;
 mod sql;
 
 use chrono::TimeDelta;

@@ -1,11 +1,13 @@
 //! Sessions in SQL: the truth, with or without Redis.
 
 use chrono::TimeDelta;
-use diesel::dsl::max;
+use diesel::dsl::{max, sql};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool};
 
 use super::super::database::{AnyConnection, MultiBackend};
 use super::super::schema::{changes as feed, sessions, users};
+use super::super::types::{Id, Moment};
 use super::ACTIVITY_LAG;
 use super::changes::{self, Change};
 use crate::domain::keys::SecretHash;
@@ -65,7 +67,7 @@ pub fn insert(connection: &mut AnyConnection, new: &NewSession<'_>) -> Result<()
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = sessions)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
-struct Row {
+pub(super) struct Row {
     id: SessionId,
     user_id: UserId,
     kind: SessionKind,
@@ -222,23 +224,15 @@ pub fn end(connection: &mut AnyConnection, user: UserId, session: SessionId, end
     Ok(changed == 1)
 }
 
-/// Notes in the history that all sessions of the account (of all accounts) but `kept` have ended, and says how many of
-/// them were live. What ends them is the raised epoch, not this.
-pub fn end_all(
-    connection: &mut AnyConnection,
-    user: Option<UserId>,
-    kept: Option<SessionId>,
-    end: &End<'_>,
-) -> Result<u64> {
+/// Notes in the history that all sessions of the account but `kept` have ended, and says how many of them were live.
+/// What ends them is the raised epoch, not this.
+pub fn end_all(connection: &mut AnyConnection, user: UserId, kept: Option<SessionId>, end: &End<'_>) -> Result<u64> {
     lock_open(connection, user)?;
-    close_expired(connection, user, end.at)?;
+    close_expired(connection, Expired::Of(user), end.at)?;
     let change =
         (sessions::ended_at.eq(end.at), sessions::ended_by.eq(end.by.label()), sessions::end_reason.eq(end.reason));
-    let sessions = diesel::update(sessions::table.filter(open())).set(change).into_boxed::<MultiBackend>();
-    let sessions = match user {
-        Some(user) => sessions.filter(sessions::user_id.eq(user)),
-        None => sessions,
-    };
+    let sessions = diesel::update(sessions::table.filter(open()).filter(sessions::user_id.eq(user)));
+    let sessions = sessions.set(change).into_boxed::<MultiBackend>();
     let sessions = match kept {
         Some(kept) => sessions.filter(sessions::id.ne(kept)),
         None => sessions,
@@ -247,26 +241,25 @@ pub fn end_all(
     Ok(ended as u64)
 }
 
-/// Whose sessions are open: of one account, or of all.
-pub fn owners_of_open(connection: &mut AnyConnection, user: Option<UserId>) -> Result<Vec<UserId>> {
-    let mut query = sessions::table.filter(open()).select(sessions::user_id).distinct().into_boxed::<MultiBackend>();
-    if let Some(user) = user {
-        query = query.filter(sessions::user_id.eq(user));
-    }
-    Ok(query.load(connection)?)
+/// Which expired sessions are closed at once.
+#[derive(Clone, Copy)]
+pub enum Expired {
+    Of(UserId),
+    /// So many of all, those that were active least lately.
+    Oldest(i64),
 }
 
 /// Writes into the history that sessions have expired, at the moment at which they did. Waits until the activity that
 /// Redis may know of has reached SQL. What the history has as ended is dead all the same, so each is a row of the feed:
 /// a node that stopped without its last batch may have left a copy that lives on.
-pub fn close_expired(connection: &mut AnyConnection, user: Option<UserId>, now: Timestamp) -> Result<usize> {
-    // PostgreSQL and SQLite add milliseconds to a moment each in their own way.
-    let limit = match connection {
-        AnyConnection::Postgres(_) => "LEAST(absolute_limit, last_active_at + idle_ms * interval '1 millisecond')",
-        AnyConnection::Sqlite(_) => "MIN(absolute_limit, last_active_at + idle_ms)",
+pub fn close_expired(connection: &mut AnyConnection, which: Expired, now: Timestamp) -> Result<usize> {
+    let limit = nearer_limit(connection);
+    let past = format!("ended_at IS NULL AND {limit} <= $1");
+    let which_of_them = match which {
+        Expired::Of(_) => "user_id = $2".to_owned(),
+        Expired::Oldest(_) => format!("id IN (SELECT id FROM sessions WHERE {past} ORDER BY last_active_at LIMIT $2)"),
     };
-    let of_user = if user.is_some() { "user_id = $2" } else { "$2 IS NULL" };
-    let expired = format!("ended_at IS NULL AND {limit} <= $1 AND {of_user}");
+    let expired = format!("{past} AND {which_of_them}");
     let close = format!("UPDATE sessions SET ended_at = {limit}, ended_by = 'system', end_reason = 'expired'");
     let append = "INSERT INTO changes (kind, user_id, session_id) SELECT 'session_ended', user_id, id";
     let statements = match connection {
@@ -282,24 +275,38 @@ pub fn close_expired(connection: &mut AnyConnection, user: Option<UserId>, now: 
     };
     let mut closed = 0;
     for statement in statements {
-        closed = diesel::sql_query(statement)
-            .bind::<super::super::types::Moment, _>(now - ACTIVITY_LAG)
-            .bind::<diesel::sql_types::Nullable<super::super::types::Id>, _>(user)
-            .execute(connection)?;
+        let query = diesel::sql_query(statement).bind::<Moment, _>(now - ACTIVITY_LAG);
+        closed = match which {
+            Expired::Of(user) => query.bind::<Id, _>(user).execute(connection)?,
+            Expired::Oldest(most) => query.bind::<BigInt, _>(most).execute(connection)?,
+        };
     }
     Ok(closed)
 }
 
+/// How many sessions [`close_expired`] would close, if fewer than `most`. Reads all that are open, where it finds none.
+pub fn count_expired(connection: &mut AnyConnection, now: Timestamp, most: i64) -> Result<i64> {
+    let past = sql::<Bool>(nearer_limit(connection)).sql(" <= ").bind::<Moment, _>(now - ACTIVITY_LAG);
+    let oldest = sessions::table.filter(open()).filter(past).order(sessions::last_active_at).select(sessions::id);
+    let found: Vec<SessionId> = oldest.limit(most).load(connection)?;
+    Ok(found.len() as i64)
+}
+
+/// The moment at which a session expires. PostgreSQL and SQLite add milliseconds to a moment each in their own way.
+pub(super) fn nearer_limit(connection: &AnyConnection) -> &'static str {
+    match connection {
+        AnyConnection::Postgres(_) => "LEAST(absolute_limit, last_active_at + idle_ms * interval '1 millisecond')",
+        AnyConnection::Sqlite(_) => "MIN(absolute_limit, last_active_at + idle_ms)",
+    }
+}
+
 /// Locks what is open in the order in which every transaction does that touches more than one session: two that took
 /// them in different orders would wait for each other.
-fn lock_open(connection: &mut AnyConnection, user: Option<UserId>) -> Result<()> {
+fn lock_open(connection: &mut AnyConnection, user: UserId) -> Result<()> {
     if let AnyConnection::Postgres(connection) = connection {
-        let of_user = if user.is_some() { "user_id = $1" } else { "$1 IS NULL" };
-        diesel::sql_query(format!(
-            "SELECT id FROM sessions WHERE ended_at IS NULL AND {of_user} ORDER BY id FOR UPDATE"
-        ))
-        .bind::<diesel::sql_types::Nullable<super::super::types::Id>, _>(user)
-        .execute(connection)?;
+        diesel::sql_query("SELECT id FROM sessions WHERE ended_at IS NULL AND user_id = $1 ORDER BY id FOR UPDATE")
+            .bind::<Id, _>(user)
+            .execute(connection)?;
     }
     Ok(())
 }
@@ -401,7 +408,7 @@ pub fn newest_open(
 
 /// How many sessions of the account are open, of each kind.
 pub fn count_open(connection: &mut AnyConnection, user: UserId, now: Timestamp) -> Result<Vec<(SessionKind, i64)>> {
-    close_expired(connection, Some(user), now)?;
+    close_expired(connection, Expired::Of(user), now)?;
     Ok(sessions::table
         .filter(sessions::user_id.eq(user))
         .filter(open())
@@ -410,9 +417,11 @@ pub fn count_open(connection: &mut AnyConnection, user: UserId, now: Timestamp) 
         .load(connection)?)
 }
 
-/// Forgets sessions that ended before `limit`.
-pub fn prune(connection: &mut AnyConnection, limit: Timestamp) -> Result<usize> {
-    Ok(diesel::delete(sessions::table.filter(sessions::ended_at.lt(limit))).execute(connection)?)
+/// Forgets at most `most` sessions that ended before `limit`.
+pub fn prune(connection: &mut AnyConnection, limit: Timestamp, most: i64) -> Result<usize> {
+    let old = sessions::table.filter(sessions::ended_at.lt(limit)).order(sessions::ended_at).select(sessions::id);
+    let old: Vec<SessionId> = old.limit(most).load(connection)?;
+    Ok(diesel::delete(sessions::table.filter(sessions::id.eq_any(old))).execute(connection)?)
 }
 
 /// Not ended by an act; the limits are asked beside it.

@@ -177,7 +177,6 @@ struct Subject {
     username: String,
     name: Option<String>,
     email: String,
-    role: &'static str,
     last_sign_in: Option<Moment>,
 }
 
@@ -188,7 +187,6 @@ impl Subject {
             username: user.username.as_str().to_owned(),
             name: user.name.clone(),
             email: user.email.as_str().to_owned(),
-            role: user.role.title(),
             last_sign_in: super::last_sign_in(user, services.clock.now()),
         }
     }

@@ -99,7 +99,7 @@ impl House {
 
     async fn start(&self, settings: Vec<(String, String)>) -> Node {
         let pairs: Vec<_> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        let loaded = settings::load(&Sources::of_pairs(&pairs)).unwrap_or_else(|error| panic!("{error}")).settings;
+        let loaded = settings::load(&Sources::of_pairs(&pairs)).unwrap_or_else(|error| panic!("{error}"));
         let services = startup::services(loaded, self.clock.clone()).await.unwrap_or_else(|error| panic!("{error}"));
         Node { services, feed: None }
     }

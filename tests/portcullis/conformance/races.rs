@@ -144,7 +144,7 @@ async fn a_sign_in_whose_password_is_being_checked_does_not_survive_an_end_all(
 ) {
     let house = House::new(backend).await;
     // One thread hashes, slowly: sign-ins that have read the account wait there for their turn.
-    let slow = [("argon2_memory_kib", "19456"), ("argon2_iterations", "4"), ("hash_concurrency", "1")];
+    let slow = [("argon2_memory_kib", "19456"), ("argon2_iterations", "16"), ("hash_concurrency", "1")];
     let (node, other) = (house.node_with(&slow).await, house.node().await);
     let ann = node.create("ann").await;
     for round in 0..rounds(4) {
@@ -153,8 +153,9 @@ async fn a_sign_in_whose_password_is_being_checked_does_not_survive_an_end_all(
             let services = node.services.clone();
             sign_ins.spawn(async move { try_sign_in(&services, "ann").await });
         }
-        // Long enough for each to read the account, shorter than the first hashes.
-        tokio::time::sleep(Duration::from_millis(25)).await;
+        // Long enough for each to read the account, which it does in the transaction that counts the attempt; shorter
+        // than the first hashes.
+        tokio::time::sleep(Duration::from_millis(150)).await;
         let acting = [&node, &other][round % 2];
         acting.ends_all(&ann).await;
         let opened: Vec<_> = sign_ins.join_all().await;

@@ -90,8 +90,8 @@ impl TestServer {
             all.push((key.clone(), value.clone()));
         }
         let pairs: Vec<_> = all.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        let loaded = settings::load(&Sources::of_pairs(&pairs)).unwrap_or_else(|error| panic!("{error}")).settings;
-        let public_url = loaded.public_url.as_str().to_owned();
+        let loaded = settings::load(&Sources::of_pairs(&pairs)).unwrap_or_else(|error| panic!("{error}"));
+        let public_url = loaded.settings.public_url.as_str().to_owned();
 
         let (started, running) = tokio::sync::oneshot::channel();
         let thread = std::thread::spawn({

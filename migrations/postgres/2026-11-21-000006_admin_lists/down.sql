@@ -1,0 +1,14 @@
+DROP TABLE leases;
+DROP TABLE figures;
+DROP TABLE stat_hours;
+DROP INDEX users_by_any_name;
+DROP INDEX audit_events_failed;
+DROP INDEX audit_events_by_address;
+DROP INDEX audit_events_by_event;
+DROP INDEX audit_events_of_actor;
+DROP INDEX sessions_by_device;
+DROP INDEX sessions_by_address;
+DROP INDEX sessions_ever_of_user;
+DROP INDEX sessions_by_end;
+DROP INDEX sessions_by_kind;
+ALTER TABLE sessions ALTER COLUMN address TYPE text COLLATE "default", ALTER COLUMN device TYPE text COLLATE "default";

@@ -1,0 +1,61 @@
+//! `portcullis audit`.
+
+use std::io::{ErrorKind, Write as _};
+use std::pin::pin;
+
+use clap::Subcommand;
+use futures_util::TryStreamExt as _;
+
+use super::Failure;
+use crate::domain::Error;
+use crate::domain::audit_list::TypedAuditFilter;
+use crate::services::audit::ExportFormat;
+use crate::services::{Services, Steward};
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Write the audit log to stdout, newest first.
+    Export {
+        /// How to write it.
+        #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
+        format: ExportFormat,
+        /// From this day or moment on: 2026-11-20 or 2026-11-20T14:00:00Z.
+        #[arg(long)]
+        since: Option<String>,
+        /// Until the end of this day, or before this moment.
+        #[arg(long)]
+        until: Option<String>,
+        /// Only events of this name, such as sign_in.failed.
+        #[arg(long)]
+        event: Option<String>,
+        /// Only what this account did or what was done to it: username, e-mail or id, also of a deleted one.
+        #[arg(long)]
+        user: Option<String>,
+        /// Only from this address.
+        #[arg(long)]
+        address: Option<String>,
+        /// Only success or failure.
+        #[arg(long)]
+        outcome: Option<String>,
+    },
+}
+
+pub async fn run(command: Command, services: &Services) -> Result<String, Failure> {
+    let Command::Export { format, since, until, event, user, address, outcome } = command;
+    let typed = TypedAuditFilter { since, until, event, user, address, outcome };
+    let filter = typed.parse().map_err(|errors| {
+        let lines = errors.iter().map(|error| format!("--{}: {}", error.field, error.message));
+        Failure::Usage(lines.collect::<Vec<_>>().join(" "))
+    })?;
+    let mut pieces = pin!(services.export_audit(&Steward::command_line(), filter, format)?);
+    let mut out = std::io::stdout().lock();
+    while let Some(piece) = pieces.try_next().await.map_err(|error: Error| Failure::from(error))? {
+        match out.write_all(piece.as_bytes()).and_then(|()| out.flush()) {
+            Ok(()) => {}
+            // Whoever reads has seen enough (`| head`).
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+            Err(error) => return Err(Failure::Failed(format!("stdout can't be written: {error}"))),
+        }
+    }
+    Ok(String::new())
+}

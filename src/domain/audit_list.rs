@@ -1,0 +1,118 @@
+//! The audit log, as those who administer ask for it.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use chrono::{DateTime, Days, NaiveDate};
+
+use super::{Event, FieldError, FieldErrors, Outcome, Timestamp};
+
+/// Which events a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    pub since: Option<Timestamp>,
+    /// Before this moment.
+    pub until: Option<Timestamp>,
+    pub event: Option<Event>,
+    /// Who did it or whom it was done to: username, e-mail or id of an account, also of one that is deleted.
+    pub user: Option<String>,
+    pub address: Option<IpAddr>,
+    pub outcome: Option<Outcome>,
+}
+
+impl AuditFilter {
+    /// Whether it leaves out nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The same as it was typed; empty text is no filter.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+pub struct TypedAuditFilter {
+    pub since: Option<String>,
+    pub until: Option<String>,
+    pub event: Option<String>,
+    pub user: Option<String>,
+    pub address: Option<String>,
+    pub outcome: Option<String>,
+}
+
+impl TypedAuditFilter {
+    /// Times are days (`2026-11-20`, the last one included) or moments (RFC 3339), in UTC.
+    ///
+    /// # Errors
+    /// Each field that can't be read.
+    pub fn parse(&self) -> Result<AuditFilter, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let text =
+            |typed: &Option<String>| typed.as_deref().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
+        let since = errors.check(text(&self.since).map(|text| moment("since", &text, 0)).transpose());
+        let until = errors.check(text(&self.until).map(|text| moment("until", &text, 1)).transpose());
+        let event = errors.check(word("event", text(&self.event), "Choose an event from the list."));
+        let outcome = errors.check(word("outcome", text(&self.outcome), "Choose success or failure."));
+        let address = "Write a whole address, such as 203.0.113.9 or 2001:db8::1.";
+        let address = errors.check(word("address", text(&self.address), address));
+        let (Some(since), Some(until), Some(event), Some(outcome), Some(address)) =
+            (since, until, event, outcome, address)
+        else {
+            return Err(errors);
+        };
+        let address = address.map(|address: IpAddr| address.to_canonical());
+        Ok(AuditFilter { since, until, event, user: text(&self.user), address, outcome })
+    }
+}
+
+fn word<T: FromStr>(field: &'static str, text: Option<String>, advice: &str) -> Result<Option<T>, FieldError> {
+    text.map(|text| text.parse()).transpose().map_err(|_| FieldError::new(field, "invalid", advice))
+}
+
+/// A moment, or the start of the day that comes so many days after a day.
+fn moment(field: &'static str, text: &str, days: u64) -> Result<Timestamp, FieldError> {
+    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
+        return Ok(moment.to_utc().into());
+    }
+    let day = text.parse::<NaiveDate>().ok().and_then(|day| day.checked_add_days(Days::new(days)));
+    let midnight = day.and_then(|day| day.and_hms_opt(0, 0, 0)).map(|moment| moment.and_utc().into());
+    midnight.ok_or_else(|| FieldError::new(field, "invalid", "Write a day, such as 2026-11-20."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(since: &str, until: &str, event: &str, address: &str, outcome: &str) -> TypedAuditFilter {
+        let text = |text: &str| Some(text.to_owned());
+        TypedAuditFilter {
+            since: text(since),
+            until: text(until),
+            event: text(event),
+            user: None,
+            address: text(address),
+            outcome: text(outcome),
+        }
+    }
+
+    #[test]
+    fn empty_fields_are_no_filter() {
+        assert!(typed("", " ", "", "", "").parse().is_ok_and(|filter| filter.is_empty()));
+    }
+
+    #[test]
+    fn the_last_day_is_included_and_a_moment_is_not() {
+        let filter = typed("2026-11-20", "2026-11-20", "sign_out", "::ffff:203.0.113.9", "failure").parse().unwrap();
+        assert_eq!(filter.since.unwrap().to_rfc3339(), "2026-11-20T00:00:00+00:00");
+        assert_eq!(filter.until.unwrap().to_rfc3339(), "2026-11-21T00:00:00+00:00");
+        assert_eq!(filter.address.unwrap().to_string(), "203.0.113.9");
+        assert_eq!((filter.event, filter.outcome), (Some(Event::SignOut), Some(Outcome::Failure)));
+        let filter = typed("2026-11-20T14:00:00+02:00", "", "", "", "").parse().unwrap();
+        assert_eq!(filter.since.unwrap().to_rfc3339(), "2026-11-20T12:00:00+00:00");
+    }
+
+    #[test]
+    fn every_field_that_cannot_be_read_is_named() {
+        let errors = typed("yesterday", "2026-13-01", "sign_in", "203.0.113", "bad").parse().unwrap_err();
+        let fields: Vec<_> = errors.iter().map(|error| error.field.to_string()).collect();
+        assert_eq!(fields, ["since", "until", "event", "outcome", "address"]);
+    }
+}

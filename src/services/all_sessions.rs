@@ -1,0 +1,171 @@
+//! The sessions of all, as those who administer see and end them.
+
+use super::accounts::present;
+use super::{Caller, Result, Services, Steward};
+use crate::domain::audit::Client;
+use crate::domain::cursor::Cursors;
+use crate::domain::session_list::{ListedSession, Position, SessionFilter};
+use crate::domain::{EndReason, Error, Event, FieldError, Outcome, Role, SessionId};
+use crate::storage::audit::{self, Entry};
+use crate::storage::sessions::rows::{self, End};
+use crate::storage::sessions::{Change, everyone, search};
+use crate::storage::users;
+
+/// So many sessions can be selected for one act.
+pub const MOST_SELECTED: usize = 200;
+
+/// A page of a list of sessions.
+pub struct SessionPage {
+    pub sessions: Vec<ListedSession>,
+    /// The cursor of the next page, if there may be one; it may turn out empty.
+    pub next: Option<String>,
+}
+
+impl Services {
+    /// At most `limit` sessions after `cursor`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the field `cursor` where it was not written for this list.
+    pub async fn search_sessions(
+        &self,
+        steward: &Steward,
+        filter: &SessionFilter,
+        cursor: Option<&str>,
+        limit: u16,
+    ) -> Result<SessionPage> {
+        steward.require(Role::Manager)?;
+        let (cursors, list) = (Cursors::new(&self.root_key), list_name(filter));
+        let after: Option<Position> = cursor.map(|cursor| read_cursor(&cursors, &list, cursor)).transpose()?;
+        let (filter, now) = (filter.clone(), self.clock.now());
+        let found =
+            self.database.read(move |connection| search::page(connection, &filter, after, limit.into(), now)).await?;
+        let next = found.next.map(|position| cursors.write(&list, &position.to_string()));
+        Ok(SessionPage { sessions: found.sessions, next })
+    }
+
+    /// Those of these sessions that have not ended, each within the steward's reach.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the field `id` where they are too many, [`Error::Forbidden`] where one is out of reach.
+    pub async fn selected_sessions(&self, steward: &Steward, ids: &[SessionId]) -> Result<Vec<ListedSession>> {
+        steward.require(Role::Manager)?;
+        check_selection(ids)?;
+        let (steward, ids) = (steward.clone(), ids.to_vec());
+        self.database.read(move |connection| selected(connection, &steward, &ids)).await
+    }
+
+    /// Ends these sessions, all or, where one is out of reach, none; says how many had not ended yet.
+    pub async fn end_sessions(&self, steward: &Steward, ids: &[SessionId], client: &Client) -> Result<u64> {
+        steward.require(Role::Manager)?;
+        check_selection(ids)?;
+        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        let ids = ids.to_vec();
+        let ended = self
+            .database
+            .write(move |connection| {
+                let mut ended = Vec::new();
+                for ListedSession { session, .. } in selected(connection, &steward, &ids)? {
+                    let user = present(users::by_id(connection, session.user_id)?)?.user;
+                    let end = End { reason: EndReason::EndedByAdministrator, by: &steward.actor, at: now };
+                    if rows::end(connection, user.id, session.id, &end)? {
+                        let entry = Entry::success(Event::SessionRevoked, &steward.actor, &user, &client);
+                        audit::append(connection, &entry.session(session.id), now)?;
+                        ended.push(Change::SessionEnded(user.id, session.id));
+                    }
+                }
+                Ok(ended)
+            })
+            .await?;
+        self.sessions.announce(&ended).await?;
+        Ok(ended.len() as u64)
+    }
+
+    /// Ends the sessions of everyone whom the steward reaches, in one act; says how many. `spared` is the session that
+    /// asks, which stays.
+    pub async fn end_everyones_sessions(
+        &self,
+        steward: &Steward,
+        spared: Option<&Caller>,
+        client: &Client,
+    ) -> Result<u64> {
+        steward.require(Role::Manager)?;
+        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        let roles: Vec<Role> = Role::ALL.iter().copied().filter(|role| steward.reaches_role(*role)).collect();
+        let spared_ = spared.cloned();
+        // Not among those that end now; in transactions of their own, for the feed.
+        self.close_expired(now).await?;
+        // There may be a million of them: whoever asks waits, rather than not to know.
+        let (ended, affected) = self
+            .database
+            .clone()
+            .patient()
+            .write(move |connection| {
+                users::lock_all(connection)?;
+                let affected = everyone::owners(connection, &roles)?;
+                let end = End { reason: EndReason::EndedAll, by: &steward.actor, at: now };
+                let kept = spared_.as_ref().map(|caller| caller.session_id);
+                let ended = everyone::end(connection, &roles, kept, &end)?;
+                let whose = if steward.role == Role::Admin { "all accounts" } else { "all accounts of role user" };
+                let entry = Entry {
+                    event: Event::SessionRevokedAll,
+                    outcome: Outcome::Success,
+                    actor: &steward.actor,
+                    subject: None,
+                    session_id: kept,
+                    detail: Some(format!("{ended} sessions of {whose}")),
+                    client: &client,
+                };
+                audit::append(connection, &entry, now)?;
+                everyone::raise_epochs(connection, &roles, &end)?;
+                if let Some(caller) = spared_ {
+                    let owner = users::by_id(connection, caller.user_id)?.ok_or(Error::NotSignedIn)?.user;
+                    rows::set_epoch(connection, owner.id, caller.session_id, owner.epoch)?;
+                }
+                Ok((ended, affected))
+            })
+            .await?;
+        let mut changes: Vec<_> = affected.into_iter().map(Change::User).collect();
+        changes.extend(spared.map(|caller| Change::SecretChanged(caller.user_id, caller.session_id)));
+        self.sessions.announce(&changes).await?;
+        Ok(ended)
+    }
+}
+
+fn check_selection(ids: &[SessionId]) -> Result<()> {
+    if ids.len() <= MOST_SELECTED {
+        return Ok(());
+    }
+    let message = format!("Select at most {MOST_SELECTED} sessions at a time.");
+    Err(Error::Invalid(FieldError::new("id", "too_many", message).into()))
+}
+
+fn selected(
+    connection: &mut crate::storage::database::AnyConnection,
+    steward: &Steward,
+    ids: &[SessionId],
+) -> Result<Vec<ListedSession>> {
+    let mut found = search::by_ids(connection, ids)?;
+    found.retain(|listed| listed.session.ended.is_none());
+    // The order in which every transaction takes sessions.
+    found.sort_by_key(|listed| listed.session.id);
+    if found.iter().any(|listed| !steward.reaches_role(listed.owner.role)) {
+        return Err(Error::Forbidden);
+    }
+    Ok(found)
+}
+
+/// The list for which a cursor is good.
+fn list_name(filter: &SessionFilter) -> String {
+    let kind = filter.kind.map_or("", |kind| kind.as_str());
+    let user = filter.user.map(|user| user.to_string()).unwrap_or_default();
+    format!("sessions {} kind={kind} user={user} q={}", filter.state, filter.q.as_deref().unwrap_or_default())
+}
+
+/// The position that a cursor of this list stands for.
+pub(super) fn read_cursor<T: std::str::FromStr>(cursors: &Cursors, list: &str, cursor: &str) -> Result<T> {
+    let position = cursors.read(list, cursor).and_then(|position| position.parse().ok());
+    position.ok_or_else(|| {
+        let message = "This is no cursor of this list. Begin at its first page.";
+        Error::Invalid(FieldError::new("cursor", "invalid", message).into())
+    })
+}

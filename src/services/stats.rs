@@ -1,0 +1,140 @@
+//! The figures of the dashboard.
+
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
+
+use super::{Result, Services, Steward};
+use crate::domain::{Role, SessionKind, Timestamp};
+use crate::storage::stats::{self, hour_of};
+pub use crate::storage::stats::{Figure, HourCounts};
+use crate::storage::user_search;
+
+/// Addresses that are told.
+const ADDRESSES: usize = 5;
+const HOURS: i64 = 24;
+const DAYS: i64 = 30;
+const NEW: TimeDelta = TimeDelta::days(7);
+
+/// How many there are, and how many came and failed.
+pub struct Stats {
+    pub users: i64,
+    /// Created within seven days.
+    pub new_users: i64,
+    pub sessions: OpenSessions,
+    /// The last 24 hours, the present one included, the oldest first.
+    pub by_hour: Vec<(Timestamp, HourCounts)>,
+    /// The last 30 days in UTC, likewise.
+    pub by_day: Vec<(Timestamp, HourCounts)>,
+}
+
+/// Sessions that have not ended, of each kind.
+#[derive(Clone, Copy)]
+pub struct OpenSessions {
+    pub browser: Figure,
+    pub api: Figure,
+}
+
+impl OpenSessions {
+    pub fn total(&self) -> Figure {
+        Figure { value: self.browser.value + self.api.value, exact: self.browser.exact && self.api.exact }
+    }
+}
+
+impl Stats {
+    /// Of the last 24 hours.
+    pub fn last_day(&self) -> HourCounts {
+        let mut sum = HourCounts::default();
+        self.by_hour.iter().for_each(|(_, counts)| sum += *counts);
+        sum
+    }
+}
+
+impl Services {
+    /// All of it, from counters: never a scan of the audit log.
+    pub async fn stats(&self, steward: &Steward) -> Result<Stats> {
+        steward.require(Role::Manager)?;
+        let now = self.clock.now();
+        let hour = hour_of(now);
+        let today = Timestamp::from_millis(hour.timestamp_millis() - hour.timestamp_millis().rem_euclid(86_400_000));
+        let first_day = today - TimeDelta::days(DAYS - 1);
+        let (users, new_users, counted) = self
+            .database
+            .read(move |connection| {
+                let new_users = stats::new_users(connection, now - NEW)?;
+                Ok((user_search::total(connection)?, new_users, stats::hours(connection, first_day)?))
+            })
+            .await?;
+        let by_hour = spread(hour - TimeDelta::hours(HOURS - 1), TimeDelta::hours(1), HOURS, &counted);
+        let by_day = spread(first_day, TimeDelta::days(1), DAYS, &counted);
+        Ok(Stats { users, new_users, sessions: self.open_sessions(steward).await?, by_hour, by_day })
+    }
+
+    /// How many sessions there are; where they are many, how many there were a while ago.
+    pub async fn open_sessions(&self, steward: &Steward) -> Result<OpenSessions> {
+        steward.require(Role::Manager)?;
+        let known = || {
+            self.database.read(|connection| {
+                let browser = stats::open_sessions(connection, SessionKind::Browser)?;
+                Ok(browser.zip(stats::open_sessions(connection, SessionKind::Api)?))
+            })
+        };
+        let (browser, api) = match known().await? {
+            Some(known) => known,
+            None => {
+                // The first time that they are many: no sweep has counted them yet.
+                self.count_open_sessions().await?;
+                known().await?.ok_or_else(|| crate::domain::Error::internal("sessions were counted to no avail"))?
+            }
+        };
+        Ok(OpenSessions { browser, api })
+    }
+
+    /// From where most of the latest refused sign-ins of 24 hours came, and how many.
+    pub async fn failing_addresses(&self, steward: &Steward) -> Result<Vec<(String, usize)>> {
+        steward.require(Role::Manager)?;
+        let since = self.clock.now() - TimeDelta::hours(HOURS);
+        let addresses = self.database.read(move |connection| stats::failing_addresses(connection, since)).await?;
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for address in addresses {
+            *counts.entry(address).or_default() += 1;
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by(|(one, few), (other, many)| many.cmp(few).then(one.cmp(other)));
+        counts.truncate(ADDRESSES);
+        Ok(counts)
+    }
+}
+
+/// `count` spans of one length, each with the sum of the hours in it.
+fn spread(
+    first: Timestamp,
+    length: TimeDelta,
+    count: i64,
+    hours: &[(Timestamp, HourCounts)],
+) -> Vec<(Timestamp, HourCounts)> {
+    let mut start = first;
+    let mut spans = Vec::new();
+    for _ in 0..count {
+        let end = start + length;
+        let mut sum = HourCounts::default();
+        hours.iter().filter(|(hour, _)| *hour >= start && *hour < end).for_each(|(_, counts)| sum += *counts);
+        spans.push((start, sum));
+        start = end;
+    }
+    spans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_are_summed_into_the_span_in_which_they_begin() {
+        let at = |hours: i64| Timestamp::from_millis(0) + TimeDelta::hours(hours);
+        let counts = |sign_ins| HourCounts { sign_ins, ..HourCounts::default() };
+        let hours = [(at(-1), counts(9)), (at(0), counts(1)), (at(23), counts(2)), (at(24), counts(4))];
+        let days = spread(at(0), TimeDelta::days(1), 2, &hours);
+        assert_eq!(days, [(at(0), counts(3)), (at(24), counts(4))]);
+    }
+}

@@ -1,0 +1,164 @@
+//! The audit log by its filters, page by page, newest first.
+//!
+//! One of the filters drives: its index is walked in the order of the list. The others are written so that no index
+//! serves them, or a database might walk the index of what is frequent in search of what is rare. A page looks at no
+//! more than [`WALKED`] events; the next one goes on where it stopped.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+
+use super::audit::Row;
+use super::database::{AnyConnection, MultiBackend};
+use super::schema::{audit_events, users};
+use crate::domain::audit::AuditEvent;
+use crate::domain::audit_list::AuditFilter;
+use crate::domain::name::NameKey;
+use crate::domain::{Error, EventId, Outcome, UserId};
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// So many events are looked at for one page.
+const WALKED: i64 = 20_000;
+/// Accounts that had the same name, one after the other.
+const NAMESAKES: i64 = 20;
+
+diesel::define_sql_function! {
+    /// Of ASCII letters only, in both databases.
+    fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
+}
+
+/// A page, and after which event the next one begins, if there may be any.
+pub struct Found {
+    pub events: Vec<AuditEvent>,
+    pub next: Option<EventId>,
+}
+
+type Query<'a> = diesel::helper_types::IntoBoxed<'a, audit_events::table, MultiBackend>;
+
+/// What is walked.
+#[derive(Clone, Copy)]
+enum Driver {
+    Subject(UserId),
+    Actor(UserId),
+    Address,
+    Event,
+    Failures,
+    Time,
+}
+
+/// At most `limit` events older than `before`.
+pub fn page(
+    connection: &mut AnyConnection,
+    filter: &AuditFilter,
+    before: Option<EventId>,
+    limit: usize,
+) -> Result<Found> {
+    let drivers = match &filter.user {
+        Some(user) => {
+            accounts(connection, user)?.into_iter().flat_map(|id| [Driver::Subject(id), Driver::Actor(id)]).collect()
+        }
+        None if filter.address.is_some() => vec![Driver::Address],
+        None if filter.event.is_some() => vec![Driver::Event],
+        None if filter.outcome == Some(Outcome::Failure) => vec![Driver::Failures],
+        None => vec![Driver::Time],
+    };
+    let mut events = Vec::new();
+    let mut stop = None;
+    for driver in drivers {
+        let walk = Walk { filter, before, driver };
+        stop = stop.max(walk.end(connection)?);
+        events.extend(walk.events(connection, stop, limit)?);
+    }
+    events.sort_by_key(|event: &AuditEvent| std::cmp::Reverse(event.id));
+    events.dedup_by_key(|event| event.id);
+    // Further down, not every walk has looked.
+    events.retain(|event| stop.is_none_or(|stop| event.id >= stop));
+    let full = events.len() > limit;
+    events.truncate(limit);
+    let last = events.last().map(|event| event.id);
+    Ok(Found { events, next: if full { last } else { stop } })
+}
+
+/// The accounts that have this name or id, or had it until they were deleted.
+fn accounts(connection: &mut AnyConnection, typed: &str) -> Result<Vec<UserId>> {
+    if let Ok(id) = typed.trim().parse::<UserId>() {
+        return Ok(vec![id]);
+    }
+    let Some(key) = NameKey::of_typed(typed) else { return Ok(Vec::new()) };
+    let mut ids: Vec<UserId> = users::table
+        .filter(lower(users::username).eq(key.as_str()))
+        .select(users::id)
+        .order(users::id.desc())
+        .limit(NAMESAKES)
+        .load(connection)?;
+    let by_email: Option<UserId> =
+        users::table.filter(users::email_key.eq(key.as_str())).select(users::id).first(connection).optional()?;
+    ids.extend(by_email.filter(|id| !ids.contains(id)));
+    Ok(ids)
+}
+
+struct Walk<'f> {
+    filter: &'f AuditFilter,
+    before: Option<EventId>,
+    driver: Driver,
+}
+
+impl Walk<'_> {
+    /// What the driver finds, newest first.
+    fn driven<'a>(&self) -> Query<'a> {
+        let mut query = audit_events::table.order(audit_events::id.desc()).into_boxed::<MultiBackend>();
+        query = match (self.driver, self.filter.address, self.filter.event) {
+            (Driver::Subject(id), ..) => query.filter(audit_events::subject_id.eq(id)),
+            (Driver::Actor(id), ..) => query.filter(audit_events::actor_id.eq(id)),
+            (Driver::Address, Some(address), _) => query.filter(audit_events::address.eq(address.to_string())),
+            (Driver::Event, _, Some(event)) => query.filter(audit_events::event.eq(event)),
+            // Literally, or no database would see that it is the condition of the index.
+            (Driver::Failures, ..) => query.filter(sql::<Bool>("outcome = 'failure'")),
+            (Driver::Time | Driver::Address | Driver::Event, ..) => query,
+        };
+        if let Some(since) = self.filter.since {
+            query = query.filter(audit_events::id.ge(EventId::first_of(since)));
+        }
+        if let Some(until) = self.filter.until {
+            query = query.filter(audit_events::id.lt(EventId::first_of(until)));
+        }
+        match self.before {
+            Some(before) => query.filter(audit_events::id.lt(before)),
+            None => query,
+        }
+    }
+
+    /// Whether there are filters besides the driver: without any, every event that is looked at is shown.
+    fn picks(&self) -> bool {
+        let AuditFilter { event, address, outcome, .. } = self.filter;
+        let others = [event.is_some(), address.is_some(), outcome.is_some()].into_iter().filter(|set| *set).count();
+        others > usize::from(matches!(self.driver, Driver::Address | Driver::Event | Driver::Failures))
+    }
+
+    /// Where the walk has looked at enough; `None` where it ends before.
+    fn end(&self, connection: &mut AnyConnection) -> Result<Option<EventId>> {
+        if !self.picks() {
+            return Ok(None);
+        }
+        Ok(self.driven().select(audit_events::id).offset(WALKED).limit(1).first(connection).optional()?)
+    }
+
+    /// One more than `limit`, if there are so many, down to `stop`.
+    fn events(&self, connection: &mut AnyConnection, stop: Option<EventId>, limit: usize) -> Result<Vec<AuditEvent>> {
+        let mut query = self.driven().limit(limit as i64 + 1);
+        if let Some(event) = self.filter.event.filter(|_| !matches!(self.driver, Driver::Event)) {
+            query = query.filter(audit_events::event.concat("").eq(event.as_str()));
+        }
+        if let Some(address) = self.filter.address.filter(|_| !matches!(self.driver, Driver::Address)) {
+            query = query.filter(audit_events::address.concat("").eq(address.to_string()));
+        }
+        if let Some(outcome) = self.filter.outcome.filter(|_| !matches!(self.driver, Driver::Failures)) {
+            query = query.filter(audit_events::outcome.concat("").eq(outcome.as_str()));
+        }
+        if let Some(stop) = stop {
+            query = query.filter(audit_events::id.ge(stop));
+        }
+        Ok(query.select(Row::as_select()).load::<Row>(connection)?.into_iter().map(AuditEvent::from).collect())
+    }
+}

@@ -1,0 +1,244 @@
+//! The list of all sessions, page by page, as fast with a million as with a thousand.
+//!
+//! A page without a search text walks an index in the order of the list. With one there are two ways. What matches
+//! little is found by indexes of its own and sorted here. What matches much is met soon on a walk in the order of the
+//! list; a walk looks at no more than [`WALKED`] sessions, and the page after goes on where it stopped.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text};
+
+use super::super::database::{AnyConnection, MultiBackend};
+use super::super::schema::{sessions, users};
+use super::super::types::Moment;
+use super::super::user_search::contains;
+use super::rows::{Row, nearer_limit};
+use crate::domain::name::search_form;
+use crate::domain::session_list::{ListedSession, Owner, Position, SessionFilter, SessionState};
+use crate::domain::{Error, Role, Session, SessionId, Timestamp, UserId};
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// So many matches are read and sorted; more are walked to.
+const SORTED: i64 = 5000;
+/// So many sessions are looked at for one page.
+const WALKED: i64 = 20_000;
+/// So many accounts are searched for one by one.
+const ACCOUNTS: i64 = 200;
+
+diesel::define_sql_function! {
+    /// Of ASCII letters only, in both databases.
+    fn lower(text: Text) -> Text;
+}
+
+/// A page, and after which session the next one begins, if there may be any.
+pub struct Found {
+    pub sessions: Vec<ListedSession>,
+    pub next: Option<Position>,
+}
+
+type Columns = (Row, String, String, Role, Option<Timestamp>);
+type Query<'a> =
+    diesel::helper_types::IntoBoxed<'a, diesel::helper_types::InnerJoin<sessions::table, users::table>, MultiBackend>;
+
+/// At most `limit` sessions after `after`.
+pub fn page(
+    connection: &mut AnyConnection,
+    filter: &SessionFilter,
+    after: Option<Position>,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Found> {
+    let list = List { filter, after, now, limit: nearer_limit(connection) };
+    let needle = filter.q.as_deref().map(Needle::new);
+    // The sessions of one account are few enough to be walked through to the last.
+    let (mut found, stopped) = match &needle {
+        None => (list.walk(connection, None, None, limit)?, None),
+        Some(needle) if filter.user.is_some() => (list.walk(connection, Some(needle), None, limit)?, None),
+        Some(needle) => match needle.few(connection)? {
+            Some(accounts) => (list.sorted(connection, needle, &accounts)?, None),
+            None => {
+                let stop = list.end_of_walk(connection)?;
+                (list.walk(connection, Some(needle), stop, limit)?, stop)
+            }
+        },
+    };
+    let full = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().map(|listed| list.position(listed));
+    Ok(Found { sessions: found, next: if full { last } else { stopped } })
+}
+
+/// What is looked for, in the forms in which it is compared.
+struct Needle {
+    /// What begins with it is not below this, and below `end`.
+    start: String,
+    end: String,
+    /// Matches what contains it.
+    part: String,
+    /// Matches what begins with it.
+    prefix: String,
+}
+
+impl Needle {
+    fn new(q: &str) -> Self {
+        let text = q.to_ascii_lowercase();
+        // No text continues with the last character there is.
+        let prefix = contains(&text)[1..].to_owned();
+        Self { part: contains(&search_form(q)), prefix, end: format!("{text}\u{10FFFF}"), start: text }
+    }
+
+    /// The accounts that match, if all that matches is little.
+    fn few(&self, connection: &mut AnyConnection) -> Result<Option<Vec<UserId>>> {
+        let accounts: Vec<UserId> = users::table
+            .filter(users::deleted_at.is_null())
+            .filter(users::search_text.like(&self.part).escape('\\'))
+            .select(users::id)
+            .limit(ACCOUNTS + 1)
+            .load(connection)?;
+        if accounts.len() as i64 > ACCOUNTS {
+            return Ok(None);
+        }
+        let one = || 1i64.into_sql::<BigInt>();
+        let theirs = sessions::table.filter(sessions::user_id.eq_any(&accounts)).select(one()).limit(SORTED + 1);
+        let by_address = sessions::table
+            .filter(sessions::address.ge(&self.start).and(sessions::address.lt(&self.end)))
+            .select(one())
+            .limit(SORTED + 1);
+        let by_device = sessions::table
+            .filter(lower(sessions::device).ge(&self.start).and(lower(sessions::device).lt(&self.end)))
+            .select(one())
+            .limit(SORTED + 1);
+        let mut total = theirs.load::<i64>(connection)?.len();
+        total += by_address.load::<i64>(connection)?.len();
+        total += by_device.load::<i64>(connection)?.len();
+        Ok((total as i64 <= SORTED).then_some(accounts))
+    }
+}
+
+/// One list in its order.
+struct List<'f> {
+    filter: &'f SessionFilter,
+    after: Option<Position>,
+    now: Timestamp,
+    /// The moment at which a session expires, in SQL.
+    limit: &'static str,
+}
+
+impl List<'_> {
+    /// What the filter asks for, but its text and its order.
+    fn matching<'a>(&self) -> Query<'a> {
+        let mut query = sessions::table.inner_join(users::table).into_boxed::<MultiBackend>();
+        query = match self.filter.state {
+            SessionState::Live => query
+                .filter(sessions::ended_at.is_null())
+                .filter(sql::<Bool>(self.limit).sql(" > ").bind::<Moment, _>(self.now)),
+            SessionState::Ended => query.filter(sessions::ended_at.is_not_null()),
+            SessionState::All => query,
+        };
+        if let Some(kind) = self.filter.kind {
+            query = query.filter(sessions::kind.eq(kind));
+        }
+        if let Some(user) = self.filter.user {
+            query = query.filter(sessions::user_id.eq(user));
+        }
+        let Some(Position { at, id }) = self.after else { return query };
+        match self.filter.state {
+            SessionState::Live => query
+                .filter(sessions::last_active_at.le(at))
+                .filter(sessions::last_active_at.lt(at).or(sessions::id.lt(id))),
+            SessionState::Ended => query
+                .filter(sessions::ended_at.le(at))
+                .filter(sessions::ended_at.lt(at).or(sessions::id.nullable().lt(id))),
+            SessionState::All => query.filter(sessions::id.lt(id)),
+        }
+    }
+
+    fn in_order<'a>(&self, query: Query<'a>) -> Query<'a> {
+        match self.filter.state {
+            SessionState::Live => query.order((sessions::last_active_at.desc(), sessions::id.desc())),
+            SessionState::Ended => query.order((sessions::ended_at.desc(), sessions::id.desc())),
+            SessionState::All => query.order(sessions::id.desc()),
+        }
+    }
+
+    /// One more than `limit`, if there are so many, down to `stop`.
+    fn walk(
+        &self,
+        connection: &mut AnyConnection,
+        needle: Option<&Needle>,
+        stop: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<ListedSession>> {
+        let mut query = self.in_order(self.matching()).limit(limit as i64 + 1);
+        if let Some(needle) = needle {
+            let account = users::search_text.like(needle.part.clone()).escape('\\');
+            let client = sessions::address
+                .like(needle.prefix.clone())
+                .escape('\\')
+                .or(lower(sessions::device).like(needle.prefix.clone()).escape('\\'));
+            query = query.filter(account.or(client));
+        }
+        if let Some(Position { at, id }) = stop {
+            query = match self.filter.state {
+                SessionState::Live => query.filter(sessions::last_active_at.ge(at)),
+                SessionState::Ended => query.filter(sessions::ended_at.ge(at)),
+                SessionState::All => query.filter(sessions::id.ge(id)),
+            };
+        }
+        let mut found = load(connection, query)?;
+        // Of one moment, too, only what comes before the stop.
+        found.retain(|listed| stop.is_none_or(|stop| self.position(listed) >= stop));
+        Ok(found)
+    }
+
+    fn position(&self, listed: &ListedSession) -> Position {
+        Position::of(&listed.session, self.filter.state)
+    }
+
+    /// Where a walk has looked at enough; `None` where the list ends before.
+    fn end_of_walk(&self, connection: &mut AnyConnection) -> Result<Option<Position>> {
+        let query = self.in_order(self.matching()).offset(WALKED).limit(1);
+        let last = load(connection, query)?.pop();
+        Ok(last.map(|listed| self.position(&listed)))
+    }
+
+    /// All that matches, by the index of each way to match.
+    fn sorted(
+        &self,
+        connection: &mut AnyConnection,
+        needle: &Needle,
+        accounts: &[UserId],
+    ) -> Result<Vec<ListedSession>> {
+        let by_account = self.matching().filter(sessions::user_id.eq_any(accounts.to_vec()));
+        let by_address = self
+            .matching()
+            .filter(sessions::address.ge(needle.start.clone()).and(sessions::address.lt(needle.end.clone())));
+        let by_device = self.matching().filter(
+            lower(sessions::device).ge(needle.start.clone()).and(lower(sessions::device).lt(needle.end.clone())),
+        );
+        let mut found = load(connection, by_account)?;
+        found.extend(load(connection, by_address)?);
+        found.extend(load(connection, by_device)?);
+        found.sort_by_key(|listed| std::cmp::Reverse(self.position(listed)));
+        found.dedup_by_key(|listed| listed.session.id);
+        Ok(found)
+    }
+}
+
+fn load(connection: &mut AnyConnection, query: Query<'_>) -> Result<Vec<ListedSession>> {
+    let rows: Vec<Columns> = query
+        .select((Row::as_select(), users::username, users::email, users::role, users::deleted_at))
+        .load(connection)?;
+    Ok(rows.into_iter().map(listed).collect())
+}
+
+fn listed((row, username, email, role, deleted_at): Columns) -> ListedSession {
+    ListedSession { session: Session::from(row), owner: Owner { username, email, role, deleted: deleted_at.is_some() } }
+}
+
+/// These sessions, in no order; unknown ids are left out.
+pub fn by_ids(connection: &mut AnyConnection, ids: &[SessionId]) -> Result<Vec<ListedSession>> {
+    let query = sessions::table.inner_join(users::table).filter(sessions::id.eq_any(ids.to_vec()));
+    load(connection, query.into_boxed::<MultiBackend>())
+}

@@ -1,0 +1,149 @@
+//! Figures: counted as things happen, or once in a while for all; never by reading the audit log.
+
+use diesel::dsl::count_star;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use super::database::AnyConnection;
+use super::schema::{audit_events, figures, sessions, stat_hours, users};
+use super::types::Moment;
+use crate::domain::{Error, Event, EventId, SessionKind, Timestamp};
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// So many rows are counted for a page; of more, a figure of a while ago is told.
+const COUNTED: i64 = 5000;
+/// Rows of the audit log that are looked at for the addresses from which sign-ins fail.
+const FAILURES_READ: i64 = 2000;
+const MILLIS_OF_AN_HOUR: i64 = 3_600_000;
+
+/// What happened in one hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HourCounts {
+    pub sign_ins: i64,
+    pub failures: i64,
+    pub reuse_alarms: i64,
+}
+
+impl HourCounts {
+    /// What one event adds; `None` for those that are not counted.
+    fn of(event: Event) -> Option<Self> {
+        match event {
+            Event::SignInSuccess => Some(Self { sign_ins: 1, ..Self::default() }),
+            Event::SignInFailed => Some(Self { failures: 1, ..Self::default() }),
+            Event::TokenReuseDetected => Some(Self { reuse_alarms: 1, ..Self::default() }),
+            _ => None,
+        }
+    }
+}
+
+impl std::ops::AddAssign for HourCounts {
+    fn add_assign(&mut self, more: Self) {
+        self.sign_ins += more.sign_ins;
+        self.failures += more.failures;
+        self.reuse_alarms += more.reuse_alarms;
+    }
+}
+
+/// The start of the hour.
+pub fn hour_of(moment: Timestamp) -> Timestamp {
+    let millis = moment.timestamp_millis();
+    Timestamp::from_millis(millis - millis.rem_euclid(MILLIS_OF_AN_HOUR))
+}
+
+/// Counts an event, in its own transaction.
+pub fn count(connection: &mut AnyConnection, event: Event, now: Timestamp) -> Result<()> {
+    let Some(counts) = HourCounts::of(event) else { return Ok(()) };
+    let query = "INSERT INTO stat_hours (hour, sign_ins, failures, reuse_alarms) VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT (hour) DO UPDATE SET sign_ins = stat_hours.sign_ins + excluded.sign_ins, \
+                 failures = stat_hours.failures + excluded.failures, \
+                 reuse_alarms = stat_hours.reuse_alarms + excluded.reuse_alarms";
+    diesel::sql_query(query)
+        .bind::<Moment, _>(hour_of(now))
+        .bind::<BigInt, _>(counts.sign_ins)
+        .bind::<BigInt, _>(counts.failures)
+        .bind::<BigInt, _>(counts.reuse_alarms)
+        .execute(connection)?;
+    Ok(())
+}
+
+/// The hours since `since` in which something happened, the oldest first.
+pub fn hours(connection: &mut AnyConnection, since: Timestamp) -> Result<Vec<(Timestamp, HourCounts)>> {
+    let rows: Vec<(Timestamp, i64, i64, i64)> =
+        stat_hours::table.filter(stat_hours::hour.ge(since)).order(stat_hours::hour).load(connection)?;
+    let counts = |(hour, sign_ins, failures, reuse_alarms)| (hour, HourCounts { sign_ins, failures, reuse_alarms });
+    Ok(rows.into_iter().map(counts).collect())
+}
+
+/// Forgets hours before `limit`.
+pub fn prune(connection: &mut AnyConnection, limit: Timestamp) -> Result<usize> {
+    Ok(diesel::delete(stat_hours::table.filter(stat_hours::hour.lt(limit))).execute(connection)?)
+}
+
+/// How many accounts were created since `since`.
+pub fn new_users(connection: &mut AnyConnection, since: Timestamp) -> Result<i64> {
+    let new = users::table.filter(users::deleted_at.is_null()).filter(users::created_at.ge(since));
+    Ok(new.select(count_star()).first(connection)?)
+}
+
+/// A number that is exact where it is small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figure {
+    pub value: i64,
+    /// Else as it was when it was last counted.
+    pub exact: bool,
+}
+
+/// How many sessions of that kind have not ended; `None` where they are many and were never counted.
+pub fn open_sessions(connection: &mut AnyConnection, kind: SessionKind) -> Result<Option<Figure>> {
+    let few: Vec<i64> = sessions::table
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::kind.eq(kind))
+        .select(1i64.into_sql::<BigInt>())
+        .limit(COUNTED + 1)
+        .load(connection)?;
+    let few = few.len() as i64;
+    if few <= COUNTED {
+        return Ok(Some(Figure { value: few, exact: true }));
+    }
+    let known: Option<i64> =
+        figures::table.find(figure_of(kind)).select(figures::value).first(connection).optional()?;
+    Ok(known.map(|value| Figure { value: value.max(few), exact: false }))
+}
+
+/// Counts them all, for [`open_sessions`] to tell from.
+pub fn count_open_sessions(connection: &mut AnyConnection, kind: SessionKind) -> Result<i64> {
+    let open = sessions::table.filter(sessions::ended_at.is_null()).filter(sessions::kind.eq(kind));
+    Ok(open.select(count_star()).first(connection)?)
+}
+
+/// Keeps what [`count_open_sessions`] has counted.
+pub fn keep_count(connection: &mut AnyConnection, kind: SessionKind, value: i64, now: Timestamp) -> Result<()> {
+    let query = "INSERT INTO figures (name, value, at) VALUES ($1, $2, $3) \
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at";
+    diesel::sql_query(query)
+        .bind::<diesel::sql_types::Text, _>(figure_of(kind))
+        .bind::<BigInt, _>(value)
+        .bind::<Moment, _>(now)
+        .execute(connection)?;
+    Ok(())
+}
+
+fn figure_of(kind: SessionKind) -> &'static str {
+    match kind {
+        SessionKind::Browser => "open_browser_sessions",
+        SessionKind::Api => "open_api_sessions",
+    }
+}
+
+/// From where the latest refused sign-ins since `since` came, one row each; no more than [`FAILURES_READ`].
+pub fn failing_addresses(connection: &mut AnyConnection, since: Timestamp) -> Result<Vec<String>> {
+    let addresses: Vec<Option<String>> = audit_events::table
+        .filter(audit_events::event.eq(Event::SignInFailed))
+        .filter(audit_events::id.ge(EventId::first_of(since)))
+        .order(audit_events::id.desc())
+        .limit(FAILURES_READ)
+        .select(audit_events::address)
+        .load(connection)?;
+    Ok(addresses.into_iter().flatten().collect())
+}

@@ -1,0 +1,230 @@
+//! `/admin/audit`: the audit log, and its export.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+use futures_util::TryStreamExt as _;
+
+use super::{Choice, url};
+use crate::domain::audit::AuditEvent;
+use crate::domain::audit_list::{AuditFilter, TypedAuditFilter};
+use crate::domain::{Actor, Error, Event, FieldErrors, Outcome, Timestamp};
+use crate::http::current_user::CurrentUser;
+use crate::http::parameters::Query;
+use crate::http::problem::Problem;
+use crate::services::audit::{AuditPage, ExportFormat};
+use crate::services::{Services, Steward};
+use crate::web::Answer;
+use crate::web::layout::{self, AdminLayout, account_of, page};
+use crate::web::moment::{Moment, duration, exact};
+use crate::web::refusal::Refusal;
+
+/// Events on a page.
+const PAGE: u16 = 50;
+const PATH: &str = "/admin/audit";
+const EXPORT: &str = "/admin/audit/export";
+
+#[derive(Template)]
+#[template(path = "admin/audit.html")]
+struct AuditLogPage {
+    layout: AdminLayout,
+    retention: String,
+    csv: String,
+    jsonl: String,
+    filter: Typed,
+    events_of_filter: Vec<Choice>,
+    outcomes: Vec<Choice>,
+    filtered: bool,
+    events: Vec<EventRow>,
+    /// Where the newest are, on a later page.
+    first: Option<String>,
+    next: Option<String>,
+}
+
+/// What stands in the fields of the filter, and what is wrong with it.
+struct Typed {
+    since: TypedField,
+    until: TypedField,
+    user: TypedField,
+    address: TypedField,
+}
+
+struct TypedField {
+    text: String,
+    error: Option<String>,
+}
+
+/// An event as those who administer read it.
+struct EventRow {
+    at: Moment,
+    event: &'static str,
+    detail: Option<String>,
+    outcome: Outcome,
+    actor: String,
+    subject: Option<String>,
+    address: Option<String>,
+    device: Option<String>,
+    /// The end of the request's id, and the whole.
+    request: Option<(String, String)>,
+}
+
+impl EventRow {
+    fn new(event: AuditEvent, now: Timestamp) -> Self {
+        Self {
+            at: exact(event.at, now),
+            event: event.event.as_str(),
+            outcome: event.outcome,
+            actor: match event.actor {
+                Actor::User { username, .. } => username,
+                other => other.label().to_owned(),
+            },
+            subject: event.subject.map(|(_, username)| username),
+            address: event.address,
+            device: event.device,
+            request: event.request_id.map(|id| (id.chars().skip(id.chars().count().saturating_sub(4)).collect(), id)),
+            detail: event.detail,
+        }
+    }
+}
+
+/// The query of the list.
+#[derive(serde::Deserialize)]
+pub struct AuditQuery {
+    since: Option<String>,
+    until: Option<String>,
+    event: Option<String>,
+    user: Option<String>,
+    address: Option<String>,
+    outcome: Option<String>,
+    cursor: Option<String>,
+    format: Option<String>,
+}
+
+impl AuditQuery {
+    fn filter(&self) -> TypedAuditFilter {
+        TypedAuditFilter {
+            since: self.since.clone(),
+            until: self.until.clone(),
+            event: self.event.clone(),
+            user: self.user.clone(),
+            address: self.address.clone(),
+            outcome: self.outcome.clone(),
+        }
+    }
+
+    /// The same filter on another page.
+    fn url(&self, path: &str, more: (&str, &str)) -> String {
+        let text = |text: &'_ Option<String>| text.clone().unwrap_or_default();
+        let (since, until, event) = (text(&self.since), text(&self.until), text(&self.event));
+        let (user, address, outcome) = (text(&self.user), text(&self.address), text(&self.outcome));
+        let parameters: [(&str, &str); 7] = [
+            ("since", &since),
+            ("until", &until),
+            ("event", &event),
+            ("user", &user),
+            ("address", &address),
+            ("outcome", &outcome),
+            more,
+        ];
+        url(path, &parameters)
+    }
+}
+
+/// `GET /admin/audit?since=…&until=…&event=…&user=…&address=…&outcome=…&cursor=…`. A filter that can't be read is 422;
+/// a cursor that is none of this list shows its first page.
+pub async fn show(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    current: CurrentUser,
+    Query(query): Query<AuditQuery>,
+) -> Answer {
+    let reader = account_of(&services, &current).await?;
+    let steward = Steward::of(&reader);
+    let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
+    let (filter, found, refusal) = match query.filter().parse() {
+        Ok(filter) => {
+            let found = match services.search_audit(&steward, &filter, cursor, PAGE).await {
+                Err(Error::Invalid(_)) => {
+                    cursor = None;
+                    services.search_audit(&steward, &filter, None, PAGE).await?
+                }
+                other => other?,
+            };
+            (filter, found, Refusal::none())
+        }
+        Err(errors) => {
+            let nothing = AuditPage { events: Vec::new(), next: None };
+            (AuditFilter::default(), nothing, Refusal::of(Error::Invalid(errors))?)
+        }
+    };
+    let now = services.clock.now();
+    let status = refusal.status;
+    let typed = |text: &Option<String>, field: &str| TypedField {
+        text: text.clone().unwrap_or_default(),
+        error: refusal.error_of(field).map(str::to_owned),
+    };
+    let template = AuditLogPage {
+        retention: duration(services.settings.audit_retention),
+        csv: query.url(EXPORT, ("format", "csv")),
+        jsonl: query.url(EXPORT, ("format", "jsonl")),
+        filter: Typed {
+            since: typed(&query.since, "since"),
+            until: typed(&query.until, "until"),
+            user: typed(&query.user, "user"),
+            address: typed(&query.address, "address"),
+        },
+        events_of_filter: events(filter.event),
+        outcomes: outcomes(filter.outcome),
+        filtered: refusal.is_some() || !filter.is_empty(),
+        events: found.events.into_iter().map(|event| EventRow::new(event, now)).collect(),
+        first: cursor.map(|_| query.url(PATH, ("cursor", ""))),
+        next: found.next.as_deref().map(|next| query.url(PATH, ("cursor", next))),
+        layout: AdminLayout::new(&reader, &current, &request, PATH, refusal),
+    };
+    page(status, &template)
+}
+
+/// `GET /admin/audit/export?format=csv` (or `jsonl`) with the filter of the page: a file that is written while it is
+/// read. Where the database fails on the way, the answer breaks off and the browser says so.
+pub async fn export(services: web::Data<Services>, current: CurrentUser, Query(query): Query<AuditQuery>) -> Answer {
+    let reader = account_of(&services, &current).await?;
+    let filter = query.filter().parse().map_err(Error::Invalid)?;
+    let format = match query.format.as_deref() {
+        Some("csv") => ExportFormat::Csv,
+        Some("jsonl") => ExportFormat::Jsonl,
+        _ => return Err(unknown_format()),
+    };
+    let text = services.export_audit(&Steward::of(&reader), filter, format)?;
+    let body =
+        text.map_ok(Bytes::from).inspect_err(|error| tracing::warn!(%error, "an export of the audit log broke off"));
+    let name = format!("audit-{}.{}", services.clock.now().format("%Y-%m-%d"), format.extension());
+    Ok(HttpResponse::build(StatusCode::OK)
+        .insert_header((CONTENT_TYPE, format.media_type()))
+        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
+        .streaming(body))
+}
+
+fn unknown_format() -> Problem {
+    let error = crate::domain::FieldError::new("format", "invalid", "Choose csv or jsonl.");
+    Error::Invalid(FieldErrors::from(error)).into()
+}
+
+fn events(chosen: Option<Event>) -> Vec<Choice> {
+    let choice =
+        |event: &Event| Choice { value: event.as_str(), title: event.as_str(), selected: chosen == Some(*event) };
+    Event::ALL.iter().map(choice).collect()
+}
+
+fn outcomes(chosen: Option<Outcome>) -> Vec<Choice> {
+    let choice = |outcome: &Outcome| Choice {
+        value: outcome.as_str(),
+        title: match outcome {
+            Outcome::Success => "Success",
+            Outcome::Failure => "Failure",
+        },
+        selected: chosen == Some(*outcome),
+    };
+    Outcome::ALL.iter().map(choice).collect()
+}

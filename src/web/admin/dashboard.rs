@@ -1,0 +1,231 @@
+//! `/admin`: whether something is wrong, in one look.
+
+use std::net::IpAddr;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use super::chart::Chart;
+use super::sessions::told;
+use super::url;
+use crate::domain::signing_key::KeyState;
+use crate::domain::{Event, Timestamp};
+use crate::http::current_user::CurrentUser;
+use crate::http::site::Site;
+use crate::services::health::RedisHealth;
+use crate::services::stats::Stats;
+use crate::services::{Services, Steward};
+use crate::settings::PublicUrl;
+use crate::web::Answer;
+use crate::web::layout::{self, AdminLayout, account_of, page};
+use crate::web::moment::{Moment, full, moment};
+use crate::web::refusal::Refusal;
+use crate::web::words::number;
+
+/// A store that takes longer makes every page slow.
+const SLOW: Duration = Duration::from_millis(100);
+
+#[derive(Template)]
+#[template(path = "admin/dashboard.html")]
+struct DashboardPage {
+    layout: AdminLayout,
+    now: Moment,
+    attention: Vec<Attention>,
+    figures: Figures,
+    charts: [Chart; 2],
+    /// From where sign-ins fail: address, how often, and those events.
+    failing: Vec<(String, String, String)>,
+    node: Node,
+}
+
+/// Something that a person should look into.
+struct Attention {
+    text: String,
+    /// Where there is more about it, and what to call that.
+    link: Option<(String, &'static str)>,
+}
+
+struct Figures {
+    users: String,
+    new_users: String,
+    sessions: String,
+    browser: String,
+    api: String,
+    sign_ins: String,
+    failures: String,
+    failure_rate: String,
+    reuse_alarms: String,
+    /// Where those events are.
+    reuse_url: String,
+}
+
+/// The node that answers.
+struct Node {
+    database: String,
+    database_slow: bool,
+    redis: Option<String>,
+    redis_slow: bool,
+    /// Since when the present key signs.
+    key: Option<Moment>,
+}
+
+/// `GET /admin`.
+pub async fn show(request: HttpRequest, services: web::Data<Services>, current: CurrentUser) -> Answer {
+    let reader = account_of(&services, &current).await?;
+    let steward = Steward::of(&reader);
+    let now = services.clock.now();
+    let stats = services.stats(&steward).await?;
+    let failing = services.failing_addresses(&steward).await?;
+    let redis = services.redis_health().await;
+    let database = services.database_latency().await?;
+    let key = services.signing_keys().await?.into_iter().find(|key| key.state == KeyState::Active);
+    let unbelieved = *Site::of(&request).unbelieved_proxy.lock().unwrap_or_else(PoisonError::into_inner);
+    let template = DashboardPage {
+        now: full(now),
+        attention: attention(&stats, database, redis.as_ref(), &services.settings.public_url, unbelieved),
+        figures: figures(&stats),
+        charts: charts(&stats),
+        failing: failing.into_iter().map(failing_row).collect(),
+        node: node(database, redis, key.map(|key| key.active_from.unwrap_or(key.created_at)), now),
+        layout: AdminLayout::new(&reader, &current, &request, "/admin", Refusal::none()),
+    };
+    page(StatusCode::OK, &template)
+}
+
+fn figures(stats: &Stats) -> Figures {
+    let day = stats.last_day();
+    let tried = (day.sign_ins + day.failures).max(1);
+    let count = |count: i64| number(count.unsigned_abs());
+    Figures {
+        users: count(stats.users),
+        new_users: count(stats.new_users),
+        sessions: told(stats.sessions.total()),
+        browser: told(stats.sessions.browser),
+        api: told(stats.sessions.api),
+        sign_ins: count(day.sign_ins),
+        failures: count(day.failures),
+        failure_rate: format!("{:.1} %", day.failures as f64 * 100.0 / tried as f64),
+        reuse_alarms: count(day.reuse_alarms),
+        reuse_url: events_url(Event::TokenReuseDetected),
+    }
+}
+
+fn charts(stats: &Stats) -> [Chart; 2] {
+    let hour = |start: Timestamp| start.format("%H:%M").to_string();
+    let day = |start: Timestamp| start.format("%-d %b").to_string();
+    [
+        Chart::new("by-hour", "Last 24 hours", "Hour", &stats.by_hour, hour),
+        Chart::new("by-day", "Last 30 days", "Day", &stats.by_day, day),
+    ]
+}
+
+fn failing_row((address, count): (String, usize)) -> (String, String, String) {
+    let events = url("/admin/audit", &[("event", Event::SignInFailed.as_str()), ("address", &address)]);
+    (address, number(count as u64), events)
+}
+
+fn events_url(event: Event) -> String {
+    url("/admin/audit", &[("event", event.as_str())])
+}
+
+fn node(database: Duration, redis: Option<RedisHealth>, key: Option<Timestamp>, now: Timestamp) -> Node {
+    let redis = redis.map(|health| health.latency.ok());
+    Node {
+        database: millis(database),
+        database_slow: database > SLOW,
+        redis_slow: redis.is_some_and(|latency| latency.is_none_or(|latency| latency > SLOW)),
+        redis: redis.map(|latency| latency.map_or_else(|| "no answer".to_owned(), millis)),
+        key: key.map(|since| moment(since, now)),
+    }
+}
+
+fn millis(latency: Duration) -> String {
+    match latency.as_millis() {
+        0 => "below 1 ms".to_owned(),
+        millis => format!("{millis} ms"),
+    }
+}
+
+fn attention(
+    stats: &Stats,
+    database: Duration,
+    redis: Option<&RedisHealth>,
+    public_url: &PublicUrl,
+    unbelieved: Option<IpAddr>,
+) -> Vec<Attention> {
+    let mut attention = Vec::new();
+    let mut say = |text: String, link| attention.push(Attention { text, link });
+    match stats.last_day().reuse_alarms {
+        0 => {}
+        1 => say(
+            "A refresh token was used twice in the last 24 hours: somebody may have a copy. Its session was ended."
+                .to_owned(),
+            Some((events_url(Event::TokenReuseDetected), "See the event")),
+        ),
+        count => say(
+            format!(
+                "{} refresh tokens were used twice in the last 24 hours: somebody may have copies. Their sessions were \
+                 ended.",
+                number(count.unsigned_abs())
+            ),
+            Some((events_url(Event::TokenReuseDetected), "See the events")),
+        ),
+    }
+    if !public_url.is_https() && !is_local(public_url.host()) {
+        let url = public_url.as_str();
+        say(
+            format!(
+                "{url} is not https: whoever is on the way can read passwords. Set public_url to an https address."
+            ),
+            None,
+        );
+    }
+    if database > SLOW {
+        say(format!("This node waits {} for the database.", millis(database)), None);
+    }
+    match redis.map(|health| &health.latency) {
+        Some(Ok(latency)) if *latency > SLOW => say(format!("This node waits {} for Redis.", millis(*latency)), None),
+        Some(Err(_)) => say("Redis does not answer this node.".to_owned(), None),
+        _ => {}
+    }
+    if let Some(warning) = redis.and_then(|health| health.warning.as_ref()) {
+        say(format!("Redis may forget what it must keep: {warning}."), None);
+    }
+    if let Some(address) = unbelieved {
+        say(
+            format!(
+                "{address} sends X-Forwarded-For and is not believed. If it is your proxy, add it to trusted_proxies: \
+                 until then everyone behind it seems to come from there."
+            ),
+            None,
+        );
+    }
+    attention
+}
+
+/// Whether what is sent there stays on this machine; `host` may have a port.
+fn is_local(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name == "localhost" || name.ends_with(".localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_local() {
+        for host in ["localhost:8080", "localhost", "127.0.0.1:1", "[::1]:8080", "[::1]", "a.localhost"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in ["auth.example.org", "10.0.0.1:80", "localhost.example.org", "[2001:db8::1]"] {
+            assert!(!is_local(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `/admin/keys`: the keys that sign access tokens.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use crate::domain::Timestamp;
+use crate::domain::signing_key::{KeyState, SigningAlgorithm, SigningKeyInfo};
+use crate::http::client_address::ClientInfo;
+use crate::http::current_user::{CurrentUser, RecentPassword};
+use crate::http::flash::{self, Notice};
+use crate::http::forms::Form;
+use crate::services::{Services, Steward};
+use crate::web::layout::{self, AdminLayout, account_of, page};
+use crate::web::moment::{Moment, duration, moment};
+use crate::web::refusal::Refusal;
+use crate::web::{Answer, Nothing, see_other};
+
+const PATH: &str = "/admin/keys";
+
+#[derive(Template)]
+#[template(path = "admin/keys.html")]
+struct KeysPage {
+    layout: AdminLayout,
+    algorithm: &'static str,
+    /// The key is a setting, shared with those who verify.
+    shared: bool,
+    interval: String,
+    keys: Vec<KeyRow>,
+}
+
+struct KeyRow {
+    kid: String,
+    algorithm: &'static str,
+    state: KeyState,
+    created: Moment,
+    signs_since: Option<Moment>,
+    retired: Option<Moment>,
+}
+
+impl KeyRow {
+    fn new(key: SigningKeyInfo, now: Timestamp) -> Self {
+        let when = |at: Timestamp| moment(at, now);
+        Self {
+            kid: key.kid,
+            algorithm: key.algorithm.as_str(),
+            state: key.state,
+            created: when(key.created_at),
+            signs_since: key.active_from.map(when),
+            retired: key.retired_at.map(when),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin/rotate_keys.html")]
+struct RotatePage {
+    layout: AdminLayout,
+    access_token_ttl: String,
+}
+
+/// `GET /admin/keys`.
+pub async fn show(request: HttpRequest, services: web::Data<Services>, current: CurrentUser) -> Answer {
+    let reader = account_of(&services, &current).await?;
+    let now = services.clock.now();
+    let algorithm = services.settings.jwt_algorithm;
+    let template = KeysPage {
+        algorithm: algorithm.as_str(),
+        shared: algorithm == SigningAlgorithm::Hs256,
+        interval: duration(services.settings.key_rotation_interval),
+        keys: services.signing_keys().await?.into_iter().map(|key| KeyRow::new(key, now)).collect(),
+        layout: AdminLayout::new(&reader, &current, &request, PATH, Refusal::none()),
+    };
+    page(StatusCode::OK, &template)
+}
+
+/// `GET /admin/keys/rotate`.
+pub async fn ask(request: HttpRequest, services: web::Data<Services>, recent: RecentPassword) -> Answer {
+    rotate_page(&request, &services, &recent.user, Refusal::none()).await
+}
+
+/// `POST /admin/keys/rotate`.
+pub async fn rotate(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    recent: RecentPassword,
+    ClientInfo(client): ClientInfo,
+    Form(Nothing {}): Form<Nothing>,
+) -> Answer {
+    let reader = account_of(&services, &recent.user).await?;
+    match services.rotate_signing_key(&Steward::of(&reader), &client).await {
+        Ok(_) => {
+            flash::set(&request, Notice::KeyRotated);
+            Ok(see_other(PATH))
+        }
+        Err(error) => rotate_page(&request, &services, &recent.user, Refusal::of(error)?).await,
+    }
+}
+
+async fn rotate_page(request: &HttpRequest, services: &Services, current: &CurrentUser, refusal: Refusal) -> Answer {
+    let reader = account_of(services, current).await?;
+    let status = refusal.status;
+    let template = RotatePage {
+        access_token_ttl: duration(services.settings.access_token_ttl),
+        layout: AdminLayout::new(&reader, current, request, PATH, refusal),
+    };
+    page(status, &template)
+}

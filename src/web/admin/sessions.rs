@@ -1,0 +1,244 @@
+//! `/admin/sessions`: everyone's sessions, of both kinds, live and ended.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use super::{Choice, url};
+use crate::domain::session_list::{ListedSession, SessionFilter, SessionState};
+use crate::domain::{EndReason, Error, SessionId, SessionKind, Timestamp, UserId};
+use crate::http::current_user::CurrentUser;
+use crate::http::parameters::Query;
+use crate::http::problem::Problem;
+use crate::services::stats::{Figure, OpenSessions};
+use crate::services::{Services, Steward};
+use crate::web::Answer;
+use crate::web::layout::{self, AdminLayout, account_of, page};
+use crate::web::moment::{Moment, moment};
+use crate::web::refusal::Refusal;
+use crate::web::words::number;
+
+/// Sessions on a page.
+const PAGE: u16 = 50;
+const PATH: &str = "/admin/sessions";
+
+#[derive(Template)]
+#[template(path = "admin/sessions.html")]
+struct SessionsPage {
+    layout: AdminLayout,
+    totals: String,
+    q: String,
+    kinds: Vec<Choice>,
+    states: Vec<Choice>,
+    state: SessionState,
+    /// The one account whose sessions these are.
+    user: Option<(UserId, String)>,
+    filtered: bool,
+    sessions: Vec<SessionRow>,
+    /// Where the first page is, on a later one.
+    first: Option<String>,
+    next: Option<String>,
+}
+
+/// A session as those who administer read it.
+pub struct SessionRow {
+    pub id: SessionId,
+    pub user_id: UserId,
+    pub username: String,
+    pub email: String,
+    /// The account is gone: there is no page to link to.
+    pub deleted: bool,
+    pub kind: &'static str,
+    pub device: String,
+    pub address: String,
+    pub started: Moment,
+    pub last_active: Moment,
+    pub expires: Moment,
+    pub ended: Option<EndedRow>,
+    /// The session of the reader.
+    pub current: bool,
+    /// Live, another's and within the reader's reach.
+    pub can_end: bool,
+}
+
+/// When, by whom and why.
+pub struct EndedRow {
+    pub at: Moment,
+    pub by: String,
+    pub why: &'static str,
+}
+
+impl SessionRow {
+    pub fn new(listed: ListedSession, steward: &Steward, current: SessionId, now: Timestamp) -> Self {
+        let ListedSession { session, owner } = listed;
+        let is_current = session.id == current;
+        Self {
+            id: session.id,
+            user_id: session.user_id,
+            username: owner.username,
+            email: owner.email,
+            deleted: owner.deleted,
+            kind: kind(session.kind),
+            started: moment(session.created_at, now),
+            last_active: moment(session.last_active_at, now),
+            expires: moment(session.expires_at(), now),
+            current: is_current,
+            can_end: session.ended.is_none() && !is_current && steward.reaches_role(owner.role),
+            ended: session.ended.map(|ended| EndedRow {
+                at: moment(ended.at, now),
+                by: match ended.by.as_str() {
+                    "cli" => "the command line".to_owned(),
+                    "system" => "the server".to_owned(),
+                    _ => ended.by,
+                },
+                why: why(ended.reason),
+            }),
+            device: session.device,
+            address: session.address,
+        }
+    }
+}
+
+fn kind(kind: SessionKind) -> &'static str {
+    match kind {
+        SessionKind::Browser => "Browser",
+        SessionKind::Api => "API",
+    }
+}
+
+fn why(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::SignedOut => "Signed out",
+        EndReason::EndedByOwner => "Ended by its owner",
+        EndReason::EndedByAdministrator => "Ended by an administrator",
+        EndReason::EndedAll => "All were ended",
+        EndReason::PasswordChanged => "Password changed",
+        EndReason::Suspended => "Account suspended",
+        EndReason::Deleted => "Account deleted",
+        EndReason::TokenReuse => "Refresh token used twice",
+        EndReason::Expired => "Expired",
+        EndReason::Replaced => "Replaced by another sign-in",
+    }
+}
+
+/// "2,031 active: 1,512 in browsers, 519 of programs."
+fn totals(open: OpenSessions) -> String {
+    let (browser, api) = (told(open.browser), told(open.api));
+    format!("{} active: {browser} in browsers, {api} of programs.", told(open.total()))
+}
+
+/// "2,031", or "about 1,000,000" where it is not counted for each page.
+pub fn told(figure: Figure) -> String {
+    let value = number(figure.value.unsigned_abs());
+    if figure.exact { value } else { format!("about {value}") }
+}
+
+/// The query of the list. What it doesn't know is as if it were not there.
+#[derive(serde::Deserialize)]
+pub struct SessionsQuery {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    user: String,
+    cursor: Option<String>,
+}
+
+/// `GET /admin/sessions?q=…&kind=…&state=…&user=<id>&cursor=…`. A cursor that is none of this list shows its first page.
+pub async fn show(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    current: CurrentUser,
+    Query(query): Query<SessionsQuery>,
+) -> Answer {
+    let reader = account_of(&services, &current).await?;
+    let steward = Steward::of(&reader);
+    let q = query.q.trim().to_owned();
+    let filter = SessionFilter {
+        state: query.state.parse().unwrap_or(SessionState::Live),
+        kind: query.kind.parse().ok(),
+        user: query.user.parse().ok(),
+        q: Some(q.clone()).filter(|q| !q.is_empty()),
+    };
+    let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
+    let found = match services.search_sessions(&steward, &filter, cursor, PAGE).await {
+        Err(Error::Invalid(_)) => {
+            cursor = None;
+            services.search_sessions(&steward, &filter, None, PAGE).await?
+        }
+        other => other?,
+    };
+    let user = match filter.user {
+        Some(id) => Some((id, username(&services, id).await?)),
+        None => None,
+    };
+    let list = |cursor: &str| {
+        let user = filter.user.map(|user| user.to_string()).unwrap_or_default();
+        let state = if filter.state == SessionState::Live { "" } else { filter.state.as_str() };
+        let kind = filter.kind.map_or("", SessionKind::as_str);
+        url(PATH, &[("q", &q), ("kind", kind), ("state", state), ("user", &user), ("cursor", cursor)])
+    };
+    let now = services.clock.now();
+    let template = SessionsPage {
+        totals: totals(services.open_sessions(&steward).await?),
+        kinds: kinds(filter.kind),
+        states: states(filter.state),
+        state: filter.state,
+        user,
+        filtered: filter.q.is_some() || filter.kind.is_some() || filter.user.is_some(),
+        first: cursor.map(|_| list("")),
+        next: found.next.as_deref().map(list),
+        sessions: found
+            .sessions
+            .into_iter()
+            .map(|listed| SessionRow::new(listed, &steward, current.session.session_id, now))
+            .collect(),
+        layout: AdminLayout::new(&reader, &current, &request, PATH, Refusal::none()),
+        q,
+    };
+    page(StatusCode::OK, &template)
+}
+
+/// Of an account that is gone, its id.
+async fn username(services: &Services, id: UserId) -> Result<String, Problem> {
+    match services.user(id).await {
+        Ok(user) => Ok(user.username.as_str().to_owned()),
+        Err(Error::NotFound) => Ok(id.to_string()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn kinds(chosen: Option<SessionKind>) -> Vec<Choice> {
+    let choice = |of: &SessionKind| Choice { value: of.as_str(), title: kind(*of), selected: chosen == Some(*of) };
+    SessionKind::ALL.iter().map(choice).collect()
+}
+
+fn states(chosen: SessionState) -> Vec<Choice> {
+    let choice = |state: &SessionState| Choice {
+        value: state.as_str(),
+        title: match state {
+            SessionState::Live => "Live",
+            SessionState::Ended => "Ended",
+            SessionState::All => "Live and ended",
+        },
+        selected: chosen == *state,
+    };
+    SessionState::ALL.iter().map(choice).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_counted_for_each_page_is_told_as_an_estimate() {
+        let figure = |value, exact| Figure { value, exact };
+        let open = OpenSessions { browser: figure(1512, true), api: figure(519, true) };
+        assert_eq!(totals(open), "2,031 active: 1,512 in browsers, 519 of programs.");
+        let open = OpenSessions { browser: figure(1_000_000, false), api: figure(0, true) };
+        assert_eq!(totals(open), "about 1,000,000 active: about 1,000,000 in browsers, 0 of programs.");
+    }
+}
