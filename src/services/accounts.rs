@@ -188,7 +188,7 @@ impl Services {
         Ok(changed)
     }
 
-    /// Ends all sessions of the account and refuses new ones.
+    /// Ends all sessions of the account, voids its reset link and refuses new sessions.
     pub async fn suspend(&self, steward: &Steward, user: UserId, client: &Client) -> Result<User> {
         self.set_status(steward, user, UserStatus::Suspended, client).await
     }
@@ -217,6 +217,7 @@ impl Services {
                     keep_an_administrator(&administrators, &before)?;
                     let end = End { reason: EndReason::Suspended, by: &steward.actor, at: now };
                     rows::end_all(connection, user, None, &end)?;
+                    links::void_reset_links(connection, user)?;
                 }
                 audit::append(connection, &Entry::success(event, &steward.actor, &before, &client), now)?;
                 users::set_status(connection, user, status)?;
