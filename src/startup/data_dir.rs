@@ -39,11 +39,6 @@ pub(super) fn prepare(settings: &Settings) -> Result<(), Failure> {
         // SQLite gives the files beside it the same mode. A folder that was there before may be open to others.
         OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(|error| unusable(path, &error))?;
     }
-    if let DatabaseUrl::Sqlite(path) = &settings.database_url {
-        // For its owner alone, also in a folder that others may read; SQLite gives the log beside it the same mode. It
-        // says itself why the file can't be made.
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).ok();
-    }
     Ok(())
 }
 
