@@ -303,7 +303,7 @@ async fn a_manager_reaches_users_alone_and_only_to_end_their_sessions(
 #[rstest]
 #[tokio::test]
 async fn a_manager_sees_who_is_locked_and_unlocks_users_alone(#[values(Sqlite, PostgresRedis)] backend: Backend) {
-    let server = TestServer::start(backend).await;
+    let server = TestServer::with(backend, &[("lockout_threshold", "5")]).await;
     let user = server.create("ursula", Role::User).await;
     let admin = server.services.find_user(KEEPER).await.unwrap();
     server.create("manuel", Role::Manager).await;
