@@ -66,7 +66,8 @@ struct Figures {
 struct Node {
     database: String,
     database_slow: bool,
-    redis: Option<String>,
+    /// Where there is one, how long it takes; `None` where it does not answer.
+    redis: Option<Option<String>>,
     redis_slow: bool,
     /// Since when the present key signs.
     key: Option<Moment>,
@@ -136,15 +137,15 @@ fn node(database: Duration, redis: Option<RedisHealth>, key: Option<Timestamp>, 
     Node {
         database: millis(database),
         database_slow: database > SLOW,
-        redis_slow: redis.is_some_and(|latency| latency.is_none_or(|latency| latency > SLOW)),
-        redis: redis.map(|latency| latency.map_or_else(|| "no answer".to_owned(), millis)),
+        redis_slow: redis.flatten().is_some_and(|latency| latency > SLOW),
+        redis: redis.map(|latency| latency.map(millis)),
         key: key.map(|since| moment(since, now)),
     }
 }
 
 fn millis(latency: Duration) -> String {
     match latency.as_millis() {
-        0 => "below 1 ms".to_owned(),
+        0 => "less than 1 ms".to_owned(),
         millis => format!("{millis} ms"),
     }
 }
