@@ -18,6 +18,11 @@ fn ordered(now: Timestamp) -> Uuid {
     Uuid::new_v7(uuid::Timestamp::from_unix_time(seconds, nanos, counter, COUNTER_BITS))
 }
 
+/// Text that is no id, or not in its one spelling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is not an id; write it as the lists show it")]
+pub struct NotAnId;
+
 macro_rules! id {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
@@ -44,11 +49,11 @@ macro_rules! id {
         }
 
         impl std::str::FromStr for $name {
-            type Err = uuid::Error;
+            type Err = NotAnId;
             /// Only the lower-case hyphenated form that [`std::fmt::Display`] writes: an id has one spelling.
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                let id = Self(Uuid::try_parse(text)?);
-                if id.to_string() == text { Ok(id) } else { Uuid::try_parse("").map(Self) }
+                let id = Uuid::try_parse(text).map(Self).map_err(|_| NotAnId)?;
+                if id.to_string() == text { Ok(id) } else { Err(NotAnId) }
             }
         }
     };

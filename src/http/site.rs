@@ -47,14 +47,15 @@ impl Site {
     }
 }
 
-/// Whether the path of this request is itself a secret, a one-time link: never logged, never sent as a referrer.
+/// Whether the path of this request is itself a secret, a one-time link: never logged, never sent as a referrer. Also
+/// where it was mistyped: the link is still good.
 pub fn has_secret_path(request: &HttpRequest) -> bool {
     // As the router reads it, with needless percent-encoding removed.
-    let path = request.match_info().as_str();
-    SECRET_PATHS.iter().any(|prefix| path.starts_with(prefix))
+    let path = request.match_info().as_str().to_ascii_lowercase().replace("%2f", "/");
+    SECRET_PATHS.iter().any(|part| path.contains(part))
 }
 
-/// Prefixes of one-time links.
+/// What the paths of one-time links have in them.
 const SECRET_PATHS: [&str; 2] = ["/setup/", "/reset/"];
 
 #[cfg(test)]
@@ -72,5 +73,16 @@ pub(super) mod tests {
             remember_seconds: 7_776_000,
             flash_key: [5; 32],
         })
+    }
+
+    #[test]
+    fn a_one_time_link_is_a_secret_also_where_it_was_mistyped() {
+        let is_secret = |path: &str| has_secret_path(&actix_web::test::TestRequest::with_uri(path).to_http_request());
+        for path in ["/reset/x", "/setup/x", "//reset/x", "/RESET/x", "/reset%2fx", "/x/setup/x"] {
+            assert!(is_secret(path), "{path}");
+        }
+        for path in ["/", "/account", "/admin/users/1/reset-link", "/setup"] {
+            assert!(!is_secret(path), "{path}");
+        }
     }
 }

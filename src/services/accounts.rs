@@ -118,6 +118,10 @@ impl Services {
         let (client, now) = (client.clone(), self.clock.now());
         self.database
             .write(move |connection| {
+                // A former password, checked before it was changed, changes nothing after.
+                if users::lock(connection, user.id)?.ok_or(Error::NotSignedIn)?.user.epoch != user.epoch {
+                    return Err(Error::Raced);
+                }
                 users::update_profile(connection, user.id, &user.username, &email, name.as_deref())?;
                 let actor = Actor::user(&user);
                 let entry = Entry::success(Event::UserUpdated, &actor, &user, &client);
