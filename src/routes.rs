@@ -136,6 +136,7 @@ routes! {
         "/admin/users/{id}/role" admin { get user_acts::role_page, post user_acts::set_role }
         "/admin/users/{id}/suspend" admin { get user_acts::suspend_page, post user_acts::suspend }
         "/admin/users/{id}/reinstate" admin { get user_acts::reinstate_page, post user_acts::reinstate }
+        "/admin/users/{id}/unlock" manager { post user_acts::unlock }
         "/admin/users/{id}/reset-link" admin { get user_acts::reset_link_page, post user_acts::reset_link }
         "/admin/users/{id}/end-sessions" manager { get user_acts::end_sessions_page, post user_acts::end_sessions }
         "/admin/users/{id}/delete" admin { get user_acts::delete_page, post user_acts::delete }

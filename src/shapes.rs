@@ -29,13 +29,14 @@ pub struct UserShape {
     created_at: String,
     #[schema(format = DateTime, required)]
     last_sign_in_at: Option<String>,
-    /// Until when nobody can sign in with this name; null where it isn't locked.
+    /// Until when nobody can sign in with this name, or in one of its known browsers; null where it isn't locked.
     #[schema(format = DateTime, required)]
     locked_until: Option<String>,
 }
 
-impl From<&User> for UserShape {
-    fn from(user: &User) -> Self {
+impl UserShape {
+    /// `locked_until` as [`crate::services::Services::locked_until`] says it.
+    pub fn new(user: &User, locked_until: Option<Timestamp>) -> Self {
         Self {
             id: user.id,
             username: user.username.as_str().to_owned(),
@@ -45,7 +46,7 @@ impl From<&User> for UserShape {
             status: user.status,
             created_at: time(user.created_at),
             last_sign_in_at: user.last_sign_in_at.map(time),
-            locked_until: None,
+            locked_until: locked_until.map(time),
         }
     }
 }

@@ -17,8 +17,9 @@ use tracing_subscriber::{EnvFilter, fmt, registry};
 
 use crate::settings::LogFormat;
 
-/// Anyone can make actix-session warn, with a forged cookie; what actix-server says at each start, we say ourselves.
-const QUIETER: &str = "actix_session=error,actix_server=warn";
+/// Anyone can make actix-session warn, with a forged cookie, and actix-http call what is not HTTP an error; what
+/// actix-server says at each start, we say ourselves.
+const QUIETER: &str = "actix_session=error,actix_http=off,actix_server=warn";
 
 /// Lines that may wait for the reader of the log.
 const WAITING_LINES: usize = 4096;
@@ -180,6 +181,16 @@ mod tests {
             assert!(!text.trim_end_matches('\n').replace('\n', "").contains(is_hostile), "{text}");
             assert!(text.contains("second"), "{text}");
         }
+    }
+
+    #[test]
+    fn c44_what_anyone_can_send_is_no_error_of_the_log() {
+        let text = logged(true, || {
+            tracing::error!(target: "actix_http::h1::dispatcher", "stream error: request parse error");
+            tracing::warn!(target: "actix_session::middleware", "a forged cookie");
+            tracing::error!("ours");
+        });
+        assert_eq!((text.lines().count(), text.contains("ours")), (1, true), "{text}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test. Installs what is missing (Debian, as root), starts a PostgreSQL of its own and stops it again;
-# the tests start their own Redis servers and browsers.
+# Runs every test. Installs what is missing (Debian, as root; clients in Python and JavaScript into target/test-tools),
+# starts a PostgreSQL of its own and stops it again; the tests start their own Redis servers and browsers.
 #
 #   tests/run.sh              everything but the suites that take minutes
 #   tests/run.sh --long       those too
@@ -43,12 +43,42 @@ command -v redis-server >/dev/null && command -v redis-cli >/dev/null || missing
 command -v chromium >/dev/null || missing+=(chromium)
 command -v chromedriver >/dev/null || missing+=(chromium-driver)
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
+command -v curl >/dev/null || missing+=(curl ca-certificates)
+command -v jq >/dev/null || missing+=(jq)
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+command -v node >/dev/null && command -v npm >/dev/null || missing+=(nodejs npm)
 if [ ${#missing[@]} -gt 0 ]; then
   command -v apt-get >/dev/null || fail "please install: ${missing[*]}"
   [ "$(id -u)" = 0 ] || fail "missing: ${missing[*]}. Run: sudo apt-get install ${missing[*]}"
   echo "installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -q && apt-get install -yq --no-install-recommends "${missing[@]}" || fail "could not install ${missing[*]}"
+fi
+
+# Clients that we did not write, each of one version. What is installed already is not asked for again.
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || fail "Python 3.10 or newer is needed, this is $(python3 --version)"
+node_version=$(node --version)
+node_major=${node_version#v}
+node_major=${node_major%%.*}
+[ "$node_major" -ge 18 ] || fail "Node.js 18 or newer is needed, this is $node_version"
+# There Web Crypto, which jose needs, has to be asked for.
+[ "$node_major" -gt 18 ] || export NODE_OPTIONS=--experimental-global-webcrypto
+
+export TEST_TOOLS=$PWD/target/test-tools
+mkdir -p "$TEST_TOOLS"
+if ! cmp -s tests/requirements.txt "$TEST_TOOLS/venv/requirements.txt"; then
+  echo "installing Python packages into target/test-tools"
+  python3 -m venv --clear "$TEST_TOOLS/venv"
+  "$TEST_TOOLS/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt || fail "pip failed"
+  cp tests/requirements.txt "$TEST_TOOLS/venv/"
+fi
+if ! cmp -s tests/foreign/package-lock.json "$TEST_TOOLS/node/installed.json"; then
+  echo "installing JavaScript packages into target/test-tools"
+  rm -rf "$TEST_TOOLS/node"
+  mkdir "$TEST_TOOLS/node"
+  cp tests/foreign/package.json tests/foreign/package-lock.json "$TEST_TOOLS/node/"
+  (cd "$TEST_TOOLS/node" && npm ci --silent --ignore-scripts --no-audit --no-fund) || fail "npm failed"
+  cp tests/foreign/package-lock.json "$TEST_TOOLS/node/installed.json"
 fi
 
 # --- a PostgreSQL of our own ------------------------------------------------------------------------------------
@@ -111,4 +141,4 @@ while IFS= read -r name; do
   unset "$name"
 done < <(compgen -e | grep -E '^(PORTCULLIS_|DATABASE_URL$|REDIS_URL$)' || true)
 
-cargo test --locked "${arguments[@]+"${arguments[@]}"}"
+cargo test --locked --no-fail-fast "${arguments[@]+"${arguments[@]}"}"

@@ -199,6 +199,7 @@ pub struct ConfirmBody {
     responses(
         (status = 204, description = "Sensitive acts are possible for `reauthentication_window`"),
         (status = 401, description = "`wrong_password`, `invalid_token`, `not_signed_in`"),
+        (status = 409, description = "`raced`: the account was changed meanwhile"),
     ),
     security(("bearer" = []))
 )]

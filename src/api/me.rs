@@ -24,6 +24,10 @@ async fn account_of(services: &Services, caller: &ApiUser) -> Result<User, Probl
     })
 }
 
+async fn shape(services: &Services, user: &User) -> Result<UserShape, Problem> {
+    Ok(UserShape::new(user, services.locked_until(user.id).await?))
+}
+
 /// Who is calling.
 #[derive(Serialize, ToSchema)]
 pub struct WhoAmI {
@@ -52,7 +56,7 @@ pub async fn whoami(services: web::Data<Services>, MaybeApiUser(caller): MaybeAp
     let user = account_of(&services, &caller).await?;
     Ok(HttpResponse::Ok().json(WhoAmI {
         authenticated: true,
-        user: Some(UserShape::from(&user)),
+        user: Some(shape(&services, &user).await?),
         session_id: Some(caller.session.session_id),
     }))
 }
@@ -64,7 +68,7 @@ pub async fn whoami(services: web::Data<Services>, MaybeApiUser(caller): MaybeAp
     security(("bearer" = []))
 )]
 pub async fn show(services: web::Data<Services>, caller: ApiUser) -> Answer {
-    Ok(HttpResponse::Ok().json(UserShape::from(&account_of(&services, &caller).await?)))
+    Ok(HttpResponse::Ok().json(shape(&services, &account_of(&services, &caller).await?).await?))
 }
 
 /// What shall change; what is left out stays.
@@ -111,7 +115,7 @@ pub async fn update(
         current_password: current_password.map(Into::into),
     };
     let user = services.update_profile(&caller.caller(), change, &client).await?;
-    Ok(HttpResponse::Ok().json(UserShape::from(&user)))
+    Ok(HttpResponse::Ok().json(shape(&services, &user).await?))
 }
 
 /// The old password and the new one.
@@ -132,6 +136,7 @@ pub struct PasswordBody {
     responses(
         (status = 204, description = "This session’s tokens stay good"),
         (status = 401, description = "`wrong_password`, `invalid_token`, `not_signed_in`"),
+        (status = 409, description = "`raced`: the account was changed meanwhile"),
     ),
     security(("bearer" = []))
 )]

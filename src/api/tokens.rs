@@ -58,7 +58,7 @@ pub fn answer(
         refresh_token: (delivery == Delivery::Body).then(|| refresh_token.to_owned()),
         refresh_expires_in: tokens.refresh_expires_in,
         session_id: tokens.session_id,
-        user: UserShape::from(&tokens.user),
+        user: UserShape::new(&tokens.user, tokens.locked_until),
     })
 }
 

@@ -1,5 +1,7 @@
 //! `portcullis user`.
 
+use std::collections::HashMap;
+
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
@@ -8,7 +10,7 @@ use super::ask::{PasswordInput, Yes};
 use super::output::{self, Format, Output};
 use crate::domain::audit::Client;
 use crate::domain::link::OneTimeLink;
-use crate::domain::{Error, Role, User};
+use crate::domain::{Error, Role, Timestamp, User, UserId};
 use crate::services::{Services, Steward};
 use crate::shapes::UserShape;
 
@@ -77,6 +79,13 @@ pub enum Command {
         #[command(flatten)]
         yes: Yes,
     },
+    /// End a lock that failed sign-ins have brought about.
+    Unlock {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        yes: Yes,
+    },
     /// Delete an account for good. Ends all its sessions.
     Delete {
         #[command(flatten)]
@@ -123,8 +132,15 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
                 ))),
             }
         }
-        Command::List { output } => list(&services.users().await?, output.format),
-        Command::Show { target, output } => show(&target.find(services).await?, output.format),
+        Command::List { output } => {
+            let users = services.users().await?;
+            let locks = services.locks_of(users.iter().map(|user| user.id).collect()).await?;
+            list(&users, &locks, output.format)
+        }
+        Command::Show { target, output } => {
+            let user = target.find(services).await?;
+            show(&user, services.locked_until(user.id).await?, output.format)
+        }
         Command::SetPassword { target, password, yes: _ } => {
             let user = target.find(services).await?;
             let user = services.set_password(steward, user.id, &password.read()?, client).await?;
@@ -141,6 +157,10 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         Command::Reinstate { target, yes: _ } => {
             let user = services.reinstate(steward, target.find(services).await?.id, client).await?;
             Ok(format!("{} can sign in again.\n", user.username.as_str()))
+        }
+        Command::Unlock { target, yes: _ } => {
+            let user = services.unlock(steward, target.find(services).await?.id, client).await?;
+            Ok(format!("{} is not locked any more.\n", user.username.as_str()))
         }
         Command::Delete { target, yes } => {
             let user = target.find(services).await?;
@@ -190,9 +210,12 @@ fn handed_over(user: &User, link: &OneTimeLink) -> String {
     )
 }
 
-fn list(users: &[User], format: Format) -> Result<String, Failure> {
+fn list(users: &[User], locks: &HashMap<UserId, Timestamp>, format: Format) -> Result<String, Failure> {
     match format {
-        Format::Json => output::json(&users.iter().map(UserShape::from).collect::<Vec<_>>()),
+        Format::Json => {
+            let shapes = users.iter().map(|user| UserShape::new(user, locks.get(&user.id).copied()));
+            output::json(&shapes.collect::<Vec<_>>())
+        }
         Format::Table => Ok(output::table(
             ["USERNAME", "E-MAIL", "NAME", "ROLE", "STATUS", "CREATED", "LAST SIGN-IN", "ID"],
             users.iter().map(|user| {
@@ -201,7 +224,11 @@ fn list(users: &[User], format: Format) -> Result<String, Failure> {
                     user.email.as_str().to_owned(),
                     user.name.clone().unwrap_or_default(),
                     user.role.to_string(),
-                    user.status.to_string(),
+                    if locks.contains_key(&user.id) {
+                        format!("{}, locked", user.status)
+                    } else {
+                        user.status.to_string()
+                    },
                     output::moment(user.created_at),
                     last_sign_in(user),
                     user.id.to_string(),
@@ -211,9 +238,9 @@ fn list(users: &[User], format: Format) -> Result<String, Failure> {
     }
 }
 
-fn show(user: &User, format: Format) -> Result<String, Failure> {
+fn show(user: &User, locked_until: Option<Timestamp>, format: Format) -> Result<String, Failure> {
     match format {
-        Format::Json => output::json(&UserShape::from(user)),
+        Format::Json => output::json(&UserShape::new(user, locked_until)),
         Format::Table => Ok(output::table(
             ["USERNAME", user.username.as_str()],
             [
@@ -221,6 +248,7 @@ fn show(user: &User, format: Format) -> Result<String, Failure> {
                 ["NAME".to_owned(), user.name.clone().unwrap_or_default()],
                 ["ROLE".to_owned(), user.role.to_string()],
                 ["STATUS".to_owned(), user.status.to_string()],
+                ["LOCKED UNTIL".to_owned(), locked_until.map_or_else(|| "not locked".to_owned(), output::moment)],
                 ["CREATED".to_owned(), output::moment(user.created_at)],
                 ["LAST SIGN-IN".to_owned(), last_sign_in(user)],
                 ["ID".to_owned(), user.id.to_string()],

@@ -1,5 +1,6 @@
 //! Security events.
 
+use super::device_cookie::DeviceCookie;
 use super::text::text_enum;
 use super::{EventId, SessionId, Timestamp, User, UserId};
 
@@ -8,6 +9,7 @@ text_enum!(
     Event {
         SignInSuccess = "sign_in.success",
         SignInFailed = "sign_in.failed",
+        SignInLocked = "sign_in.locked",
         SignOut = "sign_out",
         UserRegistered = "user.registered",
         UserCreated = "user.created",
@@ -15,6 +17,7 @@ text_enum!(
         UserRoleChanged = "user.role_changed",
         UserSuspended = "user.suspended",
         UserReinstated = "user.reinstated",
+        UserUnlocked = "user.unlocked",
         UserDeleted = "user.deleted",
         PasswordChanged = "password.changed",
         PasswordResetLink = "password.reset_link",
@@ -85,7 +88,7 @@ impl Actor {
     }
 }
 
-/// Where a request came from; all empty on the command line. Kept with sessions and events.
+/// Where a request came from; all empty on the command line. All but the cookie is kept with sessions and events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Client {
     /// As [`crate::http::client_address`] determined it.
@@ -93,6 +96,8 @@ pub struct Client {
     /// For example "Firefox on Linux".
     pub device: Option<String>,
     pub request_id: Option<uuid::Uuid>,
+    /// What the browser says of earlier sign-ins; not checked yet.
+    pub device_cookie: Option<DeviceCookie>,
 }
 
 /// A row of the audit log as it is read back.

@@ -49,6 +49,10 @@ pub enum Error {
     /// "End all" or a suspension came between the password check and the sign-in. 409 `raced`.
     #[error("the account was changed meanwhile; sign in again")]
     Raced,
+    /// Too many wrong passwords: nothing is checked for so many seconds, not even the right one. 429
+    /// `too_many_attempts`, alike for names that exist and names that don't.
+    #[error("too many failed attempts")]
+    Locked { retry_after: u64 },
     /// The account is no longer the one that was looked at when it was edited. 409 on a page, 412 over the API.
     #[error("the account was changed by someone else meanwhile")]
     Stale,

@@ -6,6 +6,7 @@ pub mod audit_list;
 pub mod clock;
 pub mod cursor;
 pub mod device;
+pub mod device_cookie;
 pub mod email;
 pub mod error;
 pub mod field;

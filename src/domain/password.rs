@@ -244,14 +244,6 @@ mod tests {
     }
 
     #[test]
-    fn a_password_chosen_to_keep_zxcvbn_busy_is_checked_in_bounded_time() {
-        let started = std::time::Instant::now();
-        let _ = check(&"4@8({[<369!1|705$+7%2".repeat(7)[..128]);
-        let _ = check(&format!("{}{}", "ordinary".repeat(4), "4@8({[<369!1|705$+7%2".repeat(4)));
-        assert!(started.elapsed() < std::time::Duration::from_secs(2), "{:?}", started.elapsed());
-    }
-
-    #[test]
     fn the_same_password_from_two_keyboards_is_prepared_alike() {
         let [composed, decomposed] = ["Zo\u{eb}\u{a0}x", "Zoe\u{308} x"].map(|typed| prepared(&typed.into()).unwrap());
         assert_eq!(composed, decomposed);

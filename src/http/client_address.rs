@@ -9,8 +9,8 @@ use actix_web::http::header::{HeaderMap, HeaderName, USER_AGENT, X_FORWARDED_FOR
 use actix_web::{FromRequest, HttpRequest};
 use ipnet::IpNet;
 
-use super::request_id;
 use super::site::Site;
+use super::{device_cookie, request_id};
 use crate::domain::audit::Client;
 use crate::domain::device::device_label;
 
@@ -82,6 +82,7 @@ impl FromRequest for ClientInfo {
             address: client_address(request),
             device: Some(device_label(user_agent)),
             request_id: request_id::of(request),
+            device_cookie: device_cookie::of(request),
         })))
     }
 }

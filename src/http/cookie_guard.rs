@@ -17,10 +17,10 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, ResponseError as _};
 
 use super::cookies::OurCookie;
-use super::flash;
 use super::problem::Problem;
 use super::session_cookie::Change;
 use super::site::Site;
+use super::{device_cookie, flash};
 
 /// Wrap with `from_fn`, outside the session middleware.
 pub async fn guard<B: MessageBody + 'static>(
@@ -107,7 +107,7 @@ fn outgoing<B>(response: &ServiceResponse<B>) -> Vec<HeaderValue> {
             Some(cookie)
         }),
     };
-    for cookie in session.into_iter().chain(flash::outgoing(request)) {
+    for cookie in session.into_iter().chain(flash::outgoing(request)).chain(device_cookie::outgoing(request)) {
         lines.extend(HeaderValue::from_str(&cookie.to_string()));
     }
     lines

@@ -10,12 +10,14 @@ pub enum OurCookie {
     Session,
     /// A notice for the next page.
     Flash,
+    /// By which a browser is known to an account.
+    Device,
     /// The refresh token of a browser application that asked for it in a cookie.
     Refresh,
 }
 
 impl OurCookie {
-    pub const ALL: [Self; 3] = [Self::Session, Self::Flash, Self::Refresh];
+    pub const ALL: [Self; 4] = [Self::Session, Self::Flash, Self::Device, Self::Refresh];
 
     /// Its name. The `__Host-` prefix needs `Secure`, so plain http goes without (RFC 6265bis, 4.1.3.2); it also needs
     /// the path `/`, so the refresh token's has `__Secure-`.
@@ -25,6 +27,8 @@ impl OurCookie {
             (Self::Session, false) => "portcullis",
             (Self::Flash, true) => "__Host-portcullis-flash",
             (Self::Flash, false) => "portcullis-flash",
+            (Self::Device, true) => "__Host-portcullis-device",
+            (Self::Device, false) => "portcullis-device",
             (Self::Refresh, true) => "__Secure-portcullis-refresh",
             (Self::Refresh, false) => "portcullis-refresh",
         }
@@ -33,7 +37,7 @@ impl OurCookie {
     /// The cookie with its attributes, until the browser closes.
     pub fn with_value(self, value: String, https: bool) -> Cookie<'static> {
         let (path, same_site) = match self {
-            Self::Session | Self::Flash => ("/", SameSite::Lax),
+            Self::Session | Self::Flash | Self::Device => ("/", SameSite::Lax),
             // Sent where it is used, and by no link or form of another site.
             Self::Refresh => ("/api/v1/auth", SameSite::Strict),
         };

@@ -68,16 +68,14 @@ impl Notice {
         ("user_deleted", Self::UserDeleted),
         ("key_rotated", Self::KeyRotated),
     ];
-    /// The code is this and the number.
-    const WITH_NUMBER: [(&'static str, fn(u64) -> Self); 2] =
-        [("others_ended-", Self::OthersEnded), ("sessions_ended-", Self::SessionsEnded)];
-
+    const OTHERS_ENDED: &'static str = "others_ended-";
+    const SESSIONS_ENDED: &'static str = "sessions_ended-";
     const RESET_LINK: &'static str = "reset_link-";
 
     fn code(&self) -> String {
         match self {
-            Self::OthersEnded(count) => format!("others_ended-{count}"),
-            Self::SessionsEnded(count) => format!("sessions_ended-{count}"),
+            Self::OthersEnded(count) => format!("{}{count}", Self::OTHERS_ENDED),
+            Self::SessionsEnded(count) => format!("{}{count}", Self::SESSIONS_ENDED),
             Self::ResetLink(user, token) => format!("{}{user}_{}", Self::RESET_LINK, token.0),
             other => {
                 let known = Self::WITHOUT_NUMBER.iter().find(|(_, notice)| notice == other);
@@ -90,11 +88,13 @@ impl Notice {
         if let Some((user, token)) = code.strip_prefix(Self::RESET_LINK).and_then(|rest| rest.split_once('_')) {
             return Some(Self::ResetLink(user.parse().ok()?, LinkToken(token.to_owned())));
         }
-        let numbered = Self::WITH_NUMBER.iter().find_map(|(prefix, notice)| Some((code.strip_prefix(prefix)?, notice)));
-        match numbered {
-            Some((count, notice)) => count.parse().ok().map(notice),
-            None => Self::WITHOUT_NUMBER.iter().find(|(known, _)| *known == code).map(|(_, notice)| notice.clone()),
+        if let Some(count) = code.strip_prefix(Self::OTHERS_ENDED) {
+            return count.parse().ok().map(Self::OthersEnded);
         }
+        if let Some(count) = code.strip_prefix(Self::SESSIONS_ENDED) {
+            return count.parse().ok().map(Self::SessionsEnded);
+        }
+        Self::WITHOUT_NUMBER.iter().find(|(known, _)| *known == code).map(|(_, notice)| notice.clone())
     }
 }
 

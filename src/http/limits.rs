@@ -9,7 +9,7 @@ use actix_governor::governor::clock::{Clock as _, DefaultClock, QuantaInstant};
 use actix_governor::governor::middleware::NoOpMiddleware;
 use actix_governor::{Governor, GovernorConfig, GovernorConfigBuilder, KeyExtractor};
 use actix_web::dev::ServiceRequest;
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::Method;
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError as _};
 
 use super::bearer;
@@ -87,7 +87,7 @@ impl KeyExtractor for ByAddress {
     }
 
     fn exceed_rate_limit_response(&self, refusal: &NotUntil<QuantaInstant>, _: HttpResponseBuilder) -> HttpResponse {
-        too_many("too_many_attempts", "attempts", refusal)
+        Problem::too_many_attempts(wait(refusal)).error_response()
     }
 }
 
@@ -112,7 +112,7 @@ impl KeyExtractor for ByPrincipal {
     }
 
     fn exceed_rate_limit_response(&self, refusal: &NotUntil<QuantaInstant>, _: HttpResponseBuilder) -> HttpResponse {
-        too_many("too_many_requests", "requests", refusal)
+        Problem::too_many_requests(wait(refusal)).error_response()
     }
 }
 
@@ -121,15 +121,14 @@ fn address_of(request: &ServiceRequest) -> IpAddr {
     client_address(request.request()).map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), rate_key)
 }
 
-fn too_many(code: &'static str, what: &str, refusal: &NotUntil<QuantaInstant>) -> HttpResponse {
-    // Rounded up, so that whoever waits that long is let in.
-    let seconds = refusal.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
-    let detail = format!("Too many {what}. Try again in {seconds} seconds.");
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, code, detail).retry_after(seconds).error_response()
+/// Seconds, rounded up, so that whoever waits that long is let in.
+fn wait(refusal: &NotUntil<QuantaInstant>) -> u64 {
+    refusal.wait_time_from(DefaultClock::default().now()).as_secs() + 1
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::StatusCode;
     use actix_web::http::header::RETRY_AFTER;
     use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
     use actix_web::{App, web};

@@ -26,6 +26,7 @@ pub mod cookies;
 pub mod cors;
 pub mod csrf;
 pub mod current_user;
+pub mod device_cookie;
 mod fields;
 pub mod flash;
 pub mod forms;

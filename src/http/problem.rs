@@ -88,6 +88,21 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.")
     }
 
+    /// 429: too many passwords were tried, under a name or from an address.
+    pub fn too_many_attempts(seconds: u64) -> Self {
+        Self::too_many("too_many_attempts", "attempts", seconds)
+    }
+
+    /// 429: too many calls of the API.
+    pub fn too_many_requests(seconds: u64) -> Self {
+        Self::too_many("too_many_requests", "requests", seconds)
+    }
+
+    fn too_many(code: &'static str, what: &str, seconds: u64) -> Self {
+        let detail = format!("Too many {what}. Try again in {seconds} seconds.");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).retry_after(seconds)
+    }
+
     /// 503: a store did not answer.
     pub fn unavailable() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Something is out of order. Try again in a moment.")
@@ -265,6 +280,7 @@ impl From<Error> for Problem {
                 let detail = "The account was changed meanwhile. Sign in again.";
                 Self::new(StatusCode::CONFLICT, "raced", detail)
             }
+            Error::Locked { retry_after } => Self::too_many_attempts(retry_after),
             Error::Stale => {
                 let detail = "The account was changed meanwhile. Read it again, then repeat your change.";
                 Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)

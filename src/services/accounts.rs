@@ -13,6 +13,7 @@ use crate::domain::{
 };
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
+use crate::storage::lockouts;
 use crate::storage::sessions::rows::{self, End};
 use crate::storage::users::{self, NewUser, StoredUser};
 
@@ -91,7 +92,7 @@ impl Services {
     pub async fn update_profile(&self, caller: &Caller, change: ProfileChange, client: &Client) -> Result<User> {
         let id = caller.user_id;
         let stored = self.database.read(move |connection| users::by_id(connection, id)).await?;
-        let StoredUser { user, password_hash } = stored.ok_or(Error::NotSignedIn)?;
+        let user = stored.ok_or(Error::NotSignedIn)?.user;
 
         let mut errors = FieldErrors::default();
         let name = change.name.as_deref().map(parse_display_name).unwrap_or_else(|| Ok(user.name.clone()));
@@ -106,9 +107,7 @@ impl Services {
                 let message = "Enter your password to change the e-mail.";
                 return Err(Error::Invalid(FieldError::new(field, "required", message).into()));
             };
-            if !self.hasher.verify(&password, password_hash.as_deref()).await?.matches {
-                return Err(Error::WrongPassword { field });
-            }
+            self.check_own_password(caller, field, &password, client).await?;
         }
         let mut changed = Vec::new();
         changed.extend((name != user.name).then_some("name"));
@@ -189,7 +188,7 @@ impl Services {
         Ok(changed)
     }
 
-    /// Ends all sessions of the account and refuses new ones.
+    /// Ends all sessions of the account, voids its reset link and refuses new sessions.
     pub async fn suspend(&self, steward: &Steward, user: UserId, client: &Client) -> Result<User> {
         self.set_status(steward, user, UserStatus::Suspended, client).await
     }
@@ -218,6 +217,7 @@ impl Services {
                     keep_an_administrator(&administrators, &before)?;
                     let end = End { reason: EndReason::Suspended, by: &steward.actor, at: now };
                     rows::end_all(connection, user, None, &end)?;
+                    links::void_reset_links(connection, user)?;
                 }
                 audit::append(connection, &Entry::success(event, &steward.actor, &before, &client), now)?;
                 users::set_status(connection, user, status)?;
@@ -240,6 +240,7 @@ impl Services {
                 let end = End { reason: EndReason::Deleted, by: &steward.actor, at: now };
                 rows::end_all(connection, user, None, &end)?;
                 links::void_reset_links(connection, user)?;
+                lockouts::forget_user(connection, user)?;
                 audit::append(connection, &Entry::success(Event::UserDeleted, &steward.actor, &before, &client), now)?;
                 users::delete(connection, user, now)
             })

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod hasher;
 pub mod health;
 pub mod links;
+pub mod lockout;
 pub mod passwords;
 pub mod registration;
 pub mod sessions;

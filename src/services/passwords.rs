@@ -8,12 +8,12 @@ use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
 use crate::domain::link::LinkPurpose;
 use crate::domain::session::LiveSession;
-use crate::domain::{Actor, EndReason, Error, Event, Outcome, Timestamp, User, UserId};
+use crate::domain::{Actor, EndReason, Error, Event, Timestamp, User, UserId};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::Change;
 use crate::storage::sessions::rows::{self, End};
-use crate::storage::users::{self, StoredUser};
+use crate::storage::{lockouts, users};
 
 impl Services {
     /// The password entered again on `/confirm`: the session gets a new secret and a new time of entry.
@@ -23,14 +23,13 @@ impl Services {
         password: &SecretString,
         client: &Client,
     ) -> Result<NewSecret> {
-        self.check_own_password(caller, "password", password, client).await?;
+        let checked = self.check_own_password(caller, "password", password, client).await?;
         let (secret, now) = (Secret::generate(), self.clock.now());
         let (caller_, hash) = (caller.clone(), secret.hash());
         let remember = self
             .database
             .write(move |connection| {
-                let user = users::lock(connection, caller_.user_id)?.ok_or(Error::NotSignedIn)?.user;
-                let session = live(connection, &caller_, &user, now)?;
+                let (user, session) = still_checked(connection, &checked, &caller_, now)?;
                 rows::set_secret(connection, user.id, caller_.session_id, hash, user.epoch, now)?;
                 users::raise_rev(connection, user.id)?;
                 Ok(session.remember)
@@ -54,15 +53,14 @@ impl Services {
         new: &SecretString,
         client: &Client,
     ) -> Result<NewSecret> {
-        let StoredUser { user, .. } = self.check_own_password(caller, "current_password", current, client).await?;
-        let password = self.check_new_password(&user, new).await?;
+        let checked = self.check_own_password(caller, "current_password", current, client).await?;
+        let password = self.check_new_password(&checked, new).await?;
         let (secret, now) = (Secret::generate(), self.clock.now());
         let (caller_, hash, client) = (caller.clone(), secret.hash(), client.clone());
         let remember = self
             .database
             .write(move |connection| {
-                let user = users::lock(connection, caller_.user_id)?.ok_or(Error::NotSignedIn)?.user;
-                let session = live(connection, &caller_, &user, now)?;
+                let (user, session) = still_checked(connection, &checked, &caller_, now)?;
                 let actor = Actor::user(&user);
                 let kept = Some(caller_.session_id);
                 replace_password(connection, &user, &password, kept, &actor, &client, now)?;
@@ -120,34 +118,6 @@ impl Services {
         Ok(found)
     }
 
-    /// The caller's password, asked again. A wrong one is audited like a refused sign-in.
-    async fn check_own_password(
-        &self,
-        caller: &Caller,
-        field: &'static str,
-        password: &SecretString,
-        client: &Client,
-    ) -> Result<StoredUser> {
-        let id = caller.user_id;
-        let found = self.database.read(move |connection| users::by_id(connection, id)).await?;
-        let found = found.ok_or(Error::NotSignedIn)?;
-        if self.hasher.verify(password, found.password_hash.as_deref()).await?.matches {
-            return Ok(found);
-        }
-        let (session, client, now) = (caller.session_id, client.clone(), self.clock.now());
-        self.database
-            .write(move |connection| {
-                let actor = Actor::user(&found.user);
-                let entry = Entry {
-                    outcome: Outcome::Failure,
-                    ..Entry::success(Event::SignInFailed, &actor, &found.user, &client).session(session)
-                };
-                audit::append(connection, &entry.detail("password asked again"), now)
-            })
-            .await?;
-        Err(Error::WrongPassword { field })
-    }
-
     async fn check_new_password(&self, user: &User, new: &SecretString) -> Result<String> {
         let about = [user.username.as_str(), user.email.as_str(), user.name.as_deref().unwrap_or_default()];
         let checked = self.hasher.check(self.password_policy(), "new_password", new, &about).await?;
@@ -164,20 +134,22 @@ impl Services {
     }
 }
 
-/// The caller's session, if it still lives: a password entry doesn't wake one that was ended meanwhile.
-fn live(
+/// The account, locked, and the caller's session, if both still are what the password was checked for: an entry of the
+/// password doesn't wake a session that was ended meanwhile, and that of a former password does nothing.
+fn still_checked(
     connection: &mut AnyConnection,
+    checked: &User,
     caller: &Caller,
-    user: &User,
     now: Timestamp,
-) -> Result<crate::domain::Session> {
+) -> Result<(User, crate::domain::Session)> {
+    let user = users::lock(connection, caller.user_id)?.ok_or(Error::NotSignedIn)?.user;
     let found = rows::snapshot(connection, user.id, caller.session_id)?;
     let lag = crate::storage::sessions::ACTIVITY_LAG;
     let found = found.filter(|found| found.is_live(now, lag)).ok_or(Error::NotSignedIn)?;
-    Ok(found.session)
+    if user.epoch == checked.epoch { Ok((user, found.session)) } else { Err(Error::Raced) }
 }
 
-/// Stores a new password and ends all sessions but `kept`. The caller raises the epoch, last.
+/// Stores a new password, ends all sessions but `kept`, and begins to count failures anew. The caller raises the epoch, last.
 fn replace_password(
     connection: &mut AnyConnection,
     user: &User,
@@ -188,6 +160,7 @@ fn replace_password(
     now: Timestamp,
 ) -> Result<()> {
     users::set_password(connection, user.id, hash, now)?;
+    lockouts::forget_user(connection, user.id)?;
     links::void_reset_links(connection, user.id)?;
     let end = End { reason: EndReason::PasswordChanged, by, at: now };
     rows::end_all(connection, user.id, kept, &end)?;

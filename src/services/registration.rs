@@ -50,6 +50,6 @@ impl Services {
             })
             .await?;
         self.announce_replaced(replaces).await;
-        Ok((user, opening))
+        Ok((opening.noted(user), opening))
     }
 }

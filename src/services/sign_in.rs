@@ -2,13 +2,13 @@
 
 use secrecy::SecretString;
 
+use super::lockout::Proven;
 use super::{Caller, Result, Services, SignedIn};
 use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
-use crate::domain::name::NameKey;
 use crate::domain::refresh_token::{Lineage, RefreshSeed, Rotations};
 use crate::domain::session::{Lifetime, LiveSession};
-use crate::domain::{Actor, EndReason, Error, Event, Outcome, SessionId, SessionKind, Timestamp, User, UserId};
+use crate::domain::{Actor, EndReason, Event, SessionId, SessionKind, Timestamp, User, UserId};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::rows::{self, End, NewSession};
@@ -54,6 +54,11 @@ impl Opening {
         self.session_id
     }
 
+    /// The account as this sign-in has left it.
+    pub(super) fn noted(&self, user: User) -> User {
+        User { last_sign_in_at: Some(self.now), ..user }
+    }
+
     pub(super) fn into_signed_in(self, user: User) -> SignedIn {
         let handle = SessionHandle { user_id: user.id, session_id: self.session_id, secret: self.secret };
         SignedIn { user, handle, remember: self.remember }
@@ -83,7 +88,7 @@ impl Services {
     /// Checks the password of the account with that username or e-mail, and opens a session.
     /// `replaces` is the browser's earlier session, which ends.
     ///
-    /// Unknown name, wrong password, no password yet and suspended account are one answer after one hash.
+    /// Unknown name, wrong password, no password yet and suspended account are one answer; see [`super::lockout`].
     pub async fn sign_in(
         &self,
         name: &str,
@@ -107,18 +112,9 @@ impl Services {
         client: &Client,
     ) -> Result<(User, Opening)> {
         // Read before the password is checked, epoch included: an "end all" that comes between is seen by the insert.
-        let found = match NameKey::of_typed(name) {
-            Some(key) => self.database.read(move |connection| users::by_name(connection, &key)).await?,
-            None => None,
-        };
-        let known = found.as_ref().filter(|found| found.user.is_active());
-        let verdict = self.hasher.verify(password, known.and_then(|found| found.password_hash.as_deref())).await?;
-        let Some(StoredUser { user, password_hash }) = found.filter(|found| found.user.is_active() && verdict.matches)
-        else {
-            self.note_refused_sign_in(name, client).await?;
-            return Err(Error::WrongCredentials);
-        };
-        let rehashed = if verdict.outdated { Some(self.hasher.hash(password).await?) } else { None };
+        let Proven { account: StoredUser { user, password_hash }, outdated } =
+            self.check_credentials(name, password, client).await?;
+        let rehashed = if outdated { Some(self.hasher.hash(password).await?) } else { None };
 
         let opening = opening();
         let (subject, client) = (user.clone(), client.clone());
@@ -138,7 +134,7 @@ impl Services {
             })
             .await?;
         self.announce_replaced(replaces).await;
-        Ok((user, opening))
+        Ok((opening.noted(user), opening))
     }
 
     /// Ends the caller's session.
@@ -199,26 +195,6 @@ impl Services {
             idle: lifetime.idle,
             absolute_limit: now + lifetime.absolute,
         }
-    }
-
-    /// The name is noted only where such an account exists: people type passwords there.
-    async fn note_refused_sign_in(&self, name: &str, client: &Client) -> Result<()> {
-        let (key, client, now) = (NameKey::of_typed(name), client.clone(), self.clock.now());
-        self.database
-            .write(move |connection| {
-                let found = key.map(|key| users::by_name(connection, &key)).transpose()?.flatten();
-                let entry = Entry {
-                    event: Event::SignInFailed,
-                    outcome: Outcome::Failure,
-                    actor: &Actor::Anonymous,
-                    subject: found.as_ref().map(|found| &found.user),
-                    session_id: None,
-                    detail: None,
-                    client: &client,
-                };
-                audit::append(connection, &entry, now)
-            })
-            .await
     }
 
     /// A sign-in does not fail because an older session could not be taken out of Redis at once: the feed does it.

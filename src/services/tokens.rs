@@ -1,5 +1,6 @@
 //! Programs: signed in with a short access token and a refresh token, which is rotated.
 
+use chrono::TimeDelta;
 use secrecy::SecretString;
 
 use super::accounts::NewAccount;
@@ -24,6 +25,7 @@ pub struct IssuedTokens {
     pub session_id: SessionId,
     /// As it is now, not as it was at the sign-in.
     pub user: User,
+    pub locked_until: Option<Timestamp>,
 }
 
 /// What is known of a refresh token that a live session has made.
@@ -148,8 +150,9 @@ impl Services {
         Ok(IssuedTokens {
             access: self.sign_access_token(&user, id, entered, limit).await?,
             refresh_token: self.refresh_key().token(user.id, id, &lineage.rotations.seed, counter),
-            refresh_expires_in: (lineage.expires_at() - self.clock.now()).num_seconds().max(0),
+            refresh_expires_in: whole_seconds(lineage.expires_at() - self.clock.now()),
             session_id: id,
+            locked_until: self.locked_until(user.id).await?,
             user,
         })
     }
@@ -157,6 +160,11 @@ impl Services {
     fn refresh_key(&self) -> RefreshKey {
         RefreshKey::new(&self.root_key)
     }
+}
+
+/// Rounded up: the moments that signing takes are not the client's affair.
+fn whole_seconds(left: TimeDelta) -> i64 {
+    (left.num_milliseconds().max(0) + 999) / 1000
 }
 
 fn check_device_name(typed: Option<&str>) -> Result<Option<String>> {

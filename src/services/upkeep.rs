@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use super::{Result, Services};
 use crate::domain::{SessionKind, Timestamp};
 use crate::storage::sessions::{SessionStore, changes, rows};
-use crate::storage::{audit, leases, links, stats};
+use crate::storage::{audit, leases, links, lockouts, stats};
 
 /// Rows that one transaction of a sweep writes: sign-ins wait no longer than for these.
 const BATCH: i64 = 1000;
@@ -46,6 +46,7 @@ impl Services {
         database
             .write(move |connection| {
                 links::prune(connection, now)?;
+                lockouts::prune(connection, now)?;
                 changes::prune(connection)?;
                 stats::prune(connection, now - KEPT_HOURS)?;
                 Ok(())

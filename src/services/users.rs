@@ -20,6 +20,8 @@ pub struct UserSearch {
     pub text: String,
     pub role: Option<Role>,
     pub status: Option<UserStatus>,
+    /// Only those that are locked.
+    pub locked: bool,
     pub sort: UserSort,
 }
 
@@ -57,7 +59,13 @@ impl Services {
         limit: u16,
     ) -> Result<UserPage> {
         steward.require(Role::Manager)?;
-        let filter = UserFilter { text: search_form(search.text.trim()), role: search.role, status: search.status };
+        let filter = UserFilter {
+            text: search_form(search.text.trim()),
+            role: search.role,
+            status: search.status,
+            locked: search.locked,
+        };
+        let rule = self.lockout_rule();
         let (sort, limit) = (search.sort, usize::from(limit));
         let (cursors, list) = (Cursors::new(&self.root_key), list_name(&filter, sort));
         let place = cursor.map(|cursor| {
@@ -74,7 +82,7 @@ impl Services {
             .read(move |connection| {
                 let total = filter.is_empty().then(|| user_search::total(connection)).transpose()?;
                 let after = place.as_ref().map(|place| &place.after);
-                Ok((user_search::search(connection, &filter, sort, after, limit as i64 + 1)?, total))
+                Ok((user_search::search(connection, &filter, sort, after, limit as i64 + 1, rule)?, total))
             })
             .await?;
         let followed = users.len() > limit;
@@ -136,7 +144,7 @@ impl Services {
 fn list_name(filter: &UserFilter, sort: UserSort) -> String {
     let role = filter.role.map_or("", Role::as_str);
     let status = filter.status.map_or("", UserStatus::as_str);
-    format!("users {sort} role={role} status={status} q={}", filter.text)
+    format!("users {sort} role={role} status={status} locked={} q={}", filter.locked, filter.text)
 }
 
 /// What a cursor says.

@@ -32,10 +32,12 @@ pub(super) fn prepare(settings: &Settings) -> Result<(), Failure> {
     }
     let probe = folder.join(format!(".probe-{}", std::process::id()));
     fs::write(&probe, []).and_then(|()| fs::remove_file(&probe)).map_err(|error| unusable(folder, &error))?;
-    if let DatabaseUrl::Sqlite(path) = &settings.database_url
-        && let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty())
-    {
-        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(|error| unusable(parent, &error))?;
+    if let DatabaseUrl::Sqlite(path) = &settings.database_url {
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(|error| unusable(parent, &error))?;
+        }
+        // SQLite gives the files beside it the same mode. A folder that was there before may be open to others.
+        OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(|error| unusable(path, &error))?;
     }
     Ok(())
 }

@@ -52,10 +52,10 @@ impl Failure {
         }
     }
 
-    pub(super) fn redis(error: &RedisOpenError) -> Self {
+    pub(super) fn redis(target: &str, error: &RedisOpenError) -> Self {
         match error {
             RedisOpenError::Unreachable(cause) => Self::unavailable(format!(
-                "can't reach Redis: {}; check redis_url, and that the server runs",
+                "can't reach Redis at {target}: {}; check redis_url, and that the server runs",
                 one_line(&cause.to_string())
             )),
             RedisOpenError::TooOld(_) | RedisOpenError::NoStamp => {

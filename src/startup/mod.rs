@@ -7,7 +7,7 @@ mod server;
 
 use std::sync::Arc;
 
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 pub use self::failure::Failure;
 pub use self::serve::serve;
@@ -16,7 +16,7 @@ use crate::domain::Clock;
 use crate::services::Services;
 use crate::services::hasher::Hasher;
 use crate::services::signing_keys::KeyTable;
-use crate::settings::{DatabaseUrl, Loaded};
+use crate::settings::{DatabaseUrl, Loaded, RedisUrl};
 use crate::storage::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::storage::{Database, installation};
 
@@ -62,7 +62,7 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, Failure>
         None => SessionStore::Sql(SqlSessions::new(database.clone())),
         Some(url) => {
             let store = RedisSessions::open(url, &settings.redis_prefix, database.clone()).await;
-            let store = store.map_err(|error| Failure::redis(&error))?;
+            let store = store.map_err(|error| Failure::redis(&redis_target(url), &error))?;
             if let Some(warning) = store.eviction_warning().await {
                 tracing::warn!("Redis: {warning}");
             }
@@ -92,5 +92,17 @@ fn database_target(url: &DatabaseUrl) -> String {
                 format!("postgres://{host}:{port}{}", url.path())
             },
         ),
+    }
+}
+
+/// Where live copies are kept, without the password.
+fn redis_target(url: &RedisUrl) -> String {
+    let host = |url: &SecretString| {
+        let host = |url: url::Url| Some(format!("{}:{}", url.host_str()?, url.port().unwrap_or(6379)));
+        url::Url::parse(url.expose_secret()).ok().and_then(host).unwrap_or_else(|| "its socket".to_owned())
+    };
+    match url {
+        RedisUrl::Single(url) => host(url),
+        RedisUrl::Cluster(nodes) => nodes.iter().map(host).collect::<Vec<_>>().join(", "),
     }
 }

@@ -6,6 +6,7 @@ pub mod database;
 pub mod installation;
 pub mod leases;
 pub mod links;
+pub mod lockouts;
 pub mod postgres;
 pub mod schema;
 pub mod sessions;

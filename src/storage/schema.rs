@@ -99,6 +99,18 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+    use super::super::types::{Id, Moment};
+    /// Failed password checks, counted. The key is a keyed hash: no name that somebody typed is stored.
+    lockouts (key) {
+        key -> Binary,
+        user_id -> Nullable<Id>,
+        failures -> BigInt,
+        expires_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
     /// Facts about this installation, such as the fingerprint of its `secret_key`.
     installation (name) {
         name -> Text,
@@ -146,4 +158,4 @@ diesel::table! {
 }
 
 diesel::joinable!(sessions -> users (user_id));
-diesel::allow_tables_to_appear_in_same_query!(users, sessions, changes);
+diesel::allow_tables_to_appear_in_same_query!(users, sessions, changes, lockouts);

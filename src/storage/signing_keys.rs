@@ -49,7 +49,8 @@ pub fn lock(connection: &mut AnyConnection) -> Result<()> {
 
 /// All keys, newest first.
 pub fn all(connection: &mut AnyConnection) -> Result<Vec<StoredKey>> {
-    let order = (signing_keys::created_at.desc(), signing_keys::kid);
+    // The first two are of one moment: next before active, as their words sort.
+    let order = (signing_keys::created_at.desc(), signing_keys::state.desc(), signing_keys::kid);
     Ok(signing_keys::table.select(StoredKey::as_select()).order(order).load(connection)?)
 }
 

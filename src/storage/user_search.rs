@@ -1,10 +1,11 @@
 //! Lists of accounts, page by page: by what comes after the last one shown, never by how many were shown before.
 
-use diesel::dsl::count_star;
+use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Bool, Text};
 
 use super::database::{AnyConnection, MultiBackend};
+use super::lockouts::{self, Rule};
 use super::schema::{sessions, users};
 use super::users::{Row, StoredUser};
 use crate::domain::text::text_enum;
@@ -23,18 +24,20 @@ text_enum!(
 );
 
 /// Which accounts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct UserFilter {
     /// A part of username, e-mail or name, in [`crate::domain::name::search_form`]; empty finds all.
     pub text: String,
     pub role: Option<Role>,
     pub status: Option<UserStatus>,
+    /// Only those that are locked.
+    pub locked: bool,
 }
 
 impl UserFilter {
     /// Whether it leaves out nobody.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.text.is_empty() && self.role.is_none() && self.status.is_none() && !self.locked
     }
 }
 
@@ -64,16 +67,19 @@ pub struct FoundUser {
     pub user: User,
     /// Open sessions; those that expired since the last sweep are among them.
     pub sessions: i64,
+    pub locked_until: Option<Timestamp>,
 }
 
-/// At most `limit` accounts after `after`.
+/// At most `limit` accounts after `after`; `rule` says which of them are locked.
 pub fn search(
     connection: &mut AnyConnection,
     filter: &UserFilter,
     sort: UserSort,
     after: Option<&UserPosition>,
     limit: i64,
+    rule: Rule,
 ) -> Result<Vec<FoundUser>> {
+    let few_candidates = few_candidates(connection, &filter.text)?;
     let open_sessions = sessions::table
         .filter(sessions::user_id.eq(users::id))
         .filter(sessions::ended_at.is_null())
@@ -89,11 +95,27 @@ pub fn search(
     if !filter.text.is_empty() {
         query = query.filter(users::search_text.like(contains(&filter.text)).escape('\\'));
     }
-    if let Some(role) = filter.role {
-        query = query.filter(users::role.eq(role));
+    if filter.locked {
+        query = query.filter(users::id.eq_any(lockouts::locked(rule)));
     }
-    if let Some(status) = filter.status {
-        query = query.filter(users::status.eq(status));
+    if let Some(trigrams) = few_candidates {
+        // The plus keeps SQLite, which knows no statistics, from walking all of a role to find these few.
+        let found = sql::<Bool>("users.id IN (SELECT id FROM users_search WHERE users_search MATCH ");
+        query = query.filter(found.bind::<Text, _>(trigrams).sql(")"));
+        let unindexed = |column: &str, word: &str| sql::<Bool>(column).bind::<Text, _>(word.to_owned());
+        if let Some(role) = filter.role {
+            query = query.filter(unindexed("+users.role = ", role.as_str()));
+        }
+        if let Some(status) = filter.status {
+            query = query.filter(unindexed("+users.status = ", status.as_str()));
+        }
+    } else {
+        if let Some(role) = filter.role {
+            query = query.filter(users::role.eq(role));
+        }
+        if let Some(status) = filter.status {
+            query = query.filter(users::status.eq(status));
+        }
     }
     query = match sort {
         UserSort::Username => query.order(users::username_key.asc()),
@@ -114,10 +136,48 @@ pub fn search(
         }
     };
     let rows: Vec<(Row, Option<i64>)> = query.load(connection)?;
-    let found = rows
+    let mut found: Vec<_> = rows
         .into_iter()
-        .map(|(row, sessions)| FoundUser { user: StoredUser::from(row).user, sessions: sessions.unwrap_or(0) });
-    Ok(found.collect())
+        .map(|(row, sessions)| FoundUser {
+            user: StoredUser::from(row).user,
+            sessions: sessions.unwrap_or(0),
+            locked_until: None,
+        })
+        .collect();
+    let ids: Vec<_> = found.iter().map(|found| found.user.id).collect();
+    for (id, until) in lockouts::locks_of(connection, &ids, rule)? {
+        if let Some(found) = found.iter_mut().find(|found| found.user.id == id) {
+            found.locked_until = found.locked_until.max(Some(until));
+        }
+    }
+    Ok(found)
+}
+
+/// With so many accounts that may contain a text, walking the list meets enough of them soon.
+const MANY: i64 = 1000;
+
+/// Trigrams of a text that are asked for; what has all these is looked at itself.
+const MAX_TRIGRAMS: usize = 40;
+
+/// On SQLite the query that finds all that may contain `text`, where those are few. PostgreSQL decides by itself
+/// whether its index of trigrams pays.
+fn few_candidates(connection: &mut AnyConnection, text: &str) -> Result<Option<String>> {
+    let (AnyConnection::Sqlite(_), Some(trigrams)) = (&*connection, trigrams(text)) else { return Ok(None) };
+    let count = "SELECT count(*) AS total FROM (SELECT 1 FROM users_search WHERE users_search MATCH ? LIMIT ?)";
+    let query = diesel::sql_query(count).bind::<Text, _>(&trigrams).bind::<BigInt, _>(MANY);
+    let found = query.get_result::<Total>(connection)?.total;
+    Ok((found < MANY).then_some(trigrams))
+}
+
+/// What FTS5 is asked, where the text is long enough to have a trigram.
+fn trigrams(text: &str) -> Option<String> {
+    let characters: Vec<char> = text.chars().collect();
+    let terms = characters.windows(3).take(MAX_TRIGRAMS).map(|trigram| {
+        let trigram: String = trigram.iter().collect();
+        format!("\"{}\"", trigram.replace('"', "\"\""))
+    });
+    let terms: Vec<_> = terms.collect();
+    (!terms.is_empty()).then(|| terms.join(" AND "))
 }
 
 /// The pattern for what contains `text`, which may have wildcards of its own.
@@ -160,5 +220,13 @@ mod tests {
     fn wildcards_in_what_was_typed_stand_for_themselves() {
         assert_eq!(contains("a_b"), r"%a\_b%");
         assert_eq!(contains(r"100%\"), r"%100\%\\%");
+    }
+
+    #[test]
+    fn a_text_is_asked_for_by_its_trigrams_and_can_be_no_other_query() {
+        assert_eq!(trigrams("ada ").as_deref(), Some(r#""ada" AND "da ""#));
+        assert_eq!(trigrams(r#"a"*"#).as_deref(), Some(r#""a""*""#));
+        assert_eq!(trigrams("äö"), None);
+        assert_eq!(trigrams(&"x".repeat(5000)).map(|query| query.matches("AND").count()), Some(MAX_TRIGRAMS - 1));
     }
 }

@@ -1,23 +1,27 @@
 //! The frame around every page, and the one place where a template becomes an answer.
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::ContentType;
+use actix_web::http::header::{ContentType, RETRY_AFTER};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse};
 use askama::Template;
 
 use super::Answer;
 use super::assets;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, Status};
 use crate::domain::{Error, Role, User};
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{Flash, Notice};
 use crate::http::problem::Problem;
 use crate::services::Services;
 
-/// A page with this status.
-pub fn page(status: StatusCode, template: &impl Template) -> Answer {
+/// A page with this status, or with that of a [`Refusal`].
+pub fn page(status: impl Into<Status>, template: &impl Template) -> Answer {
     let body = template.render().map_err(|error| Problem::from(Error::internal(error)))?;
-    Ok(HttpResponse::build(status).content_type(ContentType::html()).body(body))
+    let Status { code, retry_after } = status.into();
+    let mut response = HttpResponse::build(code);
+    if let Some(seconds) = retry_after {
+        response.insert_header((RETRY_AFTER, seconds));
+    }
+    Ok(response.content_type(ContentType::html()).body(body))
 }
 
 /// The frame of pages for people who are not signed in: the raised gate, one panel, the public host at the foot.

@@ -13,7 +13,7 @@ use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, MaybeUser};
 use crate::http::forms::GuestForm;
 use crate::http::parameters::Query;
-use crate::http::session_cookie;
+use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
 
 #[derive(Template)]
@@ -75,6 +75,7 @@ pub async fn submit(
     match services.sign_in(&form.username, &password, remember, replaces.as_ref(), &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);
+            device_cookie::set(&request, services.device_cookie(&signed_in.user, &client));
             Ok(see_other(next::or_default(&form.next, services.settings.public_url.as_str())))
         }
         Err(error) => form_page(&services, &request, &form, Refusal::of(error)?).await,

@@ -11,7 +11,7 @@ use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
-use crate::http::session_cookie;
+use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
 
 #[derive(Template)]
@@ -50,6 +50,8 @@ pub async fn submit(
     match services.change_password(&current.caller(), &old, &new, &client).await {
         Ok(new) => {
             session_cookie::issue(&request, &new.handle, new.remember);
+            let user = services.user(current.session.user_id).await?;
+            device_cookie::set(&request, services.device_cookie(&user, &client));
             new.delivered?;
             flash::set(&request, Notice::PasswordChanged);
             Ok(see_other("/account"))

@@ -1,9 +1,13 @@
 //! Why a form comes back: the one place where a service's refusal becomes a status and words beside fields.
 
+use std::borrow::Cow;
+
 use actix_web::http::StatusCode;
 use askama::Template;
 use askama::filters::HtmlSafe;
+use chrono::TimeDelta;
 
+use super::moment::duration;
 use crate::domain::{Error, FieldError, FieldErrors};
 use crate::http::problem::Problem;
 
@@ -11,9 +15,9 @@ use crate::http::problem::Problem;
 #[derive(Debug, Template)]
 #[template(path = "partials/refusal.html")]
 pub struct Refusal {
-    pub status: StatusCode,
+    pub status: Status,
     /// What is wrong with the form as a whole.
-    summary: Option<&'static str>,
+    summary: Option<Cow<'static, str>>,
     /// The fields that the summary is about.
     concerned: &'static [&'static str],
     errors: FieldErrors,
@@ -21,10 +25,24 @@ pub struct Refusal {
 
 impl HtmlSafe for Refusal {}
 
+/// The head of the answer that shows a form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    pub code: StatusCode,
+    /// Seconds, for `Retry-After`.
+    pub retry_after: Option<u64>,
+}
+
+impl From<StatusCode> for Status {
+    fn from(code: StatusCode) -> Self {
+        Self { code, retry_after: None }
+    }
+}
+
 impl Refusal {
     /// The form as it is first shown.
     pub fn none() -> Self {
-        Self { status: StatusCode::OK, summary: None, concerned: &[], errors: FieldErrors::default() }
+        Self { status: StatusCode::OK.into(), summary: None, concerned: &[], errors: FieldErrors::default() }
     }
 
     /// The refusal to show on the form, or the problem where showing the form again would not help.
@@ -47,6 +65,15 @@ impl Refusal {
             Error::Raced => {
                 Self::whole(StatusCode::CONFLICT, "The account was changed at the same moment. Send the form again.")
             }
+            Error::Locked { retry_after } => {
+                let minutes = i64::try_from(retry_after.div_ceil(60)).unwrap_or(i64::MAX / 60_000);
+                let wait = duration(TimeDelta::minutes(minutes));
+                let summary = format!(
+                    "Too many failed attempts. Try again in {wait}, or ask your administrator to unlock the account."
+                );
+                let status = Status { code: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(retry_after) };
+                Self { status, summary: Some(summary.into()), ..Self::none() }
+            }
             Error::Stale => Self::whole(
                 StatusCode::CONFLICT,
                 "Someone else changed this account meanwhile. Compare what it is now, then save again.",
@@ -66,16 +93,16 @@ impl Refusal {
     }
 
     fn fields(status: StatusCode, errors: FieldErrors) -> Self {
-        Self { status, errors, ..Self::none() }
+        Self { status: status.into(), errors, ..Self::none() }
     }
 
     fn whole(status: StatusCode, summary: &'static str) -> Self {
-        Self { status, summary: Some(summary), ..Self::none() }
+        Self { status: status.into(), summary: Some(summary.into()), ..Self::none() }
     }
 
     /// Whether there is anything to say.
     pub fn is_some(&self) -> bool {
-        self.status != StatusCode::OK
+        self.status.code != StatusCode::OK
     }
 
     /// What is wrong with one field.
@@ -117,10 +144,11 @@ mod tests {
             (Error::WrongPassword { field: "current_password" }, 401),
             (Error::LastAdmin, 409),
             (Error::Raced, 409),
+            (Error::Locked { retry_after: 61 }, 429),
             (Error::Stale, 409),
         ] {
             let refusal = Refusal::of(error).expect("a form");
-            assert_eq!(refusal.status.as_u16(), status);
+            assert_eq!(refusal.status.code.as_u16(), status);
             assert!(refusal.is_some());
         }
     }
@@ -139,6 +167,18 @@ mod tests {
         assert!(html.contains(r##"<a href="#email">Write the e-mail as name@example.com.</a>"##), "{html}");
         assert!(html.contains(r##"<a href="#username">"##) && !html.contains("<b>"), "{html}");
         assert!(html.contains(r#"role="alert""#));
+    }
+
+    #[test]
+    fn a_lock_says_how_long_in_words_and_in_seconds() {
+        for (seconds, words) in
+            [(1, "in 1 minute,"), (61, "in 2 minutes,"), (900, "in 15 minutes,"), (7200, "in 2 hours,")]
+        {
+            let refusal = Refusal::of(Error::Locked { retry_after: seconds }).expect("a form");
+            assert_eq!(refusal.status.retry_after, Some(seconds));
+            let html = refusal.render().expect("html");
+            assert!(html.contains(words) && html.contains(r#"role="alert""#), "{html}");
+        }
     }
 
     #[test]

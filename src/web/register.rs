@@ -11,7 +11,7 @@ use crate::domain::Error;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, MaybeUser};
 use crate::http::forms::GuestForm;
-use crate::http::session_cookie;
+use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
 use crate::services::accounts::NewAccount;
 
@@ -67,6 +67,7 @@ pub async fn submit(
     match services.register(account, replaces.as_ref(), &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);
+            device_cookie::set(&request, services.device_cookie(&signed_in.user, &client));
             Ok(see_other("/account"))
         }
         Err(error) => form_page(&services, &request, &form, Refusal::of(error)?),

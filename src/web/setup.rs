@@ -11,7 +11,7 @@ use super::{Answer, see_other};
 use crate::http::client_address::ClientInfo;
 use crate::http::forms::GuestForm;
 use crate::http::parameters::PathParam;
-use crate::http::session_cookie;
+use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
 use crate::services::accounts::NewAccount;
 
@@ -59,6 +59,7 @@ pub async fn submit(
     match services.complete_setup(&token, account, &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);
+            device_cookie::set(&request, services.device_cookie(&signed_in.user, &client));
             Ok(see_other("/account"))
         }
         Err(error) => form_page(&services, &request, &token, &form, Refusal::of(error)?).await,

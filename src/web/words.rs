@@ -36,6 +36,7 @@ fn what(event: Event) -> &'static str {
     match event {
         Event::SignInSuccess => "Signed in",
         Event::SignInFailed => "Sign-in refused",
+        Event::SignInLocked => "Locked after too many failures",
         Event::SignOut => "Signed out",
         Event::UserRegistered => "Registered",
         Event::UserCreated => "Created the account",
@@ -43,6 +44,7 @@ fn what(event: Event) -> &'static str {
         Event::UserRoleChanged => "Changed the role",
         Event::UserSuspended => "Suspended the account",
         Event::UserReinstated => "Reinstated the account",
+        Event::UserUnlocked => "Unlocked the account",
         Event::UserDeleted => "Deleted the account",
         Event::PasswordChanged => "Changed the password",
         Event::PasswordResetLink => "Made a password reset link",
@@ -60,7 +62,7 @@ pub fn number(count: u64) -> String {
     let digits = count.to_string();
     let mut words = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             words.push(',');
         }
         words.push(digit);

@@ -91,6 +91,7 @@ const TABLE: &[Line] = &[
     admin("POST", "/admin/users/{id}/suspend", 404),
     admin("GET", "/admin/users/{id}/reinstate", 404),
     admin("POST", "/admin/users/{id}/reinstate", 404),
+    manager("POST", "/admin/users/{id}/unlock", 404),
     admin("GET", "/admin/users/{id}/reset-link", 404),
     admin("POST", "/admin/users/{id}/reset-link", 404),
     manager("GET", "/admin/users/{id}/end-sessions", 404),

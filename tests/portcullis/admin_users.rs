@@ -294,10 +294,46 @@ async fn a_manager_reaches_users_alone_and_only_to_end_their_sessions(
     let page = manuel.get(&path).await.expect(200);
     assert!(page.text().contains("1 session ends at once on every node: 1 in a browser."), "{}", page.text());
     manuel.submit(&path, &[]).await.expect_redirect(&page_of(&user));
-    assert!(!victims[0].is_signed_in().await);
-    assert!(victims[1].is_signed_in().await && victims[2].is_signed_in().await && manuel.is_signed_in().await);
     let page = manuel.get(&page_of(&user)).await.expect(200);
     assert!(page.text().contains("1 session has ended."), "{}", page.text());
+    assert!(!victims[0].is_signed_in().await);
+    assert!(victims[1].is_signed_in().await && victims[2].is_signed_in().await && manuel.is_signed_in().await);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_manager_sees_who_is_locked_and_unlocks_users_alone(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::with(backend, &[("lockout_threshold", "5")]).await;
+    let user = server.create("ursula", Role::User).await;
+    let admin = server.services.find_user(KEEPER).await.unwrap();
+    server.create("manuel", Role::Manager).await;
+    let mut manuel = server.signed_in("manuel").await;
+    assert_eq!(find(&mut manuel, "status=locked").await, Vec::<String>::new());
+    for name in ["ursula", KEEPER] {
+        let mut stranger = server.browser();
+        for _ in 0..5 {
+            stranger.try_sign_in(name, NEW_PASSWORD).await.expect(401);
+        }
+        stranger.try_sign_in(name, PASSWORD).await.expect(429);
+    }
+    assert_eq!(find(&mut manuel, "status=locked").await, [KEEPER, "ursula"]);
+    assert_eq!(find(&mut manuel, "status=locked&role=user&q=URS").await, ["ursula"]);
+    let states = manuel.get("/admin/users").await.expect(200).texts("td .state");
+    assert_eq!(states, ["Locked", "Active", "Locked"]);
+
+    let path = format!("{}/unlock", page_of(&user));
+    let form = manuel.get(&page_of(&user)).await.expect(200).form(&path);
+    manuel.submit_form(form, &[]).await.expect_redirect(&page_of(&user));
+    assert!(manuel.get(&page_of(&user)).await.expect(200).text().contains("The account is unlocked."));
+    server.browser().try_sign_in("ursula", PASSWORD).await.expect_redirect("/account");
+    assert!(events_of(&server, user.id).await.contains(&Event::UserUnlocked));
+
+    // An administrator's lock is not for managers.
+    let path = format!("{}/unlock", page_of(&admin));
+    assert!(!manuel.get(&page_of(&admin)).await.expect(200).body.contains("/unlock"));
+    let token = manuel.get("/account").await.csrf_token().unwrap();
+    manuel.post(&path, &[("csrf_token", &token)]).await.expect(403);
+    server.browser().try_sign_in(KEEPER, PASSWORD).await.expect(429);
 }
 
 #[tokio::test]

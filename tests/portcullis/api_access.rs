@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use portcullis::domain::Role;
+use portcullis::domain::audit::Client;
 use portcullis::routes::{self, Access, Route};
 use serde_json::{Value, json};
 
@@ -13,13 +14,26 @@ pub fn is_api(route: &Route) -> bool {
     route.path.starts_with("/api/") || route.path.starts_with("/oauth/")
 }
 
-/// A route, what is sent to it, and the status for nobody, a user, a manager and an administrator.
+/// A route, what is sent to it, and the status for nobody, a user, a manager and an administrator. Whoever was suspended
+/// since the token was issued gets what [`Line::with_a_dead_token`] says.
 struct Line {
     method: &'static str,
     path: &'static str,
     /// JSON, or for `/oauth` the value of `token` in a form.
     body: &'static str,
     statuses: [u16; 4],
+}
+
+impl Line {
+    fn looks_at_the_token(&self) -> bool {
+        let route = routes::ALL.iter().find(|route| (route.method, route.path) == (self.method, self.path)).unwrap();
+        matches!(route.access, Access::Bearer(_)) || matches!(self.path, "/api/v1/whoami" | "/api/v1/auth/logout")
+    }
+
+    /// A token that is no longer good is refused, also where none is needed.
+    fn with_a_dead_token(&self) -> u16 {
+        if self.looks_at_the_token() { 401 } else { self.statuses[0] }
+    }
 }
 
 const fn line(method: &'static str, path: &'static str, body: &'static str, statuses: [u16; 4]) -> Line {
@@ -75,11 +89,15 @@ async fn every_route_of_the_api_answers_everyone_as_the_table_says() {
         server.create(name, role).await;
         actors.push((name, server.program(name).await));
     }
+    let suspended = server.create("sue", Role::Admin).await;
+    actors.push(("sue", server.program("sue").await));
+    server.services.suspend(&spawn::command_line(), suspended.id, &Client::default()).await.unwrap();
     let mut wrong = Vec::new();
     for (column, (name, program)) in actors.iter().enumerate() {
         for line in TABLE {
             let answer = ask(program, line).await;
-            if answer.status != line.statuses[column] {
+            let expected = line.statuses.get(column).copied().unwrap_or_else(|| line.with_a_dead_token());
+            if answer.status != expected {
                 wrong.push(format!("{name}: {} {}: {} {}", line.method, line.path, answer.status, answer.body));
             }
             let challenged = answer.header("www-authenticate").is_some_and(|value| value.starts_with("Bearer"));
@@ -98,10 +116,7 @@ async fn a_token_of_an_ended_session_is_refused_by_every_route_that_asks_for_one
     server.create("adele", Role::Admin).await;
     let program = server.program("adele").await;
     program.post("/api/v1/auth/logout", &json!({})).await.expect(204);
-    let asks = |line: &&Line| {
-        let route = routes::ALL.iter().find(|route| (route.method, route.path) == (line.method, line.path)).unwrap();
-        matches!(route.access, Access::Bearer(_)) || matches!(line.path, "/api/v1/whoami" | "/api/v1/auth/logout")
-    };
+    let asks = |line: &&Line| line.looks_at_the_token();
     for line in TABLE.iter().filter(asks) {
         let answer = ask(&program, line).await.expect(401);
         assert_eq!(answer.json()["code"], "invalid_token", "{}", line.path);

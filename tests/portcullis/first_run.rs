@@ -42,7 +42,23 @@ async fn the_first_start_prints_a_link_that_makes_one_administrator() {
     assert!(!output.contains(PASSWORD) && !output.contains(&administrator.cookie().unwrap()), "{output}");
     let data = program.folder.join("data");
     assert_eq!(mode(&data) & 0o077, 0, "{:o}", mode(&data));
-    assert_eq!(mode(&data.join("secret_key")), 0o600);
+    for file in ["secret_key", "portcullis.db", "portcullis.db-wal", "portcullis.db-shm"] {
+        assert_eq!(mode(&data.join(file)), 0o600, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_else_reads_the_database_in_a_folder_that_is_open_to_all() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let program = Program::new();
+    let data = program.folder.join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let running = program.start();
+    running.answers().await;
+    for file in ["portcullis.db", "portcullis.db-wal", "secret_key"] {
+        assert_eq!(mode(&data.join(file)), 0o600, "{file}");
+    }
 }
 
 #[tokio::test]

@@ -83,6 +83,22 @@ async fn a_one_time_link_ends_with_its_time() {
 }
 
 #[tokio::test]
+async fn c40_a_suspension_voids_the_reset_link_and_no_reinstatement_revives_it() {
+    let server = TestServer::start(Sqlite).await;
+    let user = server.create_user("anna").await.id;
+    let (steward, client) = (command_line(), Client::default());
+    let link = server.services.issue_reset_link(&steward, user, &client).await.unwrap().url;
+    let path = link.strip_prefix(&server.public_url).unwrap().to_owned();
+    server.browser().get(&path).await.expect(200);
+    server.services.suspend(&steward, user, &client).await.unwrap();
+    let fields = [("new_password", NEW_PASSWORD)];
+    server.browser().post(&path, &fields).await.expect(410);
+    server.services.reinstate(&steward, user, &client).await.unwrap();
+    server.browser().post(&path, &fields).await.expect(410);
+    server.browser().try_sign_in("anna", PASSWORD).await.expect_redirect("/account");
+}
+
+#[tokio::test]
 async fn pages_whose_address_is_a_secret_tell_it_to_nobody() {
     let server = TestServer::start(Sqlite).await;
     let user = server.create_user("anna").await.id;

@@ -185,6 +185,7 @@ async fn a_redis_that_is_not_there_at_start_is_one_line_and_status_69() {
     assert_eq!(running.end().code(), Some(69), "{}", running.stderr());
     let stderr = running.stderr();
     assert!(stderr.contains("redis_url"), "it does not say what to do: {stderr}");
+    assert!(stderr.contains(&format!("127.0.0.1:{port}")), "it does not say which one: {stderr}");
     assert!(!running.output().contains("hunter2-canary"), "the password is shown: {stderr}");
 }
 

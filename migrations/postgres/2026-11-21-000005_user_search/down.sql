@@ -1,3 +1,10 @@
+CREATE INDEX users_administrators ON users (role, status) WHERE deleted_at IS NULL;
+DROP INDEX users_of_both_created;
+DROP INDEX users_of_both;
+DROP INDEX users_of_status_created;
+DROP INDEX users_of_status;
+DROP INDEX users_of_role_created;
+DROP INDEX users_of_role;
+DROP INDEX users_created;
 DROP INDEX IF EXISTS users_search;
-DROP INDEX users_by_creation;
 ALTER TABLE users DROP COLUMN search_text;

@@ -1,3 +1,12 @@
-DROP INDEX users_by_creation;
-DROP INDEX users_by_username;
+CREATE INDEX users_administrators ON users (role, status) WHERE deleted_at IS NULL;
+DROP INDEX users_of_both_created;
+DROP INDEX users_of_both;
+DROP INDEX users_of_status_created;
+DROP INDEX users_of_status;
+DROP INDEX users_of_role_created;
+DROP INDEX users_of_role;
+DROP INDEX users_created;
+DROP TRIGGER users_search_update;
+DROP TRIGGER users_search_insert;
+DROP TABLE users_search;
 ALTER TABLE users DROP COLUMN search_text;

@@ -79,8 +79,10 @@ impl Bar {
             count => (count as f64 / top as f64 * (HEIGHT - GAP)).max(LEAST),
         };
         let (sign_ins, failures) = (height(counts.sign_ins), height(counts.failures));
-        let below = HEIGHT - sign_ins;
         let gap = if counts.sign_ins > 0 { GAP } else { 0.0 };
+        // A failure that is drawn larger than it is takes its place from the sign-ins below it.
+        let sign_ins = sign_ins.min(HEIGHT - gap - failures);
+        let below = HEIGHT - sign_ins;
         let failed = (counts.failures > 0).then(|| (unit(below - gap - failures), unit(failures)));
         Self {
             label: label.to_owned(),
@@ -153,7 +155,7 @@ mod tests {
         for bar in &chart.bars {
             assert!(float(&bar.sign_in_y) >= 0.0 && float(&bar.x) + float(&bar.width) <= WIDTH);
             if let Some((y, height)) = &bar.failed {
-                assert!(float(y) >= -1.0 && float(height) >= LEAST, "{y} {height}");
+                assert!(float(y) >= 0.0 && float(height) >= LEAST, "{y} {height}");
             }
         }
         assert_eq!(chart.bars.iter().filter(|bar| bar.failed.is_some()).count(), 2);

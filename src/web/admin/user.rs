@@ -15,7 +15,7 @@ use crate::services::users::UserChange;
 use crate::services::{Services, Steward};
 use crate::web::field::Field;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::moment::{Moment, date};
+use crate::web::moment::{Moment, date, moment};
 use crate::web::refusal::Refusal;
 use crate::web::sessions::{Others, SessionRow};
 use crate::web::words::{EventRow, number};
@@ -39,6 +39,8 @@ struct UserPage {
     own: bool,
     role: &'static str,
     active: bool,
+    /// Until when, where wrong passwords have locked it.
+    locked: Option<Moment>,
     last_sign_in: Option<Moment>,
     created: Moment,
     /// What an administrator may change; a manager only looks.
@@ -151,6 +153,7 @@ async fn user_page(
     let steward = Steward::of(reader);
     let (sessions, counts) = services.sessions_of(user.id, SESSIONS).await?;
     let events = services.activity(user.id, None, EVENTS).await?;
+    let locked_until = services.locked_until(user.id).await?;
     let now = services.clock.now();
     let counts = Others { browser: counts.browser, api: counts.api };
     let status = refusal.status;
@@ -162,6 +165,7 @@ async fn user_page(
         own: user.id == reader.id,
         role: user.role.title(),
         active: user.is_active(),
+        locked: locked_until.map(|until| moment(until, now)),
         last_sign_in: last_sign_in(&user, now),
         created: date(user.created_at),
         editor: administers(&steward).then(|| Editor::new(services, current, &user, form, &refusal)),
@@ -179,7 +183,7 @@ async fn user_page(
 impl Editor {
     fn new(services: &Services, current: &CurrentUser, user: &User, form: &UserForm, refusal: &Refusal) -> Self {
         // Whoever overtook the edit is shown beside it.
-        let field = |field: Field, typed: &str, present: &str| match refusal.status {
+        let field = |field: Field, typed: &str, present: &str| match refusal.status.code {
             StatusCode::CONFLICT if typed != present => field.hint(format!("It is now “{present}”.")),
             _ => field,
         };

@@ -177,7 +177,6 @@ struct Subject {
     username: String,
     name: Option<String>,
     email: String,
-    role: &'static str,
     last_sign_in: Option<Moment>,
 }
 
@@ -188,7 +187,6 @@ impl Subject {
             username: user.username.as_str().to_owned(),
             name: user.name.clone(),
             email: user.email.as_str().to_owned(),
-            role: user.role.title(),
             last_sign_in: super::last_sign_in(user, services.clock.now()),
         }
     }
@@ -245,6 +243,21 @@ pub async fn delete_page(asked: Asked) -> Answer {
 /// `POST /admin/users/{id}/delete`.
 pub async fn delete(asked: Asked, Form(Nothing {}): Form<Nothing>) -> Answer {
     perform(asked, Act::Delete).await
+}
+
+/// `POST /admin/users/{id}/unlock`: managers do it, and it takes nothing away. So it asks nothing.
+pub async fn unlock(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    current: CurrentUser,
+    PathParam(id): PathParam<UserId>,
+    ClientInfo(client): ClientInfo,
+    Form(Nothing {}): Form<Nothing>,
+) -> Answer {
+    let reader = account_of(&services, &current).await?;
+    services.unlock(&Steward::of(&reader), id, &client).await?;
+    flash::set(&request, Notice::UserUnlocked);
+    Ok(see_other(&format!("/admin/users/{id}")))
 }
 
 async fn ask((request, services, recent, PathParam(id), _): Asked, act: Act) -> Answer {

@@ -61,6 +61,7 @@ struct UserRow {
     email: String,
     role: &'static str,
     active: bool,
+    locked: bool,
     sessions: String,
     last_sign_in: Option<Moment>,
     created: Moment,
@@ -68,13 +69,14 @@ struct UserRow {
 
 impl UserRow {
     fn new(found: FoundUser, now: Timestamp) -> Self {
-        let FoundUser { user, sessions } = found;
+        let FoundUser { user, sessions, locked_until } = found;
         Self {
             id: user.id,
             username: user.username.as_str().to_owned(),
             email: user.email.as_str().to_owned(),
             role: user.role.title(),
             active: user.is_active(),
+            locked: locked_until.is_some(),
             sessions: number(sessions.unsigned_abs()),
             last_sign_in: last_sign_in(&user, now),
             created: date(user.created_at),
@@ -113,6 +115,7 @@ pub async fn show(
         text: query.q.trim().to_owned(),
         role: query.role.parse().ok(),
         status: query.status.parse().ok(),
+        locked: query.status == LOCKED,
         sort: query.sort.parse().unwrap_or(DEFAULT_SORT),
     };
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
@@ -127,11 +130,11 @@ pub async fn show(
     let template = UsersPage {
         administers: administers(&steward),
         roles: roles(search.role),
-        statuses: statuses(search.status),
+        statuses: statuses(&search),
         sort: (search.sort != DEFAULT_SORT).then_some(search.sort.as_str()),
         by_username: column(&search, UserSort::Username, UserSort::UsernameDescending),
         by_creation: column(&search, UserSort::Newest, UserSort::Oldest),
-        filtered: !search.text.is_empty() || search.role.is_some() || search.status.is_some(),
+        filtered: !search.text.is_empty() || search.role.is_some() || status_word(&search).is_some(),
         range: range(&found),
         first: cursor.map(|_| list_url(&search, search.sort, None)),
         next: found.next.as_deref().map(|next| list_url(&search, search.sort, Some(next))),
@@ -142,16 +145,19 @@ pub async fn show(
     page(StatusCode::OK, &template)
 }
 
-fn statuses(chosen: Option<UserStatus>) -> Vec<Choice> {
-    let choice = |status: &UserStatus| Choice {
-        value: status.as_str(),
-        title: match status {
-            UserStatus::Active => "Active",
-            UserStatus::Suspended => "Suspended",
-        },
-        selected: chosen == Some(*status),
-    };
-    UserStatus::ALL.iter().map(choice).collect()
+/// What `status` may also be: an account can be active, or suspended, and locked too.
+const LOCKED: &str = "locked";
+
+fn statuses(search: &UserSearch) -> Vec<Choice> {
+    let chosen = status_word(search);
+    let choice = |(value, title)| Choice { value, title, selected: chosen == Some(value) };
+    let [active, suspended] = [UserStatus::Active, UserStatus::Suspended].map(UserStatus::as_str);
+    [(active, "Active"), (LOCKED, "Locked"), (suspended, "Suspended")].map(choice).into()
+}
+
+/// The `status` of the query that was asked for.
+fn status_word(search: &UserSearch) -> Option<&'static str> {
+    if search.locked { Some(LOCKED) } else { search.status.map(UserStatus::as_str) }
 }
 
 /// The same accounts in another order, or on another page.
@@ -160,7 +166,7 @@ fn list_url(search: &UserSearch, sort: UserSort, cursor: Option<&str>) -> String
     let parts = [
         ("q", Some(search.text.as_str()).filter(|text| !text.is_empty())),
         ("role", search.role.map(Role::as_str)),
-        ("status", search.status.map(UserStatus::as_str)),
+        ("status", status_word(search)),
         ("sort", Some(sort.as_str()).filter(|_| sort != DEFAULT_SORT)),
         ("cursor", cursor),
     ];
@@ -279,7 +285,7 @@ mod tests {
     use super::*;
 
     fn search(text: &str, sort: UserSort) -> UserSearch {
-        UserSearch { text: text.to_owned(), role: Some(Role::Admin), status: None, sort }
+        UserSearch { text: text.to_owned(), role: Some(Role::Admin), status: None, locked: false, sort }
     }
 
     #[test]

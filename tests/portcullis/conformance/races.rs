@@ -144,7 +144,7 @@ async fn a_sign_in_whose_password_is_being_checked_does_not_survive_an_end_all(
 ) {
     let house = House::new(backend).await;
     // One thread hashes, slowly: sign-ins that have read the account wait there for their turn.
-    let slow = [("argon2_memory_kib", "19456"), ("argon2_iterations", "4"), ("hash_concurrency", "1")];
+    let slow = [("argon2_memory_kib", "19456"), ("argon2_iterations", "16"), ("hash_concurrency", "1")];
     let (node, other) = (house.node_with(&slow).await, house.node().await);
     let ann = node.create("ann").await;
     for round in 0..rounds(4) {
@@ -153,8 +153,9 @@ async fn a_sign_in_whose_password_is_being_checked_does_not_survive_an_end_all(
             let services = node.services.clone();
             sign_ins.spawn(async move { try_sign_in(&services, "ann").await });
         }
-        // Long enough for each to read the account, shorter than the first hashes.
-        tokio::time::sleep(Duration::from_millis(25)).await;
+        // Long enough for each to read the account, which it does in the transaction that counts the attempt; shorter
+        // than the first hashes.
+        tokio::time::sleep(Duration::from_millis(150)).await;
         let acting = [&node, &other][round % 2];
         acting.ends_all(&ann).await;
         let opened: Vec<_> = sign_ins.join_all().await;
@@ -270,4 +271,43 @@ async fn a_reset_and_a_new_password_at_the_same_time_are_done_one_after_the_othe
         assert!(first.await != second.await, "round {round}: not one password");
     }
     assert!(resets > 0 && resets < rounds(40), "{resets} resets: they never met");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_of_the_former_password_does_not_take_the_session_over_once_it_was_changed(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    // One thread hashes, slowly: entries that have read the former hash wait there while the new one is made.
+    let slow = [("argon2_memory_kib", "19456"), ("hash_concurrency", "1"), ("lockout_threshold", "1000")];
+    let node = house.node_with(&slow).await;
+    node.create("ann").await;
+    let mut handle = node.opens("ann").await;
+    let mut password = [PASSWORD, NEW_PASSWORD];
+    let mut raced = 0;
+    for round in 0..rounds(4) {
+        let me = node.caller(&handle).await;
+        let mut entries = JoinSet::new();
+        for number in 0..10 {
+            let (services, me, former) = (node.services.clone(), me.clone(), password[0].into());
+            entries.spawn(async move {
+                tokio::time::sleep(Duration::from_millis(number * 15)).await;
+                services.confirm_password(&me, &former, &Client::default()).await.map(|new| new.handle)
+            });
+        }
+        let [former, new] = password.map(Into::into);
+        let changed = node.change_password(&me, &former, &new, &Client::default()).await.unwrap().handle;
+        for entry in entries.join_all().await {
+            match entry {
+                Ok(other) => assert!(!node.alive(&other).await, "round {round}: two secrets"),
+                Err(Error::Raced) => raced += 1,
+                Err(error) => assert!(matches!(error, Error::WrongPassword { .. }), "round {round}: {error:?}"),
+            }
+        }
+        assert!(node.alive(&changed).await, "round {round}: signed out by an entry of the former password");
+        handle = changed;
+        password.reverse();
+    }
+    assert!(raced > 0, "no entry was under way when the password changed");
 }

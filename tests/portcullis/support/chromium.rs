@@ -14,6 +14,8 @@ use super::{eventually, free_port};
 pub struct Chromium {
     client: Client,
     driver: Child,
+    /// The browser's own process: a driver that is killed leaves it behind.
+    browser: Option<u64>,
     _profile: Folder,
     origin: String,
 }
@@ -52,7 +54,8 @@ impl Chromium {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("Chromium starts");
-        Self { client, driver, _profile: profile, origin: origin.to_owned() }
+        let browser = client.capabilities().and_then(|capabilities| capabilities.get("goog:processID")?.as_u64());
+        Self { client, driver, browser, _profile: profile, origin: origin.to_owned() }
     }
 
     pub async fn goto(&self, path: &str) {
@@ -170,7 +173,7 @@ impl Chromium {
     /// Closes the browser.
     pub async fn quit(mut self) {
         let _ = self.client.clone().close().await;
-        let _ = self.driver.kill();
+        self.browser = None;
     }
 
     async fn element(&self, css: &str) -> fantoccini::elements::Element {
@@ -187,8 +190,10 @@ impl Chromium {
 
 impl Drop for Chromium {
     fn drop(&mut self) {
-        // chromedriver takes its browser along when it ends in good order.
-        let _ = Command::new("kill").arg(self.driver.id().to_string()).status();
+        if let Some(browser) = self.browser {
+            let _ = Command::new("kill").args(["-KILL", &browser.to_string()]).status();
+        }
+        let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
 }

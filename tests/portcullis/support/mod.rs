@@ -1,7 +1,7 @@
 //! What the tests stand on.
 //!
 //! [`TestServer`] is the production server on fresh [`stores`]; [`Browser`] and [`Chromium`] are people with a
-//! browser, [`ApiClient`] is a program, [`raw`] a client that keeps no rule, [`Program`] the binary.
+//! browser, [`ApiClient`] is a program, [`raw`] a client that keeps no rule, [`Program`] the binary, [`tools`] what others wrote.
 
 pub mod api_client;
 pub mod browser;
@@ -16,6 +16,7 @@ pub mod redis_server;
 pub mod relay;
 pub mod spawn;
 pub mod stores;
+pub mod tools;
 
 pub use api_client::ApiClient;
 pub use browser::Browser;

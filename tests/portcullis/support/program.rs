@@ -87,15 +87,15 @@ impl Program {
 
     /// Runs a command to its end; `input` is its standard input.
     pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Outcome {
-        let mut child =
-            self.command(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the binary");
-        // A command that reads nothing may have gone before this is written.
-        let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
-        let stderr = Lines::of(child.stderr.take().expect("its errors"));
-        let stdout = Lines::of(child.stdout.take().expect("its output"));
-        let status = wait(&mut child, Duration::from_secs(60))
-            .unwrap_or_else(|| panic!("{arguments:?} does not end: {}", stderr.text()));
-        Outcome { code: status.code(), stdout: stdout.all(), stderr: stderr.all() }
+        finish(&mut self.command(arguments), input)
+    }
+
+    /// Runs a script of bash in the folder, where the binary is the command `portcullis`.
+    pub fn shell(&self, script: &str) -> Outcome {
+        let binaries = Path::new(env!("CARGO_BIN_EXE_portcullis")).parent().expect("its folder");
+        let path = std::env::var("PATH").expect("a PATH");
+        let mut bash = self.within("bash");
+        finish(bash.args(["-c", script]).env("PATH", format!("{}:{path}", binaries.display())), "")
     }
 
     /// Starts `serve` and waits until it answers.
@@ -114,11 +114,30 @@ impl Program {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        command.args(arguments).current_dir(&*self.folder).envs(self.environment.iter().cloned());
+        let mut command = self.within(env!("CARGO_BIN_EXE_portcullis"));
+        command.args(arguments);
+        command
+    }
+
+    /// A process in the folder, that knows what the binary is told.
+    fn within(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&*self.folder).envs(self.environment.iter().cloned());
         command.stderr(Stdio::piped());
         command
     }
+}
+
+/// Runs a process to its end.
+fn finish(command: &mut Command, input: &str) -> Outcome {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the process");
+    // A command that reads nothing may have gone before this is written.
+    let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
+    let stderr = Lines::of(child.stderr.take().expect("its errors"));
+    let stdout = Lines::of(child.stdout.take().expect("its output"));
+    let status = wait(&mut child, Duration::from_secs(60))
+        .unwrap_or_else(|| panic!("{command:?} does not end: {}", stderr.text()));
+    Outcome { code: status.code(), stdout: stdout.all(), stderr: stderr.all() }
 }
 
 /// A running `serve`, killed on drop.

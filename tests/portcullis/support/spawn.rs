@@ -80,6 +80,7 @@ impl TestServer {
             ("argon2_memory_kib", "64".to_owned()),
             ("argon2_iterations", "1".to_owned()),
             ("login_rate", "1000/1s".to_owned()),
+            ("lockout_threshold", "1000".to_owned()),
             ("shutdown_timeout", "0s".to_owned()),
         ];
         let defaults = defaults.map(|(key, value)| (key.to_owned(), value));

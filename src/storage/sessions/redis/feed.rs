@@ -78,7 +78,7 @@ impl RedisSessions {
         }
     }
 
-    async fn read_feed(&self) -> Result<()> {
+    pub(super) async fn read_feed(&self) -> Result<()> {
         self.read_feed_on(None).await
     }
 

@@ -41,6 +41,10 @@ impl RedisSessions {
         let (user, session) = (token.user_id, token.session_id);
         let (mark, this_use): ([u8; 16], [u8; 16]) = (rand::random(), rand::random());
         for _ in 0..ATTEMPTS {
+            // Only a copy can be rotated, and none is believed by a node that has not read the feed of late.
+            if !self.0.feed.is_fresh() {
+                self.read_feed().await?;
+            }
             // Sent again, it finds its own word and answers the same, whatever the grace.
             let reply = self
                 .call(&self.0.scripts.rotate, user, Some(session), |floor| {

@@ -1,0 +1,601 @@
+//! Too many wrong passwords: the same lock for every name, on every node, and the owner's known browser gets in.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use diesel::{QueryDsl as _, RunQueryDsl as _};
+use portcullis::domain::audit::{Actor, Client};
+use portcullis::domain::{Error, Event, Role, UserId};
+use portcullis::services::Steward;
+use portcullis::storage::schema::lockouts;
+use rstest::rstest;
+use serde_json::json;
+
+use crate::support::spawn::command_line;
+use crate::support::*;
+
+/// The default, which the other tests don't want.
+const FIVE: (&str, &str) = ("lockout_threshold", "5");
+const WRONG: &str = "a wrong password";
+
+async fn server_on(backend: Backend) -> TestServer {
+    TestServer::with(backend, &[FIVE]).await
+}
+
+/// Signs in, or not, in a browser that nobody has used before.
+async fn attempt(server: &TestServer, name: &str, password: &str) -> Page {
+    server.browser().post("/login", &[("username", name), ("password", password)]).await
+}
+
+/// A stranger locks the name.
+async fn lock(server: &TestServer, name: &str) {
+    for _ in 0..5 {
+        attempt(server, name, WRONG).await.expect(401);
+    }
+    attempt(server, name, PASSWORD).await.expect(429);
+}
+
+/// How many counts there are.
+async fn counts(server: &TestServer) -> i64 {
+    let rows = server.services.database.read(|connection| Ok(lockouts::table.count().get_result(connection)?));
+    rows.await.unwrap()
+}
+
+/// How often the account's audit log has this event.
+async fn events(server: &TestServer, user: UserId, event: Event) -> usize {
+    let activity = server.services.activity(user, None, 200).await.unwrap();
+    activity.iter().filter(|entry| entry.event == event).count()
+}
+
+// --- the same for everyone --------------------------------------------------------------------------------------
+
+#[rstest]
+#[tokio::test]
+async fn onset_and_answer_are_the_same_whether_or_not_there_is_such_an_account(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = server_on(backend).await;
+    server.create_user("present").await;
+    let suspended = server.create_user("suspend").await;
+    server.services.suspend(&command_line(), suspended.id, &Client::default()).await.unwrap();
+    let mut answers = Vec::new();
+    for name in ["present", "missing", "suspend", "not any name", "missing@example.com"] {
+        let mut statuses = Vec::new();
+        for _ in 0..6 {
+            statuses.push(attempt(&server, name, WRONG).await.status);
+        }
+        assert_eq!(statuses, [401, 401, 401, 401, 401, 429], "{name}");
+        for password in [PASSWORD, WRONG] {
+            let page = attempt(&server, name, password).await.expect(429);
+            let seconds: u64 = page.header("retry-after").expect("Retry-After").parse().unwrap();
+            assert!((850..=900).contains(&seconds), "{seconds}");
+            assert_eq!(page.value("username").as_deref(), Some(name), "the form is not kept");
+            assert!(page.text_of("#refusal").is_some_and(|words| words.contains("15 minutes")), "{}", page.excerpt());
+            assert!(page.set_cookies().is_empty());
+            let request_id = page.header("x-request-id").expect("a request id").to_owned();
+            let mut headers = page.headers.clone();
+            for varies in ["date", "x-request-id", "retry-after", "content-length"] {
+                headers.remove(varies);
+            }
+            answers.push((headers, page.body.replace(&format!("\"{name}\""), "NAME").replace(&request_id, "ID")));
+        }
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_lock_ends_by_itself_however_often_a_stranger_goes_on(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = server_on(backend).await;
+    let anna = server.create_user("anna").await.id;
+    lock(&server, "anna").await;
+    assert!(server.services.locked_until(anna).await.unwrap().is_some());
+    assert_eq!(server.services.locked_accounts().await.unwrap(), 1);
+    for _ in 0..40 {
+        attempt(&server, "anna", WRONG).await.expect(429);
+    }
+    server.clock.advance(TimeDelta::seconds(899));
+    attempt(&server, "anna", WRONG).await.expect(429);
+    server.clock.advance(TimeDelta::seconds(2));
+    assert_eq!(server.services.locked_until(anna).await.unwrap(), None);
+    assert_eq!(server.services.locked_accounts().await.unwrap(), 0);
+    // All five are there again, and no fewer.
+    for _ in 0..4 {
+        attempt(&server, "anna", WRONG).await.expect(401);
+    }
+    attempt(&server, "anna", PASSWORD).await.expect(303);
+    assert_eq!(events(&server, anna, Event::SignInLocked).await, 1);
+    assert_eq!(events(&server, anna, Event::SignInFailed).await, 9, "a refused guess is audited");
+}
+
+#[tokio::test]
+async fn failures_of_long_ago_are_forgotten() {
+    let server = server_on(Sqlite).await;
+    server.create_user("anna").await;
+    for _ in 0..4 {
+        attempt(&server, "anna", WRONG).await.expect(401);
+        server.clock.advance(TimeDelta::minutes(3));
+    }
+    server.clock.advance(TimeDelta::minutes(13));
+    for _ in 0..4 {
+        attempt(&server, "anna", WRONG).await.expect(401);
+    }
+    attempt(&server, "anna", PASSWORD).await.expect(303);
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_right_password_begins_the_count_anew(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = server_on(backend).await;
+    server.create_user("anna").await;
+    for _ in 0..3 {
+        for _ in 0..4 {
+            attempt(&server, "anna", WRONG).await.expect(401);
+        }
+        attempt(&server, "anna", PASSWORD).await.expect(303);
+    }
+    assert_eq!(counts(&server).await, 0);
+}
+
+#[rstest]
+#[tokio::test]
+async fn all_spellings_of_both_names_have_one_count_on_two_nodes(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = server_on(backend).await;
+    let second = server.second_node().await;
+    server.create_user("anna").await;
+    server.create_user("berta").await;
+    let spellings = ["anna", " ANNA ", "Anna@Example.com", "\u{ff41}nna", "anna@example.com"];
+    for (number, name) in spellings.into_iter().enumerate() {
+        attempt(if number % 2 == 0 { &server } else { &second }, name, WRONG).await.expect(401);
+    }
+    for name in spellings {
+        attempt(&second, name, PASSWORD).await.expect(429);
+    }
+    attempt(&server, "anna.", WRONG).await.expect(401);
+    attempt(&second, "berta", PASSWORD).await.expect(303);
+    // A name that nobody has is as one, too.
+    for name in ["nobody", "NOBODY", " nobody", "Nobody ", "\u{ff4e}obody"] {
+        attempt(&server, name, WRONG).await.expect(401);
+    }
+    attempt(&second, "nobody", WRONG).await.expect(429);
+}
+
+#[tokio::test]
+async fn nobody_is_called_like_anothers_address() {
+    let server = server_on(Sqlite).await;
+    server.create_user("anna").await;
+    let fields = [("username", "anna@example.com"), ("email", "x@example.com"), ("password", PASSWORD)];
+    server.browser().submit("/register", &fields).await.expect(422);
+}
+
+// --- every way to guess -----------------------------------------------------------------------------------------
+
+/// The routes that ask someone signed in for the password, with a wrong one.
+fn routes_with_a_password(token: &str) -> [(&'static str, Vec<(&'static str, &str)>); 3] {
+    [
+        ("/confirm", vec![("csrf_token", token), ("password", WRONG)]),
+        ("/account/password", vec![("csrf_token", token), ("current_password", WRONG), ("new_password", NEW_PASSWORD)]),
+        (
+            "/account/profile",
+            vec![("csrf_token", token), ("name", ""), ("email", "n@example.com"), ("current_password", WRONG)],
+        ),
+    ]
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_route_that_reacts_to_a_password_has_the_same_count(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+    #[values(false, true)] known: bool,
+) {
+    let server = server_on(backend).await;
+    for (number, _) in routes_with_a_password("").iter().enumerate() {
+        let name = format!("person{number}");
+        let mut browser = server.newcomer(&name).await;
+        if !known {
+            // Who stole the session's cookie alone.
+            browser = browser.with_cookie(&browser.cookie().unwrap());
+        }
+        let token = browser.get("/account").await.csrf_token().unwrap();
+        let routes = routes_with_a_password(&token);
+        for _ in 0..5 {
+            browser.post(routes[number].0, &routes[number].1).await.expect(401);
+        }
+        for (path, fields) in &routes {
+            let page = browser.post(path, fields).await.expect(429);
+            assert!(page.header("retry-after").is_some() && page.text_of("#refusal").is_some(), "{}", page.excerpt());
+            let right: Vec<_> = fields.iter().map(|&(key, value)| (key, value.replace(WRONG, PASSWORD))).collect();
+            let right: Vec<_> = right.iter().map(|(key, value)| (*key, value.as_str())).collect();
+            browser.post(path, &right).await.expect(429);
+        }
+        attempt(&server, &name, PASSWORD).await.expect(429);
+        browser.post("/login", &[("username", &name), ("password", PASSWORD)]).await.expect(429);
+        assert!(browser.is_signed_in().await, "the open session ended");
+        let user = server.services.find_user(&name).await.unwrap().id;
+        assert_eq!(events(&server, user, Event::SignInLocked).await, 1);
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn programs_and_pages_have_one_count(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = server_on(backend).await;
+    server.create_user("anna").await;
+    let (anna, nobody) = (server.program("anna").await, ApiClient::new(&server));
+    let login = |name: &str, password: &str| json!({ "username": name, "password": password });
+    let change = json!({ "current_password": WRONG, "new_password": NEW_PASSWORD });
+    let profile = json!({ "email": "n@example.com", "current_password": WRONG });
+    attempt(&server, "anna", WRONG).await.expect(401);
+    nobody.post("/api/v1/auth/login", &login("Anna@example.com", WRONG)).await.expect(401);
+    anna.post("/api/v1/auth/confirm", &json!({ "password": WRONG })).await.expect(401);
+    anna.json("PUT", "/api/v1/me/password", &change).await.expect(401);
+    anna.json("PATCH", "/api/v1/me", &profile).await.expect(401);
+
+    attempt(&server, "anna", PASSWORD).await.expect(429);
+    let mut refused = vec![
+        nobody.post("/api/v1/auth/login", &login("anna", PASSWORD)).await,
+        anna.post("/api/v1/auth/confirm", &json!({ "password": PASSWORD })).await,
+        anna.json("PUT", "/api/v1/me/password", &change).await,
+        anna.json("PATCH", "/api/v1/me", &profile).await,
+    ];
+    for _ in 0..5 {
+        nobody.post("/api/v1/auth/login", &login("missing", WRONG)).await.expect(401);
+    }
+    refused.push(nobody.post("/api/v1/auth/login", &login("missing", WRONG)).await);
+    for page in refused {
+        let page = page.expect(429);
+        assert_eq!(page.json()["code"], "too_many_attempts");
+        let seconds: u64 = page.header("retry-after").expect("Retry-After").parse().unwrap();
+        assert!((850..=900).contains(&seconds), "{seconds}");
+    }
+    // The program that was signed in goes on, and shows the lock.
+    let me = anna.get("/api/v1/me").await.expect(200).json();
+    assert!(me["locked_until"].is_string(), "{me}");
+    server.clock.advance(TimeDelta::minutes(16));
+    nobody.post("/api/v1/auth/login", &login("anna", PASSWORD)).await.expect(200);
+}
+
+#[tokio::test]
+async fn only_a_post_to_login_guesses() {
+    let server = server_on(Sqlite).await;
+    server.create_user("anna").await;
+    let query = "/login?username=anna&password=wrong";
+    for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE"] {
+        for _ in 0..6 {
+            let headers = [("sec-fetch-site", "same-origin"), ("x-http-method-override", "POST")];
+            let page = server.browser().send(method.parse().unwrap(), query, &headers, None).await;
+            assert!(matches!(page.status, 200 | 405), "{method}: {}", page.status);
+        }
+    }
+    assert_eq!(counts(&server).await, 0);
+    // Other spellings of the path are no second way in.
+    lock(&server, "anna").await;
+    let body = format!("username=anna&password={}", PASSWORD.replace(' ', "+"));
+    for path in ["//login", "/login/", "/LOGIN", "/%6cogin", "/login;a=b", "/login?x", "/login%2f"] {
+        let headers: [&[u8]; 2] = [b"Content-Type: application/x-www-form-urlencoded", b"Sec-Fetch-Site: same-origin"];
+        let request = raw::request(b"POST", path.as_bytes(), &headers, body.as_bytes());
+        let answer = raw::exchange(server.address, &request).await;
+        assert!(matches!(answer.status, 404 | 405 | 429), "{path}: {}", answer.head);
+    }
+}
+
+#[tokio::test]
+async fn one_password_tried_on_many_accounts_is_stopped_by_the_address() {
+    let server = TestServer::with(Sqlite, &[FIVE, ("login_rate", "10/1h")]).await;
+    let spray = async |number: usize, address: &str| {
+        let fields = [("username", format!("person{number}")), ("password", WRONG.to_owned())];
+        let fields: Vec<_> = fields.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let headers = [("sec-fetch-site", "same-origin"), ("x-forwarded-for", address)];
+        server.browser().post_with("/login", &fields, &headers).await.status
+    };
+    let mut evaluated = 0;
+    for number in 0..100 {
+        evaluated += usize::from(spray(number, "198.51.100.1").await == 401);
+    }
+    assert_eq!(evaluated, 10);
+    assert_eq!(spray(100, "198.51.100.2").await, 401, "another address is held up");
+}
+
+// --- at the same time -------------------------------------------------------------------------------------------
+
+#[rstest]
+#[tokio::test]
+async fn of_parallel_guesses_no_more_than_five_are_compared(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = server_on(backend).await;
+    let second = server.second_node().await;
+    server.create_user("anna").await;
+    for name in ["anna", "nobody"] {
+        let all = (0..50).map(|number| attempt(if number % 2 == 0 { &server } else { &second }, name, WRONG));
+        let statuses: Vec<_> = futures_util::future::join_all(all).await.iter().map(|page| page.status).collect();
+        let count = |status| statuses.iter().filter(|&&other| other == status).count();
+        // A busy machine may answer 503, which is no comparison and no failure.
+        assert_eq!(count(401) + count(429) + count(503), 50, "{statuses:?}");
+        assert!(count(401) <= 5 && (count(401) == 5 || count(503) > 0), "{name}: {statuses:?}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_right_guess_among_fifty_gets_in_only_where_its_turn_came_in_time(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let server = server_on(backend).await;
+    let second = server.second_node().await;
+    for round in 0..4 {
+        let name = format!("person{round}");
+        server.create_user(&name).await;
+        for _ in 0..4 {
+            attempt(&server, &name, WRONG).await.expect(401);
+        }
+        let right = [0, 7, 23, 49][round];
+        let all = (0..50).map(|number| {
+            let node = if number % 2 == 0 { &server } else { &second };
+            attempt(node, &name, if number == right { PASSWORD } else { WRONG })
+        });
+        let statuses: Vec<_> = futures_util::future::join_all(all).await.iter().map(|page| page.status).collect();
+        let wrong = statuses.iter().filter(|&&status| status == 401).count();
+        let got_in = statuses[right] == 303;
+        assert!(statuses.iter().filter(|&&status| status == 303).count() == usize::from(got_in), "{statuses:?}");
+        // One guess was left. Where the right one had it, the count began anew.
+        assert!(wrong <= if got_in { 5 } else { 1 }, "{statuses:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_compared_does_not_count() {
+    let settings = [
+        FIVE,
+        ("argon2_memory_kib", "65536"),
+        ("argon2_iterations", "2"),
+        ("hash_concurrency", "1"),
+        ("hash_queue", "1"),
+        ("database_pool", "8"),
+    ];
+    let server = TestServer::with(Sqlite, &settings).await;
+    server.create_user("anna").await;
+    // The queue is full of another's guesses.
+    let busy = (0..12).map(|number| {
+        let name = format!("nobody{number}");
+        let server = &server;
+        async move { attempt(server, &name, WRONG).await.status }
+    });
+    let anna = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let all = (0..4).map(|_| attempt(&server, "anna", WRONG));
+        futures_util::future::join_all(all).await.iter().map(|page| page.status).collect::<Vec<_>>()
+    };
+    let (others, statuses) = tokio::join!(futures_util::future::join_all(busy), anna);
+    let refused = others.iter().chain(&statuses).filter(|&&status| status == 503).count();
+    assert!(refused > 0, "the pool was never full: {others:?} {statuses:?}");
+    let compared = others.iter().filter(|&&status| status == 401).count() as i64;
+    let of_anna = statuses.iter().filter(|&&status| status == 401).count();
+    assert_eq!(counts(&server).await, compared + i64::from(of_anna > 0), "a guess that was not made left a count");
+    for _ in of_anna..4 {
+        attempt(&server, "anna", WRONG).await.expect(401);
+    }
+    attempt(&server, "anna", PASSWORD).await.expect(303);
+
+    // Whoever goes away before the answer learned nothing, and guessed nothing.
+    for _ in 0..8 {
+        let password = PASSWORD.into();
+        let client = Client::default();
+        let sign_in = server.services.sign_in("anna", &password, false, None, &client);
+        let answer = tokio::time::timeout(Duration::from_millis(15), sign_in).await;
+        assert!(
+            matches!(answer, Err(_) | Ok(Err(Error::Busy))),
+            "a guess that nobody waited for was answered or counted"
+        );
+    }
+    eventually("the guesses are given back", Duration::from_secs(10), async || counts(&server).await == compared).await;
+    attempt(&server, "anna", PASSWORD).await.expect(303);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_flood_of_invented_names_leaves_nothing_for_long(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = server_on(backend).await;
+    let long = "x".repeat(2000);
+    for number in 0..300 {
+        let name = format!("invented{number}{}", if number % 10 == 0 { long.as_str() } else { "" });
+        let error = server.services.sign_in(&name, &WRONG.into(), false, None, &Client::default()).await;
+        assert!(matches!(error, Err(Error::WrongCredentials)));
+    }
+    assert_eq!(counts(&server).await, 300);
+    server.services.sweep().await.unwrap();
+    assert_eq!(counts(&server).await, 300, "swept before its time");
+    server.clock.advance(TimeDelta::minutes(16));
+    server.services.sweep().await.unwrap();
+    assert_eq!(counts(&server).await, 0);
+}
+
+#[tokio::test]
+async fn no_typed_name_is_stored() {
+    let server = server_on(Sqlite).await;
+    attempt(&server, "hunter2-in-the-wrong-field", WRONG).await.expect(401);
+    attempt(&server, "hunter2 in the wrong field", WRONG).await.expect(401);
+    drop(server.services.database.read(|_| Ok(())).await);
+    for entry in std::fs::read_dir(&*server.stores.data_dir).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(!bytes.windows(7).any(|window| window == b"hunter2"));
+    }
+}
+
+#[tokio::test]
+async fn redis_losing_its_memory_forgets_no_lock() {
+    let server = server_on(SqliteRedis).await;
+    server.create_user("anna").await;
+    lock(&server, "anna").await;
+    server.stores.redis().cli(&[
+        "eval",
+        "for _, k in ipairs(redis.call('keys', ARGV[1] .. '*')) do redis.call('del', k) end",
+        "0",
+        &server.stores.redis_prefix,
+    ]);
+    attempt(&server, "anna", PASSWORD).await.expect(429);
+}
+
+// --- the owner --------------------------------------------------------------------------------------------------
+
+#[rstest]
+#[tokio::test]
+async fn the_owner_gets_into_a_known_browser_while_a_stranger_holds_the_lock(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+    #[values("http://127.0.0.1:8080", "https://auth.example.test")] public_url: &str,
+) {
+    let server = TestServer::with(backend, &[FIVE, ("public_url", public_url)]).await;
+    let name = if public_url.starts_with("https") { "__Host-portcullis-device" } else { "portcullis-device" };
+    server.create_user("anna").await;
+    let mut open = server.signed_in("anna").await;
+    let mut known = server.browser();
+    let cookie = known.sign_in("anna").await.set_cookies().into_iter().find(|cookie| cookie.name == name);
+    let cookie = cookie.expect("a device cookie");
+    assert_eq!(cookie.max_age(), Some(365 * 24 * 3600));
+    known.sign_out().await;
+    known.jar.close();
+    assert_eq!(known.jar.get(name), Some(cookie.value.as_str()), "it ends with the session");
+
+    lock(&server, "anna").await;
+    for _ in 0..3 {
+        known.sign_in("anna").await;
+        known.sign_out().await;
+        attempt(&server, "anna", WRONG).await.expect(429);
+    }
+    assert_eq!(known.jar.get(name), Some(cookie.value.as_str()), "the same browser gets another count");
+    // A session that was open goes on, with all that asks for the password.
+    assert!(open.is_signed_in().await);
+    open.submit("/confirm", &[("password", PASSWORD)]).await.expect(303);
+
+    // The browser's own count ends too, and locks nobody else.
+    server.clock.advance(TimeDelta::minutes(16));
+    for _ in 0..5 {
+        known.try_sign_in("anna", WRONG).await.expect(401);
+    }
+    known.try_sign_in("anna", PASSWORD).await.expect(429);
+    open.sign_out().await;
+    open.sign_in("anna").await;
+    attempt(&server, "anna", PASSWORD).await.expect(303);
+}
+
+#[tokio::test]
+async fn a_device_cookie_is_good_for_one_account_and_one_password() {
+    let server = server_on(Sqlite).await;
+    let device = |browser: &Browser| browser.jar.get("portcullis-device").expect("a device cookie").to_owned();
+    let mut anna = server.newcomer("anna").await;
+    let mallory = server.newcomer("mallory").await;
+    let (annas, mallorys) = (device(&anna), device(&mallory));
+    lock(&server, "anna").await;
+    let (user, rest) = annas.split_once('.').unwrap();
+    let (other, others_rest) = mallorys.split_once('.').unwrap();
+    let forged = [
+        mallorys.clone(),
+        format!("{user}.{others_rest}"),
+        format!("{other}.{rest}"),
+        annas.to_uppercase(),
+        "x".into(),
+    ];
+    for value in forged {
+        let mut stranger = server.browser();
+        stranger.jar.set("portcullis-device", &value);
+        stranger.post("/login", &[("username", "anna"), ("password", PASSWORD)]).await.expect(429);
+    }
+    // It opens nothing by itself.
+    let mut thief = server.browser();
+    thief.jar.set("portcullis-device", &annas);
+    assert!(!thief.is_signed_in().await);
+
+    // The browser in which the password was changed stays known; cookies of before are worth nothing.
+    anna.change_password().await;
+    assert_ne!(device(&anna), annas);
+    for _ in 0..5 {
+        attempt(&server, "anna", WRONG).await.expect(401);
+    }
+    let new = [("username", "anna"), ("password", NEW_PASSWORD)];
+    thief.post("/login", &new).await.expect(429);
+    anna.sign_out().await;
+    anna.post("/login", &new).await.expect(303);
+}
+
+#[tokio::test]
+async fn someone_who_registers_or_sets_up_is_known_in_that_browser() {
+    let server = server_on(Sqlite).await;
+    let mut anna = server.browser();
+    anna.register("anna").await;
+    anna.sign_out().await;
+    lock(&server, "anna").await;
+    anna.sign_in("anna").await;
+}
+
+#[tokio::test]
+async fn a_reset_link_lets_the_owner_in_while_a_stranger_holds_the_lock() {
+    let server = server_on(Sqlite).await;
+    let anna = server.create_user("anna").await;
+    lock(&server, "anna").await;
+    let link = server.services.issue_reset_link(&command_line(), anna.id, &Client::default()).await.unwrap();
+    let path = link.url.strip_prefix(&server.public_url).unwrap();
+    server.browser().submit(path, &[("new_password", NEW_PASSWORD)]).await.expect(303);
+    attempt(&server, "anna", NEW_PASSWORD).await.expect(303);
+}
+
+// --- unlocking --------------------------------------------------------------------------------------------------
+
+#[rstest]
+#[tokio::test]
+async fn a_manager_unlocks_users_and_an_administrator_everyone(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = server_on(backend).await;
+    let client = Client::default();
+    let manager = server.create("manuel", Role::Manager).await;
+    let manager = Steward { actor: Actor::user(&manager), role: Role::Manager };
+    let user = server.create_user("ursula").await;
+    let other = server.create("mona", Role::Manager).await;
+    let steward = Steward { actor: Actor::user(&user), role: Role::User };
+
+    lock(&server, "ursula").await;
+    lock(&server, "mona").await;
+    let locks = server.services.locks_of(vec![user.id, other.id, server.create_user("free").await.id]).await.unwrap();
+    assert_eq!(locks.len(), 2);
+    assert_eq!(server.services.locked_accounts().await.unwrap(), 2);
+    assert!(matches!(server.services.unlock(&steward, user.id, &client).await, Err(Error::Forbidden)));
+    assert!(matches!(server.services.unlock(&manager, other.id, &client).await, Err(Error::Forbidden)));
+    server.services.unlock(&manager, user.id, &client).await.unwrap();
+    attempt(&server, "ursula", PASSWORD).await.expect(303);
+    attempt(&server, "mona", PASSWORD).await.expect(429);
+    server.services.unlock(&command_line(), other.id, &client).await.unwrap();
+    attempt(&server, "mona", PASSWORD).await.expect(303);
+    assert_eq!(events(&server, user.id, Event::UserUnlocked).await, 1);
+    // There is nothing to unlock: nothing happened.
+    server.services.unlock(&manager, user.id, &client).await.unwrap();
+    assert_eq!(events(&server, user.id, Event::UserUnlocked).await, 1);
+}
+
+#[tokio::test]
+async fn the_command_line_shows_a_lock_and_ends_it() {
+    let program = Program::new()
+        .set("bootstrap_admin_username", KEEPER)
+        .set("bootstrap_admin_email", "keeper@example.com")
+        .set("bootstrap_admin_password", PASSWORD);
+    let _running = program.serve().await;
+    let sign_in = async |password: &str| {
+        let fields = [("username", KEEPER), ("password", password)];
+        program.browser().post("/login", &fields).await.status
+    };
+    let shown = |command: &[&str]| {
+        let outcome = program.run(&[command, &["--output", "json"]].concat());
+        let shape: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap_or_else(|_| panic!("{outcome:?}"));
+        shape.as_array().map_or_else(|| shape.clone(), |all| all[0].clone())["locked_until"].clone()
+    };
+    assert!(shown(&["user", "show", KEEPER]).is_null());
+    for _ in 0..5 {
+        assert_eq!(sign_in(WRONG).await, 401);
+    }
+    assert_eq!(sign_in(PASSWORD).await, 429);
+    let until = shown(&["user", "show", KEEPER]);
+    assert!(until.as_str().is_some_and(|until| until.ends_with('Z')), "{until}");
+    assert_eq!(shown(&["user", "list"]), until);
+    assert!(program.run(&["user", "list"]).stdout.contains("active, locked"));
+    let unlocked = program.run(&["user", "unlock", KEEPER, "--yes"]);
+    assert_eq!(unlocked.code, Some(0), "{unlocked:?}");
+    assert_eq!(sign_in(PASSWORD).await, 303);
+    assert!(shown(&["user", "show", KEEPER]).is_null());
+}

@@ -1,0 +1,64 @@
+//! What `tests/run.sh` installs beside the stores: Python with PyJWT and Schemathesis, Node.js with jose.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// Python with the packages of `tests/requirements.txt`.
+pub fn python() -> Command {
+    Command::new(folder().join("venv/bin/python"))
+}
+
+/// Schemathesis with the hooks of `tests/foreign`.
+pub fn schemathesis() -> Command {
+    let mut schemathesis = Command::new(folder().join("venv/bin/schemathesis"));
+    schemathesis.env("SCHEMATHESIS_HOOKS", "schemathesis_hooks").env("PYTHONDONTWRITEBYTECODE", "1");
+    schemathesis.env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign"));
+    schemathesis
+}
+
+/// Node.js that runs `script`, a module, with the packages of `tests/foreign/package.json`.
+pub fn node(script: &str) -> Command {
+    let mut node = Command::new("node");
+    // Packages are looked for from the working folder on.
+    node.args(["--input-type=module", "--eval", script, "--"]).current_dir(folder().join("node"));
+    node
+}
+
+fn folder() -> PathBuf {
+    let folder =
+        std::env::var_os("TEST_TOOLS").expect("TEST_TOOLS names no folder. Use tests/run.sh, which installs it");
+    folder.into()
+}
+
+/// A process that answers each line with a line. Killed on drop.
+pub struct Dialogue {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Dialogue {
+    pub fn start(mut command: Command) -> Self {
+        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = started.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let input = child.stdin.take().expect("its input");
+        let output = BufReader::new(child.stdout.take().expect("its output"));
+        Self { child, input, output }
+    }
+
+    pub fn ask(&mut self, line: &str) -> String {
+        writeln!(self.input, "{line}").expect("it reads");
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).expect("it answers");
+        assert!(answer.ends_with('\n'), "it ended instead of answering {line}");
+        answer.trim_end().to_owned()
+    }
+}
+
+impl Drop for Dialogue {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
