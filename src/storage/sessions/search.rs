@@ -92,7 +92,10 @@ impl Needle {
     fn few(&self, connection: &mut AnyConnection) -> Result<Option<Vec<UserId>>> {
         let accounts: Vec<UserId> = users::table
             .filter(users::deleted_at.is_null())
+            // Says nothing new, but lets the index of usernames be read, which has the text.
+            .filter(users::username_key.is_not_null())
             .filter(users::search_text.like(&self.part).escape('\\'))
+            .order(users::username_key)
             .select(users::id)
             .limit(ACCOUNTS + 1)
             .load(connection)?;
@@ -196,11 +199,40 @@ impl List<'_> {
         Position::of(&listed.session, self.filter.state)
     }
 
-    /// Where a walk has looked at enough; `None` where the list ends before.
+    /// Where a walk has looked at enough; `None` where the list ends before. From the index of the order alone.
     fn end_of_walk(&self, connection: &mut AnyConnection) -> Result<Option<Position>> {
-        let query = self.in_order(self.matching()).offset(WALKED).limit(1);
-        let last = load(connection, query)?.pop();
-        Ok(last.map(|listed| self.position(&listed)))
+        let after = self.after;
+        let all = sessions::table.into_boxed::<MultiBackend>();
+        Ok(match self.filter.state {
+            SessionState::Live => {
+                let mut open = all.filter(sessions::ended_at.is_null());
+                if let Some(Position { at, id }) = after {
+                    let later = sessions::last_active_at.lt(at).or(sessions::id.lt(id));
+                    open = open.filter(sessions::last_active_at.le(at)).filter(later);
+                }
+                let order = (sessions::last_active_at.desc(), sessions::id.desc());
+                let last = open.order(order).select((sessions::last_active_at, sessions::id)).offset(WALKED).limit(1);
+                last.first(connection).optional()?.map(|(at, id)| Position { at, id })
+            }
+            SessionState::Ended => {
+                let mut ended = all.filter(sessions::ended_at.is_not_null());
+                if let Some(Position { at, id }) = after {
+                    let later = sessions::ended_at.lt(at).or(sessions::id.nullable().lt(id));
+                    ended = ended.filter(sessions::ended_at.le(at)).filter(later);
+                }
+                let order = (sessions::ended_at.desc(), sessions::id.desc());
+                let last = ended.order(order).select((sessions::ended_at.assume_not_null(), sessions::id));
+                last.offset(WALKED).limit(1).first(connection).optional()?.map(|(at, id)| Position { at, id })
+            }
+            SessionState::All => {
+                let mut all = all;
+                if let Some(Position { id, .. }) = after {
+                    all = all.filter(sessions::id.lt(id));
+                }
+                let last = all.order(sessions::id.desc()).select(sessions::id).offset(WALKED).limit(1);
+                last.first(connection).optional()?.map(|id| Position { at: Timestamp::from_millis(0), id })
+            }
+        })
     }
 
     /// All that matches, by the index of each way to match.
