@@ -1,5 +1,7 @@
 //! Keys that sign access tokens, shared by all nodes. At most one is `next` and one `active`.
 
+use std::cmp::Reverse;
+
 use diesel::prelude::*;
 
 use super::database::AnyConnection;
@@ -47,11 +49,11 @@ pub fn lock(connection: &mut AnyConnection) -> Result<()> {
     Ok(())
 }
 
-/// All keys, newest first.
+/// All keys: next, active, then the retired ones, newest first.
 pub fn all(connection: &mut AnyConnection) -> Result<Vec<StoredKey>> {
-    // The first two are of one moment: next before active, as their words sort.
-    let order = (signing_keys::created_at.desc(), signing_keys::state.desc(), signing_keys::kid);
-    Ok(signing_keys::table.select(StoredKey::as_select()).order(order).load(connection)?)
+    let mut keys = signing_keys::table.select(StoredKey::as_select()).load(connection)?;
+    keys.sort_by_key(|key| (key.state, Reverse(key.created_at)));
+    Ok(keys)
 }
 
 /// Adds a key as `next`.

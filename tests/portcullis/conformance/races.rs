@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
-use portcullis::domain::{Error, Role};
+use portcullis::domain::{Error, Event, Role};
+use portcullis::services::accounts::ProfileChange;
 use rstest::rstest;
 use tokio::task::JoinSet;
 
@@ -310,4 +311,37 @@ async fn an_entry_of_the_former_password_does_not_take_the_session_over_once_it_
         password.reverse();
     }
     assert!(raced > 0, "no entry was under way when the password changed");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_former_password_does_not_change_the_e_mail_once_it_was_changed(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let slow = [("argon2_memory_kib", "19456"), ("hash_concurrency", "1"), ("lockout_threshold", "1000")];
+    let node = house.node_with(&slow).await;
+    let ann = node.create("ann").await;
+    let handle = node.opens("ann").await;
+    let me = node.caller(&handle).await;
+    let mut changes = JoinSet::new();
+    for number in 0..10 {
+        let (services, me) = (node.services.clone(), me.clone());
+        changes.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(number * 15)).await;
+            let email = Some(format!("ann{number}@example.com"));
+            let change = ProfileChange { name: None, email, current_password: Some(PASSWORD.into()) };
+            services.update_profile(&me, change, &Client::default()).await.map(drop)
+        });
+    }
+    let (former, new) = (PASSWORD.into(), NEW_PASSWORD.into());
+    node.change_password(&me, &former, &new, &Client::default()).await.unwrap();
+    let outcomes = changes.join_all().await;
+    let expected = |outcome: &Result<(), Error>| {
+        matches!(outcome, Ok(()) | Err(Error::Raced | Error::WrongPassword { .. } | Error::Locked { .. }))
+    };
+    assert!(outcomes.iter().all(expected), "{outcomes:?}");
+    let events = node.activity(ann.id, None, 100).await.unwrap();
+    let last = events.iter().find(|event| matches!(event.event, Event::UserUpdated | Event::PasswordChanged));
+    assert_eq!(last.map(|last| last.event), Some(Event::PasswordChanged), "the former password was good after it");
 }
