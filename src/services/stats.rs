@@ -22,6 +22,8 @@ pub struct Stats {
     /// Created within seven days.
     pub new_users: i64,
     pub sessions: OpenSessions,
+    /// Accounts that are locked now.
+    pub locked: i64,
     /// The last 24 hours, the present one included, the oldest first.
     pub by_hour: Vec<(Timestamp, HourCounts)>,
     /// The last 30 days in UTC, likewise.
@@ -67,7 +69,8 @@ impl Services {
             .await?;
         let by_hour = spread(hour - TimeDelta::hours(HOURS - 1), TimeDelta::hours(1), HOURS, &counted);
         let by_day = spread(first_day, TimeDelta::days(1), DAYS, &counted);
-        Ok(Stats { users, new_users, sessions: self.open_sessions(steward).await?, by_hour, by_day })
+        let sessions = self.open_sessions(steward).await?;
+        Ok(Stats { users, new_users, sessions, locked: self.locked_accounts().await?, by_hour, by_day })
     }
 
     /// How many sessions there are; where they are many, how many there were a while ago.

@@ -34,14 +34,19 @@ async fn every_sign_in_failure_and_alarm_is_counted_in_its_hour(#[values(Sqlite,
     assert_eq!((now.sessions.browser.value, now.sessions.api.value), (2, 0));
     assert_eq!((now.by_hour.len(), now.by_day.len()), (24, 30));
     assert_eq!(now.by_day[29].1.failures, 2);
+    assert_eq!(now.locked, 0);
+    for _ in 0..4 {
+        server.browser().try_sign_in("anna", "wrong").await;
+    }
+    assert_eq!(stats().await.locked, 1);
     let addresses = server.services.failing_addresses(&command_line()).await.unwrap();
-    assert_eq!(addresses, [("127.0.0.1".to_owned(), 2)]);
+    assert_eq!(addresses, [("127.0.0.1".to_owned(), 6)]);
 
     // A day later they are in the days, no longer in the hours; after a month nowhere.
     server.clock.advance(TimeDelta::hours(25));
     let later = stats().await;
     assert_eq!(later.last_day().failures, 0);
-    assert_eq!(later.by_day.iter().map(|(_, counts)| counts.failures).sum::<i64>(), 2);
+    assert_eq!(later.by_day.iter().map(|(_, counts)| counts.failures).sum::<i64>(), 6);
     assert!(server.services.failing_addresses(&command_line()).await.unwrap().is_empty());
     server.clock.advance(TimeDelta::days(31));
     server.services.sweep().await.unwrap();

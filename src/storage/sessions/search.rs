@@ -90,6 +90,20 @@ impl Needle {
 
     /// The accounts that match, if all that matches is little.
     fn few(&self, connection: &mut AnyConnection) -> Result<Option<Vec<UserId>>> {
+        let one = || 1i64.into_sql::<BigInt>();
+        let by_address = sessions::table
+            .filter(sessions::address.ge(&self.start).and(sessions::address.lt(&self.end)))
+            .select(one())
+            .limit(SORTED + 1);
+        let by_device = sessions::table
+            .filter(lower(sessions::device).ge(&self.start).and(lower(sessions::device).lt(&self.end)))
+            .select(one())
+            .limit(SORTED + 1);
+        let clients = by_address.load::<i64>(connection)?.len() + by_device.load::<i64>(connection)?.len();
+        // The accounts take the longest to look through.
+        if clients as i64 > SORTED {
+            return Ok(None);
+        }
         let accounts: Vec<UserId> = users::table
             .filter(users::deleted_at.is_null())
             // Says nothing new, but lets the index of usernames be read, which has the text.
@@ -102,19 +116,8 @@ impl Needle {
         if accounts.len() as i64 > ACCOUNTS {
             return Ok(None);
         }
-        let one = || 1i64.into_sql::<BigInt>();
         let theirs = sessions::table.filter(sessions::user_id.eq_any(&accounts)).select(one()).limit(SORTED + 1);
-        let by_address = sessions::table
-            .filter(sessions::address.ge(&self.start).and(sessions::address.lt(&self.end)))
-            .select(one())
-            .limit(SORTED + 1);
-        let by_device = sessions::table
-            .filter(lower(sessions::device).ge(&self.start).and(lower(sessions::device).lt(&self.end)))
-            .select(one())
-            .limit(SORTED + 1);
-        let mut total = theirs.load::<i64>(connection)?.len();
-        total += by_address.load::<i64>(connection)?.len();
-        total += by_device.load::<i64>(connection)?.len();
+        let total = clients + theirs.load::<i64>(connection)?.len();
         Ok((total as i64 <= SORTED).then_some(accounts))
     }
 }

@@ -57,6 +57,7 @@ struct Figures {
     sign_ins: String,
     failures: String,
     failure_rate: String,
+    locked: String,
     reuse_alarms: String,
     /// Where those events are.
     reuse_url: String,
@@ -109,6 +110,7 @@ fn figures(stats: &Stats) -> Figures {
         sign_ins: count(day.sign_ins),
         failures: count(day.failures),
         failure_rate: format!("{:.1} %", day.failures as f64 * 100.0 / tried as f64),
+        locked: count(stats.locked),
         reuse_alarms: count(day.reuse_alarms),
         reuse_url: events_url(Event::TokenReuseDetected),
     }
