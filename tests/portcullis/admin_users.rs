@@ -565,6 +565,26 @@ async fn a_reset_link_is_made_on_the_page_and_voids_the_one_before(#[values(Sqli
 }
 
 #[tokio::test]
+async fn every_link_of_an_accounts_page_leads_to_a_page_about_that_account() {
+    let server = TestServer::start(Sqlite).await;
+    server.newcomer("berta").await;
+    let anna = server.create_user("anna").await;
+    let mut device = server.signed_in("anna").await;
+    let mut keeper = keeper(&server).await;
+    let links = keeper.get(&page_of(&anna)).await.expect(200).attributes("main a", "href");
+    assert_eq!(links.len(), 8, "{links:?}");
+    for link in &links {
+        let page = keeper.get(link).await.expect(200);
+        let main = page.text_of("main").unwrap();
+        assert!(main.contains("anna"), "{link}: {main}");
+        assert!(link == "/admin/users" || !main.contains("berta"), "{link}: {main}");
+    }
+    let end = links.iter().find(|link| link.starts_with("/admin/sessions/")).unwrap();
+    assert_eq!(keeper.submit(end, &[]).await.status, 303);
+    assert!(!device.is_signed_in().await);
+}
+
+#[tokio::test]
 async fn an_account_that_is_not_there_is_404_however_it_is_spelt() {
     let server = TestServer::start(Sqlite).await;
     let anna = server.create_user("anna").await;
