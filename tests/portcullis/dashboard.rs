@@ -12,7 +12,7 @@ use crate::support::*;
 #[rstest]
 #[tokio::test]
 async fn every_sign_in_failure_and_alarm_is_counted_in_its_hour(#[values(Sqlite, PostgresRedis)] backend: Backend) {
-    let server = TestServer::start(backend).await;
+    let server = TestServer::with(backend, &[("lockout_threshold", "5")]).await;
     let stats = async || server.services.stats(&command_line()).await.unwrap();
     let before = stats().await;
     assert_eq!((before.users, before.new_users, before.last_day().sign_ins), (1, 1, 1));
