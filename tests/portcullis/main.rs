@@ -20,6 +20,7 @@ mod conformance;
 mod cookies;
 mod dashboard;
 mod ends;
+mod ends_of_tokens;
 mod first_run;
 mod foreign_clients;
 mod forgery;

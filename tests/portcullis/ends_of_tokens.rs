@@ -1,0 +1,83 @@
+//! Ending a session ends its tokens, whoever ends it and in whatever way, here at once and on the other node within a
+//! second. The connections stay open.
+
+use std::time::Duration;
+
+use portcullis::domain::Role;
+use portcullis::domain::audit::Client;
+use rstest::rstest;
+use serde_json::json;
+
+use crate::support::spawn::command_line;
+use crate::support::*;
+
+/// The ways in which a program's session ends without its doing.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    ByItsOwnerOnThePage,
+    ByItsOwnerOverTheApi,
+    ByTheCommandLine,
+    ByAPasswordChangedElsewhere,
+    BySuspension,
+    ByDeletion,
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_end_of_a_session_ends_its_tokens_on_every_node(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+    #[values(
+        Way::ByItsOwnerOnThePage,
+        Way::ByItsOwnerOverTheApi,
+        Way::ByTheCommandLine,
+        Way::ByAPasswordChangedElsewhere,
+        Way::BySuspension,
+        Way::ByDeletion
+    )]
+    way: Way,
+) {
+    let server = TestServer::start(backend).await;
+    let other_node = server.second_node().await;
+    let user = server.create("anna", Role::User).await.id;
+    let (mut program, owner) = (server.program("anna").await, server.program("anna").await);
+    let mut browser = server.signed_in("anna").await;
+    let mut elsewhere = ApiClient::new(&other_node);
+    elsewhere.access_token = program.access_token.clone();
+    elsewhere.refresh_token = program.refresh_token.clone();
+    assert!(program.is_signed_in().await && elsewhere.is_signed_in().await);
+
+    let id = program.session_id.clone();
+    let (services, steward, client) = (&server.services, command_line(), Client::default());
+    match way {
+        Way::ByItsOwnerOnThePage => {
+            let token = browser.get("/account").await.csrf_token().unwrap();
+            browser.post(&format!("/account/sessions/{id}/end"), &[("csrf_token", &token)]).await.expect(303);
+        }
+        Way::ByItsOwnerOverTheApi => drop(owner.delete(&format!("/api/v1/me/sessions/{id}")).await.expect(204)),
+        Way::ByTheCommandLine => services.end_session(&steward, id.parse().unwrap(), &client).await.unwrap(),
+        Way::ByAPasswordChangedElsewhere => {
+            let body = json!({ "current_password": PASSWORD, "new_password": "another marble lantern otter" });
+            owner.json("PUT", "/api/v1/me/password", &body).await.expect(204);
+        }
+        Way::BySuspension => drop(services.suspend(&steward, user, &client).await.unwrap()),
+        Way::ByDeletion => services.delete_user(&steward, user, &client).await.unwrap(),
+    }
+    assert!(!program.is_signed_in().await, "the access token lives on");
+    eventually("dead on the other node", Duration::from_secs(1), async || !elsewhere.is_signed_in().await).await;
+    assert_eq!(program.refresh().await.status, 401);
+    assert_eq!(elsewhere.refresh().await.status, 401);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_changed_role_counts_on_the_next_request_of_a_program_and_signs_nobody_out(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    let user = server.create("anna", Role::Admin).await.id;
+    let program = server.program("anna").await;
+    program.get("/api/v1/keys").await.expect(200);
+    server.services.set_role(&command_line(), user, Role::User, &Client::default()).await.unwrap();
+    program.get("/api/v1/keys").await.expect(403);
+    assert!(program.is_signed_in().await);
+}
