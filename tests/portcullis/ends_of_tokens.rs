@@ -14,12 +14,12 @@ use crate::support::*;
 /// The ways in which a program's session ends without its doing.
 #[derive(Clone, Copy, Debug)]
 enum Way {
-    ByItsOwnerOnThePage,
-    ByItsOwnerOverTheApi,
-    ByTheCommandLine,
-    ByAPasswordChangedElsewhere,
-    BySuspension,
-    ByDeletion,
+    OwnerOnThePage,
+    OwnerOverTheApi,
+    CommandLine,
+    PasswordChangedElsewhere,
+    Suspension,
+    Deletion,
 }
 
 #[rstest]
@@ -27,12 +27,12 @@ enum Way {
 async fn every_end_of_a_session_ends_its_tokens_on_every_node(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
     #[values(
-        Way::ByItsOwnerOnThePage,
-        Way::ByItsOwnerOverTheApi,
-        Way::ByTheCommandLine,
-        Way::ByAPasswordChangedElsewhere,
-        Way::BySuspension,
-        Way::ByDeletion
+        Way::OwnerOnThePage,
+        Way::OwnerOverTheApi,
+        Way::CommandLine,
+        Way::PasswordChangedElsewhere,
+        Way::Suspension,
+        Way::Deletion
     )]
     way: Way,
 ) {
@@ -49,18 +49,18 @@ async fn every_end_of_a_session_ends_its_tokens_on_every_node(
     let id = program.session_id.clone();
     let (services, steward, client) = (&server.services, command_line(), Client::default());
     match way {
-        Way::ByItsOwnerOnThePage => {
+        Way::OwnerOnThePage => {
             let token = browser.get("/account").await.csrf_token().unwrap();
             browser.post(&format!("/account/sessions/{id}/end"), &[("csrf_token", &token)]).await.expect(303);
         }
-        Way::ByItsOwnerOverTheApi => drop(owner.delete(&format!("/api/v1/me/sessions/{id}")).await.expect(204)),
-        Way::ByTheCommandLine => services.end_session(&steward, id.parse().unwrap(), &client).await.unwrap(),
-        Way::ByAPasswordChangedElsewhere => {
+        Way::OwnerOverTheApi => drop(owner.delete(&format!("/api/v1/me/sessions/{id}")).await.expect(204)),
+        Way::CommandLine => services.end_session(&steward, id.parse().unwrap(), &client).await.unwrap(),
+        Way::PasswordChangedElsewhere => {
             let body = json!({ "current_password": PASSWORD, "new_password": "another marble lantern otter" });
             owner.json("PUT", "/api/v1/me/password", &body).await.expect(204);
         }
-        Way::BySuspension => drop(services.suspend(&steward, user, &client).await.unwrap()),
-        Way::ByDeletion => services.delete_user(&steward, user, &client).await.unwrap(),
+        Way::Suspension => drop(services.suspend(&steward, user, &client).await.unwrap()),
+        Way::Deletion => services.delete_user(&steward, user, &client).await.unwrap(),
     }
     assert!(!program.is_signed_in().await, "the access token lives on");
     eventually("dead on the other node", Duration::from_secs(1), async || !elsewhere.is_signed_in().await).await;
