@@ -146,7 +146,7 @@ impl Services {
         let ended = self
             .database
             .write(move |connection| {
-                let subject = super::accounts::steered(connection, &steward, user)?;
+                let subject = super::steering::steered(connection, &steward, user)?;
                 let end = End { reason: EndReason::EndedAll, by: &steward.actor, at: now };
                 let ended = rows::end_all(connection, user, None, &end)?;
                 let entry = Entry::success(Event::SessionRevokedAll, &steward.actor, &subject, &client);
