@@ -14,6 +14,7 @@ mod admin_sessions;
 mod admin_users;
 mod api;
 mod api_access;
+mod api_admin;
 mod client_address;
 mod command_line;
 mod conformance;
