@@ -32,6 +32,7 @@ mod journey;
 mod limits;
 mod links;
 mod lockout;
+mod matrix;
 mod passwords;
 mod readme;
 mod redis;
