@@ -1,5 +1,6 @@
 //! Sessions: asked for, listed and ended.
 
+use super::accounts::{present_steward, steered};
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::keys::SessionHandle;
@@ -126,7 +127,7 @@ impl Services {
                 let session = rows::by_id(connection, id)?.ok_or(Error::NotFound)?;
                 let Some(user) = users::by_id(connection, session.user_id)? else { return Ok(session.user_id) };
                 let user = user.user;
-                steward.require_reach(&user)?;
+                present_steward(connection, &steward)?.require_reach(&user)?;
                 let end = End { reason: EndReason::EndedByAdministrator, by: &steward.actor, at: now };
                 if rows::end(connection, user.id, id, &end)? {
                     let entry = Entry::success(Event::SessionRevoked, &steward.actor, &user, &client).session(id);
@@ -146,7 +147,7 @@ impl Services {
         let ended = self
             .database
             .write(move |connection| {
-                let subject = super::accounts::steered(connection, &steward, user)?;
+                let subject = steered(connection, &steward, user)?;
                 let end = End { reason: EndReason::EndedAll, by: &steward.actor, at: now };
                 let ended = rows::end_all(connection, user, None, &end)?;
                 let entry = Entry::success(Event::SessionRevokedAll, &steward.actor, &subject, &client);
