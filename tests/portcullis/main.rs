@@ -29,6 +29,7 @@ mod forms;
 mod headers;
 mod hostile_input;
 mod journey;
+mod last_administrator;
 mod limits;
 mod links;
 mod lockout;
