@@ -1,20 +1,18 @@
-//! Accounts: looked up and edited by their owner, created and steered by administrators.
+//! Accounts: looked up and edited by their owner, created by administrators.
 
 use secrecy::SecretString;
 
 use super::links::{self, Issued};
+use super::steering::present_steward;
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::{AuditEvent, Client};
 use crate::domain::link::OneTimeLink;
 use crate::domain::name::{NameKey, parse_display_name};
 use crate::domain::{
-    Actor, EmailAddress, EndReason, Error, Event, EventId, FieldError, FieldErrors, Role, Timestamp, User, UserId,
-    UserStatus, Username,
+    Actor, EmailAddress, Error, Event, EventId, FieldError, FieldErrors, Role, Timestamp, User, UserId, Username,
 };
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
-use crate::storage::lockouts;
-use crate::storage::sessions::rows::{self, End};
 use crate::storage::users::{self, NewUser, StoredUser};
 
 /// What a form or body said of a new account, as it was typed.
@@ -170,92 +168,6 @@ impl Services {
         Ok((user, link))
     }
 
-    /// Takes effect on the next request; the sessions live on, with the new role.
-    pub async fn set_role(&self, steward: &Steward, user: UserId, role: Role, client: &Client) -> Result<User> {
-        steward.require(Role::Admin)?;
-        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
-        let changed = self
-            .database
-            .write(move |connection| {
-                let administrators = users::lock_active_administrators(connection)?;
-                let before = administered(connection, &steward, user)?;
-                if before.role == role {
-                    return Ok(before);
-                }
-                if matches!(&steward.actor, Actor::User { id, .. } if *id == user && !before.role.reaches(role)) {
-                    return Err(Error::Forbidden); // nobody raises an own role
-                }
-                keep_an_administrator(&administrators, &before)?;
-                let entry = Entry::success(Event::UserRoleChanged, &steward.actor, &before, &client);
-                audit::append(connection, &entry.detail(format!("{} to {role}", before.role)), now)?;
-                users::set_role(connection, user, role)?;
-                Ok(present(users::by_id(connection, user)?)?.user)
-            })
-            .await?;
-        self.announce_user_changed(user).await?;
-        Ok(changed)
-    }
-
-    /// Ends all sessions of the account, voids its reset link and refuses new sessions.
-    pub async fn suspend(&self, steward: &Steward, user: UserId, client: &Client) -> Result<User> {
-        self.set_status(steward, user, UserStatus::Suspended, client).await
-    }
-
-    /// Lets the account sign in again. No session that was ended by the suspension comes back.
-    pub async fn reinstate(&self, steward: &Steward, user: UserId, client: &Client) -> Result<User> {
-        self.set_status(steward, user, UserStatus::Active, client).await
-    }
-
-    async fn set_status(&self, steward: &Steward, user: UserId, status: UserStatus, client: &Client) -> Result<User> {
-        steward.require(Role::Admin)?;
-        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
-        let changed = self
-            .database
-            .write(move |connection| {
-                let administrators = users::lock_active_administrators(connection)?;
-                let before = administered(connection, &steward, user)?;
-                if before.status == status {
-                    return Ok(before);
-                }
-                let event = match status {
-                    UserStatus::Active => Event::UserReinstated,
-                    UserStatus::Suspended => Event::UserSuspended,
-                };
-                if status == UserStatus::Suspended {
-                    keep_an_administrator(&administrators, &before)?;
-                    let end = End { reason: EndReason::Suspended, by: &steward.actor, at: now };
-                    rows::end_all(connection, user, None, &end)?;
-                    links::void_reset_links(connection, user)?;
-                }
-                audit::append(connection, &Entry::success(event, &steward.actor, &before, &client), now)?;
-                users::set_status(connection, user, status)?;
-                Ok(present(users::by_id(connection, user)?)?.user)
-            })
-            .await?;
-        self.announce_user_changed(user).await?;
-        Ok(changed)
-    }
-
-    /// Ends all sessions of the account, frees its names and forgets what is personal but its events.
-    pub async fn delete_user(&self, steward: &Steward, user: UserId, client: &Client) -> Result<()> {
-        steward.require(Role::Admin)?;
-        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
-        self.database
-            .write(move |connection| {
-                let administrators = users::lock_active_administrators(connection)?;
-                let before = administered(connection, &steward, user)?;
-                keep_an_administrator(&administrators, &before)?;
-                let end = End { reason: EndReason::Deleted, by: &steward.actor, at: now };
-                rows::end_all(connection, user, None, &end)?;
-                links::void_reset_links(connection, user)?;
-                lockouts::forget_user(connection, user)?;
-                audit::append(connection, &Entry::success(Event::UserDeleted, &steward.actor, &before, &client), now)?;
-                users::delete(connection, user, now)
-            })
-            .await?;
-        self.announce_user_changed(user).await
-    }
-
     /// Checks all fields of a new account, the password too, and hashes that.
     pub(super) async fn check_account(&self, account: &NewAccount) -> Result<(CheckedAccount, String)> {
         let mut errors = FieldErrors::default();
@@ -268,31 +180,4 @@ impl Services {
         let hash = self.hasher.hash(&account.password).await?;
         Ok((checked, hash))
     }
-}
-
-/// The account that a steward acts on, locked, if it is within reach.
-pub(super) fn steered(connection: &mut AnyConnection, steward: &Steward, user: UserId) -> Result<User> {
-    let user = present(users::lock(connection, user)?)?.user;
-    present_steward(connection, steward)?.require_reach(&user)?;
-    Ok(user)
-}
-
-/// The same for what only an administrator does.
-pub(super) fn administered(connection: &mut AnyConnection, steward: &Steward, user: UserId) -> Result<User> {
-    present_steward(connection, steward)?.require(Role::Admin)?;
-    steered(connection, steward, user)
-}
-
-/// The steward with the role of this moment: one who was demoted or suspended since the request began gets no further.
-pub(super) fn present_steward(connection: &mut AnyConnection, steward: &Steward) -> Result<Steward> {
-    let Actor::User { id, .. } = &steward.actor else { return Ok(steward.clone()) };
-    let found = users::by_id(connection, *id)?.filter(|found| found.user.is_active()).ok_or(Error::NotSignedIn)?;
-    let role = steward.role.min(found.user.role);
-    Ok(Steward { actor: steward.actor.clone(), role })
-}
-
-/// Refuses what would take away the last active administrator. All of them are locked first, always in one order:
-/// two who demote each other wait for one another instead of both going.
-fn keep_an_administrator(administrators: &[UserId], user: &User) -> Result<()> {
-    if administrators == [user.id] { Err(Error::LastAdmin) } else { Ok(()) }
 }

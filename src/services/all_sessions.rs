@@ -1,6 +1,7 @@
 //! The sessions of all, as those who administer see and end them.
 
-use super::accounts::{present, present_steward};
+use super::accounts::present;
+use super::steering::present_steward;
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::cursor::Cursors;

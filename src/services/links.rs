@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 
-use super::accounts::{administered, present};
+use super::accounts::present;
+use super::steering::{Subject, administered};
 use super::{Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::keys::Secret;
@@ -68,14 +69,20 @@ pub(super) fn consume(
 
 impl Services {
     /// A link with which the account's owner chooses a password; earlier ones of the account are void.
-    pub async fn issue_reset_link(&self, steward: &Steward, user: UserId, client: &Client) -> Result<OneTimeLink> {
+    pub async fn issue_reset_link(
+        &self,
+        steward: &Steward,
+        subject: impl Into<Subject>,
+        client: &Client,
+    ) -> Result<OneTimeLink> {
         steward.require(crate::domain::Role::Admin)?;
         let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        let subject = subject.into();
         let issued = Issued::new(now + RESET_LINK_TTL);
         let link = issued.reset_link(&self.settings);
         self.database
             .write(move |connection| {
-                let user = administered(connection, &steward, user)?;
+                let user = administered(connection, &steward, &subject)?;
                 issued.store_for(connection, user.id)?;
                 let entry = Entry::success(Event::PasswordResetLink, &steward.actor, &user, &client);
                 audit::append(connection, &entry, now)

@@ -24,7 +24,7 @@ use std::collections::HashMap;
 
 use secrecy::SecretString;
 
-use super::accounts::steered;
+use super::steering::steered;
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::device_cookie::{DeviceCookie, KnownBrowser};

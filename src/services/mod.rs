@@ -16,6 +16,7 @@ pub mod setup;
 pub mod sign_in;
 pub mod signing_keys;
 pub mod stats;
+pub mod steering;
 pub mod tokens;
 pub mod upkeep;
 pub mod users;

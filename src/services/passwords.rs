@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::accounts::steered;
+use super::steering::steered;
 use super::{Caller, NewSecret, Result, Services, Steward, links};
 use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};

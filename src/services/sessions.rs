@@ -1,6 +1,6 @@
 //! Sessions: asked for, listed and ended.
 
-use super::accounts::{present_steward, steered};
+use super::steering::{present_steward, steered};
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::keys::SessionHandle;

@@ -1,13 +1,11 @@
 //! Accounts as managers find them and administrators edit them.
 
-use super::accounts::administered;
+use super::steering::{Subject, administered};
 use super::{Result, Services, Steward, links};
 use crate::domain::audit::Client;
 use crate::domain::cursor::Cursors;
 use crate::domain::name::{parse_display_name, search_form};
-use crate::domain::{
-    EmailAddress, Error, Event, FieldError, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username,
-};
+use crate::domain::{EmailAddress, Error, Event, FieldError, FieldErrors, Role, Timestamp, User, UserStatus, Username};
 use crate::storage::audit::{self, Entry};
 use crate::storage::user_search::{self, UserFilter, UserPosition};
 pub use crate::storage::user_search::{FoundUser, UserSort};
@@ -42,8 +40,6 @@ pub struct UserChange {
     pub username: Option<String>,
     pub email: Option<String>,
     pub name: Option<String>,
-    /// What was edited, by [`User::version`]; [`Error::Stale`] where that is no longer what there is.
-    pub version: Option<String>,
 }
 
 impl Services {
@@ -99,7 +95,7 @@ impl Services {
     pub async fn update_user(
         &self,
         steward: &Steward,
-        user: UserId,
+        subject: impl Into<Subject>,
         change: UserChange,
         client: &Client,
     ) -> Result<User> {
@@ -112,12 +108,10 @@ impl Services {
             return Err(Error::Invalid(errors));
         };
         let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        let subject = subject.into();
         self.database
             .write(move |connection| {
-                let before = administered(connection, &steward, user)?;
-                if change.version.is_some_and(|version| version != before.version()) {
-                    return Err(Error::Stale);
-                }
+                let before = administered(connection, &steward, &subject)?;
                 let mut after = before.clone();
                 after.username = username.unwrap_or(after.username);
                 after.email = email.unwrap_or(after.email);
@@ -133,9 +127,9 @@ impl Services {
                     return Ok(before);
                 }
                 if after.email != before.email {
-                    links::void_reset_links(connection, user)?;
+                    links::void_reset_links(connection, before.id)?;
                 }
-                users::update_profile(connection, user, &after.username, &after.email, after.name.as_deref())?;
+                users::update_profile(connection, before.id, &after.username, &after.email, after.name.as_deref())?;
                 let entry = Entry::success(Event::UserUpdated, &steward.actor, &after, &client);
                 audit::append(connection, &entry.detail(changed.join(", ")), now)?;
                 Ok(after)
@@ -181,7 +175,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Clock;
+    use crate::domain::{Clock, UserId};
 
     #[test]
     fn a_place_in_a_list_is_read_back_as_it_was_written() {

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event, Role, User, UserId};
 use portcullis::services::Steward;
+use portcullis::services::steering::Subject;
 use portcullis::services::users::UserChange;
 use reqwest::Method;
 use rstest::rstest;
@@ -240,10 +241,10 @@ async fn of_edits_made_on_the_same_page_one_is_taken(#[values(Sqlite, PostgresRe
     let server = TestServer::start(backend).await;
     let anna = create(&server, "anna", "anna@example.com", "Anna").await;
     let edits = (0..8).map(|number| {
-        let change =
-            UserChange { name: Some(format!("Name {number}")), version: Some(anna.version()), ..UserChange::default() };
+        let change = UserChange { name: Some(format!("Name {number}")), ..UserChange::default() };
+        let seen = Subject::seen(anna.id, vec![anna.version()]);
         let services = server.services.clone();
-        async move { services.update_user(&command_line(), anna.id, change, &Client::default()).await }
+        async move { services.update_user(&command_line(), seen, change, &Client::default()).await }
     });
     let outcomes = futures_util::future::join_all(edits).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);

@@ -11,6 +11,7 @@ use crate::http::current_user::{CurrentUser, RecentPassword, confirm_url};
 use crate::http::flash::{self, Flash, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
+use crate::services::steering::Subject;
 use crate::services::users::UserChange;
 use crate::services::{Services, Steward};
 use crate::web::field::Field;
@@ -124,9 +125,9 @@ pub async fn update(
         username: Some(form.username.clone()),
         email: Some(form.email.clone()),
         name: Some(form.name.clone()),
-        version: form.rev.clone(),
     };
-    match services.update_user(&Steward::of(&reader), id, change, &client).await {
+    let subject = form.rev.clone().map_or_else(|| id.into(), |version| Subject::seen(id, vec![version]));
+    match services.update_user(&Steward::of(&reader), subject, change, &client).await {
         Ok(_) => {
             flash::set(&request, Notice::UserSaved);
             Ok(see_other(&format!("/admin/users/{id}")))

@@ -1,0 +1,176 @@
+//! What administrators do to one account: its role, its status, its end. Here too is who may act on whom.
+
+use super::accounts::present;
+use super::{Result, Services, Steward, links};
+use crate::domain::audit::Client;
+use crate::domain::{Actor, EndReason, Error, Event, Role, User, UserId, UserStatus};
+use crate::storage::audit::{self, Entry};
+use crate::storage::database::AnyConnection;
+use crate::storage::lockouts;
+use crate::storage::sessions::rows::{self, End};
+use crate::storage::users;
+
+/// The account that an administrator's act is about, and what it must still be.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    id: UserId,
+    /// One of these has to be its [`User::version`], else the act is refused as [`Error::Stale`].
+    versions: Option<Vec<String>>,
+}
+
+impl From<UserId> for Subject {
+    /// Whatever was changed meanwhile.
+    fn from(id: UserId) -> Self {
+        Self { id, versions: None }
+    }
+}
+
+impl Subject {
+    /// The account as someone saw it.
+    pub fn seen(id: UserId, versions: Vec<String>) -> Self {
+        Self { id, versions: Some(versions) }
+    }
+}
+
+impl Services {
+    /// Takes effect on the next request; the sessions live on, with the new role.
+    pub async fn set_role(
+        &self,
+        steward: &Steward,
+        subject: impl Into<Subject>,
+        role: Role,
+        client: &Client,
+    ) -> Result<User> {
+        let (actor, client, now) = (steward.actor.clone(), client.clone(), self.clock.now());
+        self.administer(steward, subject.into(), move |connection, account| {
+            if account.user.role == role {
+                return Ok(());
+            }
+            if matches!(&actor, Actor::User { id, .. } if *id == account.user.id && !account.user.role.reaches(role)) {
+                return Err(Error::Forbidden); // nobody raises an own role
+            }
+            account.keep_an_administrator()?;
+            let entry = Entry::success(Event::UserRoleChanged, &actor, &account.user, &client);
+            audit::append(connection, &entry.detail(format!("{} to {role}", account.user.role)), now)?;
+            users::set_role(connection, account.user.id, role)
+        })
+        .await?
+        .ok_or(Error::NotFound)
+    }
+
+    /// Ends all sessions of the account, voids its reset link and refuses new sessions.
+    pub async fn suspend(&self, steward: &Steward, subject: impl Into<Subject>, client: &Client) -> Result<User> {
+        let (actor, client, now) = (steward.actor.clone(), client.clone(), self.clock.now());
+        self.administer(steward, subject.into(), move |connection, account| {
+            if !account.user.is_active() {
+                return Ok(());
+            }
+            account.keep_an_administrator()?;
+            account.shut_out(connection, &End { reason: EndReason::Suspended, by: &actor, at: now })?;
+            let entry = Entry::success(Event::UserSuspended, &actor, &account.user, &client);
+            audit::append(connection, &entry, now)?;
+            users::set_status(connection, account.user.id, UserStatus::Suspended)
+        })
+        .await?
+        .ok_or(Error::NotFound)
+    }
+
+    /// Lets the account sign in again. No session that was ended by the suspension comes back.
+    pub async fn reinstate(&self, steward: &Steward, subject: impl Into<Subject>, client: &Client) -> Result<User> {
+        let (actor, client, now) = (steward.actor.clone(), client.clone(), self.clock.now());
+        self.administer(steward, subject.into(), move |connection, account| {
+            if account.user.is_active() {
+                return Ok(());
+            }
+            let entry = Entry::success(Event::UserReinstated, &actor, &account.user, &client);
+            audit::append(connection, &entry, now)?;
+            users::set_status(connection, account.user.id, UserStatus::Active)
+        })
+        .await?
+        .ok_or(Error::NotFound)
+    }
+
+    /// Ends all sessions of the account, frees its names and forgets what is personal but its events.
+    pub async fn delete_user(&self, steward: &Steward, subject: impl Into<Subject>, client: &Client) -> Result<()> {
+        let (actor, client, now) = (steward.actor.clone(), client.clone(), self.clock.now());
+        self.administer(steward, subject.into(), move |connection, account| {
+            account.keep_an_administrator()?;
+            account.shut_out(connection, &End { reason: EndReason::Deleted, by: &actor, at: now })?;
+            lockouts::forget_user(connection, account.user.id)?;
+            let entry = Entry::success(Event::UserDeleted, &actor, &account.user, &client);
+            audit::append(connection, &entry, now)?;
+            users::delete(connection, account.user.id, now)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// One transaction in which `act` changes role or status of an account, or ends it, and then every copy is told.
+    /// Gives back what became of it; `None` where it is gone.
+    async fn administer(
+        &self,
+        steward: &Steward,
+        subject: Subject,
+        act: impl FnOnce(&mut AnyConnection, &Administered) -> Result<()> + Send + 'static,
+    ) -> Result<Option<User>> {
+        steward.require(Role::Admin)?;
+        let (steward, id) = (steward.clone(), subject.id);
+        let after = self
+            .database
+            .write(move |connection| {
+                // All of them first, always in one order: two who demote each other wait for one another instead of
+                // both going.
+                let administrators = users::lock_active_administrators(connection)?;
+                let user = administered(connection, &steward, &subject)?;
+                act(connection, &Administered { user, administrators })?;
+                Ok(users::by_id(connection, id)?.map(|stored| stored.user))
+            })
+            .await?;
+        self.announce_user_changed(id).await?;
+        Ok(after)
+    }
+}
+
+/// An account under an administrator's hands, and all active administrators, locked.
+struct Administered {
+    user: User,
+    administrators: Vec<UserId>,
+}
+
+impl Administered {
+    /// Refuses what would take away the last active administrator.
+    fn keep_an_administrator(&self) -> Result<()> {
+        if self.administrators == [self.user.id] { Err(Error::LastAdmin) } else { Ok(()) }
+    }
+
+    /// Nothing that was handed out for the account opens anything any more.
+    fn shut_out(&self, connection: &mut AnyConnection, end: &End) -> Result<()> {
+        rows::end_all(connection, self.user.id, None, end)?;
+        links::void_reset_links(connection, self.user.id)
+    }
+}
+
+/// The account that a steward acts on, locked, if it is within reach.
+pub(super) fn steered(connection: &mut AnyConnection, steward: &Steward, user: UserId) -> Result<User> {
+    let user = present(users::lock(connection, user)?)?.user;
+    present_steward(connection, steward)?.require_reach(&user)?;
+    Ok(user)
+}
+
+/// The same for what only an administrator does.
+pub(super) fn administered(connection: &mut AnyConnection, steward: &Steward, subject: &Subject) -> Result<User> {
+    present_steward(connection, steward)?.require(Role::Admin)?;
+    let user = steered(connection, steward, subject.id)?;
+    match &subject.versions {
+        Some(versions) if !versions.contains(&user.version()) => Err(Error::Stale),
+        _ => Ok(user),
+    }
+}
+
+/// The steward with the role of this moment: one who was demoted or suspended since the request began gets no further.
+pub(super) fn present_steward(connection: &mut AnyConnection, steward: &Steward) -> Result<Steward> {
+    let Actor::User { id, .. } = &steward.actor else { return Ok(steward.clone()) };
+    let found = users::by_id(connection, *id)?.filter(|found| found.user.is_active()).ok_or(Error::NotSignedIn)?;
+    let role = steward.role.min(found.user.role);
+    Ok(Steward { actor: steward.actor.clone(), role })
+}
