@@ -81,11 +81,6 @@ impl Services {
         Ok(self.database.read(move |connection| present(users::by_name(connection, &key)?)).await?.user)
     }
 
-    /// All accounts, by username.
-    pub async fn users(&self) -> Result<Vec<User>> {
-        self.database.read(users::all).await
-    }
-
     /// Changes name and e-mail of the caller. Another e-mail needs the password, and voids the reset link: that may have
     /// been sent to the former one.
     pub async fn update_profile(&self, caller: &Caller, change: ProfileChange, client: &Client) -> Result<User> {

@@ -37,8 +37,7 @@ impl Services {
                         SessionKind::Api => counts.api = count,
                     }
                 }
-                let sessions = rows::open_sessions(connection, Some(user), now, Some(limit))?;
-                Ok((sessions.into_iter().map(|(session, _)| session).collect(), counts))
+                Ok((rows::open_sessions(connection, user, now, limit)?, counts))
             })
             .await
     }
@@ -109,12 +108,6 @@ impl Services {
             .await?;
         self.sessions.announce(&[Change::SecretChanged(caller.user_id, caller.session_id)]).await?;
         Ok(ended)
-    }
-
-    /// Live sessions with the username of each, of one account or of all.
-    pub async fn all_sessions(&self, user: Option<UserId>) -> Result<Vec<(Session, String)>> {
-        let now = self.clock.now();
-        self.database.read(move |connection| rows::open_sessions(connection, user, now, None)).await
     }
 
     /// Ends any session that the steward reaches.
