@@ -1,12 +1,12 @@
 //! `portcullis audit`.
 
-use std::io::{ErrorKind, Write as _};
 use std::pin::pin;
 
 use clap::Subcommand;
 use futures_util::TryStreamExt as _;
 
-use super::Failure;
+use super::progress::Progress;
+use super::{Failure, output};
 use crate::domain::Error;
 use crate::domain::audit_list::TypedAuditFilter;
 use crate::services::audit::ExportFormat;
@@ -48,14 +48,14 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         Failure::Usage(lines.collect::<Vec<_>>().join(" "))
     })?;
     let mut pieces = pin!(services.export_audit(&Steward::command_line(), filter, format)?);
-    let mut out = std::io::stdout().lock();
+    let mut progress = Progress::new();
+    let mut written = 0;
     while let Some(piece) = pieces.try_next().await.map_err(|error: Error| Failure::from(error))? {
-        match out.write_all(piece.as_bytes()).and_then(|()| out.flush()) {
-            Ok(()) => {}
-            // Whoever reads has seen enough (`| head`).
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
-            Err(error) => return Err(Failure::Failed(format!("stdout can't be written: {error}"))),
+        if output::print(&piece)?.is_break() {
+            break;
         }
+        written += piece.len();
+        progress.tell(|| format!("{}.{} MB", written / 1_000_000, written / 100_000 % 10));
     }
     Ok(String::new())
 }

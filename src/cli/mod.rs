@@ -8,15 +8,18 @@ mod failure;
 mod healthcheck;
 mod keys;
 mod output;
+mod progress;
 mod secret;
 mod sessions;
 mod setup_link;
 mod user;
 
 use std::ffi::OsString;
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
+use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use self::failure::Failure;
@@ -90,8 +93,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(failure::USAGE));
         }
     };
-    match perform(command, flags).and_then(|text| print(&text)) {
-        Ok(()) => ExitCode::SUCCESS,
+    match perform(command, flags).and_then(|text| output::print(&text)) {
+        Ok(_) => ExitCode::SUCCESS,
         Err(failure) => {
             // Where stderr is closed there is only the exit status left.
             writeln!(std::io::stderr(), "portcullis: {failure}").ok();
@@ -151,15 +154,12 @@ fn log_level_of_command(loaded: &Loaded) -> &str {
     if asked { &loaded.settings.log_level } else { "warn" }
 }
 
-/// Writes to stdout. Whoever reads may stop reading (`| head`).
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::Failed(format!("stdout can't be written: {error}")))
-        }
-        _ => Ok(()),
-    }
+/// An argument that is one of these words.
+fn one_of<T>(words: &'static [T], text: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync> + Copy + Send + Sync,
+{
+    PossibleValuesParser::new(words.iter().map(|word| text(*word))).try_map(|word| word.parse())
 }
 
 #[cfg(test)]
@@ -195,12 +195,14 @@ mod tests {
             "user delete ann --yes",
             "user reset-link ann --yes",
             "user list --output json",
+            "user list --q ann --role admin --status locked --sort -created_at",
             "user show ann --output json",
             &format!("sessions revoke {id} {id} --yes"),
             "sessions revoke-all --user ann --yes",
             "sessions revoke-all --yes",
             "sessions list --user ann --output json",
             "sessions list --output table",
+            "sessions list --state ended --kind api --q curl",
             "keys list --output json",
             "keys rotate --yes",
             "config check",
@@ -215,9 +217,17 @@ mod tests {
 
     #[test]
     fn usage_errors_exit_with_2() {
-        for line in
-            ["frobnicate", "--frobnicate", "user", "user create ann", "user set-role ann king", "sessions revoke 7"]
-        {
+        for line in [
+            "frobnicate",
+            "--frobnicate",
+            "user",
+            "user create ann",
+            "user set-role ann king",
+            "user list --status gone",
+            "user list --sort -name",
+            "sessions list --state dead",
+            "sessions revoke 7",
+        ] {
             assert_eq!(parsed(line).err().map(|error| error.exit_code()), Some(i32::from(failure::USAGE)), "{line}");
         }
     }

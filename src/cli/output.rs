@@ -1,11 +1,17 @@
 //! What lists look like: a table for people, JSON for programs.
 
+use std::io::{ErrorKind, Write as _};
+use std::ops::ControlFlow;
+
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::Failure;
-use crate::domain::Timestamp;
+use crate::domain::{Error, Timestamp};
 use crate::telemetry::escaped;
+
+/// Rows that a list holds in memory at once.
+pub const PAGE: u16 = 500;
 
 /// Taken by every command that lists or shows.
 #[derive(Args)]
@@ -21,32 +27,117 @@ pub enum Format {
     Json,
 }
 
+/// Writes to stdout. `Break` where whoever reads has seen enough (`| head`).
+pub fn print(text: &str) -> Result<ControlFlow<()>, Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(error) => Err(Failure::Failed(format!("stdout can't be written: {error}"))),
+    }
+}
+
 /// Pretty JSON with a line end.
 pub fn json(value: &impl Serialize) -> Result<String, Failure> {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => Ok(text + "\n"),
-        Err(error) => Err(Failure::Failed(format!("the answer can't be written as JSON: {error}"))),
-    }
+    Ok(pretty(value)? + "\n")
+}
+
+fn pretty(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::Failed(format!("the answer can't be written as JSON: {error}")))
 }
 
 /// Columns under their titles, two spaces between them.
 pub fn table<const N: usize>(titles: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
-    let titles = titles.map(str::to_owned);
-    let rows: Vec<[String; N]> = rows.into_iter().map(|row| row.map(|cell| escaped(&cell).into_owned())).collect();
-    let lines = || std::iter::once(&titles).chain(&rows);
-    let mut widths = [0; N];
-    for line in lines() {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = cell.chars().count().max(*width);
+    let rows: Vec<_> = rows.into_iter().collect();
+    let columns = Columns::fit(titles, &rows);
+    std::iter::once(titles.map(str::to_owned)).chain(rows).map(|row| columns.line(row)).collect()
+}
+
+/// How wide each column is.
+struct Columns<const N: usize>([usize; N]);
+
+impl<const N: usize> Columns<N> {
+    fn fit(titles: [&str; N], rows: &[[String; N]]) -> Self {
+        let mut widths = titles.map(str::len);
+        for row in rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = escaped(cell).chars().count().max(*width);
+            }
+        }
+        Self(widths)
+    }
+
+    fn line(&self, row: [String; N]) -> String {
+        let cells = row.iter().zip(self.0).map(|(cell, width)| format!("{:width$}", escaped(cell)));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    }
+}
+
+/// A list of any length, printed page by page: memory holds one of them. The columns of its table are as wide as the
+/// first page needs; a longer cell moves the rest of its line.
+pub struct Listing<const N: usize> {
+    format: Format,
+    titles: [&'static str; N],
+    /// Before the first page: none.
+    columns: Option<Columns<N>>,
+    is_empty: bool,
+}
+
+impl<const N: usize> Listing<N> {
+    pub fn new(format: Format, titles: [&'static str; N]) -> Self {
+        Self { format, titles, columns: None, is_empty: true }
+    }
+
+    /// The text of the next page, of each row as JSON and as cells.
+    pub fn page<S: Serialize>(&mut self, rows: Vec<(S, [String; N])>) -> Result<String, Failure> {
+        let (shapes, rows): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        let is_first = self.columns.is_none();
+        let columns = self.columns.get_or_insert_with(|| Columns::fit(self.titles, &rows));
+        match self.format {
+            Format::Table => {
+                let head = is_first.then(|| self.titles.map(str::to_owned));
+                Ok(head.into_iter().chain(rows).map(|row| columns.line(row)).collect())
+            }
+            Format::Json => {
+                let mut text = if is_first { "[" } else { "" }.to_owned();
+                for shape in &shapes {
+                    text += if self.is_empty { "\n  " } else { ",\n  " };
+                    text += &pretty(shape)?.replace('\n', "\n  ");
+                    self.is_empty = false;
+                }
+                Ok(text)
+            }
         }
     }
-    let mut text = String::new();
-    for line in lines() {
-        let cells: Vec<_> = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
+
+    /// What comes after the last page.
+    pub fn end(&self) -> &'static str {
+        match self.format {
+            Format::Table => "",
+            Format::Json if self.is_empty => "]\n",
+            Format::Json => "\n]\n",
+        }
     }
-    text
+}
+
+/// Asks for one page after the other, each by the cursor that the one before gave, and prints them; gives back what is
+/// left to print.
+pub async fn print_pages<S: Serialize, const N: usize>(
+    mut listing: Listing<N>,
+    mut ask: impl AsyncFnMut(Option<String>) -> Result<(Vec<(S, [String; N])>, Option<String>), Error>,
+) -> Result<String, Failure> {
+    let mut cursor = None;
+    loop {
+        let (rows, next) = ask(cursor).await?;
+        if print(&listing.page(rows)?)?.is_break() {
+            return Ok(String::new());
+        }
+        if next.is_none() {
+            return Ok(listing.end().to_owned());
+        }
+        cursor = next;
+    }
 }
 
 /// A moment as people read it in a table, in UTC.
@@ -62,5 +153,31 @@ mod tests {
     fn columns_are_aligned_and_control_characters_escaped() {
         let rows = [["ann".to_owned(), "x".to_owned()], ["bö\x1b".to_owned(), String::new()]];
         assert_eq!(table(["NAME", "DEVICE"], rows), "NAME      DEVICE\nann       x\nbö\\u001b\n");
+    }
+
+    /// What a list of these pages prints.
+    fn listed(format: Format, pages: &[&[&str]]) -> String {
+        let mut listing = Listing::new(format, ["NAME", "LENGTH"]);
+        let mut text = String::new();
+        for page in pages {
+            let rows = page.iter().map(|name| (name, [(*name).to_owned(), name.len().to_string()]));
+            text += &listing.page(rows.collect()).unwrap();
+        }
+        text + listing.end()
+    }
+
+    #[test]
+    fn a_list_in_pages_is_one_table_and_one_array() {
+        let pages: &[&[&str]] = &[&["ann", "boris"], &[], &["christopher", "d"]];
+        let table = "NAME   LENGTH\nann    3\nboris  5\nchristopher  11\nd      1\n";
+        assert_eq!(listed(Format::Table, pages), table);
+        assert_eq!(listed(Format::Table, &[&[]]), "NAME  LENGTH\n");
+        let json = listed(Format::Json, pages);
+        assert_eq!(json, self::json(&["ann", "boris", "christopher", "d"]).unwrap());
+        for empty in [&[&[][..]][..], &[&[], &[]], &[&[], &["ann"]]] {
+            let text = listed(Format::Json, empty);
+            let array: Vec<String> = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+            assert_eq!(array.len(), empty.concat().len());
+        }
     }
 }

@@ -1,22 +1,36 @@
 //! `portcullis sessions`.
 
+use std::collections::BTreeSet;
+
 use clap::Subcommand;
 
 use super::ask::Yes;
-use super::output::{self, Format, Output};
-use super::{Failure, user};
+use super::output::{self, Format, Listing, Output};
+use super::{Failure, one_of, user};
 use crate::domain::audit::Client;
-use crate::domain::{Error, Session, SessionId};
+use crate::domain::session_list::{ListedSession, SessionFilter, SessionState};
+use crate::domain::{SessionId, SessionKind};
+use crate::services::all_sessions::MOST_SELECTED;
 use crate::services::{Services, Steward};
 use crate::shapes::SessionShape;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// List who is signed in.
+    /// List who is signed in, last active first; or the history.
     List {
         /// Only of this account: username, e-mail or id.
         #[arg(long)]
         user: Option<String>,
+        /// Only those with this text in the owner's username or e-mail, or whose address or device begins with it.
+        #[arg(long, value_name = "TEXT")]
+        q: Option<String>,
+        /// Only those of browsers, or of programs.
+        #[arg(long, value_parser = one_of(SessionKind::ALL, SessionKind::as_str))]
+        kind: Option<SessionKind>,
+        /// Those that are open, or the history.
+        #[arg(long, value_parser = one_of(SessionState::ALL, SessionState::as_str),
+              default_value = SessionState::Live.as_str())]
+        state: SessionState,
         #[command(flatten)]
         output: Output,
     },
@@ -39,68 +53,81 @@ pub enum Command {
 }
 
 pub async fn run(command: Command, services: &Services) -> Result<String, Failure> {
+    let (steward, client) = (&Steward::command_line(), &Client::default());
     match command {
-        Command::List { user, output } => {
+        Command::List { user, q, kind, state, output } => {
             let user = user::find_optional(services, user.as_deref()).await?.map(|user| user.id);
-            list(&services.all_sessions(user).await?, output.format)
+            list(services, &SessionFilter { state, kind, user, q }, output.format).await
         }
-        Command::Revoke { ids, yes } => {
+        Command::Revoke { mut ids, yes } => {
+            ids.sort_unstable();
+            ids.dedup();
+            expect_live(services, &ids).await?;
             yes.confirm(&format!("End {}?", counted(ids.len() as u64)))?;
-            revoke(services, &ids).await
+            let mut ended = 0;
+            for some in ids.chunks(MOST_SELECTED) {
+                ended += services.end_sessions(steward, some, client).await?;
+            }
+            Ok(format!("Ended {}.\n", counted(ended)))
         }
         Command::RevokeAll { user, yes } => {
             let user = user::find_optional(services, user.as_deref()).await?;
             let whose = user.as_ref().map_or("all accounts", |user| user.username.as_str());
             yes.confirm(&format!("End all sessions of {whose}?"))?;
-            let user = user.map(|user| user.id);
-            let ended = services.end_all_sessions(&Steward::command_line(), user, &Client::default()).await?;
+            let ended = services.end_all_sessions(steward, user.map(|user| user.id), client).await?;
             Ok(format!("Ended {}.\n", counted(ended)))
         }
     }
 }
 
-/// Ends what can be ended; tells the others afterwards.
-async fn revoke(services: &Services, ids: &[SessionId]) -> Result<String, Failure> {
-    let mut unknown = Vec::new();
-    for id in ids {
-        match services.end_session(&Steward::command_line(), *id, &Client::default()).await {
-            Ok(()) => {}
-            Err(Error::NotFound) => unknown.push(id.to_string()),
-            Err(error) => return Err(error.into()),
+/// Fails, before anything has ended, where one of these is unknown or has ended: somebody mistook an id.
+async fn expect_live(services: &Services, ids: &[SessionId]) -> Result<(), Failure> {
+    let mut unknown: BTreeSet<_> = ids.iter().copied().collect();
+    for some in ids.chunks(MOST_SELECTED) {
+        for found in services.selected_sessions(&Steward::command_line(), some).await? {
+            unknown.remove(&found.session.id);
         }
     }
-    let ended = counted((ids.len() - unknown.len()) as u64);
     if unknown.is_empty() {
-        Ok(format!("Ended {ended}.\n"))
-    } else {
-        Err(Failure::Failed(format!("ended {ended}; there is no live session {}", unknown.join(", "))))
+        return Ok(());
     }
+    let unknown: Vec<_> = unknown.iter().map(SessionId::to_string).collect();
+    Err(Failure::Failed(format!("there is no live session {}: nothing was changed", unknown.join(", "))))
 }
 
 fn counted(sessions: u64) -> String {
     if sessions == 1 { "1 session".to_owned() } else { format!("{sessions} sessions") }
 }
 
-fn list(sessions: &[(Session, String)], format: Format) -> Result<String, Failure> {
-    match format {
-        Format::Json => {
-            let shapes = sessions.iter().map(|(session, username)| SessionShape::new(session, username, None));
-            output::json(&shapes.collect::<Vec<_>>())
-        }
-        Format::Table => Ok(output::table(
-            ["ID", "USER", "KIND", "DEVICE", "ADDRESS", "SIGNED IN", "LAST ACTIVE", "EXPIRES"],
-            sessions.iter().map(|(session, username)| {
-                [
-                    session.id.to_string(),
-                    username.clone(),
-                    session.kind.to_string(),
-                    session.device.clone(),
-                    session.address.clone(),
-                    output::moment(session.created_at),
-                    output::moment(session.last_active_at),
-                    output::moment(session.expires_at()),
-                ]
-            }),
-        )),
-    }
+async fn list(services: &Services, filter: &SessionFilter, format: Format) -> Result<String, Failure> {
+    let end = match filter.state {
+        SessionState::Live => "EXPIRES",
+        SessionState::Ended => "ENDED",
+        SessionState::All => "EXPIRES OR ENDED",
+    };
+    let titles = ["ID", "USER", "KIND", "DEVICE", "ADDRESS", "SIGNED IN", "LAST ACTIVE", end];
+    output::print_pages(Listing::new(format, titles), async |cursor| {
+        let steward = Steward::command_line();
+        let page = services.search_sessions(&steward, filter, cursor.as_deref(), output::PAGE).await?;
+        Ok((page.sessions.iter().map(row).collect(), page.next))
+    })
+    .await
+}
+
+fn row(listed: &ListedSession) -> (SessionShape, [String; 8]) {
+    let ListedSession { session, owner } = listed;
+    let cells = [
+        session.id.to_string(),
+        owner.username.clone(),
+        session.kind.to_string(),
+        session.device.clone(),
+        session.address.clone(),
+        output::moment(session.created_at),
+        output::moment(session.last_active_at),
+        match &session.ended {
+            Some(ended) => format!("{}, {} by {}", output::moment(ended.at), ended.reason, ended.by),
+            None => output::moment(session.expires_at()),
+        },
+    ];
+    (SessionShape::new(session, &owner.username, None), cells)
 }

@@ -1,16 +1,14 @@
 //! `portcullis user`.
 
-use std::collections::HashMap;
-
 use clap::Subcommand;
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
-use super::Failure;
 use super::ask::{PasswordInput, Yes};
-use super::output::{self, Format, Output};
+use super::output::{self, Format, Listing, Output};
+use super::{Failure, one_of};
 use crate::domain::audit::Client;
 use crate::domain::link::OneTimeLink;
-use crate::domain::{Error, Role, Timestamp, User, UserId};
+use crate::domain::{Error, Role, Timestamp, User, UserStatus};
+use crate::services::users::{FoundUser, UserSearch, UserSort};
 use crate::services::{Services, Steward};
 use crate::shapes::UserShape;
 
@@ -34,8 +32,10 @@ pub enum Command {
         #[command(flatten)]
         yes: Yes,
     },
-    /// List all accounts.
+    /// List accounts.
     List {
+        #[command(flatten)]
+        search: Search,
         #[command(flatten)]
         output: Output,
     },
@@ -102,6 +102,33 @@ pub enum Command {
     },
 }
 
+/// Which accounts a list shows, in which order.
+#[derive(clap::Args)]
+pub struct Search {
+    /// Only those with this text in username, e-mail or name.
+    #[arg(long, value_name = "TEXT")]
+    q: Option<String>,
+    /// Only those of this role.
+    #[arg(long, value_parser = role())]
+    role: Option<Role>,
+    /// Only those of this status.
+    #[arg(long, value_enum)]
+    status: Option<Status>,
+    /// What comes first; with a `-` it comes last.
+    #[arg(long, value_parser = one_of(UserSort::ALL, UserSort::as_str), default_value = UserSort::Username.as_str(),
+          allow_hyphen_values = true)]
+    sort: UserSort,
+}
+
+/// What the list of the pages calls a status.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Status {
+    Active,
+    Suspended,
+    /// By wrong passwords.
+    Locked,
+}
+
 /// The account that a command is about.
 #[derive(clap::Args)]
 pub struct Target {
@@ -110,7 +137,7 @@ pub struct Target {
 }
 
 fn role() -> impl clap::builder::TypedValueParser<Value = Role> {
-    PossibleValuesParser::new(Role::ALL.iter().map(|role| role.as_str())).try_map(|word| word.parse::<Role>())
+    one_of(Role::ALL, Role::as_str)
 }
 
 pub async fn run(command: Command, services: &Services) -> Result<String, Failure> {
@@ -132,11 +159,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
                 ))),
             }
         }
-        Command::List { output } => {
-            let users = services.users().await?;
-            let locks = services.locks_of(users.iter().map(|user| user.id).collect()).await?;
-            list(&users, &locks, output.format)
-        }
+        Command::List { search, output } => list(services, search, output.format).await,
         Command::Show { target, output } => {
             let user = target.find(services).await?;
             show(&user, services.locked_until(user.id).await?, output.format)
@@ -150,8 +173,10 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
             let user = services.set_role(steward, target.find(services).await?.id, role, client).await?;
             Ok(format!("{} is now {}.\n", user.username.as_str(), user.role))
         }
-        Command::Suspend { target, yes: _ } => {
-            let user = services.suspend(steward, target.find(services).await?.id, client).await?;
+        Command::Suspend { target, yes } => {
+            let user = target.find(services).await?;
+            yes.confirm(&format!("Suspend {}, and end all its sessions?", user.username.as_str()))?;
+            let user = services.suspend(steward, user.id, client).await?;
             Ok(format!("Suspended {}; all its sessions are ended.\n", user.username.as_str()))
         }
         Command::Reinstate { target, yes: _ } => {
@@ -210,32 +235,41 @@ fn handed_over(user: &User, link: &OneTimeLink) -> String {
     )
 }
 
-fn list(users: &[User], locks: &HashMap<UserId, Timestamp>, format: Format) -> Result<String, Failure> {
-    match format {
-        Format::Json => {
-            let shapes = users.iter().map(|user| UserShape::new(user, locks.get(&user.id).copied()));
-            output::json(&shapes.collect::<Vec<_>>())
-        }
-        Format::Table => Ok(output::table(
-            ["USERNAME", "E-MAIL", "NAME", "ROLE", "STATUS", "CREATED", "LAST SIGN-IN", "ID"],
-            users.iter().map(|user| {
-                [
-                    user.username.as_str().to_owned(),
-                    user.email.as_str().to_owned(),
-                    user.name.clone().unwrap_or_default(),
-                    user.role.to_string(),
-                    if locks.contains_key(&user.id) {
-                        format!("{}, locked", user.status)
-                    } else {
-                        user.status.to_string()
-                    },
-                    output::moment(user.created_at),
-                    last_sign_in(user),
-                    user.id.to_string(),
-                ]
-            }),
-        )),
-    }
+async fn list(services: &Services, search: Search, format: Format) -> Result<String, Failure> {
+    let status = match search.status {
+        Some(Status::Active) => Some(UserStatus::Active),
+        Some(Status::Suspended) => Some(UserStatus::Suspended),
+        Some(Status::Locked) | None => None,
+    };
+    let search = UserSearch {
+        text: search.q.unwrap_or_default(),
+        role: search.role,
+        status,
+        locked: search.status == Some(Status::Locked),
+        sort: search.sort,
+    };
+    let titles = ["USERNAME", "E-MAIL", "NAME", "ROLE", "STATUS", "CREATED", "LAST SIGN-IN", "ID"];
+    output::print_pages(Listing::new(format, titles), async |cursor| {
+        let steward = Steward::command_line();
+        let page = services.search_users(&steward, &search, cursor.as_deref(), output::PAGE).await?;
+        Ok((page.users.iter().map(row).collect(), page.next))
+    })
+    .await
+}
+
+fn row(found: &FoundUser) -> (UserShape, [String; 8]) {
+    let FoundUser { user, locked_until, .. } = found;
+    let cells = [
+        user.username.as_str().to_owned(),
+        user.email.as_str().to_owned(),
+        user.name.clone().unwrap_or_default(),
+        user.role.to_string(),
+        if locked_until.is_some() { format!("{}, locked", user.status) } else { user.status.to_string() },
+        output::moment(user.created_at),
+        last_sign_in(user),
+        user.id.to_string(),
+    ];
+    (UserShape::new(user, *locked_until), cells)
 }
 
 fn show(user: &User, locked_until: Option<Timestamp>, format: Format) -> Result<String, Failure> {

@@ -1,9 +1,14 @@
 //! Which other origins' scripts may use the API: those of `cors_origins`, and none by default.
 
+use std::rc::Rc;
+
 use actix_cors::Cors;
+use actix_web::Error;
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, ORIGIN};
-use actix_web::middleware::Condition;
+use futures_util::future::LocalBoxFuture;
 
 use super::csrf::SEC_FETCH_SITE;
 use super::problem::Problem;
@@ -13,8 +18,8 @@ use crate::settings::Settings;
 /// Seconds for which a browser remembers what it was allowed.
 const MAX_AGE: usize = 600;
 
-/// For the API alone. Without `cors_origins` it is not there at all.
-pub fn middleware(settings: &Settings) -> Condition<Cors> {
+/// For the API alone. A request of another origin than `cors_origins` is answered as if there were no CORS at all.
+pub fn middleware(settings: &Settings) -> ForAllowed {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allowed_headers([AUTHORIZATION, CONTENT_TYPE, IF_MATCH])
@@ -23,7 +28,62 @@ pub fn middleware(settings: &Settings) -> Condition<Cors> {
         .supports_credentials()
         .max_age(MAX_AGE);
     let cors = settings.cors_origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin));
-    Condition::new(!settings.cors_origins.is_empty(), cors)
+    ForAllowed { cors, origins: settings.cors_origins.clone().into() }
+}
+
+/// actix-cors for some origins alone: to the others it would still say what those may do.
+pub struct ForAllowed {
+    cors: Cors,
+    origins: Rc<[String]>,
+}
+
+impl<S, B> Transform<S, ServiceRequest> for ForAllowed
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = AllowedOrNot<S, <Cors as Transform<Rc<S>, ServiceRequest>>::Transform>;
+    type InitError = ();
+    type Future = LocalBoxFuture<'static, Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        let service = Rc::new(service);
+        let cors = self.cors.new_transform(service.clone());
+        let origins = self.origins.clone();
+        Box::pin(async move { Ok(AllowedOrNot { origins, cors: cors.await?, service }) })
+    }
+}
+
+/// What [`ForAllowed`] makes of a service.
+pub struct AllowedOrNot<S, C> {
+    origins: Rc<[String]>,
+    cors: C,
+    service: Rc<S>,
+}
+
+impl<S, C, B> Service<ServiceRequest> for AllowedOrNot<S, C>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    S::Future: 'static,
+    C: Service<ServiceRequest, Response = ServiceResponse<EitherBody<B>>, Error = Error>,
+    C::Future: 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let origin = request.headers().get(ORIGIN).map(HeaderValue::as_bytes);
+        if self.origins.iter().any(|allowed| origin == Some(allowed.as_bytes())) {
+            return Box::pin(self.cors.call(request));
+        }
+        let answer = self.service.call(request);
+        Box::pin(async move { Ok(answer.await?.map_into_left_body()) })
+    }
 }
 
 /// Whether the refresh cookie of this request may be used: a browser sends it by itself, so the browser must say that

@@ -81,12 +81,8 @@ impl Services {
         Ok(self.database.read(move |connection| present(users::by_name(connection, &key)?)).await?.user)
     }
 
-    /// All accounts, by username.
-    pub async fn users(&self) -> Result<Vec<User>> {
-        self.database.read(users::all).await
-    }
-
-    /// Changes name and e-mail of the caller. Another e-mail needs the password.
+    /// Changes name and e-mail of the caller. Another e-mail needs the password, and voids the reset link: that may have
+    /// been sent to the former one.
     pub async fn update_profile(&self, caller: &Caller, change: ProfileChange, client: &Client) -> Result<User> {
         let id = caller.user_id;
         let stored = self.database.read(move |connection| users::by_id(connection, id)).await?;
@@ -119,6 +115,9 @@ impl Services {
                 // A former password, checked before it was changed, changes nothing after.
                 if users::lock(connection, user.id)?.ok_or(Error::NotSignedIn)?.user.epoch != user.epoch {
                     return Err(Error::Raced);
+                }
+                if email != user.email {
+                    links::void_reset_links(connection, user.id)?;
                 }
                 users::update_profile(connection, user.id, &user.username, &email, name.as_deref())?;
                 let actor = Actor::user(&user);

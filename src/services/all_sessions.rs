@@ -1,6 +1,7 @@
 //! The sessions of all, as those who administer see and end them.
 
 use super::accounts::present;
+use super::steering::present_steward;
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::cursor::Cursors;
@@ -63,6 +64,7 @@ impl Services {
         let ended = self
             .database
             .write(move |connection| {
+                let steward = present_steward(connection, &steward)?;
                 let mut ended = Vec::new();
                 for ListedSession { session, .. } in selected(connection, &steward, &ids)? {
                     let user = present(users::by_id(connection, session.user_id)?)?.user;
@@ -90,7 +92,6 @@ impl Services {
     ) -> Result<u64> {
         steward.require(Role::Manager)?;
         let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
-        let roles: Vec<Role> = Role::ALL.iter().copied().filter(|role| steward.reaches_role(*role)).collect();
         let spared_ = spared.cloned();
         // Not among those that end now; in transactions of their own, for the feed.
         self.close_expired(now).await?;
@@ -101,6 +102,9 @@ impl Services {
             .patient()
             .write(move |connection| {
                 users::lock_all(connection)?;
+                let steward = present_steward(connection, &steward)?;
+                steward.require(Role::Manager)?;
+                let roles: Vec<Role> = Role::ALL.iter().copied().filter(|role| steward.reaches_role(*role)).collect();
                 let affected = everyone::owners(connection, &roles)?;
                 let end = End { reason: EndReason::EndedAll, by: &steward.actor, at: now };
                 let kept = spared_.as_ref().map(|caller| caller.session_id);

@@ -1,5 +1,6 @@
 //! Sessions: asked for, listed and ended.
 
+use super::steering::{present_steward, steered};
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::keys::SessionHandle;
@@ -36,8 +37,7 @@ impl Services {
                         SessionKind::Api => counts.api = count,
                     }
                 }
-                let sessions = rows::open_sessions(connection, Some(user), now, Some(limit))?;
-                Ok((sessions.into_iter().map(|(session, _)| session).collect(), counts))
+                Ok((rows::open_sessions(connection, user, now, limit)?, counts))
             })
             .await
     }
@@ -110,12 +110,6 @@ impl Services {
         Ok(ended)
     }
 
-    /// Live sessions with the username of each, of one account or of all.
-    pub async fn all_sessions(&self, user: Option<UserId>) -> Result<Vec<(Session, String)>> {
-        let now = self.clock.now();
-        self.database.read(move |connection| rows::open_sessions(connection, user, now, None)).await
-    }
-
     /// Ends any session that the steward reaches.
     pub async fn end_session(&self, steward: &Steward, id: SessionId, client: &Client) -> Result<()> {
         steward.require(Role::Manager)?;
@@ -126,7 +120,7 @@ impl Services {
                 let session = rows::by_id(connection, id)?.ok_or(Error::NotFound)?;
                 let Some(user) = users::by_id(connection, session.user_id)? else { return Ok(session.user_id) };
                 let user = user.user;
-                steward.require_reach(&user)?;
+                present_steward(connection, &steward)?.require_reach(&user)?;
                 let end = End { reason: EndReason::EndedByAdministrator, by: &steward.actor, at: now };
                 if rows::end(connection, user.id, id, &end)? {
                     let entry = Entry::success(Event::SessionRevoked, &steward.actor, &user, &client).session(id);
@@ -146,7 +140,7 @@ impl Services {
         let ended = self
             .database
             .write(move |connection| {
-                let subject = super::steering::steered(connection, &steward, user)?;
+                let subject = steered(connection, &steward, user)?;
                 let end = End { reason: EndReason::EndedAll, by: &steward.actor, at: now };
                 let ended = rows::end_all(connection, user, None, &end)?;
                 let entry = Entry::success(Event::SessionRevokedAll, &steward.actor, &subject, &client);

@@ -13,6 +13,7 @@ use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
+use super::steering::present_steward;
 use super::{Result, Services, Steward};
 use crate::domain::access_token::LEEWAY;
 use crate::domain::audit::Client;
@@ -131,20 +132,20 @@ impl Services {
             let message = "With HS256 the key is jwt_secret: change that setting on every node.";
             return Err(Error::Invalid(FieldError::new("jwt_algorithm", "shared_secret", message).into()));
         }
-        self.settle(Occasion::Asked, &steward.actor, client).await?;
+        self.settle(Occasion::Asked, steward, client).await?;
         let active = self.signing_keys().await?.into_iter().find(|key| key.state == KeyState::Active);
         active.ok_or_else(|| Error::internal("there is no active signing key after a rotation"))
     }
 
     /// Makes the first keys, and follows a changed `jwt_algorithm`. When the server starts.
     pub async fn prepare_signing_keys(&self) -> Result<()> {
-        self.settle(Occasion::Start, &Actor::System, &Client::default()).await
+        self.settle(Occasion::Start, &server(), &Client::default()).await
     }
 
     /// Rotates when the active key is older than `key_rotation_interval`, and forgets keys whose last token is dead.
     /// Any node may do it, several at once too.
     pub async fn rotate_keys_when_due(&self) -> Result<()> {
-        self.settle(Occasion::Hourly, &Actor::System, &Client::default()).await?;
+        self.settle(Occasion::Hourly, &server(), &Client::default()).await?;
         // A node that has not heard of the retirement signs for another MAX_AGE.
         let late = TimeDelta::from_std(MAX_AGE).map_err(Error::internal)?;
         let limit = self.clock.now() - self.settings.access_token_ttl - LEEWAY - late;
@@ -158,7 +159,7 @@ impl Services {
             return Ok(signer.clone());
         }
         // Another node, with HS256, retired it.
-        self.settle(Occasion::Hourly, &Actor::System, &Client::default()).await?;
+        self.settle(Occasion::Hourly, &server(), &Client::default()).await?;
         let table = self.recent_keys().await?;
         table.signer.clone().ok_or_else(|| Error::internal("there is no active signing key"))
     }
@@ -224,7 +225,7 @@ impl Services {
     }
 
     /// Does what is due, and reads the table again where anything was.
-    async fn settle(&self, occasion: Occasion, actor: &Actor, client: &Client) -> Result<()> {
+    async fn settle(&self, occasion: Occasion, steward: &Steward, client: &Client) -> Result<()> {
         let (wanted, interval) = (self.settings.jwt_algorithm, self.settings.key_rotation_interval);
         let now = self.clock.now();
         let keys = self.database.read(stored::all).await?;
@@ -233,11 +234,12 @@ impl Services {
             Due::Retirement => None,
             Due::Next | Due::Rotation => Some(self.generate_two().await?),
         };
-        let (actor, client) = (actor.clone(), client.clone());
+        let (steward, client) = (steward.clone(), client.clone());
         self.database
             .write(move |connection| {
                 // Another node may have done it meanwhile.
                 stored::lock(connection)?;
+                present_steward(connection, &steward)?.require(Role::Admin)?;
                 let keys = stored::all(connection)?;
                 match (Due::find(&keys, occasion, wanted, interval, now), &fresh) {
                     (Due::Nothing, _) | (Due::Next | Due::Rotation, None) => Ok(()),
@@ -249,7 +251,7 @@ impl Services {
                         stored::delete_next(connection)?;
                         stored::insert_next(connection, next, now)
                     }
-                    (Due::Rotation, Some(fresh)) => rotate(connection, &keys, fresh, &actor, &client, now),
+                    (Due::Rotation, Some(fresh)) => rotate(connection, &keys, fresh, &steward.actor, &client, now),
                 }
             })
             .await?;
@@ -268,6 +270,11 @@ impl Services {
             tokio::task::spawn_blocking(generate).await.map_err(Error::internal)?;
         made.map_err(Error::internal)
     }
+}
+
+/// Who does what is due by itself.
+fn server() -> Steward {
+    Steward { actor: Actor::System, role: Role::Admin }
 }
 
 /// The next key signs, the former one retires, and a new one is published. A next key of another algorithm than the

@@ -1,7 +1,7 @@
 //! Accounts as managers find them and administrators edit them.
 
 use super::steering::{Subject, administered};
-use super::{Result, Services, Steward};
+use super::{Result, Services, Steward, links};
 use crate::domain::audit::Client;
 use crate::domain::cursor::Cursors;
 use crate::domain::name::{parse_display_name, search_form};
@@ -90,7 +90,8 @@ impl Services {
         Ok(UserPage { users, before, next, total })
     }
 
-    /// Changes username, e-mail and name of any account.
+    /// Changes username, e-mail and name of any account. Another e-mail voids its reset link: that may have been sent
+    /// to the former one.
     pub async fn update_user(
         &self,
         steward: &Steward,
@@ -124,6 +125,9 @@ impl Services {
                 changed.extend((after.name != before.name).then(|| "name".to_owned()));
                 if changed.is_empty() {
                     return Ok(before);
+                }
+                if after.email != before.email {
+                    links::void_reset_links(connection, before.id)?;
                 }
                 users::update_profile(connection, before.id, &after.username, &after.email, after.name.as_deref())?;
                 let entry = Entry::success(Event::UserUpdated, &steward.actor, &after, &client);

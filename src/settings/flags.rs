@@ -5,13 +5,26 @@ use clap::{Arg, ArgMatches, Command};
 use super::declaration::{DECLARATION, Declared, Fallback};
 
 const HEADING: &str = "Settings";
+const ELSEWHERE: &str = "Settings such as --data-dir can be given here too: `portcullis --help` shows them all.";
 
-/// Adds a flag for each setting, good before and after every subcommand. The short help leaves them out.
+/// Adds a flag for each setting, good before and after every subcommand. The long help of the program shows them, that
+/// of its subcommands says so.
 pub fn add(command: Command) -> Command {
+    let flags: Vec<Arg> = all().collect();
+    let hidden: Vec<Arg> = flags.iter().map(|flag| flag.clone().hide(true)).collect();
+    refer(command.mut_subcommands(|subcommand| subcommand.args(&hidden))).args(flags)
+}
+
+/// Tells below the help of every subcommand where the settings are.
+fn refer(command: Command) -> Command {
+    command.mut_subcommands(|subcommand| refer(subcommand).after_help(ELSEWHERE))
+}
+
+fn all() -> impl Iterator<Item = Arg> {
     let config = flag("config".to_owned())
         .value_name("FILE")
         .help("TOML file with settings [environment: PORTCULLIS_CONFIG] [default: portcullis.toml, if it exists]");
-    command.arg(config).args(DECLARATION.iter().flat_map(|declared| {
+    std::iter::once(config).chain(DECLARATION.iter().flat_map(|declared| {
         let value = flag(declared.key.to_owned()).value_name(declared.form).help(help(declared));
         let file = declared.file_key().map(|key| {
             flag(key).value_name("FILE").help(format!("File that holds the {}", declared.key.replace('_', " ")))

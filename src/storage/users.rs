@@ -198,16 +198,6 @@ pub fn by_name(connection: &mut AnyConnection, key: &NameKey) -> Result<Option<S
     Ok(row.map(StoredUser::from))
 }
 
-/// All accounts, by username.
-pub fn all(connection: &mut AnyConnection) -> Result<Vec<User>> {
-    let rows: Vec<Row> = users::table
-        .filter(users::deleted_at.is_null())
-        .order(users::username_key)
-        .select(Row::as_select())
-        .load(connection)?;
-    Ok(rows.into_iter().map(|row| StoredUser::from(row).user).collect())
-}
-
 /// How many active administrators there are. Locks them, so that two who demote each other can't both be the last but
 /// one.
 pub fn lock_active_administrators(connection: &mut AnyConnection) -> Result<Vec<UserId>> {

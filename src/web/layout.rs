@@ -7,6 +7,7 @@ use askama::Template;
 use super::Answer;
 use super::assets;
 use super::refusal::{Refusal, Status};
+use super::words::number;
 use crate::domain::{Error, Role, User};
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{Flash, Notice};
@@ -129,13 +130,13 @@ fn notice(request: &HttpRequest) -> Option<String> {
             Notice::SessionEnded => "The session has ended.".to_owned(),
             Notice::OthersEnded(0) => "There was no other session to end.".to_owned(),
             Notice::OthersEnded(1) => "Your other session has ended.".to_owned(),
-            Notice::OthersEnded(count) => format!("Your {count} other sessions have ended."),
+            Notice::OthersEnded(count) => format!("Your {} other sessions have ended.", number(count)),
             Notice::PasswordChanged => "Your password is changed. All other sessions have ended.".to_owned(),
             Notice::PasswordReset => "Your password is set. Sign in with it.".to_owned(),
             Notice::ProfileSaved => "Your profile is saved.".to_owned(),
             Notice::SessionsEnded(0) => "There was no session to end.".to_owned(),
             Notice::SessionsEnded(1) => "1 session has ended.".to_owned(),
-            Notice::SessionsEnded(count) => format!("{count} sessions have ended."),
+            Notice::SessionsEnded(count) => format!("{} sessions have ended.", number(count)),
             Notice::UserSaved => "The profile is saved.".to_owned(),
             Notice::RoleChanged => "The role is changed. It counts from the next request on.".to_owned(),
             Notice::UserSuspended => "The account is suspended. All its sessions have ended.".to_owned(),

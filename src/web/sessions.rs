@@ -7,6 +7,7 @@ use askama::Template;
 use super::layout::{self, AccountLayout, account_of, page};
 use super::moment::{Moment, moment};
 use super::refusal::Refusal;
+use super::words::number;
 use super::{Answer, Nothing, see_other};
 use crate::domain::audit::Client;
 use crate::domain::device::DeviceKind;
@@ -64,12 +65,12 @@ impl Others {
         let browsers = match self.browser {
             0 => None,
             1 => Some("1 in a browser".to_owned()),
-            many => Some(format!("{many} in browsers")),
+            many => Some(format!("{} in browsers", number(many.unsigned_abs()))),
         };
         let programs = match self.api {
             0 => None,
             1 => Some("1 of a program".to_owned()),
-            many => Some(format!("{many} of programs")),
+            many => Some(format!("{} of programs", number(many.unsigned_abs()))),
         };
         browsers.into_iter().chain(programs).collect::<Vec<_>>().join(", ")
     }

@@ -333,20 +333,42 @@ async fn all_of_ten_thousand_sessions_of_a_user_end_in_one_act(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
     let server = TestServer::start(backend).await;
+    let other_node = server.second_node().await;
     let samuel = server.create_user("samuel").await;
-    let sessions = seed(&server, &samuel, 10_000, SessionKind::Browser, "Firefox on Linux").await;
-    let sample: Vec<_> = sessions.iter().step_by(50).collect();
-    assert_eq!(sample.len(), 200);
-    for handle in &sample {
-        assert!(server.services.load(handle).await.unwrap().is_some());
+    seed(&server, &samuel, 9_800, SessionKind::Browser, "Firefox on Linux").await;
+    // The sample, known on both nodes.
+    let (somebody, nobody) = (server.browser(), ApiClient::new(&server));
+    let (mut browsers, mut programs) = (Vec::new(), Vec::new());
+    for _ in 0..100 {
+        let (mut browser, mut program) = (somebody.clone(), nobody.clone());
+        browser.sign_in("samuel").await;
+        program.sign_in("samuel").await;
+        assert!(browser.is_signed_in().await && browser.clone().at(&other_node).is_signed_in().await);
+        assert!(program.is_signed_in().await && program.clone().at(&other_node).is_signed_in().await);
+        browsers.push(browser);
+        programs.push(program);
     }
-    let steward = Steward { actor: command_line().actor, role: Role::Manager };
-    let ended = server.services.end_all_sessions(&steward, Some(samuel.id), &client()).await.unwrap();
-    assert_eq!(ended, 10_000);
-    for handle in &sample {
-        assert!(server.services.load(handle).await.unwrap().is_none());
-    }
+
+    let mut keeper = server.signed_in(KEEPER).await;
+    let path = format!("/admin/users/{}/end-sessions", samuel.id);
+    let asked = keeper.get(&path).await.expect(200);
+    assert!(asked.text().contains("10,000 sessions end at once on every node"), "{}", asked.text());
+    keeper.submit_form(asked.form(&path), &[]).await.expect(303);
+    let told = keeper.get(&format!("/admin/users/{}", samuel.id)).await.text();
+    assert!(told.contains("10,000 sessions have ended."), "{told}");
     assert_eq!(events(&server, Event::SessionRevokedAll).await, 1);
+
+    for (browser, program) in browsers.iter_mut().zip(&mut programs) {
+        assert!(!browser.is_signed_in().await);
+        program.expect_dead().await;
+    }
+    // The node that did nothing has its second.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    for (browser, program) in browsers.into_iter().zip(programs) {
+        assert!(!browser.at(&other_node).is_signed_in().await);
+        program.at(&other_node).expect_dead().await;
+    }
+    assert_eq!(all_pages(&server, &SessionFilter { user: Some(samuel.id), ..live() }, 200).await.len(), 0);
 }
 
 #[rstest]

@@ -376,54 +376,6 @@ async fn who_was_an_administrator_when_the_request_began_is_asked_again_when_it_
 
 #[rstest]
 #[tokio::test]
-async fn the_last_administrator_stays_whatever_the_pages_are_asked(#[values(Sqlite, PostgresRedis)] backend: Backend) {
-    let server = TestServer::start(backend).await;
-    let admin = server.services.find_user(KEEPER).await.unwrap();
-    let mut keeper = keeper(&server).await;
-    for act in ["suspend", "delete"] {
-        let page = keeper.submit(&format!("{}/{act}", page_of(&admin)), &[]).await.expect(409);
-        assert!(page.text().contains("This is the last active administrator."), "{}", page.text());
-        assert!(page.title().starts_with("Error: "));
-    }
-    let page = keeper.submit(&format!("{}/role", page_of(&admin)), &[("role", "user")]).await.expect(409);
-    assert!(page.text().contains("Make another account administrator first."), "{}", page.text());
-    assert!(keeper.is_signed_in().await);
-
-    // Two who demote each other at once, again and again.
-    let other = server.create("adele", Role::Admin).await;
-    for round in 0..20 {
-        let mut pair = [server.signed_in(KEEPER).await, server.signed_in("adele").await];
-        let targets = [&other, &admin];
-        let mut forms = Vec::new();
-        for (browser, target) in pair.iter_mut().zip(targets) {
-            let path = format!("{}/role", page_of(target));
-            forms.push(browser.get(&path).await.expect(200).form(&path));
-        }
-        let [first, second] = &mut pair;
-        let second_form = forms.remove(1);
-        let answers = futures_util::future::join(
-            first.submit_form(forms.remove(0), &[("role", "user")]),
-            second.submit_form(second_form, &[("role", "user")]),
-        )
-        .await;
-        let statuses = [answers.0.status, answers.1.status];
-        assert!(
-            statuses.contains(&303) && statuses.iter().all(|status| [303, 403, 409].contains(status)),
-            "{statuses:?}"
-        );
-        let mut left = 0;
-        for user in targets {
-            left += usize::from(server.services.user(user.id).await.unwrap().role == Role::Admin);
-        }
-        assert_eq!(left, 1, "round {round}: {statuses:?}");
-        for user in targets {
-            server.services.set_role(&command_line(), user.id, Role::Admin, &client()).await.unwrap();
-        }
-    }
-}
-
-#[rstest]
-#[tokio::test]
 async fn a_sensitive_act_asks_for_the_password_again_and_goes_on_where_it_was(
     #[values(Sqlite, SqliteRedis)] backend: Backend,
 ) {

@@ -174,11 +174,18 @@ async fn c53_no_other_origin_may_use_the_api_unless_the_setting_says_so() {
     assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
     let answer = ApiClient::new(&open).send("GET", "/api/v1/me", &[("origin", app)], None).await.expect(401);
     assert_eq!(allowed(&answer).as_deref(), Some(app), "a script may read why it was refused");
-    for origin in ["https://evil.test", "null", "https://sub.app.example.org", "http://app.example.org"] {
-        assert_eq!(allowed(&preflight(&open, "/api/v1/auth/login", origin).await), None, "{origin}");
+    // To any other it is as if the setting were not there.
+    for origin in ["https://evil.test", "null", "https://sub.app.example.org", "http://app.example.org", ""] {
+        let refused = preflight(&open, "/api/v1/auth/login", origin).await.expect(405);
+        assert_eq!(refused.json()["code"], "method_not_allowed", "{origin}");
         let answer = ApiClient::new(&open).send("GET", "/api/v1/whoami", &[("origin", origin)], None).await;
-        assert_eq!(allowed(&answer), None, "{origin}");
+        for answer in [refused, answer.expect(200)] {
+            let told = answer.headers.keys().find(|name| name.as_str().starts_with("access-control"));
+            assert_eq!(told, None, "{origin}");
+        }
     }
+    let answer = ApiClient::new(&open).get("/api/v1/whoami").await.expect(200);
+    assert_eq!(answer.header("access-control-allow-credentials"), None, "no origin at all");
     for path in ["/login", "/account", "/oauth/token", "/openapi.json"] {
         assert_eq!(allowed(&preflight(&open, path, app).await), None, "{path}");
     }

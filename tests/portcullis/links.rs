@@ -1,9 +1,12 @@
 //! One-time links, and the first of them: the one that makes an administrator.
 
+use portcullis::domain::audit::Client;
+use portcullis::domain::{Role, User};
+use rstest::rstest;
+use serde_json::json;
+
 use crate::support::spawn::command_line;
 use crate::support::*;
-use portcullis::domain::Role;
-use portcullis::domain::audit::Client;
 
 #[tokio::test]
 async fn nobody_can_take_the_administrators_names_or_register_before_there_is_one() {
@@ -109,4 +112,99 @@ async fn pages_whose_address_is_a_secret_tell_it_to_nobody() {
     for address in addresses {
         assert!(address.starts_with('/') || address.starts_with('#'), "{address} is asked of someone else");
     }
+}
+
+/// The path of a new reset link.
+async fn reset_link(server: &TestServer, user: &User) -> String {
+    let link = server.services.issue_reset_link(&command_line(), user.id, &Client::default()).await.unwrap();
+    link.url.strip_prefix(&server.public_url).unwrap().to_owned()
+}
+
+/// What makes a link that was handed out worth nothing.
+#[derive(Clone, Copy, Debug)]
+enum Voids {
+    Suspension,
+    Deletion,
+    PasswordChanged,
+    EmailChangedByTheOwner,
+    EmailChangedByAnAdministrator,
+}
+
+#[rstest]
+#[tokio::test]
+async fn c92_a_link_is_void_once_the_account_is_not_what_it_was_made_for(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+    #[values(
+        Voids::Suspension,
+        Voids::Deletion,
+        Voids::PasswordChanged,
+        Voids::EmailChangedByTheOwner,
+        Voids::EmailChangedByAnAdministrator
+    )]
+    how: Voids,
+) {
+    let server = TestServer::start(backend).await;
+    let user = server.create_user("ursula").await;
+    let other = server.create_user("other").await;
+    let mut owner = server.signed_in("ursula").await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let (link, link_of_other) = (reset_link(&server, &user).await, reset_link(&server, &other).await);
+    let page = format!("/admin/users/{}", user.id);
+    server.browser().get(&link).await.expect(200);
+    let new_email = ("email", "moved@example.com");
+    match how {
+        Voids::Suspension => drop(keeper.submit(&format!("{page}/suspend"), &[]).await.expect(303)),
+        Voids::Deletion => drop(keeper.submit(&format!("{page}/delete"), &[]).await.expect(303)),
+        Voids::PasswordChanged => drop(owner.change_password().await),
+        Voids::EmailChangedByTheOwner => {
+            let fields = [new_email, ("current_password", PASSWORD)];
+            owner.submit("/account/profile", &fields).await.expect(303);
+        }
+        Voids::EmailChangedByAnAdministrator => drop(keeper.submit(&page, &[new_email]).await.expect(303)),
+    }
+    server.browser().get(&link).await.expect(410);
+    server.browser().post(&link, &[("new_password", "a third way through the marsh")]).await.expect(410);
+    server.browser().try_sign_in("ursula", "a third way through the marsh").await.expect(401);
+    // Nobody else's.
+    server.browser().submit(&link_of_other, &[("new_password", NEW_PASSWORD)]).await.expect(303);
+}
+
+#[tokio::test]
+async fn a_link_of_a_suspended_account_sets_a_password_and_lets_nobody_in() {
+    let server = TestServer::start(Sqlite).await;
+    let user = server.create_user("ursula").await;
+    server.services.suspend(&command_line(), user.id, &Client::default()).await.unwrap();
+    let link = reset_link(&server, &user).await;
+    server.browser().submit(&link, &[("new_password", NEW_PASSWORD)]).await.expect_redirect("/login");
+    server.browser().try_sign_in("ursula", NEW_PASSWORD).await.expect(401);
+    let login = json!({ "username": "ursula", "password": NEW_PASSWORD });
+    assert_eq!(ApiClient::new(&server).post("/api/v1/auth/login", &login).await.status, 401);
+    server.services.reinstate(&command_line(), user.id, &Client::default()).await.unwrap();
+    server.browser().try_sign_in("ursula", PASSWORD).await.expect(401);
+    server.browser().try_sign_in("ursula", NEW_PASSWORD).await.expect_redirect("/account");
+}
+
+#[tokio::test]
+async fn a_link_that_was_changed_in_any_character_opens_nothing() {
+    let server = TestServer::start(Sqlite).await;
+    let user = server.create_user("ursula").await;
+    let link = reset_link(&server, &user).await;
+    let token = link.strip_prefix("/reset/").unwrap();
+    let setup = format!("/setup/{token}");
+    let bent: Vec<String> = (0..token.len())
+        .map(|place| {
+            let mut bytes = token.as_bytes().to_vec();
+            bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
+            format!("/reset/{}", String::from_utf8(bytes).unwrap())
+        })
+        .chain((1..4).map(|cut| format!("/reset/{}", &token[cut..])))
+        .chain((1..4).map(|cut| format!("/reset/{}", &token[..token.len() - cut])))
+        .chain([format!("{link}="), format!("{link}A"), format!("/reset/{}", token.to_uppercase()), setup])
+        .filter(|bent| *bent != link)
+        .collect();
+    for bent in &bent {
+        server.browser().get(bent).await.expect(410);
+        server.browser().post(bent, &[("new_password", NEW_PASSWORD)]).await.expect(410);
+    }
+    server.browser().submit(&link, &[("new_password", NEW_PASSWORD)]).await.expect_redirect("/login");
 }

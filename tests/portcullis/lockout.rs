@@ -1,15 +1,18 @@
 //! Too many wrong passwords: the same lock for every name, on every node, and the owner's known browser gets in.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use diesel::{QueryDsl as _, RunQueryDsl as _};
+use futures_util::future::join_all;
 use portcullis::domain::audit::{Actor, Client};
 use portcullis::domain::{Error, Event, Role, UserId};
+use portcullis::routes::{self, Access, Route};
 use portcullis::services::Steward;
 use portcullis::storage::schema::lockouts;
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::spawn::command_line;
 use crate::support::*;
@@ -55,14 +58,15 @@ async fn onset_and_answer_are_the_same_whether_or_not_there_is_such_an_account(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
     let server = server_on(backend).await;
+    let second = server.second_node().await;
     server.create_user("present").await;
     let suspended = server.create_user("suspend").await;
     server.services.suspend(&command_line(), suspended.id, &Client::default()).await.unwrap();
     let mut answers = Vec::new();
     for name in ["present", "missing", "suspend", "not any name", "missing@example.com"] {
         let mut statuses = Vec::new();
-        for _ in 0..6 {
-            statuses.push(attempt(&server, name, WRONG).await.status);
+        for node in [&server, &second].into_iter().cycle().take(6) {
+            statuses.push(attempt(node, name, WRONG).await.status);
         }
         assert_eq!(statuses, [401, 401, 401, 401, 401, 429], "{name}");
         for password in [PASSWORD, WRONG] {
@@ -85,7 +89,43 @@ async fn onset_and_answer_are_the_same_whether_or_not_there_is_such_an_account(
 
 #[rstest]
 #[tokio::test]
-async fn a_lock_ends_by_itself_however_often_a_stranger_goes_on(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+async fn a_program_learns_no_more_of_who_exists_than_a_page_tells(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = server_on(backend).await;
+    let second = server.second_node().await;
+    server.create_user("present").await;
+    let suspended = server.create_user("suspend").await;
+    server.services.suspend(&command_line(), suspended.id, &Client::default()).await.unwrap();
+    let nodes = [ApiClient::new(&server), ApiClient::new(&second)];
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for name in ["present", "missing", "suspend", "not any name", "missing@example.com"] {
+        let mut guesses = 0;
+        for node in nodes.iter().cycle().take(8) {
+            guesses += 1;
+            // The right password comes too late.
+            let password = if guesses == 7 { PASSWORD } else { WRONG };
+            let answer = node.post("/api/v1/auth/login", &json!({ "username": name, "password": password })).await;
+            let answer = answer.expect(if guesses <= 5 { 401 } else { 429 });
+            let (mut headers, mut body) = (answer.headers.clone(), answer.json());
+            for varies in ["date", "x-request-id", "retry-after"] {
+                headers.remove(varies);
+            }
+            body["request_id"] = json!("ID");
+            assert_eq!(body["code"], if guesses <= 5 { "invalid_credentials" } else { "too_many_attempts" });
+            if guesses <= 5 { &mut before } else { &mut after }.push((headers, body));
+        }
+    }
+    for answers in [before, after] {
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_lock_ends_by_itself_however_often_a_stranger_goes_on(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
     let server = server_on(backend).await;
     let anna = server.create_user("anna").await.id;
     lock(&server, "anna").await;
@@ -139,7 +179,9 @@ async fn the_right_password_begins_the_count_anew(#[values(Sqlite, PostgresRedis
 
 #[rstest]
 #[tokio::test]
-async fn all_spellings_of_both_names_have_one_count_on_two_nodes(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+async fn all_spellings_of_both_names_have_one_count_on_two_nodes(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
     let server = server_on(backend).await;
     let second = server.second_node().await;
     server.create_user("anna").await;
@@ -166,6 +208,14 @@ async fn nobody_is_called_like_anothers_address() {
     server.create_user("anna").await;
     let fields = [("username", "anna@example.com"), ("email", "x@example.com"), ("password", PASSWORD)];
     server.browser().submit("/register", &fields).await.expect(422);
+    let (username, email) = ("anna@example.com", "x@example.com");
+    let body = json!({ "username": username, "email": email, "password": PASSWORD });
+    ApiClient::new(&server).post("/api/v1/auth/register", &body).await.expect(422);
+    let mut keeper = server.signed_in(KEEPER).await;
+    keeper.submit("/admin/users/new", &fields[..2]).await.expect(422);
+    let (steward, client) = (command_line(), Client::default());
+    let created = server.services.create_user(&steward, username, email, None, Role::User, &client).await;
+    assert!(matches!(created, Err(Error::Invalid(_))));
 }
 
 // --- every way to guess -----------------------------------------------------------------------------------------
@@ -185,7 +235,7 @@ fn routes_with_a_password(token: &str) -> [(&'static str, Vec<(&'static str, &st
 #[rstest]
 #[tokio::test]
 async fn every_route_that_reacts_to_a_password_has_the_same_count(
-    #[values(Sqlite, PostgresRedis)] backend: Backend,
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
     #[values(false, true)] known: bool,
 ) {
     let server = server_on(backend).await;
@@ -218,7 +268,7 @@ async fn every_route_that_reacts_to_a_password_has_the_same_count(
 
 #[rstest]
 #[tokio::test]
-async fn programs_and_pages_have_one_count(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+async fn programs_and_pages_have_one_count(#[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend) {
     let server = server_on(backend).await;
     server.create_user("anna").await;
     let (anna, nobody) = (server.program("anna").await, ApiClient::new(&server));
@@ -248,11 +298,103 @@ async fn programs_and_pages_have_one_count(#[values(Sqlite, PostgresRedis)] back
         let seconds: u64 = page.header("retry-after").expect("Retry-After").parse().unwrap();
         assert!((850..=900).contains(&seconds), "{seconds}");
     }
-    // The program that was signed in goes on, and shows the lock.
+    // The program that was signed in goes on, refreshes, and shows the lock.
+    let mut anna = anna;
+    anna.refresh().await.expect(200);
     let me = anna.get("/api/v1/me").await.expect(200).json();
     assert!(me["locked_until"].is_string(), "{me}");
     server.clock.advance(TimeDelta::minutes(16));
     nobody.post("/api/v1/auth/login", &login("anna", PASSWORD)).await.expect(200);
+}
+
+/// V41: what each route answers to the right password and to a wrong one.
+#[tokio::test]
+async fn no_route_reacts_to_a_password_but_those_that_count() {
+    let server = server_on(Sqlite).await;
+    let mut reacting = BTreeSet::new();
+    for (number, route) in
+        routes::ALL.iter().filter(|route| ["POST", "PUT", "PATCH"].contains(&route.method)).enumerate()
+    {
+        for body in 0..BODIES {
+            let ask = async |name: String, password: &str, times: usize| {
+                server.create(&name, Role::Admin).await;
+                let asker = Asker::new(&server, &name).await;
+                let mut answer = None;
+                for _ in 0..times {
+                    answer = Some(asker.ask(route, body, password).await);
+                }
+                (asker, answer.unwrap())
+            };
+            let (_, right) = ask(format!("right{number}x{body}"), PASSWORD, 1).await;
+            let (asker, wrong) = ask(format!("wrong{number}x{body}"), WRONG, 1).await;
+            if right == wrong {
+                continue;
+            }
+            reacting.insert((route.method, route.path));
+            assert_eq!(wrong, 401, "{} {}: the right one is {right}", route.method, route.path);
+            for _ in 0..4 {
+                assert_eq!(asker.ask(route, body, WRONG).await, 401, "{}", route.path);
+            }
+            assert_eq!(asker.ask(route, body, PASSWORD).await, 429, "{} does not count", route.path);
+        }
+    }
+    let known = [
+        ("PATCH", "/api/v1/me"),
+        ("POST", "/account/password"),
+        ("POST", "/account/profile"),
+        ("POST", "/api/v1/auth/confirm"),
+        ("POST", "/api/v1/auth/login"),
+        ("POST", "/confirm"),
+        ("POST", "/login"),
+        ("PUT", "/api/v1/me/password"),
+    ];
+    assert_eq!(reacting.into_iter().collect::<Vec<_>>(), known);
+}
+
+/// How many [`Asker::body`] there are.
+const BODIES: usize = 4;
+
+/// Who sends a password to every route, signed in on a page and as a program.
+struct Asker {
+    name: String,
+    id: UserId,
+    browser: Browser,
+    program: ApiClient,
+    token: String,
+}
+
+impl Asker {
+    async fn new(server: &TestServer, name: &str) -> Self {
+        let mut browser = server.signed_in(name).await;
+        let token = browser.get("/account").await.csrf_token().unwrap();
+        // Not known there, so that there is one count.
+        let browser = browser.with_cookie(&browser.cookie().unwrap());
+        let id = server.id_of(name).await;
+        Self { name: name.to_owned(), id, browser, program: server.program(name).await, token }
+    }
+
+    /// What a route could take, with the password in each of the fields that have one.
+    fn body(&self, number: usize, password: &str) -> Value {
+        let email = format!("new-{}@example.com", self.name);
+        match number {
+            0 => json!({ "username": self.name, "password": password }),
+            1 => json!({ "password": password }),
+            2 => json!({ "current_password": password, "new_password": NEW_PASSWORD }),
+            _ => json!({ "email": email, "current_password": password }),
+        }
+    }
+
+    async fn ask(&self, route: &Route, body: usize, password: &str) -> u16 {
+        let path = route.path.replace("{id}", &self.id.to_string()).replace("{token}", "unknown");
+        let body = self.body(body, password);
+        if matches!(route.access, Access::Bearer(_)) || path.starts_with("/api/") || path.starts_with("/oauth/") {
+            return self.program.json(route.method, &path, &body).await.status;
+        }
+        let mut fields = vec![("csrf_token", self.token.as_str()), ("username", &self.name)];
+        let more = body.as_object().unwrap().iter().filter(|(name, _)| *name != "username");
+        fields.extend(more.map(|(name, value)| (name.as_str(), value.as_str().unwrap())));
+        self.browser.clone().post(&path, &fields).await.status
+    }
 }
 
 #[tokio::test]
@@ -267,15 +409,33 @@ async fn only_a_post_to_login_guesses() {
             assert!(matches!(page.status, 200 | 405), "{method}: {}", page.status);
         }
     }
+    let program = ApiClient::new(&server);
+    let body = json!({ "username": "anna", "password": PASSWORD });
+    for method in ["GET", "PUT", "PATCH", "DELETE"] {
+        let path = query.replace("/login", "/api/v1/auth/login");
+        let page = program.json_with(method, &path, &body, &[("x-http-method-override", "POST")]).await.expect(405);
+        assert_eq!(page.header("allow"), Some("POST"), "{method}");
+    }
     assert_eq!(counts(&server).await, 0);
     // Other spellings of the path are no second way in.
     lock(&server, "anna").await;
-    let body = format!("username=anna&password={}", PASSWORD.replace(' ', "+"));
-    for path in ["//login", "/login/", "/LOGIN", "/%6cogin", "/login;a=b", "/login?x", "/login%2f"] {
-        let headers: [&[u8]; 2] = [b"Content-Type: application/x-www-form-urlencoded", b"Sec-Fetch-Site: same-origin"];
-        let request = raw::request(b"POST", path.as_bytes(), &headers, body.as_bytes());
-        let answer = raw::exchange(server.address, &request).await;
-        assert!(matches!(answer.status, 404 | 405 | 429), "{path}: {}", answer.head);
+    let form = format!("username=anna&password={}", PASSWORD.replace(' ', "+"));
+    for (login, kind, body) in [
+        ("login", "application/x-www-form-urlencoded", form),
+        ("api/v1/auth/login", "application/json", body.to_string()),
+    ] {
+        let upper = login.to_uppercase();
+        let escaped = login.replace('l', "%6c");
+        let paths = ["//{}", "/{}/", "/./{}", "/x/../{}", "/{}//", "/{};a=b", "/{}?x", "/{}%2f", "/{}%00", "/{}#x"];
+        let paths = paths.map(|path| path.replace("{}", login));
+        for path in paths.into_iter().chain([format!("/{upper}"), format!("/{escaped}")]) {
+            let kind = format!("Content-Type: {kind}");
+            let headers: [&[u8]; 2] = [kind.as_bytes(), b"Sec-Fetch-Site: same-origin"];
+            let request = raw::request(b"POST", path.as_bytes(), &headers, body.as_bytes());
+            let answer = raw::exchange(server.address, &request).await;
+            assert!(matches!(answer.status, 400 | 404 | 405 | 429), "{path}: {}", answer.head);
+            assert!(answer.set_cookies().is_empty() && !answer.body.contains("access_token"), "{path}");
+        }
     }
 }
 
@@ -308,7 +468,7 @@ async fn of_parallel_guesses_no_more_than_five_are_compared(
     server.create_user("anna").await;
     for name in ["anna", "nobody"] {
         let all = (0..50).map(|number| attempt(if number % 2 == 0 { &server } else { &second }, name, WRONG));
-        let statuses: Vec<_> = futures_util::future::join_all(all).await.iter().map(|page| page.status).collect();
+        let statuses: Vec<_> = join_all(all).await.iter().map(|page| page.status).collect();
         let count = |status| statuses.iter().filter(|&&other| other == status).count();
         // A busy machine may answer 503, which is no comparison and no failure.
         assert_eq!(count(401) + count(429) + count(503), 50, "{statuses:?}");
@@ -318,8 +478,40 @@ async fn of_parallel_guesses_no_more_than_five_are_compared(
 
 #[rstest]
 #[tokio::test]
+async fn parallel_guesses_on_every_route_together_are_no_more_than_five(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = server_on(backend).await;
+    let second = server.second_node().await;
+    server.create_user("anna").await;
+    let mut thief = server.signed_in("anna").await;
+    let token = thief.get("/account").await.csrf_token().unwrap();
+    // With the cookie of the session alone: a browser that is known has its own count.
+    let thief = thief.with_cookie(&thief.cookie().unwrap());
+    let program = server.program("anna").await;
+    let guesses = (0..50).map(async |number| {
+        let node = if number % 2 == 0 { &server } else { &second };
+        let (browser, program) = (thief.clone().at(node), program.clone().at(node));
+        let login = json!({ "username": "anna", "password": WRONG });
+        let change = json!({ "current_password": WRONG, "new_password": NEW_PASSWORD });
+        match number % 5 {
+            0 => attempt(node, "anna", WRONG).await,
+            1 => program.post("/api/v1/auth/login", &login).await,
+            2 => program.post("/api/v1/auth/confirm", &json!({ "password": WRONG })).await,
+            3 => program.json("PUT", "/api/v1/me/password", &change).await,
+            _ => browser.clone().post("/confirm", &[("csrf_token", &token), ("password", WRONG)]).await,
+        }
+    });
+    let statuses: Vec<_> = join_all(guesses).await.iter().map(|page| page.status).collect();
+    let count = |status| statuses.iter().filter(|&&other| other == status).count();
+    assert_eq!(count(401) + count(429) + count(503), 50, "{statuses:?}");
+    assert!(count(401) <= 5 && (count(401) == 5 || count(503) > 0), "{statuses:?}");
+}
+
+#[rstest]
+#[tokio::test]
 async fn the_right_guess_among_fifty_gets_in_only_where_its_turn_came_in_time(
-    #[values(Sqlite, PostgresRedis)] backend: Backend,
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
     let server = server_on(backend).await;
     let second = server.second_node().await;
@@ -334,7 +526,7 @@ async fn the_right_guess_among_fifty_gets_in_only_where_its_turn_came_in_time(
             let node = if number % 2 == 0 { &server } else { &second };
             attempt(node, &name, if number == right { PASSWORD } else { WRONG })
         });
-        let statuses: Vec<_> = futures_util::future::join_all(all).await.iter().map(|page| page.status).collect();
+        let statuses: Vec<_> = join_all(all).await.iter().map(|page| page.status).collect();
         let wrong = statuses.iter().filter(|&&status| status == 401).count();
         let got_in = statuses[right] == 303;
         assert!(statuses.iter().filter(|&&status| status == 303).count() == usize::from(got_in), "{statuses:?}");
@@ -364,9 +556,9 @@ async fn what_was_not_compared_does_not_count() {
     let anna = async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let all = (0..4).map(|_| attempt(&server, "anna", WRONG));
-        futures_util::future::join_all(all).await.iter().map(|page| page.status).collect::<Vec<_>>()
+        join_all(all).await.iter().map(|page| page.status).collect::<Vec<_>>()
     };
-    let (others, statuses) = tokio::join!(futures_util::future::join_all(busy), anna);
+    let (others, statuses) = tokio::join!(join_all(busy), anna);
     let refused = others.iter().chain(&statuses).filter(|&&status| status == 503).count();
     assert!(refused > 0, "the pool was never full: {others:?} {statuses:?}");
     let compared = others.iter().filter(|&&status| status == 401).count() as i64;
@@ -411,6 +603,16 @@ async fn a_flood_of_invented_names_leaves_nothing_for_long(#[values(Sqlite, Post
 }
 
 #[tokio::test]
+async fn a_flood_leaves_no_more_counts_than_guesses_were_let_through() {
+    let server = TestServer::with(Sqlite, &[FIVE, ("login_rate", "20/1h")]).await;
+    for number in 0..60 {
+        let page = attempt(&server, &format!("invented{number}"), WRONG).await;
+        assert_eq!(page.status, if number < 20 { 401 } else { 429 });
+    }
+    assert_eq!(counts(&server).await, 20);
+}
+
+#[tokio::test]
 async fn no_typed_name_is_stored() {
     let server = server_on(Sqlite).await;
     attempt(&server, "hunter2-in-the-wrong-field", WRONG).await.expect(401);
@@ -441,10 +643,11 @@ async fn redis_losing_its_memory_forgets_no_lock() {
 #[rstest]
 #[tokio::test]
 async fn the_owner_gets_into_a_known_browser_while_a_stranger_holds_the_lock(
-    #[values(Sqlite, PostgresRedis)] backend: Backend,
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
     #[values("http://127.0.0.1:8080", "https://auth.example.test")] public_url: &str,
 ) {
     let server = TestServer::with(backend, &[FIVE, ("public_url", public_url)]).await;
+    let second = server.second_node().await;
     let name = if public_url.starts_with("https") { "__Host-portcullis-device" } else { "portcullis-device" };
     server.create_user("anna").await;
     let mut open = server.signed_in("anna").await;
@@ -457,10 +660,11 @@ async fn the_owner_gets_into_a_known_browser_while_a_stranger_holds_the_lock(
     assert_eq!(known.jar.get(name), Some(cookie.value.as_str()), "it ends with the session");
 
     lock(&server, "anna").await;
-    for _ in 0..3 {
+    for node in [&server, &second, &server] {
+        known.go_to(node);
         known.sign_in("anna").await;
         known.sign_out().await;
-        attempt(&server, "anna", WRONG).await.expect(429);
+        attempt(&second, "anna", WRONG).await.expect(429);
     }
     assert_eq!(known.jar.get(name), Some(cookie.value.as_str()), "the same browser gets another count");
     // A session that was open goes on, with all that asks for the password.
@@ -469,7 +673,8 @@ async fn the_owner_gets_into_a_known_browser_while_a_stranger_holds_the_lock(
 
     // The browser's own count ends too, and locks nobody else.
     server.clock.advance(TimeDelta::minutes(16));
-    for _ in 0..5 {
+    for node in [&server, &second].into_iter().cycle().take(5) {
+        known.go_to(node);
         known.try_sign_in("anna", WRONG).await.expect(401);
     }
     known.try_sign_in("anna", PASSWORD).await.expect(429);

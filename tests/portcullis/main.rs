@@ -10,6 +10,7 @@ mod support;
 
 mod access;
 mod admin_audit;
+mod admin_rules;
 mod admin_sessions;
 mod admin_users;
 mod api;
@@ -29,6 +30,7 @@ mod forms;
 mod headers;
 mod hostile_input;
 mod journey;
+mod last_administrator;
 mod limits;
 mod links;
 mod lockout;

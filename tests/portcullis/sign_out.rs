@@ -118,8 +118,8 @@ async fn race(server: &TestServer, race: Race, round: u64) {
             vec![answer]
         }
         Race::PasswordAgainstAdministrator => {
-            let session = server.services.all_sessions(Some(user)).await.unwrap();
-            let mine = session.iter().max_by_key(|(session, _)| session.created_at).unwrap().0.id;
+            let (sessions, _) = server.services.sessions_of(user, 10).await.unwrap();
+            let mine = sessions.iter().max_by_key(|session| session.created_at).unwrap().id;
             let fields =
                 [("csrf_token", token.as_str()), ("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
             let slow = SlowPost::begin(&browser, "/account/password", &fields).await;

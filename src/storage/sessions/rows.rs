@@ -358,30 +358,19 @@ pub fn by_id(connection: &mut AnyConnection, id: SessionId) -> Result<Option<Ses
     Ok(row.map(Session::from))
 }
 
-/// Sessions that have not ended, last active first, each with its owner's username; of one account or of all.
-pub fn open_sessions(
-    connection: &mut AnyConnection,
-    user: Option<UserId>,
-    now: Timestamp,
-    limit: Option<i64>,
-) -> Result<Vec<(Session, String)>> {
-    let mut query = sessions::table
+/// The account's sessions that have not ended, last active first.
+pub fn open_sessions(connection: &mut AnyConnection, user: UserId, now: Timestamp, limit: i64) -> Result<Vec<Session>> {
+    let rows: Vec<Row> = sessions::table
         .inner_join(users::table)
+        .filter(sessions::user_id.eq(user))
         .filter(open())
         .filter(sessions::epoch.eq(users::epoch))
         .filter(sessions::absolute_limit.gt(now))
         .order((sessions::last_active_at.desc(), sessions::id.desc()))
-        .select((Row::as_select(), users::username))
-        .into_boxed::<MultiBackend>();
-    if let Some(user) = user {
-        query = query.filter(sessions::user_id.eq(user));
-    }
-    if let Some(limit) = limit {
-        query = query.limit(limit);
-    }
-    let rows: Vec<(Row, String)> = query.load(connection)?;
-    let sessions = rows.into_iter().map(|(row, username)| (Session::from(row), username));
-    Ok(sessions.filter(|(session, _)| session.is_live(now)).collect())
+        .limit(limit)
+        .select(Row::as_select())
+        .load(connection)?;
+    Ok(rows.into_iter().map(Session::from).filter(|session| session.is_live(now)).collect())
 }
 
 /// The account's sessions that have not ended, newest first, those with an id below `before`.

@@ -21,7 +21,6 @@ use crate::web::words::number;
 use crate::web::{Answer, Nothing, see_other};
 
 const LIST: &str = "/admin/sessions";
-const ALL: &str = "/admin/sessions/end?all=1";
 
 #[derive(Template)]
 #[template(path = "admin/end_sessions.html")]
@@ -67,9 +66,20 @@ impl Target {
         let id = scope.user.parse().map_err(|_| Problem::not_found())?;
         Ok(Self::User(services.user(id).await?))
     }
+
+    /// The answer that asks for the password first, as all of somebody's and all do where it was entered too long ago.
+    fn password_first(&self, current: &CurrentUser, services: &Services) -> Option<HttpResponse> {
+        let scope = match self {
+            Self::Selected(_) => return None,
+            Self::User(user) => format!("user={}", user.id),
+            Self::Everyone => "all=1".to_owned(),
+        };
+        let given = RecentPassword::is_given(current, services);
+        (!given).then(|| see_other(&confirm_url(&format!("{LIST}/end?{scope}"))))
+    }
 }
 
-/// `GET /admin/sessions/end?id=…&id=…`, `?user=<id>` or `?all=1`. All ask for the password first.
+/// `GET /admin/sessions/end?id=…&id=…`, `?user=<id>` or `?all=1`. All of somebody's, or all, ask for the password first.
 pub async fn ask(
     request: HttpRequest,
     services: web::Data<Services>,
@@ -77,8 +87,8 @@ pub async fn ask(
     SelectionQuery { ids, rest: scope }: SelectionQuery<SessionId, Scope>,
 ) -> Answer {
     let target = Target::of(&services, ids, &scope).await?;
-    if matches!(target, Target::Everyone) && !RecentPassword::is_given(&current, &services) {
-        return Ok(see_other(&confirm_url(ALL)));
+    if let Some(confirm) = target.password_first(&current, &services) {
+        return Ok(confirm);
     }
     let reader = account_of(&services, &current).await?;
     end_page(&request, &services, &current, &reader, target, None).await
@@ -104,11 +114,13 @@ pub async fn end(
     SelectionForm { ids, rest: scope }: SelectionForm<SessionId, Scope>,
 ) -> Answer {
     let target = Target::of(&services, ids, &scope).await?;
+    if let Some(confirm) = target.password_first(&current, &services) {
+        return Ok(confirm);
+    }
     let reader = account_of(&services, &current).await?;
     let steward = Steward::of(&reader);
     let own = current.session.session_id;
     let (ended, signs_out) = match target {
-        Target::Everyone if !RecentPassword::is_given(&current, &services) => return Ok(see_other(&confirm_url(ALL))),
         Target::Everyone => (services.end_everyones_sessions(&steward, Some(&current.caller()), &client).await?, false),
         Target::User(user) => {
             (services.end_all_sessions(&steward, Some(user.id), &client).await?, user.id == reader.id)

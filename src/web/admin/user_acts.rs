@@ -400,7 +400,7 @@ mod tests {
             (0, 0, "There is no session to end."),
             (1, 0, "1 session ends at once on every node: 1 in a browser."),
             (3, 2, "5 sessions end at once on every node: 3 in browsers, 2 of programs."),
-            (9_999, 1, "10,000 sessions end at once on every node: 9999 in browsers, 1 of a program."),
+            (9_999, 1, "10,000 sessions end at once on every node: 9,999 in browsers, 1 of a program."),
         ] {
             assert_eq!(ends(&Others { browser, api }), expected);
         }

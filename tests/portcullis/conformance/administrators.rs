@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use portcullis::domain::audit::Client;
-use portcullis::domain::{Clock, Error, Role, UserId};
+use portcullis::domain::{Clock, Error, Role, UserId, UserStatus};
+use portcullis::services::users::{UserSearch, UserSort};
 use portcullis::services::{Services, Steward};
 use rstest::rstest;
 use tokio::task::JoinSet;
@@ -58,8 +59,14 @@ async fn insist(services: Services, steward: Steward, subject: UserId, way: usiz
 }
 
 async fn administrators_left(node: &Node) -> usize {
-    let users = node.users().await.unwrap();
-    users.iter().filter(|user| user.role == Role::Admin && user.is_active()).count()
+    let search = UserSearch {
+        text: String::new(),
+        role: Some(Role::Admin),
+        status: Some(UserStatus::Active),
+        locked: false,
+        sort: UserSort::Username,
+    };
+    node.search_users(&keeper(), &search, None, 200).await.unwrap().users.len()
 }
 
 #[rstest]

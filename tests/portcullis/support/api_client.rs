@@ -33,6 +33,12 @@ impl ApiClient {
         Self { client, address: server.address, access_token: None, refresh_token: None, session_id: String::new() }
     }
 
+    /// The same program as a load balancer would send it to another node.
+    pub fn at(mut self, node: &TestServer) -> Self {
+        self.address = node.address;
+        self
+    }
+
     // --- requests ------------------------------------------------------------------------------------------------
 
     /// Any request; the access token is added where the headers have no `authorization` of their own.

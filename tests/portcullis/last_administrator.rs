@@ -1,0 +1,146 @@
+//! There is always an administrator: what two of them do to each other at the same moment, each on another node.
+
+use futures_util::future::join;
+use portcullis::domain::audit::Client;
+use portcullis::domain::{Error, Role, User};
+use rstest::rstest;
+
+use crate::support::spawn::command_line;
+use crate::support::*;
+
+/// What one does to the other.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Demote,
+    Suspend,
+    Delete,
+}
+
+const ACTS: [Act; 3] = [Act::Demote, Act::Suspend, Act::Delete];
+
+/// An administrator with a browser.
+struct Rival {
+    user: User,
+    browser: Browser,
+    token: String,
+}
+
+impl Rival {
+    async fn new(name: &str, node: &TestServer) -> Self {
+        let user = node.create(name, Role::Admin).await;
+        Self::of(user, node).await
+    }
+
+    async fn of(user: User, node: &TestServer) -> Self {
+        let mut browser = node.signed_in(user.username.as_str()).await;
+        let token = browser.get("/account").await.csrf_token().unwrap();
+        Self { user, browser, token }
+    }
+
+    /// Sends the form of the act, without looking at its page first.
+    async fn does(&mut self, act: Act, other: &User) -> Page {
+        let (path, role) = match act {
+            Act::Demote => ("role", Some(("role", "user"))),
+            Act::Suspend => ("suspend", None),
+            Act::Delete => ("delete", None),
+        };
+        let mut fields = vec![("csrf_token", self.token.as_str())];
+        fields.extend(role);
+        self.browser.post(&format!("/admin/users/{}/{path}", other.id), &fields).await
+    }
+}
+
+/// Whether the act was done; fails where the answer is neither that nor a refusal.
+fn done(page: &Page) -> bool {
+    match page.status {
+        303 => !page.asks_to_sign_in(),
+        401 | 403 | 409 => false,
+        status => panic!("{}: {status} {}", page.path, page.excerpt()),
+    }
+}
+
+async fn is_administrator(server: &TestServer, user: &User) -> bool {
+    match server.services.user(user.id).await {
+        Ok(user) => user.role == Role::Admin && user.is_active(),
+        Err(Error::NotFound) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_two_who_demote_each_other_a_hundred_times_one_is_left_each_time(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    let other_node = server.second_node().await;
+    let keeper = server.services.find_user(KEEPER).await.unwrap();
+    let (mut one, mut two) = (Rival::of(keeper, &server).await, Rival::new("adele", &other_node).await);
+    for round in 0..100 {
+        let (first, second) = (one.user.clone(), two.user.clone());
+        let (a, b) = join(one.does(Act::Demote, &second), two.does(Act::Demote, &first)).await;
+        let statuses = (a.status, b.status);
+        assert!(matches!(statuses, (303, 403 | 409) | (403 | 409, 303)), "round {round}: {statuses:?}");
+        let left = (is_administrator(&server, &first).await, is_administrator(&server, &second).await);
+        assert_eq!(left, (a.status == 303, b.status == 303), "round {round}");
+        for user in [&first, &second] {
+            let raised = server.services.set_role(&command_line(), user.id, Role::Admin, &Client::default()).await;
+            assert_eq!(raised.unwrap().role, Role::Admin);
+        }
+    }
+    // Nobody was signed out by any of it.
+    assert!(one.browser.is_signed_in().await && two.browser.is_signed_in().await);
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_two_who_demote_suspend_or_delete_each_other_one_is_left_each_time(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    let other_node = server.second_node().await;
+    let mut former = vec![server.services.find_user(KEEPER).await.unwrap()];
+    let pairs = ACTS.iter().flat_map(|one| ACTS.iter().map(move |other| (*one, *other)));
+    for (round, (first, second)) in pairs.cycle().take(27).enumerate() {
+        let mut one = Rival::new(&format!("one{round}"), &server).await;
+        let mut two = Rival::new(&format!("two{round}"), &other_node).await;
+        for user in former.drain(..) {
+            // None but these two.
+            let demoted = server.services.set_role(&command_line(), user.id, Role::User, &Client::default()).await;
+            assert!(matches!(demoted, Ok(_) | Err(Error::NotFound)), "{demoted:?}");
+        }
+        let (a, b) = (one.user.clone(), two.user.clone());
+        let (of_one, of_two) = join(one.does(first, &b), two.does(second, &a)).await;
+        let what = format!("round {round}, {first:?} and {second:?}: {} and {}", of_one.status, of_two.status);
+        assert!(done(&of_one) != done(&of_two), "{what}");
+        let left = (is_administrator(&server, &a).await, is_administrator(&server, &b).await);
+        assert_eq!(left, (done(&of_one), done(&of_two)), "{what}");
+        former.extend([a, b]);
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_last_one_can_not_go_by_any_act_on_a_page(#[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let keeper = server.services.find_user(KEEPER).await.unwrap();
+    // One who is suspended is none.
+    let away = server.create("adele", Role::Admin).await;
+    server.services.suspend(&command_line(), away.id, &Client::default()).await.unwrap();
+    let mut rival = Rival::of(keeper.clone(), &server).await;
+    for act in ACTS {
+        let page = rival.does(act, &keeper).await.expect(409);
+        assert!(page.text().contains("This is the last active administrator."), "{}", page.text());
+        assert!(page.text().contains("Make another account administrator first."), "{}", page.text());
+        assert!(page.title().starts_with("Error: "));
+        let headers = [("accept", "application/json"), ("sec-fetch-site", "same-origin")];
+        let body = [("csrf_token", rival.token.as_str()), ("role", "user")];
+        let path = page.path.clone();
+        let answer = rival.browser.post_with(&path, &body, &headers).await.expect(409);
+        assert!(answer.body.contains("last_admin") || answer.body.contains("<html"), "{}", answer.body);
+    }
+    assert!(rival.browser.is_signed_in().await && is_administrator(&server, &keeper).await);
+    // With another one they may.
+    server.services.reinstate(&command_line(), away.id, &Client::default()).await.unwrap();
+    assert!(done(&rival.does(Act::Demote, &keeper).await));
+}
