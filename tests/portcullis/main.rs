@@ -31,6 +31,7 @@ mod journey;
 mod limits;
 mod links;
 mod lockout;
+mod pages;
 mod passwords;
 mod readme;
 mod redis;
