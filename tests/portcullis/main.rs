@@ -10,6 +10,7 @@ mod support;
 
 mod access;
 mod admin_audit;
+mod admin_journey;
 mod admin_sessions;
 mod admin_users;
 mod api;
