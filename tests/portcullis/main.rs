@@ -10,6 +10,7 @@ mod support;
 
 mod access;
 mod admin_audit;
+mod admin_journey;
 mod admin_rules;
 mod admin_sessions;
 mod admin_users;
@@ -35,6 +36,7 @@ mod limits;
 mod links;
 mod lockout;
 mod matrix;
+mod pages;
 mod passwords;
 mod readme;
 mod redis;
