@@ -15,6 +15,7 @@ mod admin_sessions;
 mod admin_users;
 mod api;
 mod api_access;
+mod audit_trail;
 mod client_address;
 mod command_line;
 mod conformance;
