@@ -155,6 +155,21 @@ routes! {
         "/me/sessions" bearer_user { get api::me::sessions, delete api::me::end_other_sessions }
         "/me/sessions/{id}" bearer_user { delete api::me::end_session }
         "/me/activity" bearer_user { get api::me::activity }
+        "/users" bearer_manager { get api::users::list, post(bearer_admin) api::users::create }
+        "/users/{id}" bearer_manager {
+            get api::users::show, patch(bearer_admin) api::users::update, delete(bearer_admin) api::users::delete
+        }
+        "/users/{id}/role" bearer_admin { put api::user_acts::set_role }
+        "/users/{id}/suspend" bearer_admin { post api::user_acts::suspend }
+        "/users/{id}/reinstate" bearer_admin { post api::user_acts::reinstate }
+        "/users/{id}/reset-link" bearer_admin { post api::user_acts::reset_link }
+        "/users/{id}/unlock" bearer_manager { post api::user_acts::unlock }
+        "/users/{id}/sessions" bearer_manager { get api::user_acts::sessions, delete api::user_acts::end_sessions }
+        "/sessions" bearer_manager { get api::sessions::list }
+        "/sessions/revoke" bearer_manager { post api::sessions::revoke }
+        "/sessions/{id}" bearer_manager { delete api::sessions::end }
+        "/audit" bearer_manager { get api::audit::list }
+        "/stats" bearer_manager { get api::stats::show }
         "/keys" bearer_admin { get api::keys::list }
         "/keys/rotate" bearer_admin { post api::keys::rotate }
     }

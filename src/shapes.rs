@@ -8,11 +8,13 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::audit::{ActorKind, AuditEvent};
+use crate::domain::session_list::SessionState;
 use crate::domain::signing_key::{KeyState, SigningAlgorithm, SigningKeyInfo};
 use crate::domain::{
     Actor, EndReason, Event, EventId, Outcome, Role, Session, SessionId, SessionKind, Timestamp, User, UserId,
     UserStatus,
 };
+use crate::services::stats::{HourCounts, Stats};
 
 /// An account.
 #[derive(Serialize, ToSchema)]
@@ -189,8 +191,71 @@ impl From<&SigningKeyInfo> for KeyShape {
     }
 }
 
+/// The figures of the dashboard.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Stats)]
+pub struct StatsShape {
+    users: UserFigures,
+    sessions: SessionFigures,
+    /// Accounts that are locked now.
+    locked: i64,
+    /// Refresh tokens that were used twice, in 24 hours.
+    reuse_alarms_24h: i64,
+    /// The last 24 hours, the present one included, the oldest first.
+    by_hour: Vec<Count>,
+    /// The last 30 days in UTC, likewise.
+    by_day: Vec<Count>,
+}
+
+/// How many accounts there are.
+#[derive(Serialize, ToSchema)]
+pub struct UserFigures {
+    total: i64,
+    /// Created within seven days.
+    new_7d: i64,
+}
+
+/// How many sessions have not ended; where they are many, as of a moment ago.
+#[derive(Serialize, ToSchema)]
+pub struct SessionFigures {
+    browser: i64,
+    api: i64,
+}
+
+/// What happened in an hour, or on a day.
+#[derive(Serialize, ToSchema)]
+pub struct Count {
+    /// When it began.
+    #[schema(format = DateTime)]
+    at: String,
+    sign_ins: i64,
+    /// Sign-ins that were refused.
+    failures: i64,
+}
+
+impl From<&Stats> for StatsShape {
+    fn from(stats: &Stats) -> Self {
+        let counts = |spans: &[(Timestamp, HourCounts)]| {
+            let count = |(at, counts): &(Timestamp, HourCounts)| Count {
+                at: time(*at),
+                sign_ins: counts.sign_ins,
+                failures: counts.failures,
+            };
+            spans.iter().map(count).collect()
+        };
+        Self {
+            users: UserFigures { total: stats.users, new_7d: stats.new_users },
+            sessions: SessionFigures { browser: stats.sessions.browser.value, api: stats.sessions.api.value },
+            locked: stats.locked,
+            reuse_alarms_24h: stats.last_day().reuse_alarms,
+            by_hour: counts(&stats.by_hour),
+            by_day: counts(&stats.by_day),
+        }
+    }
+}
+
 /// RFC 3339 in UTC, to the millisecond.
-fn time(at: Timestamp) -> String {
+pub(crate) fn time(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
@@ -206,7 +271,18 @@ macro_rules! word_schema {
         impl ToSchema for $type {}
     )+};
 }
-word_schema!(Role, UserStatus, SessionKind, EndReason, Event, Outcome, ActorKind, SigningAlgorithm, KeyState);
+word_schema!(
+    Role,
+    UserStatus,
+    SessionKind,
+    SessionState,
+    EndReason,
+    Event,
+    Outcome,
+    ActorKind,
+    SigningAlgorithm,
+    KeyState
+);
 
 macro_rules! id_schema {
     ($($type:ident),+) => {$(

@@ -10,7 +10,7 @@ use actix_web::http::header::ContentType;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi as _;
 
-use super::{auth, keys, me, oauth, well_known};
+use super::{audit, auth, keys, me, oauth, sessions, stats, user_acts, users, well_known};
 use crate::http::cookies::OurCookie;
 use crate::http::problem::ProblemBody;
 use crate::routes::{self, Access};
@@ -27,6 +27,11 @@ use crate::routes::{self, Access};
         auth::register, auth::login, auth::refresh, auth::logout, auth::confirm,
         me::whoami, me::show, me::update, me::change_password,
         me::sessions, me::end_session, me::end_other_sessions, me::activity,
+        users::list, users::create, users::show, users::update, users::delete,
+        user_acts::set_role, user_acts::suspend, user_acts::reinstate, user_acts::reset_link, user_acts::unlock,
+        user_acts::sessions, user_acts::end_sessions,
+        sessions::list, sessions::revoke, sessions::end,
+        audit::list, stats::show,
         keys::list, keys::rotate,
         oauth::token, oauth::revoke, oauth::introspect,
         well_known::jwks, well_known::metadata,
@@ -35,6 +40,10 @@ use crate::routes::{self, Access};
     tags(
         (name = "auth", description = "Sign in, refresh, sign out"),
         (name = "me", description = "Your account, sessions and activity"),
+        (name = "users", description = "Accounts, for managers and administrators"),
+        (name = "sessions", description = "Everyone’s sessions, for managers"),
+        (name = "audit", description = "What happened, for managers"),
+        (name = "stats", description = "The figures of the dashboard, for managers"),
         (name = "keys", description = "The keys that sign access tokens"),
         (name = "oauth", description = "For libraries that know OAuth 2.0"),
         (name = "discovery", description = "For services that verify our tokens"),

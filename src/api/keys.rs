@@ -1,33 +1,24 @@
 //! `/api/v1/keys`: the keys that sign access tokens.
 
 use actix_web::{HttpResponse, web};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::Answer;
-use super::listing::PageInfo;
-use crate::http::bearer::ApiUser;
+use super::listing::Page;
+use crate::http::bearer::{ApiUser, RecentAdmin};
 use crate::http::client_address::ClientInfo;
 use crate::http::principal::{Admin, RequireRole};
 use crate::services::Services;
 use crate::shapes::KeyShape;
 
-/// All keys, newest first. There are few: they are always one page.
-#[derive(Serialize, ToSchema)]
-pub struct Keys {
-    data: Vec<KeyShape>,
-    page: PageInfo,
-}
-
 /// `GET /api/v1/keys`.
 #[utoipa::path(
     get, path = "/api/v1/keys", tag = "keys", operation_id = "keys", summary = "The keys that sign access tokens",
-    responses((status = 200, body = Keys)),
+    responses((status = 200, description = "Newest first. There are few: they are always one page", body = Page<KeyShape>)),
     security(("bearer" = []))
 )]
 pub async fn list(services: web::Data<Services>, _: RequireRole<Admin, ApiUser>) -> Answer {
-    let data = services.signing_keys().await?.iter().map(KeyShape::from).collect();
-    Ok(HttpResponse::Ok().json(Keys { data, page: PageInfo::whole() }))
+    let keys = services.signing_keys().await?.iter().map(KeyShape::from).collect();
+    Ok(HttpResponse::Ok().json(Page::<KeyShape>::whole(keys)))
 }
 
 /// `POST /api/v1/keys/rotate`. What the former key signed stays good.
@@ -43,10 +34,9 @@ pub async fn list(services: web::Data<Services>, _: RequireRole<Admin, ApiUser>)
 )]
 pub async fn rotate(
     services: web::Data<Services>,
-    admin: RequireRole<Admin, ApiUser>,
+    RecentAdmin(admin): RecentAdmin,
     ClientInfo(client): ClientInfo,
 ) -> Answer {
-    services.require_recent_password(&admin.user.session)?;
-    let key = services.rotate_signing_key(&admin.user.steward(), &client).await?;
+    let key = services.rotate_signing_key(&admin, &client).await?;
     Ok(HttpResponse::Ok().json(KeyShape::from(&key)))
 }

@@ -6,6 +6,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::LINK;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
+use url::form_urlencoded;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -15,17 +16,16 @@ use crate::http::parameters::StrictQuery;
 use crate::http::problem::Problem;
 use crate::services::Services;
 
-const DEFAULT_LIMIT: usize = 50;
-const MAX_LIMIT: usize = 200;
+const DEFAULT_LIMIT: u16 = 50;
+const MAX_LIMIT: u16 = 200;
 
 /// Which part of a list is asked for.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes the parameters that PageQuery reads")]
 pub struct PageParameters {
     /// How many at most.
-    #[param(minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u16>,
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<String>,
     /// Where to go on: `next_cursor` of the page before.
     #[param(min_length = 1)]
     cursor: Option<String>,
@@ -33,14 +33,8 @@ pub struct PageParameters {
 
 /// The query as it came; a limit that is none is 422.
 pub struct PageQuery {
-    limit: usize,
-    cursor: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Parameters {
-    limit: Option<String>,
-    cursor: Option<String>,
+    pub limit: u16,
+    pub cursor: Option<String>,
 }
 
 impl FromRequest for PageQuery {
@@ -48,8 +42,8 @@ impl FromRequest for PageQuery {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let query = StrictQuery::<Parameters>::from_request(request, payload).into_inner();
-        ready(query.and_then(|StrictQuery(Parameters { limit, cursor })| {
+        let query = StrictQuery::<PageParameters>::from_request(request, payload).into_inner();
+        ready(query.and_then(|StrictQuery(PageParameters { limit, cursor })| {
             let limit = limit.map_or(Some(DEFAULT_LIMIT), |text| parse_limit(&text));
             let limit = limit.ok_or_else(|| refused("limit", "Write a whole number from 1 to 200."))?;
             Ok(Self { limit, cursor })
@@ -58,7 +52,7 @@ impl FromRequest for PageQuery {
 }
 
 /// Digits alone: no sign, no space.
-fn parse_limit(text: &str) -> Option<usize> {
+fn parse_limit(text: &str) -> Option<u16> {
     let limit = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())??;
     (1..=MAX_LIMIT).contains(&limit).then_some(limit)
 }
@@ -67,9 +61,9 @@ fn refused(field: &'static str, message: &'static str) -> Problem {
     Error::Invalid(FieldError::new(field, "invalid", message).into()).into()
 }
 
-/// One page that is about to be read.
+/// The caller's own sessions or events, which are sorted by their ids: one page that is about to be read.
 pub struct Listing {
-    limit: usize,
+    limit: u16,
     /// The id after which it begins.
     before: Option<Uuid>,
     cursors: Cursors,
@@ -94,7 +88,7 @@ impl Listing {
 
     /// How many rows to read: one more than are shown, to know whether others follow.
     pub fn rows(&self) -> i64 {
-        self.limit as i64 + 1
+        i64::from(self.limit) + 1
     }
 
     /// The page. `id` is what the rows are sorted by; `shape` may leave a row out.
@@ -106,41 +100,55 @@ impl Listing {
         id: impl Fn(&R) -> Uuid,
         shape: impl Fn(R) -> Option<S>,
     ) -> HttpResponse {
-        let others_follow = rows.len() > self.limit;
-        rows.truncate(self.limit);
+        let others_follow = rows.len() > usize::from(self.limit);
+        rows.truncate(self.limit.into());
         let next_cursor =
             rows.last().filter(|_| others_follow).map(|last| self.cursors.write(&self.name, &id(last).to_string()));
-        let mut response = HttpResponse::Ok();
-        if let Some(cursor) = &next_cursor {
-            let url = format!("{}{}", services.settings.public_url.as_str(), request.path());
-            response.insert_header((LINK, format!("<{url}?limit={}&cursor={cursor}>; rel=\"next\"", self.limit)));
-        }
-        let data = rows.into_iter().filter_map(shape).collect();
-        response.json(Page { data, page: PageInfo { limit: self.limit, next_cursor } })
+        page(request, services, self.limit, next_cursor, rows.into_iter().filter_map(shape).collect())
     }
 }
 
-#[derive(Serialize)]
-struct Page<S> {
+/// One page of a list, and in `Link` (RFC 8288) the address of the next one: that of this one with another cursor.
+pub fn page<S: Serialize>(
+    request: &HttpRequest,
+    services: &Services,
+    limit: u16,
+    next_cursor: Option<String>,
+    data: Vec<S>,
+) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    if let Some(cursor) = &next_cursor {
+        let query = form_urlencoded::parse(request.query_string().as_bytes()).filter(|(name, _)| name != "cursor");
+        let mut next = form_urlencoded::Serializer::new(String::new());
+        let next = next.extend_pairs(query).append_pair("cursor", cursor).finish();
+        let url = services.settings.public_url.as_str();
+        response.insert_header((LINK, format!("<{url}{}?{next}>; rel=\"next\"", request.path())));
+    }
+    response.json(Page { data, page: PageInfo { limit, next_cursor } })
+}
+
+/// A part of a list.
+#[derive(Serialize, ToSchema)]
+pub struct Page<S> {
     data: Vec<S>,
     page: PageInfo,
+}
+
+impl<S> Page<S> {
+    /// All of a list that is never long.
+    pub fn whole(data: Vec<S>) -> Self {
+        Self { data, page: PageInfo { limit: MAX_LIMIT, next_cursor: None } }
+    }
 }
 
 /// Where in the list it is.
 #[derive(Serialize, ToSchema)]
 pub struct PageInfo {
     #[schema(minimum = 1, maximum = 200)]
-    limit: usize,
+    limit: u16,
     /// For `?cursor=`; null on the last page.
     #[schema(required)]
     next_cursor: Option<String>,
-}
-
-impl PageInfo {
-    /// Of a list that is never more than one page.
-    pub fn whole() -> Self {
-        Self { limit: MAX_LIMIT, next_cursor: None }
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! `/api/v1/whoami` and `/api/v1/me`: the caller's own account, sessions and activity.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::listing::{Listing, PageInfo, PageParameters, PageQuery};
-use super::{Answer, no_content};
+use super::listing::{Listing, Page, PageParameters, PageQuery};
+use super::sessions::Revoked;
+use super::{Answer, given, no_content, user_shape};
 use crate::domain::{Error, EventId, SessionId, User};
 use crate::http::bearer::{ApiUser, MaybeApiUser};
 use crate::http::client_address::ClientInfo;
@@ -22,10 +23,6 @@ async fn account_of(services: &Services, caller: &ApiUser) -> Result<User, Probl
         Error::NotFound => Error::InvalidToken.into(),
         other => other.into(),
     })
-}
-
-async fn shape(services: &Services, user: &User) -> Result<UserShape, Problem> {
-    Ok(UserShape::new(user, services.locked_until(user.id).await?))
 }
 
 /// Who is calling.
@@ -56,7 +53,7 @@ pub async fn whoami(services: web::Data<Services>, MaybeApiUser(caller): MaybeAp
     let user = account_of(&services, &caller).await?;
     Ok(HttpResponse::Ok().json(WhoAmI {
         authenticated: true,
-        user: Some(shape(&services, &user).await?),
+        user: Some(user_shape(&services, &user).await?),
         session_id: Some(caller.session.session_id),
     }))
 }
@@ -68,7 +65,7 @@ pub async fn whoami(services: web::Data<Services>, MaybeApiUser(caller): MaybeAp
     security(("bearer" = []))
 )]
 pub async fn show(services: web::Data<Services>, caller: ApiUser) -> Answer {
-    Ok(HttpResponse::Ok().json(shape(&services, &account_of(&services, &caller).await?).await?))
+    Ok(HttpResponse::Ok().json(user_shape(&services, &account_of(&services, &caller).await?).await?))
 }
 
 /// What shall change; what is left out stays.
@@ -84,11 +81,6 @@ pub struct ProfileBody {
     email: Option<String>,
     #[schema(format = Password)]
     current_password: Option<String>,
-}
-
-/// Tells a field that is null from one that was left out.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// `PATCH /api/v1/me`.
@@ -115,7 +107,7 @@ pub async fn update(
         current_password: current_password.map(Into::into),
     };
     let user = services.update_profile(&caller.caller(), change, &client).await?;
-    Ok(HttpResponse::Ok().json(shape(&services, &user).await?))
+    Ok(HttpResponse::Ok().json(user_shape(&services, &user).await?))
 }
 
 /// The old password and the new one.
@@ -155,19 +147,11 @@ pub async fn change_password(
     no_content()
 }
 
-/// Live sessions, newest first.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes what Listing answers")]
-pub struct Sessions {
-    data: Vec<SessionShape>,
-    page: PageInfo,
-}
-
 /// `GET /api/v1/me/sessions`.
 #[utoipa::path(
     get, path = "/api/v1/me/sessions", tag = "me", operation_id = "my_sessions", summary = "Your live sessions, newest first",
     params(PageParameters),
-    responses((status = 200, body = Sessions, headers(("Link" = Option<String>, description = "The next page")))),
+    responses((status = 200, body = Page<SessionShape>, headers(("Link" = Option<String>, description = "The next page")))),
     security(("bearer" = []))
 )]
 pub async fn sessions(
@@ -213,12 +197,6 @@ pub async fn end_session(
     no_content()
 }
 
-/// How many sessions ended.
-#[derive(Serialize, ToSchema)]
-pub struct Revoked {
-    revoked: u64,
-}
-
 /// `DELETE /api/v1/me/sessions`.
 #[utoipa::path(
     delete, path = "/api/v1/me/sessions", tag = "me", operation_id = "end_my_other_sessions",
@@ -235,20 +213,12 @@ pub async fn end_other_sessions(
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }
 
-/// Events, newest first.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes what Listing answers")]
-pub struct Activity {
-    data: Vec<EventShape>,
-    page: PageInfo,
-}
-
 /// `GET /api/v1/me/activity`.
 #[utoipa::path(
     get, path = "/api/v1/me/activity", tag = "me", operation_id = "my_activity",
     summary = "What happened to your account, newest first",
     params(PageParameters),
-    responses((status = 200, body = Activity, headers(("Link" = Option<String>, description = "The next page")))),
+    responses((status = 200, body = Page<EventShape>, headers(("Link" = Option<String>, description = "The next page")))),
     security(("bearer" = []))
 )]
 pub async fn activity(

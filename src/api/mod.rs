@@ -4,6 +4,7 @@
 //! `/openapi.json`, and [`reference`] shows that as a page. What they share: [`listing`] (lists in pages),
 //! [`tokens`] (the token body and the refresh cookie).
 
+pub mod audit;
 pub mod auth;
 pub mod document;
 pub mod keys;
@@ -11,16 +12,47 @@ mod listing;
 pub mod me;
 pub mod oauth;
 pub mod reference;
+pub mod sessions;
+pub mod stats;
 mod tokens;
+pub mod user_acts;
+pub mod users;
 pub mod well_known;
 
-use actix_web::HttpResponse;
+use std::fmt::Display;
+use std::str::FromStr;
 
+use actix_web::HttpResponse;
+use serde::{Deserialize, Deserializer};
+
+use crate::domain::{FieldError, User};
 use crate::http::problem::Problem;
+use crate::services::Services;
+use crate::shapes::UserShape;
 
 /// What a handler of the API gives back. A [`Problem`] becomes `application/problem+json`.
 pub type Answer = Result<HttpResponse, Problem>;
 
 fn no_content() -> Answer {
     Ok(HttpResponse::NoContent().finish())
+}
+
+async fn user_shape(services: &Services, user: &User) -> Result<UserShape, Problem> {
+    Ok(UserShape::new(user, services.locked_until(user.id).await?))
+}
+
+/// Tells a field that is null from one that was left out.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// The one of these words that `field` says.
+fn one_of<T: FromStr + Display>(field: &'static str, text: &str, words: &[T]) -> Result<T, FieldError> {
+    let words: Vec<_> = words.iter().map(T::to_string).collect();
+    FieldError::parse(field, text, &format!("Write one of {}.", words.join(", ")))
+}
+
+/// The same where the field may be left out.
+fn word<T: FromStr + Display>(field: &'static str, text: Option<&str>, words: &[T]) -> Result<Option<T>, FieldError> {
+    text.map(|text| one_of(field, text, words)).transpose()
 }

@@ -8,7 +8,7 @@ use super::ask::Yes;
 use super::output::{self, Format, Listing, Output};
 use super::{Failure, one_of, user};
 use crate::domain::audit::Client;
-use crate::domain::session_list::{ListedSession, SessionFilter, SessionState};
+use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState};
 use crate::domain::{SessionId, SessionKind};
 use crate::services::all_sessions::MOST_SELECTED;
 use crate::services::{Services, Steward};
@@ -57,7 +57,9 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
     match command {
         Command::List { user, q, kind, state, output } => {
             let user = user::find_optional(services, user.as_deref()).await?.map(|user| user.id);
-            list(services, &SessionFilter { state, kind, user, q }, output.format).await
+            // By what never changes, so that none is told twice while the list goes on.
+            let order = SessionOrder::Beginning;
+            list(services, &SessionFilter { state, order, kind, user, q }, output.format).await
         }
         Command::Revoke { mut ids, yes } => {
             ids.sort_unstable();

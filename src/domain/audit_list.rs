@@ -64,7 +64,7 @@ impl TypedAuditFilter {
 }
 
 fn word<T: FromStr>(field: &'static str, text: Option<String>, advice: &str) -> Result<Option<T>, FieldError> {
-    text.map(|text| text.parse()).transpose().map_err(|_| FieldError::new(field, "invalid", advice))
+    text.map(|text| FieldError::parse(field, &text, advice)).transpose()
 }
 
 /// A moment, or the start of the day that comes so many days after a day.

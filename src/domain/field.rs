@@ -1,6 +1,7 @@
 //! What is wrong with a form or a body, field by field.
 
 use std::borrow::Cow;
+use std::str::FromStr;
 
 /// One complaint about one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,11 @@ pub struct FieldError {
 impl FieldError {
     pub fn new(field: impl Into<Cow<'static, str>>, code: &'static str, message: impl Into<String>) -> Self {
         Self { field: field.into(), code, message: message.into() }
+    }
+
+    /// What the text of `field` stands for, or `advice`.
+    pub fn parse<T: FromStr>(field: &'static str, text: &str, advice: &str) -> Result<T, Self> {
+        text.parse().map_err(|_| Self::new(field, "invalid", advice))
     }
 }
 

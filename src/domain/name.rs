@@ -60,7 +60,7 @@ pub fn search_form(text: &str) -> String {
 
 /// Whether the character shows nothing or moves what is around it: controls, line separators, zero-width and
 /// bidirectional formatting characters, soft hyphens, fillers, variation selectors, tags.
-pub(super) fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}')
         || matches!(c, '\u{FFF9}'..='\u{FFFB}')

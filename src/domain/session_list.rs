@@ -4,21 +4,42 @@ use super::text::text_enum;
 use super::{Role, Session, SessionId, SessionKind, Timestamp, UserId};
 
 text_enum!(
-    /// Which sessions a list is of, and so what it is sorted by.
+    /// Which sessions a list is of.
     SessionState {
-        /// Last active first.
         Live = "live",
-        /// Ended last first.
         Ended = "ended",
-        /// Begun last first.
         All = "all",
     }
 );
+
+/// What a list is sorted by; the latest is first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionOrder {
+    /// When it was active last; of live sessions.
+    Activity,
+    /// When it ended; of ended sessions.
+    End,
+    /// When it began.
+    Beginning,
+}
+
+impl SessionState {
+    /// What happened last to sessions of this state.
+    pub fn latest(self) -> SessionOrder {
+        match self {
+            Self::Live => SessionOrder::Activity,
+            Self::Ended => SessionOrder::End,
+            Self::All => SessionOrder::Beginning,
+        }
+    }
+}
 
 /// Which sessions a list shows.
 #[derive(Clone, Debug)]
 pub struct SessionFilter {
     pub state: SessionState,
+    /// [`SessionOrder::Beginning`], or [`SessionState::latest`] of the state.
+    pub order: SessionOrder,
     pub kind: Option<SessionKind>,
     pub user: Option<UserId>,
     /// A part of the owner's username or e-mail address, or how the client's address or the device begins.
@@ -42,7 +63,7 @@ pub struct Owner {
     pub deleted: bool,
 }
 
-/// A place in a list of one state: right after the session that is sorted by these. Not a secret, and no right.
+/// A place in a list of one order: right after the session that is sorted by these. Not a secret, and no right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     pub at: Timestamp,
@@ -50,13 +71,13 @@ pub struct Position {
 }
 
 impl Position {
-    /// Where the session stands in a list of this state.
-    pub fn of(session: &Session, state: SessionState) -> Self {
-        let at = match state {
-            SessionState::Live => session.last_active_at,
-            SessionState::Ended => session.ended.as_ref().map_or(session.created_at, |ended| ended.at),
+    /// Where the session stands in a list of this order.
+    pub fn of(session: &Session, order: SessionOrder) -> Self {
+        let at = match order {
+            SessionOrder::Activity => session.last_active_at,
+            SessionOrder::End => session.ended.as_ref().map_or(session.created_at, |ended| ended.at),
             // Ids sort by the moment of creation.
-            SessionState::All => Timestamp::from_millis(0),
+            SessionOrder::Beginning => Timestamp::from_millis(0),
         };
         Self { at, id: session.id }
     }

@@ -12,7 +12,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, web};
 
-use super::principal::Principal;
+use super::principal::{Principal, permit};
 use super::problem::Problem;
 use crate::domain::session::LiveSession;
 use crate::domain::{Actor, Role};
@@ -130,6 +130,29 @@ impl Principal for ApiUser {
     fn forbidden() -> Problem {
         Problem::forbidden().challenge(r#"Bearer error="insufficient_scope""#)
     }
+}
+
+/// An administrator who entered the password no longer than `reauthentication_window` ago, as sensitive acts ask. An
+/// older entry is 401 `reauthentication_required`.
+pub struct RecentAdmin(pub Steward);
+
+impl FromRequest for RecentAdmin {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let user = ApiUser::from_request(request, payload).into_inner();
+        ready(user.and_then(|user| permit(user, Role::Admin)).and_then(|admin| {
+            require_recent_password(request, &admin)?;
+            Ok(Self(admin.steward()))
+        }))
+    }
+}
+
+/// 401 where the last password entry is too old for a sensitive act.
+pub fn require_recent_password(request: &HttpRequest, user: &ApiUser) -> Result<(), Problem> {
+    let services = request.app_data::<web::Data<Services>>().ok_or_else(Problem::unavailable)?;
+    Ok(services.require_recent_password(&user.session)?)
 }
 
 /// Who is calling, or nobody; a bad token is 401 all the same.

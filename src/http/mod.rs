@@ -32,6 +32,7 @@ pub mod flash;
 pub mod forms;
 pub mod headers;
 pub mod health;
+pub mod if_match;
 pub mod json;
 pub mod limits;
 pub mod parameters;

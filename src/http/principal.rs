@@ -22,7 +22,8 @@ pub trait Principal: FromRequest<Error = Error> + 'static {
     fn forbidden() -> Problem;
 }
 
-fn permit<P: Principal>(principal: P, required: Role) -> Result<P, Error> {
+/// Refuses a lower role than is required.
+pub(super) fn permit<P: Principal>(principal: P, required: Role) -> Result<P, Error> {
     if principal.role().reaches(required) { Ok(principal) } else { Err(P::forbidden().into()) }
 }
 

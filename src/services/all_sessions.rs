@@ -162,7 +162,8 @@ fn selected(
 fn list_name(filter: &SessionFilter) -> String {
     let kind = filter.kind.map_or("", |kind| kind.as_str());
     let user = filter.user.map(|user| user.to_string()).unwrap_or_default();
-    format!("sessions {} kind={kind} user={user} q={}", filter.state, filter.q.as_deref().unwrap_or_default())
+    let q = filter.q.as_deref().unwrap_or_default();
+    format!("sessions {} by={:?} kind={kind} user={user} q={q}", filter.state, filter.order)
 }
 
 /// The position that a cursor of this list stands for.

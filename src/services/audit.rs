@@ -10,6 +10,7 @@ use super::{Result, Services, Steward};
 use crate::domain::audit::AuditEvent;
 use crate::domain::audit_list::AuditFilter;
 use crate::domain::cursor::Cursors;
+use crate::domain::name::is_invisible;
 use crate::domain::{Actor, Error, EventId, Role};
 use crate::shapes::EventShape;
 use crate::storage::audit_search;
@@ -153,16 +154,37 @@ fn cells(event: AuditEvent) -> [String; 14] {
     ]
 }
 
-/// RFC 4180, every cell in quotes. What a spreadsheet would take for a formula gets an apostrophe in front (OWASP,
-/// "CSV Injection").
+/// RFC 4180, every cell in quotes and none a formula.
 fn csv_line(cells: [String; 14]) -> String {
-    let cells = cells.map(|cell| {
-        let guard =
-            if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) { "'" } else { "" };
-        format!("\"{guard}{}\"", cell.replace('"', "\"\""))
-    });
-    cells.join(",") + "\r\n"
+    cells.map(|cell| format!("\"{}\"", without_formulas(&cell).replace('"', "\"\""))).join(",") + "\r\n"
 }
+
+/// What begins a formula.
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
+/// An apostrophe before all that a spreadsheet could take for a formula (OWASP, "CSV Injection"): at the beginning, and
+/// after whatever begins another cell where somebody reads the file with another separator. White space and quotes
+/// in front of a formula are no beginning of their own, since readers drop them.
+fn without_formulas(cell: &str) -> String {
+    let mut text = String::with_capacity(cell.len() + 1);
+    if cell.starts_with(['\t', '\r', '\n']) {
+        text.push('\'');
+    }
+    let mut begins = true;
+    for character in cell.chars() {
+        if begins && FORMULA.contains(&character) {
+            text.push('\'');
+        }
+        begins = match character {
+            ',' | ';' | '\t' | '\r' | '\n' => true,
+            other => begins && (other.is_whitespace() || is_invisible(other) || QUOTES.contains(&other)),
+        };
+        text.push(character);
+    }
+    text
+}
+
+const QUOTES: [char; 9] = ['"', '\'', '`', '“', '”', '„', '‘', '’', '＂'];
 
 #[cfg(test)]
 mod tests {
@@ -188,12 +210,37 @@ mod tests {
 
     #[test]
     fn no_cell_is_a_formula_and_none_breaks_out_of_its_quotes() {
-        for hostile in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1"] {
+        for (hostile, written) in [
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("＝1", "'＝1"),
+            ("\t=1", "'\t'=1"),
+            ("\r=1", "'\r'=1"),
+            (" \u{a0}\u{200b}=1", " \u{a0}\u{200b}'=1"),
+            ("“=1", "“'=1"),
+            ("x;=1;y", "x;'=1;y"),
+            ("1-2=-1", "1-2=-1"),
+        ] {
             let line = ExportFormat::Csv.line(event(hostile, "x")).unwrap();
-            assert!(line.contains(&format!("\"'{hostile}\"")), "{line}");
+            assert!(line.contains(&format!("\"{written}\"")), "{line}");
         }
         let line = ExportFormat::Csv.line(event("a\",=1+1,\"", "two\r\nlines")).unwrap();
-        assert!(line.contains(r#","a"",=1+1,""","#) && line.ends_with("\"two\r\nlines\"\r\n"), "{line}");
+        assert!(line.contains(r#","a"",'=1+1,""","#) && line.ends_with("\"two\r\nlines\"\r\n"), "{line}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_cell_is_a_formula_however_a_spreadsheet_splits_the_line(text in "[=+@;,\"'x \t\r\n-]{0,12}|\\PC{0,30}") {
+            let line = ExportFormat::Csv.line(event(&text, &text)).unwrap();
+            for separator in [',', ';', '\t'] {
+                for cell in line.split([separator, '\r', '\n']) {
+                    let cell = cell.trim_start_matches(|c: char| c.is_whitespace() || c == '"');
+                    proptest::prop_assert!(!cell.starts_with(FORMULA), "{cell}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::storage::sessions::rows::{self, End};
 use crate::storage::users;
 
 /// The account that an administrator's act is about, and what it must still be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
     id: UserId,
     /// One of these has to be its [`User::version`], else the act is refused as [`Error::Stale`].

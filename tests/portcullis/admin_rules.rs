@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::audit_list::AuditFilter;
-use portcullis::domain::session_list::{SessionFilter, SessionState};
+use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState};
 use portcullis::domain::{Error, EventId, Role, User};
 use portcullis::routes::{self, Access, Route};
 use portcullis::services::Steward;
@@ -420,7 +420,8 @@ async fn c82_a_cursor_opens_the_list_it_was_given_for_and_no_other(#[values(Sqli
     }
     // Another server's, or one whose secret was changed, is no better.
     let other = TestServer::start(Sqlite).await;
-    let filter = SessionFilter { state: SessionState::All, kind: None, user: None, q: None };
+    let filter =
+        SessionFilter { state: SessionState::All, order: SessionOrder::Beginning, kind: None, user: None, q: None };
     other.create_user("anna").await;
     let foreign = other.services.search_sessions(&command_line(), &filter, None, 1).await.unwrap().next.unwrap();
     let shown = rows(&mut keeper, &format!("/admin/sessions?state=all&cursor={foreign}")).await;

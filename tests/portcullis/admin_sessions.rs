@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::keys::{Secret, SessionHandle};
-use portcullis::domain::session_list::{SessionFilter, SessionState};
+use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState};
 use portcullis::domain::{Error, Event, Role, SessionId, SessionKind, Timestamp, User};
 use portcullis::services::{Caller, Steward};
 use portcullis::storage::leases;
@@ -25,11 +25,11 @@ fn client() -> Client {
 }
 
 fn live() -> SessionFilter {
-    SessionFilter { state: SessionState::Live, kind: None, user: None, q: None }
+    SessionFilter { state: SessionState::Live, order: SessionOrder::Activity, kind: None, user: None, q: None }
 }
 
 fn ended() -> SessionFilter {
-    SessionFilter { state: SessionState::Ended, ..live() }
+    SessionFilter { state: SessionState::Ended, order: SessionOrder::End, ..live() }
 }
 
 /// Sessions of `user` as sign-ins would make them, each a second younger than the one before; the newest first.
@@ -158,7 +158,8 @@ async fn pages_follow_each_other_without_a_gap_or_a_repeat(#[values(Sqlite, Post
     assert_eq!(all_pages(&server, &of_samuel, 7).await, ids[60..]);
     let history = all_pages(&server, &SessionFilter { q: of_samuel.q.clone(), ..ended() }, 7).await;
     assert_eq!(history[..60], ids[..60].iter().rev().copied().collect::<Vec<_>>()[..]);
-    let all = SessionFilter { state: SessionState::All, ..of_samuel.clone() };
+    let newest = SessionOrder::Beginning;
+    let all = SessionFilter { state: SessionState::All, order: newest, ..of_samuel.clone() };
     let all: BTreeSet<_> = all_pages(&server, &all, 7).await.into_iter().collect();
     assert!(ids.iter().all(|id| all.contains(id)) && all.len() == 131, "and the one of registering");
 

@@ -2,7 +2,8 @@
 //!
 //! A page without a search text walks an index in the order of the list. With one there are two ways. What matches
 //! little is found by indexes of its own and sorted here. What matches much is met soon on a walk in the order of the
-//! list; a walk looks at no more than [`WALKED`] sessions, and the page after goes on where it stopped.
+//! list. A walk that meets others too looks at no more than [`WALKED`] sessions, and the page after goes on where it
+//! stopped.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -14,7 +15,7 @@ use super::super::types::Moment;
 use super::super::user_search::contains;
 use super::rows::{Row, nearer_limit};
 use crate::domain::name::search_form;
-use crate::domain::session_list::{ListedSession, Owner, Position, SessionFilter, SessionState};
+use crate::domain::session_list::{ListedSession, Owner, Position, SessionFilter, SessionOrder, SessionState};
 use crate::domain::{Error, Role, Session, SessionId, Timestamp, UserId};
 
 type Result<T> = std::result::Result<T, Error>;
@@ -53,6 +54,10 @@ pub fn page(
     let needle = filter.q.as_deref().map(Needle::new);
     // The sessions of one account are few enough to be walked through to the last.
     let (mut found, stopped) = match &needle {
+        None if list.meets_others() => {
+            let stop = list.end_of_walk(connection)?;
+            (list.walk(connection, None, stop, limit)?, stop)
+        }
         None => (list.walk(connection, None, None, limit)?, None),
         Some(needle) if filter.user.is_some() => (list.walk(connection, Some(needle), None, limit)?, None),
         Some(needle) => match needle.few(connection)? {
@@ -149,22 +154,33 @@ impl List<'_> {
             query = query.filter(sessions::user_id.eq(user));
         }
         let Some(Position { at, id }) = self.after else { return query };
-        match self.filter.state {
-            SessionState::Live => query
+        match self.filter.order {
+            SessionOrder::Activity => query
                 .filter(sessions::last_active_at.le(at))
                 .filter(sessions::last_active_at.lt(at).or(sessions::id.lt(id))),
-            SessionState::Ended => query
+            SessionOrder::End => query
                 .filter(sessions::ended_at.le(at))
                 .filter(sessions::ended_at.lt(at).or(sessions::id.nullable().lt(id))),
-            SessionState::All => query.filter(sessions::id.lt(id)),
+            SessionOrder::Beginning => query.filter(sessions::id.lt(id)),
         }
     }
 
+    /// Whether the index of the order has many that the filter doesn't ask for.
+    fn meets_others(&self) -> bool {
+        let of_some_kind = self.filter.kind.is_some();
+        self.filter.user.is_none()
+            && match self.filter.order {
+                SessionOrder::Activity => false,
+                SessionOrder::End => of_some_kind,
+                SessionOrder::Beginning => of_some_kind || self.filter.state != SessionState::All,
+            }
+    }
+
     fn in_order<'a>(&self, query: Query<'a>) -> Query<'a> {
-        match self.filter.state {
-            SessionState::Live => query.order((sessions::last_active_at.desc(), sessions::id.desc())),
-            SessionState::Ended => query.order((sessions::ended_at.desc(), sessions::id.desc())),
-            SessionState::All => query.order(sessions::id.desc()),
+        match self.filter.order {
+            SessionOrder::Activity => query.order((sessions::last_active_at.desc(), sessions::id.desc())),
+            SessionOrder::End => query.order((sessions::ended_at.desc(), sessions::id.desc())),
+            SessionOrder::Beginning => query.order(sessions::id.desc()),
         }
     }
 
@@ -186,10 +202,10 @@ impl List<'_> {
             query = query.filter(account.or(client));
         }
         if let Some(Position { at, id }) = stop {
-            query = match self.filter.state {
-                SessionState::Live => query.filter(sessions::last_active_at.ge(at)),
-                SessionState::Ended => query.filter(sessions::ended_at.ge(at)),
-                SessionState::All => query.filter(sessions::id.ge(id)),
+            query = match self.filter.order {
+                SessionOrder::Activity => query.filter(sessions::last_active_at.ge(at)),
+                SessionOrder::End => query.filter(sessions::ended_at.ge(at)),
+                SessionOrder::Beginning => query.filter(sessions::id.ge(id)),
             };
         }
         let mut found = load(connection, query)?;
@@ -199,15 +215,15 @@ impl List<'_> {
     }
 
     fn position(&self, listed: &ListedSession) -> Position {
-        Position::of(&listed.session, self.filter.state)
+        Position::of(&listed.session, self.filter.order)
     }
 
     /// Where a walk has looked at enough; `None` where the list ends before. From the index of the order alone.
     fn end_of_walk(&self, connection: &mut AnyConnection) -> Result<Option<Position>> {
         let after = self.after;
         let all = sessions::table.into_boxed::<MultiBackend>();
-        Ok(match self.filter.state {
-            SessionState::Live => {
+        Ok(match self.filter.order {
+            SessionOrder::Activity => {
                 let mut open = all.filter(sessions::ended_at.is_null());
                 if let Some(Position { at, id }) = after {
                     let later = sessions::last_active_at.lt(at).or(sessions::id.lt(id));
@@ -217,7 +233,7 @@ impl List<'_> {
                 let last = open.order(order).select((sessions::last_active_at, sessions::id)).offset(WALKED).limit(1);
                 last.first(connection).optional()?.map(|(at, id)| Position { at, id })
             }
-            SessionState::Ended => {
+            SessionOrder::End => {
                 let mut ended = all.filter(sessions::ended_at.is_not_null());
                 if let Some(Position { at, id }) = after {
                     let later = sessions::ended_at.lt(at).or(sessions::id.nullable().lt(id));
@@ -227,7 +243,7 @@ impl List<'_> {
                 let last = ended.order(order).select((sessions::ended_at.assume_not_null(), sessions::id));
                 last.offset(WALKED).limit(1).first(connection).optional()?.map(|(at, id)| Position { at, id })
             }
-            SessionState::All => {
+            SessionOrder::Beginning => {
                 let mut all = all;
                 if let Some(Position { id, .. }) = after {
                     all = all.filter(sessions::id.lt(id));

@@ -157,8 +157,10 @@ pub async fn show(
     let reader = account_of(&services, &current).await?;
     let steward = Steward::of(&reader);
     let q = query.q.trim().to_owned();
+    let state: SessionState = query.state.parse().unwrap_or(SessionState::Live);
     let filter = SessionFilter {
-        state: query.state.parse().unwrap_or(SessionState::Live),
+        state,
+        order: state.latest(),
         kind: query.kind.parse().ok(),
         user: query.user.parse().ok(),
         q: Some(q.clone()).filter(|q| !q.is_empty()),

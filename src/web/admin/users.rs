@@ -259,7 +259,7 @@ fn parse_role(text: &str) -> Result<Role, Error> {
 
 /// A role that a form must name.
 pub(super) fn known_role(text: &str) -> Result<Role, Error> {
-    text.parse().map_err(|_| Error::Invalid(FieldError::new("role", "invalid", "Choose one of the roles.").into()))
+    FieldError::parse("role", text, "Choose one of the roles.").map_err(|error| Error::Invalid(error.into()))
 }
 
 fn new_page(

@@ -3,9 +3,10 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::folder::Folder;
 use super::{eventually, free_port};
@@ -82,6 +83,15 @@ impl Chromium {
         self.client.title().await.expect("a title")
     }
 
+    /// What can be read of each element that `css` selects.
+    pub async fn texts(&self, css: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        for element in self.client.find_all(Locator::Css(css)).await.expect("the page") {
+            texts.push(element.text().await.expect("its text"));
+        }
+        texts
+    }
+
     /// How many elements `css` selects.
     pub async fn count(&self, css: &str) -> usize {
         self.client.find_all(Locator::Css(css)).await.expect("the page").len()
@@ -143,6 +153,33 @@ impl Chromium {
             .await;
     }
 
+    /// Presses these keys, wherever the focus is.
+    pub async fn keys(&self, keys: &str) {
+        let keys = keys.replace('\t', &Key::Tab.to_string()).replace('\n', &Key::Enter.to_string());
+        self.client.active_element().await.expect("a focus").send_keys(&keys).await.expect("keys");
+    }
+
+    /// Presses the tab key until the focus is on what is called `name`.
+    pub async fn tab_to(&self, name: &str) {
+        let mut passed = Vec::new();
+        while passed.last().is_none_or(|last| last != name) {
+            assert!(passed.len() < 50, "no way to {name}: {passed:?}");
+            self.keys("\t").await;
+            passed.push(self.focus().await);
+        }
+    }
+
+    /// The name of what has the focus, as assistive technology tells it; fails where the focus can't be seen.
+    pub async fn focus(&self) -> String {
+        let element = self.client.active_element().await.expect("a focus");
+        let (style, width) = (element.css_value("outline-style").await, element.css_value("outline-width").await);
+        let outline = format!("{} {}", style.expect("a style"), width.expect("a width"));
+        assert_eq!(outline, "solid 3px", "{}", element.html(false).await.expect("its source"));
+        let path = format!("element/{}/computedlabel", element.element_id().as_ref());
+        let name = self.client.issue_cmd(DriverCommand { path, body: None }).await.expect("its name");
+        name.as_str().unwrap_or_default().to_owned()
+    }
+
     /// Ticks a checkbox.
     pub async fn tick(&self, field: &str) {
         self.element(&format!("#{field}")).await.click().await.expect("a checkbox");
@@ -163,11 +200,38 @@ impl Chromium {
     /// Messages of the console at level "SEVERE": violations of the content security policy, scripts that failed,
     /// assets that were not found. Those about answers with an error status of the page itself are left out.
     pub async fn console_errors(&self) -> Vec<String> {
-        let entries = self.client.issue_cmd(BrowserLog).await.expect("the log");
+        let log = DriverCommand { path: "se/log".to_owned(), body: Some(json!({ "type": "browser" })) };
+        let entries = self.client.issue_cmd(log).await.expect("the log");
         let entries = entries.as_array().cloned().unwrap_or_default();
         let severe = entries.into_iter().filter(|entry| entry["level"] == "SEVERE");
         let messages = severe.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned());
         messages.filter(|message| !message.contains("the server responded with a status of 4")).collect()
+    }
+
+    /// From now on as on a screen that is `width` CSS pixels wide, in the light or the dark scheme.
+    pub async fn look(&self, width: u32, dark: bool) {
+        let screen = json!({ "width": width, "height": 1024, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
+        let scheme = json!({ "name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" } });
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": [scheme] })).await;
+    }
+
+    /// The whole page as a picture: PNG in base64.
+    pub async fn screenshot(&self) -> String {
+        let answer = self.devtools("Page.captureScreenshot", json!({ "captureBeyondViewport": true })).await;
+        answer["data"].as_str().expect("a picture").to_owned()
+    }
+
+    /// Runs a script of the test's, whatever the policy of the page; its last argument is to be called with the answer.
+    pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
+        self.client.execute_async(script, arguments).await.expect("the script runs")
+    }
+
+    /// A method of the DevTools protocol.
+    async fn devtools(&self, method: &str, parameters: Value) -> Value {
+        let body = Some(json!({ "cmd": method, "params": parameters }));
+        let answer = self.client.issue_cmd(DriverCommand { path: "goog/cdp/execute".to_owned(), body }).await;
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
     /// Closes the browser.
@@ -198,16 +262,22 @@ impl Drop for Chromium {
     }
 }
 
-/// chromedriver's own command for the console of the browser.
+/// A command for which fantoccini has no function; `POST` with a body, else `GET`.
 #[derive(Debug)]
-struct BrowserLog;
+struct DriverCommand {
+    path: String,
+    body: Option<Value>,
+}
 
-impl fantoccini::wd::WebDriverCompatibleCommand for BrowserLog {
+impl fantoccini::wd::WebDriverCompatibleCommand for DriverCommand {
     fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
-        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
     }
 
     fn method_and_body(&self, _: &url::Url) -> (reqwest::Method, Option<String>) {
-        (reqwest::Method::POST, Some(json!({ "type": "browser" }).to_string()))
+        match &self.body {
+            Some(body) => (reqwest::Method::POST, Some(body.to_string())),
+            None => (reqwest::Method::GET, None),
+        }
     }
 }

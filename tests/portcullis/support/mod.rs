@@ -1,13 +1,16 @@
 //! What the tests stand on.
 //!
 //! [`TestServer`] is the production server on fresh [`stores`]; [`Browser`] and [`Chromium`] are people with a
-//! browser, [`ApiClient`] is a program, [`raw`] a client that keeps no rule, [`Program`] the binary, [`tools`] what others wrote.
+//! browser, [`ApiClient`] is a program, [`raw`] a client that keeps no rule, [`Program`] the binary, [`tools`] what others
+//! wrote, [`gallery`] what was seen.
 
 pub mod api_client;
 pub mod browser;
 pub mod chromium;
 pub mod crowd;
 pub mod folder;
+pub mod gallery;
+pub mod hostile;
 pub mod jar;
 pub mod page;
 pub mod program;

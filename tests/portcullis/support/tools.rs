@@ -1,4 +1,5 @@
-//! What `tests/run.sh` installs beside the stores: Python with PyJWT and Schemathesis, Node.js with jose.
+//! What `tests/run.sh` installs beside the stores: Python with PyJWT and Schemathesis, Node.js with jose, html-validate
+//! and axe.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -23,6 +24,12 @@ pub fn node(script: &str) -> Command {
     // Packages are looked for from the working folder on.
     node.args(["--input-type=module", "--eval", script, "--"]).current_dir(folder().join("node"));
     node
+}
+
+/// axe, as a script for a browser.
+pub fn axe() -> String {
+    let path = folder().join("node/node_modules/axe-core/axe.min.js");
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn folder() -> PathBuf {

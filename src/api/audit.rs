@@ -1,0 +1,85 @@
+//! `/api/v1/audit`: the audit log.
+
+use actix_web::{HttpRequest, web};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::Answer;
+use super::listing::{Page, PageParameters, PageQuery, page};
+use crate::domain::audit_list::{AuditFilter, TypedAuditFilter};
+use crate::domain::{Error, Event, FieldError, FieldErrors, Outcome};
+use crate::http::bearer::ApiUser;
+use crate::http::parameters::StrictQuery;
+use crate::http::principal::{Manager, RequireRole};
+use crate::services::Services;
+use crate::shapes::EventShape;
+
+/// Which events.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AuditQuery {
+    /// From this moment (RFC 3339) or this day on, such as `2026-11-20`, in UTC.
+    #[param(min_length = 1)]
+    since: Option<String>,
+    /// Before this moment, or until the end of this day.
+    #[param(min_length = 1)]
+    until: Option<String>,
+    #[param(value_type = Option<Event>)]
+    event: Option<String>,
+    /// Who did it or whom it was done to: username, e-mail or id, also of a deleted account.
+    #[param(min_length = 1)]
+    user: Option<String>,
+    /// The whole address of the client.
+    #[param(min_length = 1)]
+    address: Option<String>,
+    #[param(value_type = Option<Outcome>)]
+    outcome: Option<String>,
+}
+
+impl AuditQuery {
+    /// # Errors
+    /// Each field that can't be read. On a page an empty field is no filter; here nobody has to send it.
+    fn parse(self) -> Result<AuditFilter, FieldErrors> {
+        let Self { since, until, event, user, address, outcome } = self;
+        let fields = [
+            ("since", &since),
+            ("until", &until),
+            ("event", &event),
+            ("user", &user),
+            ("address", &address),
+            ("outcome", &outcome),
+        ];
+        let mut errors = FieldErrors::default();
+        for (field, text) in fields {
+            if text.as_deref().is_some_and(|text| text.is_empty() || text.trim() != text) {
+                errors.push(FieldError::new(field, "invalid", "Write it without spaces around it, or leave it out."));
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        TypedAuditFilter { since, until, event, user, address, outcome }.parse()
+    }
+}
+
+/// `GET /api/v1/audit`.
+#[utoipa::path(
+    get, path = "/api/v1/audit", tag = "audit", operation_id = "audit",
+    summary = "What happened, newest first; a page may be short, or empty, and another follow",
+    params(AuditQuery, PageParameters),
+    responses((
+        status = 200, body = Page<EventShape>, headers(("Link" = Option<String>, description = "The next page")),
+    )),
+    security(("bearer" = []))
+)]
+pub async fn list(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    manager: RequireRole<Manager, ApiUser>,
+    StrictQuery(query): StrictQuery<AuditQuery>,
+    PageQuery { limit, cursor }: PageQuery,
+) -> Answer {
+    let filter = query.parse().map_err(Error::Invalid)?;
+    let found = services.search_audit(&manager.user.steward(), &filter, cursor.as_deref(), limit).await?;
+    Ok(page(&request, &services, limit, found.next, found.events.into_iter().map(EventShape::from).collect()))
+}

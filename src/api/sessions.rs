@@ -1,0 +1,234 @@
+//! `/api/v1/sessions`: everyone's sessions, of both kinds, live and ended.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::listing::{Page, PageParameters, PageQuery, page};
+use super::{Answer, no_content, word};
+use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState};
+use crate::domain::{Error, FieldError, FieldErrors, SessionId, SessionKind, UserId};
+use crate::http::bearer::{ApiUser, require_recent_password};
+use crate::http::client_address::ClientInfo;
+use crate::http::json::Json;
+use crate::http::parameters::{PathParam, StrictQuery};
+use crate::http::principal::{Manager, RequireRole};
+use crate::http::problem::Problem;
+use crate::services::Services;
+use crate::services::all_sessions::MOST_SELECTED;
+use crate::shapes::SessionShape;
+
+/// Which sessions.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SessionQuery {
+    #[param(value_type = Option<SessionKind>)]
+    kind: Option<String>,
+    /// A part of the owner’s username or e-mail, or how the address or the device begins.
+    q: Option<String>,
+    /// `live` without it.
+    #[param(value_type = Option<SessionState>)]
+    state: Option<String>,
+}
+
+/// Whose sessions.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct OwnerQuery {
+    #[param(value_type = Option<UserId>)]
+    user_id: Option<String>,
+}
+
+impl SessionQuery {
+    /// # Errors
+    /// Each word that isn't known.
+    pub(super) fn parse(self, user: Option<UserId>) -> Result<SessionFilter, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let kind = errors.check(word("kind", self.kind.as_deref(), SessionKind::ALL));
+        let state = errors.check(word("state", self.state.as_deref(), SessionState::ALL));
+        let (Some(kind), Some(state)) = (kind, state) else { return Err(errors) };
+        let (state, order) = (state.unwrap_or(SessionState::Live), SessionOrder::Beginning);
+        let q = self.q.map(|q| q.trim().to_owned()).filter(|q| !q.is_empty());
+        Ok(SessionFilter { state, order, kind, user, q })
+    }
+}
+
+/// `GET /api/v1/sessions`.
+#[utoipa::path(
+    get, path = "/api/v1/sessions", tag = "sessions", operation_id = "sessions",
+    summary = "Everyone’s sessions, newest first; a page may be short, or empty, and another follow",
+    params(OwnerQuery, SessionQuery, PageParameters),
+    responses((
+        status = 200, body = Page<SessionShape>, headers(("Link" = Option<String>, description = "The next page")),
+    )),
+    security(("bearer" = []))
+)]
+pub async fn list(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    manager: RequireRole<Manager, ApiUser>,
+    StrictQuery(owner): StrictQuery<OwnerQuery>,
+    StrictQuery(query): StrictQuery<SessionQuery>,
+    page: PageQuery,
+) -> Answer {
+    let user = owner.user_id.as_deref().map(user_id).transpose()?;
+    let filter = query.parse(user).map_err(Error::Invalid)?;
+    found(&request, &services, &manager.user, &filter, page).await
+}
+
+/// One page of what the filter finds.
+pub(super) async fn found(
+    request: &HttpRequest,
+    services: &Services,
+    manager: &ApiUser,
+    filter: &SessionFilter,
+    PageQuery { limit, cursor }: PageQuery,
+) -> Answer {
+    let found = services.search_sessions(&manager.steward(), filter, cursor.as_deref(), limit).await?;
+    let current = Some(manager.session.session_id);
+    let shape = |listed: &ListedSession| SessionShape::new(&listed.session, &listed.owner.username, current);
+    Ok(page(request, services, limit, found.next, found.sessions.iter().map(shape).collect()))
+}
+
+fn user_id(text: &str) -> Result<UserId, Error> {
+    let id = FieldError::parse("user_id", text, "Write the id of an account, as the lists show it.");
+    id.map_err(|error| Error::Invalid(error.into()))
+}
+
+/// `DELETE /api/v1/sessions/{id}`. One that had ended before is no error.
+#[utoipa::path(
+    delete, path = "/api/v1/sessions/{id}", tag = "sessions", operation_id = "end_session", summary = "End a session",
+    params(("id" = SessionId, Path)),
+    responses(
+        (status = 204, description = "The session and all its tokens have ended"),
+        (status = 404, description = "`not_found`"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn end(
+    services: web::Data<Services>,
+    manager: RequireRole<Manager, ApiUser>,
+    PathParam(id): PathParam<SessionId>,
+    ClientInfo(client): ClientInfo,
+) -> Answer {
+    services.end_session(&manager.user.steward(), id, &client).await?;
+    no_content()
+}
+
+/// Which sessions end: exactly one of these.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeBody {
+    /// These: all, or where one is out of reach, none.
+    #[schema(value_type = Option<Vec<SessionId>>, min_items = 1, max_items = 200)]
+    ids: Option<Vec<String>>,
+    /// All of this account.
+    #[schema(value_type = Option<UserId>)]
+    user_id: Option<String>,
+    /// `true`: everyone’s but the caller’s own session; a manager’s call ends those of users alone.
+    all: Option<bool>,
+}
+
+/// What a [`RevokeBody`] asks for.
+enum Target {
+    Selected(Vec<SessionId>),
+    User(UserId),
+    Everyone,
+}
+
+impl RevokeBody {
+    fn target(self) -> Result<Target, Error> {
+        let refuse = |field, message| Err(Error::Invalid(FieldError::new(field, "invalid", message).into()));
+        match (self.ids, self.user_id, self.all.unwrap_or(false)) {
+            (Some(ids), None, false) if !(1..=MOST_SELECTED).contains(&ids.len()) => {
+                refuse("ids", "Name 1 to 200 sessions.")
+            }
+            (Some(ids), None, false) => {
+                let parse =
+                    |id: &String| FieldError::parse("ids", id, "Write the ids of sessions, as the lists show them.");
+                let ids = ids.iter().map(parse).collect::<Result<_, _>>();
+                Ok(Target::Selected(ids.map_err(|error| Error::Invalid(error.into()))?))
+            }
+            (None, Some(user), false) => Ok(Target::User(user_id(&user)?)),
+            (None, None, true) => Ok(Target::Everyone),
+            (None, None, false) => refuse("ids", "Write ids, user_id, or all: true."),
+            (ids, ..) => refuse(if ids.is_some() { "ids" } else { "user_id" }, "Write one of ids, user_id and all."),
+        }
+    }
+}
+
+/// How many sessions ended.
+#[derive(Serialize, ToSchema)]
+pub struct Revoked {
+    pub(super) revoked: u64,
+}
+
+/// `POST /api/v1/sessions/revoke`.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/revoke", tag = "sessions", operation_id = "revoke_sessions",
+    summary = "End the selected sessions, all of an account, or all; the last needs a recent password",
+    request_body = RevokeBody,
+    responses(
+        (status = 200, description = "Those that had not ended before are counted", body = Revoked),
+        (status = 401, description = "`reauthentication_required`, `invalid_token`, `not_signed_in`"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn revoke(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    RequireRole { user: manager, .. }: RequireRole<Manager, ApiUser>,
+    ClientInfo(client): ClientInfo,
+    Json(body): Json<RevokeBody>,
+) -> Answer {
+    let steward = manager.steward();
+    let revoked = match body.target()? {
+        Target::Selected(ids) => services.end_sessions(&steward, &ids, &client).await?,
+        Target::User(user) => match services.end_all_sessions(&steward, Some(user), &client).await {
+            Err(Error::NotFound) => return Err(no_such_account()),
+            other => other?,
+        },
+        Target::Everyone => {
+            require_recent_password(&request, &manager)?;
+            services.end_everyones_sessions(&steward, Some(&manager.caller()), &client).await?
+        }
+    };
+    Ok(HttpResponse::Ok().json(Revoked { revoked }))
+}
+
+fn no_such_account() -> Problem {
+    Error::Invalid(FieldError::new("user_id", "unknown", "There is no account with this id.").into()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_one_way_to_say_which_sessions_is_taken() {
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        let target = |ids: Option<&[&str]>, user: Option<&str>, all| {
+            let ids = ids.map(|ids| ids.iter().map(|&id| id.to_owned()).collect());
+            let body = RevokeBody { ids, user_id: user.map(str::to_owned), all };
+            body.target().map_err(|error| match error {
+                Error::Invalid(errors) => errors.iter().next().unwrap().field.to_string(),
+                other => other.to_string(),
+            })
+        };
+        assert!(matches!(target(Some(&[id]), None, None), Ok(Target::Selected(ids)) if ids.len() == 1));
+        assert!(matches!(target(None, Some(id), Some(false)), Ok(Target::User(_))));
+        assert!(matches!(target(None, None, Some(true)), Ok(Target::Everyone)));
+        for (ids, user, all, field) in [
+            (None, None, None, "ids"),
+            (None, None, Some(false), "ids"),
+            (Some(&[][..]), None, None, "ids"),
+            (Some(&["*"][..]), None, None, "ids"),
+            (None, Some("ada"), None, "user_id"),
+            (Some(&[id][..]), None, Some(true), "ids"),
+            (Some(&[id][..]), Some(id), None, "ids"),
+            (None, Some(id), Some(true), "user_id"),
+        ] {
+            assert_eq!(target(ids, user, all).err().as_deref(), Some(field), "{ids:?} {user:?} {all:?}");
+        }
+    }
+}

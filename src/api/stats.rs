@@ -1,0 +1,21 @@
+//! `/api/v1/stats`: the figures of the dashboard.
+
+use actix_web::{HttpResponse, web};
+
+use super::Answer;
+use crate::http::bearer::ApiUser;
+use crate::http::principal::{Manager, RequireRole};
+use crate::services::Services;
+use crate::shapes::StatsShape;
+
+/// `GET /api/v1/stats`.
+#[utoipa::path(
+    get, path = "/api/v1/stats", tag = "stats", operation_id = "stats",
+    summary = "How many accounts and sessions there are, and how many sign-ins and failures there were",
+    responses((status = 200, body = StatsShape)),
+    security(("bearer" = []))
+)]
+pub async fn show(services: web::Data<Services>, manager: RequireRole<Manager, ApiUser>) -> Answer {
+    let stats = services.stats(&manager.user.steward()).await?;
+    Ok(HttpResponse::Ok().json(StatsShape::from(&stats)))
+}

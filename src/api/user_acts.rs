@@ -1,0 +1,188 @@
+//! What managers and administrators do to one account: `/api/v1/users/{id}/…`.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::listing::{Page, PageParameters, PageQuery};
+use super::sessions::{Revoked, SessionQuery};
+use super::users::{IfMatch, Refusals, answer};
+use super::{Answer, one_of};
+use crate::domain::{Error, Role, UserId};
+use crate::http::bearer::{ApiUser, RecentAdmin};
+use crate::http::client_address::ClientInfo;
+use crate::http::if_match::SeenUser;
+use crate::http::json::Json;
+use crate::http::parameters::{PathParam, StrictQuery};
+use crate::http::principal::{Manager, RequireRole};
+use crate::services::Services;
+use crate::shapes::{SessionShape, UserShape, time};
+
+/// What the account may do from now on.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleBody {
+    #[schema(value_type = Role)]
+    role: String,
+}
+
+/// `PUT /api/v1/users/{id}/role`. Counts on the very next request of each session, which all live on.
+#[utoipa::path(
+    put, path = "/api/v1/users/{id}/role", tag = "users", operation_id = "set_role", summary = "Set the role of an account",
+    params(("id" = UserId, Path), IfMatch),
+    request_body = RoleBody,
+    responses(
+        (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
+        Refusals,
+        (status = 409, description = "`last_admin`"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn set_role(
+    services: web::Data<Services>,
+    RecentAdmin(admin): RecentAdmin,
+    SeenUser(subject): SeenUser,
+    ClientInfo(client): ClientInfo,
+    Json(RoleBody { role }): Json<RoleBody>,
+) -> Answer {
+    let role = one_of("role", &role, Role::ALL).map_err(|error| Error::Invalid(error.into()))?;
+    let user = services.set_role(&admin, subject, role, &client).await?;
+    answer(&services, HttpResponse::Ok(), &user).await
+}
+
+/// `POST /api/v1/users/{id}/suspend`.
+#[utoipa::path(
+    post, path = "/api/v1/users/{id}/suspend", tag = "users", operation_id = "suspend_user",
+    summary = "Keep an account from signing in; all its sessions and tokens end",
+    params(("id" = UserId, Path), IfMatch),
+    responses(
+        (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
+        Refusals,
+        (status = 409, description = "`last_admin`"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn suspend(
+    services: web::Data<Services>,
+    RecentAdmin(admin): RecentAdmin,
+    SeenUser(subject): SeenUser,
+    ClientInfo(client): ClientInfo,
+) -> Answer {
+    let user = services.suspend(&admin, subject, &client).await?;
+    answer(&services, HttpResponse::Ok(), &user).await
+}
+
+/// `POST /api/v1/users/{id}/reinstate`. No session that the suspension ended comes back.
+#[utoipa::path(
+    post, path = "/api/v1/users/{id}/reinstate", tag = "users", operation_id = "reinstate_user",
+    summary = "Let a suspended account sign in again",
+    params(("id" = UserId, Path), IfMatch),
+    responses(
+        (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
+        Refusals,
+    ),
+    security(("bearer" = []))
+)]
+pub async fn reinstate(
+    services: web::Data<Services>,
+    RecentAdmin(admin): RecentAdmin,
+    SeenUser(subject): SeenUser,
+    ClientInfo(client): ClientInfo,
+) -> Answer {
+    let user = services.reinstate(&admin, subject, &client).await?;
+    answer(&services, HttpResponse::Ok(), &user).await
+}
+
+/// With which the account's owner chooses a password.
+#[derive(Serialize, ToSchema)]
+pub struct ResetLink {
+    /// To hand over: it works once.
+    #[schema(format = "uri")]
+    url: String,
+    #[schema(format = DateTime)]
+    expires_at: String,
+}
+
+/// `POST /api/v1/users/{id}/reset-link`. Earlier links of the account are void.
+#[utoipa::path(
+    post, path = "/api/v1/users/{id}/reset-link", tag = "users", operation_id = "reset_link",
+    summary = "Get a link with which the account's owner chooses a new password",
+    params(("id" = UserId, Path), IfMatch),
+    responses(
+        (status = 200, body = ResetLink),
+        Refusals,
+    ),
+    security(("bearer" = []))
+)]
+pub async fn reset_link(
+    services: web::Data<Services>,
+    RecentAdmin(admin): RecentAdmin,
+    SeenUser(subject): SeenUser,
+    ClientInfo(client): ClientInfo,
+) -> Answer {
+    let link = services.issue_reset_link(&admin, subject, &client).await?;
+    Ok(HttpResponse::Ok().json(ResetLink { url: link.url, expires_at: time(link.expires_at) }))
+}
+
+/// `POST /api/v1/users/{id}/unlock`.
+#[utoipa::path(
+    post, path = "/api/v1/users/{id}/unlock", tag = "users", operation_id = "unlock_user",
+    summary = "End the lock that failed sign-ins have brought about",
+    params(("id" = UserId, Path)),
+    responses(
+        (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
+        (status = 404, description = "`not_found`"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn unlock(
+    services: web::Data<Services>,
+    manager: RequireRole<Manager, ApiUser>,
+    PathParam(id): PathParam<UserId>,
+    ClientInfo(client): ClientInfo,
+) -> Answer {
+    let user = services.unlock(&manager.user.steward(), id, &client).await?;
+    answer(&services, HttpResponse::Ok(), &user).await
+}
+
+/// `GET /api/v1/users/{id}/sessions`.
+#[utoipa::path(
+    get, path = "/api/v1/users/{id}/sessions", tag = "users", operation_id = "sessions_of_user",
+    summary = "The sessions of an account, newest first",
+    params(("id" = UserId, Path), SessionQuery, PageParameters),
+    responses(
+        (status = 200, body = Page<SessionShape>, headers(("Link" = Option<String>, description = "The next page"))),
+        (status = 404, description = "`not_found`"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn sessions(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    manager: RequireRole<Manager, ApiUser>,
+    PathParam(id): PathParam<UserId>,
+    StrictQuery(query): StrictQuery<SessionQuery>,
+    page: PageQuery,
+) -> Answer {
+    services.user(id).await?;
+    let filter = query.parse(Some(id)).map_err(Error::Invalid)?;
+    super::sessions::found(&request, &services, &manager.user, &filter, page).await
+}
+
+/// `DELETE /api/v1/users/{id}/sessions`. One act, whatever their number.
+#[utoipa::path(
+    delete, path = "/api/v1/users/{id}/sessions", tag = "users", operation_id = "end_sessions_of_user",
+    summary = "End all sessions of an account",
+    params(("id" = UserId, Path)),
+    responses((status = 200, body = Revoked), (status = 404, description = "`not_found`")),
+    security(("bearer" = []))
+)]
+pub async fn end_sessions(
+    services: web::Data<Services>,
+    manager: RequireRole<Manager, ApiUser>,
+    PathParam(id): PathParam<UserId>,
+    ClientInfo(client): ClientInfo,
+) -> Answer {
+    let revoked = services.end_all_sessions(&manager.user.steward(), Some(id), &client).await?;
+    Ok(HttpResponse::Ok().json(Revoked { revoked }))
+}

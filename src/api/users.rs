@@ -1,0 +1,256 @@
+//! `/api/v1/users`: accounts, as managers find them and administrators edit them.
+
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
+
+use super::listing::{Page, PageParameters, PageQuery, page};
+use super::{Answer, given, no_content, user_shape, word};
+use crate::domain::link::OneTimeLink;
+use crate::domain::{Error, FieldErrors, Role, User, UserId, UserStatus};
+use crate::http::bearer::{ApiUser, RecentAdmin};
+use crate::http::client_address::ClientInfo;
+use crate::http::if_match::{SeenUser, etag};
+use crate::http::json::Json;
+use crate::http::parameters::{PathParam, StrictQuery};
+use crate::http::principal::{Manager, RequireRole};
+use crate::services::Services;
+use crate::services::users::{UserChange, UserSearch, UserSort};
+use crate::shapes::{UserShape, time};
+
+/// Which accounts, in which order.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct UserQuery {
+    /// A part of the username, the e-mail or the name.
+    q: Option<String>,
+    #[param(value_type = Option<Role>)]
+    role: Option<String>,
+    /// `locked` accounts are active or suspended too.
+    #[param(value_type = Option<String>, pattern = "^(active|suspended|locked)$")]
+    status: Option<String>,
+    /// Newest first without it; with `-` in front it is backwards.
+    #[param(value_type = Option<String>, pattern = "^-?(username|created_at)$")]
+    sort: Option<String>,
+}
+
+impl UserQuery {
+    /// # Errors
+    /// Each word that isn't known.
+    fn parse(self) -> Result<UserSearch, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let locked = self.status.as_deref() == Some("locked");
+        let status = self.status.as_deref().filter(|_| !locked);
+        let role = errors.check(word("role", self.role.as_deref(), Role::ALL));
+        let status = errors.check(word("status", status, UserStatus::ALL));
+        let sort = errors.check(word("sort", self.sort.as_deref(), UserSort::ALL));
+        match (role, status, sort) {
+            (Some(role), Some(status), Some(sort)) => Ok(UserSearch {
+                text: self.q.unwrap_or_default(),
+                role,
+                status,
+                locked,
+                sort: sort.unwrap_or(UserSort::Newest),
+            }),
+            _ => Err(errors),
+        }
+    }
+}
+
+/// `GET /api/v1/users`.
+#[utoipa::path(
+    get, path = "/api/v1/users", tag = "users", operation_id = "users", summary = "Accounts, newest first",
+    params(UserQuery, PageParameters),
+    responses((
+        status = 200, body = Page<UserShape>, headers(("Link" = Option<String>, description = "The next page")),
+    )),
+    security(("bearer" = []))
+)]
+pub async fn list(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    manager: RequireRole<Manager, ApiUser>,
+    StrictQuery(query): StrictQuery<UserQuery>,
+    PageQuery { limit, cursor }: PageQuery,
+) -> Answer {
+    let search = query.parse().map_err(Error::Invalid)?;
+    let found = services.search_users(&manager.user.steward(), &search, cursor.as_deref(), limit).await?;
+    let shapes = found.users.iter().map(|found| UserShape::new(&found.user, found.locked_until)).collect();
+    Ok(page(&request, &services, limit, found.next, shapes))
+}
+
+/// `GET /api/v1/users/{id}`.
+#[utoipa::path(
+    get, path = "/api/v1/users/{id}", tag = "users", operation_id = "user", summary = "One account",
+    params(("id" = UserId, Path)),
+    responses(
+        (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
+        (status = 404, description = "`not_found`"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn show(
+    services: web::Data<Services>,
+    _: RequireRole<Manager, ApiUser>,
+    PathParam(id): PathParam<UserId>,
+) -> Answer {
+    let user = services.user(id).await?;
+    answer(&services, HttpResponse::Ok(), &user).await
+}
+
+/// The account as it is now, with its `ETag`.
+pub(super) async fn answer(services: &Services, mut response: HttpResponseBuilder, user: &User) -> Answer {
+    let shape = user_shape(services, user).await?;
+    Ok(response.insert_header(etag(user)).json(shape))
+}
+
+/// Who gets an account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUserBody {
+    /// 3 to 32 ASCII letters, digits, `_`, `.` or `-`; begins with a letter.
+    #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z][A-Za-z0-9_.-]*$")]
+    username: String,
+    #[schema(format = "email", min_length = 3, max_length = 254)]
+    email: String,
+    #[schema(max_length = 100)]
+    name: Option<String>,
+    /// `user` without it.
+    #[schema(value_type = Option<Role>)]
+    role: Option<String>,
+}
+
+/// A new account, and the link with which its owner chooses a password.
+#[derive(Serialize, ToSchema)]
+pub struct NewUser {
+    user: UserShape,
+    /// To hand over: it works once.
+    #[schema(format = "uri")]
+    reset_url: String,
+    #[schema(format = DateTime)]
+    expires_at: String,
+}
+
+/// `POST /api/v1/users`. Nobody chooses another's password over the API.
+#[utoipa::path(
+    post, path = "/api/v1/users", tag = "users", operation_id = "create_user",
+    summary = "Create an account, and get the link with which its owner chooses a password",
+    request_body = NewUserBody,
+    responses(
+        (status = 201, body = NewUser, headers(
+            ("ETag" = String, description = "For If-Match"),
+            ("Location" = String, description = "The account"),
+        )),
+        (status = 401, description = "`reauthentication_required`, `invalid_token`, `not_signed_in`"),
+        (status = 409, description = "`taken`: the name or the e-mail is another’s"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn create(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    RecentAdmin(admin): RecentAdmin,
+    ClientInfo(client): ClientInfo,
+    Json(body): Json<NewUserBody>,
+) -> Answer {
+    let NewUserBody { username, email, name, role } = body;
+    let role = word("role", role.as_deref(), Role::ALL).map_err(|error| Error::Invalid(error.into()))?;
+    let role = role.unwrap_or(Role::User);
+    let (user, link) = services.create_user(&admin, &username, &email, name.as_deref(), role, &client).await?;
+    let location = format!("{}{}/{}", services.settings.public_url.as_str(), request.path(), user.id);
+    let shape = user_shape(&services, &user).await?;
+    let OneTimeLink { url: reset_url, expires_at } = link;
+    Ok(HttpResponse::Created().insert_header(etag(&user)).insert_header((LOCATION, location)).json(NewUser {
+        user: shape,
+        reset_url,
+        expires_at: time(expires_at),
+    }))
+}
+
+/// For an act on what the account is now, and nothing newer.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes the header that SeenUser reads")]
+pub struct IfMatch {
+    /// The `ETag` that the account had when the act was decided on.
+    #[param(rename = "If-Match")]
+    if_match: Option<String>,
+}
+
+/// What every act of an administrator on an account may be refused with.
+#[derive(IntoResponses)]
+pub enum Refusals {
+    /// `reauthentication_required`, `invalid_token`, `not_signed_in`
+    #[response(status = 401)]
+    Unauthorized,
+    /// `not_found`
+    #[response(status = 404)]
+    NotFound,
+    /// `precondition_failed`: the account was changed meanwhile
+    #[response(status = 412)]
+    Stale,
+}
+
+/// What shall change; what is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserBody {
+    /// Null or empty removes it.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, max_length = 100)]
+    name: Option<Option<String>>,
+    #[schema(format = "email", min_length = 3, max_length = 254)]
+    email: Option<String>,
+    /// 3 to 32 ASCII letters, digits, `_`, `.` or `-`; begins with a letter.
+    #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z][A-Za-z0-9_.-]*$")]
+    username: Option<String>,
+}
+
+/// `PATCH /api/v1/users/{id}`.
+#[utoipa::path(
+    patch, path = "/api/v1/users/{id}", tag = "users", operation_id = "update_user",
+    summary = "Change the name, the e-mail or the username of an account",
+    params(("id" = UserId, Path), IfMatch),
+    request_body = UserBody,
+    responses(
+        (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
+        Refusals,
+        (status = 409, description = "`taken`: the name or the e-mail is another’s"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn update(
+    services: web::Data<Services>,
+    RecentAdmin(admin): RecentAdmin,
+    SeenUser(subject): SeenUser,
+    ClientInfo(client): ClientInfo,
+    Json(body): Json<UserBody>,
+) -> Answer {
+    let UserBody { name, email, username } = body;
+    let change = UserChange { name: name.map(Option::unwrap_or_default), email, username };
+    let user = services.update_user(&admin, subject, change, &client).await?;
+    answer(&services, HttpResponse::Ok(), &user).await
+}
+
+/// `DELETE /api/v1/users/{id}`.
+#[utoipa::path(
+    delete, path = "/api/v1/users/{id}", tag = "users", operation_id = "delete_user",
+    summary = "Delete an account for good; all its sessions and tokens end",
+    params(("id" = UserId, Path), IfMatch),
+    responses(
+        (status = 204, description = "The account is gone, and its names are free"),
+        Refusals,
+        (status = 409, description = "`last_admin`"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn delete(
+    services: web::Data<Services>,
+    RecentAdmin(admin): RecentAdmin,
+    SeenUser(subject): SeenUser,
+    ClientInfo(client): ClientInfo,
+) -> Answer {
+    services.delete_user(&admin, subject, &client).await?;
+    no_content()
+}

@@ -1,0 +1,195 @@
+//! Who may do what to whom: every route about one account or session × everyone, where the account is there. A route
+//! without its line here fails the test. What is asked of no account in particular: `access.rs`, `api_access.rs`.
+
+use std::collections::BTreeSet;
+
+use portcullis::domain::Role;
+use portcullis::domain::audit::Client;
+use portcullis::routes;
+use serde_json::Value;
+
+use crate::support::*;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asker {
+    Nobody,
+    /// Whose account it is: a user.
+    Owner,
+    /// Another user.
+    Other,
+    /// About a user's account.
+    Manager,
+    /// About the account of another manager.
+    Colleague,
+    Administrator,
+    /// An administrator who was suspended since.
+    Suspended,
+}
+
+use Asker::*;
+
+const ASKERS: [Asker; 7] = [Nobody, Owner, Other, Manager, Colleague, Administrator, Suspended];
+
+/// A route, what is sent to it, and the status for each of [`ASKERS`].
+struct Line {
+    method: &'static str,
+    path: &'static str,
+    /// Fields of a form as a query, or JSON.
+    body: &'static str,
+    statuses: [u16; 7],
+}
+
+/// Not a status: the answer that sends to `/login`.
+const SIGN_IN: u16 = 1;
+
+/// A page for managers and above, if the account is in reach.
+const fn manager(method: &'static str, path: &'static str, status: u16) -> Line {
+    Line { method, path, body: "", statuses: [SIGN_IN, 403, 403, status, 403, status, SIGN_IN] }
+}
+
+/// A page for administrators.
+const fn admin(method: &'static str, path: &'static str, body: &'static str, status: u16) -> Line {
+    Line { method, path, body, statuses: [SIGN_IN, 403, 403, 403, 403, status, SIGN_IN] }
+}
+
+/// The same for programs.
+const fn api_manager(method: &'static str, path: &'static str, status: u16) -> Line {
+    Line { method, path, body: "", statuses: [401, 403, 403, status, 403, status, 401] }
+}
+
+const fn api_admin(method: &'static str, path: &'static str, body: &'static str, status: u16) -> Line {
+    Line { method, path, body, statuses: [401, 403, 403, 403, 403, status, 401] }
+}
+
+const TABLE: &[Line] = &[
+    Line {
+        method: "POST",
+        path: "/account/sessions/{id}/end",
+        body: "",
+        statuses: [SIGN_IN, 303, 404, 404, 404, 404, SIGN_IN],
+    },
+    manager("GET", "/admin/sessions/{id}/end", 200),
+    manager("POST", "/admin/sessions/{id}/end", 303),
+    // Whoever sees accounts sees all of them.
+    Line { statuses: [SIGN_IN, 403, 403, 200, 200, 200, SIGN_IN], ..manager("GET", "/admin/users/{id}", 200) },
+    admin("POST", "/admin/users/{id}", "username=renamed&email=renamed%40example.org&name=", 303),
+    admin("GET", "/admin/users/{id}/role", "", 200),
+    admin("POST", "/admin/users/{id}/role", "role=manager", 303),
+    admin("GET", "/admin/users/{id}/suspend", "", 200),
+    admin("POST", "/admin/users/{id}/suspend", "", 303),
+    admin("GET", "/admin/users/{id}/reinstate", "", 200),
+    admin("POST", "/admin/users/{id}/reinstate", "", 303),
+    manager("POST", "/admin/users/{id}/unlock", 303),
+    admin("GET", "/admin/users/{id}/reset-link", "", 200),
+    admin("POST", "/admin/users/{id}/reset-link", "", 303),
+    manager("GET", "/admin/users/{id}/end-sessions", 200),
+    manager("POST", "/admin/users/{id}/end-sessions", 303),
+    admin("GET", "/admin/users/{id}/delete", "", 200),
+    admin("POST", "/admin/users/{id}/delete", "", 303),
+    Line {
+        method: "DELETE",
+        path: "/api/v1/me/sessions/{id}",
+        body: "",
+        statuses: [401, 204, 404, 404, 404, 404, 401],
+    },
+    Line { statuses: [401, 403, 403, 200, 200, 200, 401], ..api_manager("GET", "/api/v1/users/{id}", 200) },
+    api_admin("PATCH", "/api/v1/users/{id}", r#"{"name":"Other"}"#, 200),
+    api_admin("DELETE", "/api/v1/users/{id}", "", 204),
+    api_admin("PUT", "/api/v1/users/{id}/role", r#"{"role":"manager"}"#, 200),
+    api_admin("POST", "/api/v1/users/{id}/suspend", "", 200),
+    api_admin("POST", "/api/v1/users/{id}/reinstate", "", 200),
+    api_admin("POST", "/api/v1/users/{id}/reset-link", "", 200),
+    api_manager("POST", "/api/v1/users/{id}/unlock", 200),
+    Line { statuses: [401, 403, 403, 200, 200, 200, 401], ..api_manager("GET", "/api/v1/users/{id}/sessions", 200) },
+    api_manager("DELETE", "/api/v1/users/{id}/sessions", 200),
+    api_manager("DELETE", "/api/v1/sessions/{id}", 204),
+];
+
+/// C36, C74.
+#[tokio::test]
+async fn every_route_about_someone_answers_everyone_as_the_table_says() {
+    let about: Vec<_> = routes::ALL.iter().filter(|route| route.path.contains("{id}")).collect();
+    let declared: BTreeSet<_> = about.iter().map(|route| (route.method, route.path)).collect();
+    let described: BTreeSet<_> = TABLE.iter().map(|line| (line.method, line.path)).collect();
+    assert_eq!(declared, described, "routes and lines of the table in matrix.rs");
+
+    let server = TestServer::start(Sqlite).await;
+    for (name, role) in [("other", Role::User), ("manuel", Role::Manager), ("adele", Role::Admin), ("sue", Role::Admin)]
+    {
+        server.create(name, role).await;
+    }
+    let people = [server.signed_in("other").await, server.signed_in("manuel").await, server.signed_in("adele").await];
+    let programs = [server.program("other").await, server.program("manuel").await, server.program("adele").await];
+    let (sue, sues) = (server.signed_in("sue").await, server.program("sue").await);
+    let id = server.id_of("sue").await;
+    let token = { sue.clone().get("/account").await.csrf_token() };
+    server.services.suspend(&spawn::command_line(), id, &Client::default()).await.unwrap();
+
+    let mut wrong = Vec::new();
+    for (number, line) in TABLE.iter().enumerate() {
+        for (asker, expected) in ASKERS.into_iter().zip(line.statuses) {
+            // Fresh for each, for there are acts that leave nothing.
+            let name = format!("t{number}{asker:?}");
+            let role = if asker == Colleague { Role::Manager } else { Role::User };
+            let target = server.create(&name, role).await;
+            let session = server.program(&name).await;
+            let id = if line.path.contains("/users/") { target.id.to_string() } else { session.session_id.clone() };
+            let path = line.path.replace("{id}", &id);
+            let answer = if line.path.starts_with("/api/") {
+                let program = match asker {
+                    Nobody => ApiClient::new(&server),
+                    Owner => session.clone(),
+                    Other => programs[0].clone(),
+                    Manager | Colleague => programs[1].clone(),
+                    Administrator => programs[2].clone(),
+                    Suspended => sues.clone(),
+                };
+                let headers: &[_] = if line.body.is_empty() { &[] } else { &[("content-type", "application/json")] };
+                let body = Some(line.body.as_bytes().to_vec()).filter(|body| !body.is_empty());
+                program.send(line.method, &path, headers, body).await
+            } else {
+                let mut browser = match asker {
+                    Nobody => server.browser(),
+                    Owner => server.signed_in(&name).await,
+                    Other => people[0].clone(),
+                    Manager | Colleague => people[1].clone(),
+                    Administrator => people[2].clone(),
+                    Suspended => sue.clone(),
+                };
+                if line.method == "GET" {
+                    browser.get(&path).await
+                } else {
+                    let token = match asker {
+                        Suspended => token.clone(),
+                        _ => browser.get("/account").await.csrf_token(),
+                    };
+                    let mut fields: Vec<(String, String)> =
+                        url::form_urlencoded::parse(line.body.as_bytes()).into_owned().collect();
+                    fields.extend(token.map(|token| ("csrf_token".to_owned(), token)));
+                    let fields: Vec<_> = fields.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+                    browser.post(&path, &fields).await
+                }
+            };
+            let seen = if answer.asks_to_sign_in() { SIGN_IN } else { answer.status };
+            if seen != expected {
+                wrong.push(format!("{asker:?}: {} {}: {} {:?}", line.method, line.path, seen, answer.location()));
+            }
+            // Whoever was refused has changed nothing.
+            if !matches!(seen, 200..=204 | 303) {
+                let after = server.services.user(target.id).await.unwrap();
+                assert_eq!(
+                    (after.version(), after.epoch),
+                    (target.version(), target.epoch),
+                    "{asker:?}: {}",
+                    line.path
+                );
+                assert!(session.is_signed_in().await, "{asker:?}: {} {}", line.method, line.path);
+            }
+            if seen == 404 && line.path.starts_with("/api/") {
+                assert_eq!(answer.json()["code"], Value::from("not_found"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
