@@ -341,6 +341,36 @@ async fn who_lost_the_role_or_the_account_while_the_request_was_on_its_way_does_
     assert!(victim.is_signed_in().await);
 }
 
+// --- text ---------------------------------------------------------------------------------------------------------
+
+/// V74.
+#[tokio::test]
+async fn no_text_of_an_administrator_breaks_a_line_or_hides_a_character() {
+    let server = TestServer::start(Sqlite).await;
+    let user = server.create_user("ursula").await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let page = format!("/admin/users/{}", user.id);
+    for text in ["a\r\nSet-Cookie: a=b", "a\nb", "\u{1b}[2J", "a\u{2028}b", "a\u{202e}b", "a\u{85}b", "a\u{200b}b"] {
+        for field in ["username", "email", "name"] {
+            let mut fields = vec![("username", "nora"), ("email", "nora@example.com"), ("name", "Nora")];
+            fields.retain(|(name, _)| *name != field);
+            let typed = if field == "email" { format!("{text}@example.com") } else { text.to_owned() };
+            fields.push((field, &typed));
+            for path in ["/admin/users/new", &page] {
+                let refused = keeper.submit(path, &fields).await.expect(422);
+                assert!(refused.field_error(field).is_some(), "{path}, {field}: {text:?}");
+                assert!(refused.headers.keys().all(|name| name != "set-cookie"), "{path}, {field}: {text:?}");
+            }
+        }
+        let role = format!("{page}/role");
+        keeper.get(&role).await.expect(200);
+        let token = keeper.get("/account").await.csrf_token().unwrap();
+        keeper.post(&role, &[("csrf_token", &token), ("role", text)]).await.expect(422);
+    }
+    assert_eq!(server.services.user(user.id).await.unwrap().version(), user.version());
+    assert!(matches!(server.services.find_user("nora").await, Err(Error::NotFound)));
+}
+
 // --- lists --------------------------------------------------------------------------------------------------------
 
 #[rstest]
