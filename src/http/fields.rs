@@ -12,10 +12,12 @@ use super::problem::Problem;
 /// Bytes of one value; far above what any field takes, and far below a body that is all one field.
 const MAX_VALUE: usize = 16 * 1024;
 
-/// What becomes of a name that comes twice.
+/// What becomes of a name that comes twice, and of a value that is too long.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Repeated {
     Refused,
+    /// As in the address of a page, which somebody may have put together: what comes later, or is too long to be
+    /// meant, is passed over.
     FirstCounts,
     /// Refused but for this one, whose values [`Fields::take_all`] gives.
     RefusedBut(&'static str),
@@ -36,6 +38,9 @@ impl Fields {
             let name = decode(name).ok_or_else(|| Problem::bad_request("The name of a field can’t be read."))?;
             let refuse = |why: &str| Err(Problem::bad_request(format!("The field “{}” {why}.", shown(&name))));
             if value.len() > MAX_VALUE {
+                if repeated == Repeated::FirstCounts {
+                    continue;
+                }
                 return refuse("is too long");
             }
             let Some(value) = decode(value) else { return refuse("is not text in UTF-8") };
