@@ -166,7 +166,7 @@ pub struct Revoked {
 /// `POST /api/v1/sessions/revoke`.
 #[utoipa::path(
     post, path = "/api/v1/sessions/revoke", tag = "sessions", operation_id = "revoke_sessions",
-    summary = "End the selected sessions, all of an account, or all; the last needs a recent password",
+    summary = "End the selected sessions, all of an account, or all; but the first needs a recent password",
     request_body = RevokeBody,
     responses(
         (status = 200, description = "Those that had not ended before are counted", body = Revoked),
@@ -182,16 +182,17 @@ pub async fn revoke(
     Json(body): Json<RevokeBody>,
 ) -> Answer {
     let steward = manager.steward();
-    let revoked = match body.target()? {
+    let target = body.target()?;
+    if !matches!(target, Target::Selected(_)) {
+        require_recent_password(&request, &manager)?;
+    }
+    let revoked = match target {
         Target::Selected(ids) => services.end_sessions(&steward, &ids, &client).await?,
         Target::User(user) => match services.end_all_sessions(&steward, Some(user), &client).await {
             Err(Error::NotFound) => return Err(no_such_account()),
             other => other?,
         },
-        Target::Everyone => {
-            require_recent_password(&request, &manager)?;
-            services.end_everyones_sessions(&steward, Some(&manager.caller()), &client).await?
-        }
+        Target::Everyone => services.end_everyones_sessions(&steward, Some(&manager.caller()), &client).await?,
     };
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }

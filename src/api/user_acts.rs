@@ -9,7 +9,7 @@ use super::sessions::{Revoked, SessionQuery};
 use super::users::{IfMatch, Refusals, answer};
 use super::{Answer, one_of};
 use crate::domain::{Error, Role, UserId};
-use crate::http::bearer::{ApiUser, RecentAdmin};
+use crate::http::bearer::{ApiUser, RecentAdmin, require_recent_password};
 use crate::http::client_address::ClientInfo;
 use crate::http::if_match::SeenUser;
 use crate::http::json::Json;
@@ -174,15 +174,21 @@ pub async fn sessions(
     delete, path = "/api/v1/users/{id}/sessions", tag = "users", operation_id = "end_sessions_of_user",
     summary = "End all sessions of an account",
     params(("id" = UserId, Path)),
-    responses((status = 200, body = Revoked), (status = 404, description = "`not_found`")),
+    responses(
+        (status = 200, body = Revoked),
+        (status = 401, description = "`reauthentication_required`, `invalid_token`, `not_signed_in`"),
+        (status = 404, description = "`not_found`"),
+    ),
     security(("bearer" = []))
 )]
 pub async fn end_sessions(
+    request: HttpRequest,
     services: web::Data<Services>,
     manager: RequireRole<Manager, ApiUser>,
     PathParam(id): PathParam<UserId>,
     ClientInfo(client): ClientInfo,
 ) -> Answer {
+    require_recent_password(&request, &manager.user)?;
     let revoked = services.end_all_sessions(&manager.user.steward(), Some(id), &client).await?;
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }

@@ -8,7 +8,7 @@ use super::ask::Yes;
 use super::output::{self, Format, Listing, Output};
 use super::{Failure, one_of, user};
 use crate::domain::audit::Client;
-use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState};
+use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState, counted};
 use crate::domain::{SessionId, SessionKind};
 use crate::services::all_sessions::MOST_SELECTED;
 use crate::services::{Services, Steward};
@@ -95,10 +95,6 @@ async fn expect_live(services: &Services, ids: &[SessionId]) -> Result<(), Failu
     }
     let unknown: Vec<_> = unknown.iter().map(SessionId::to_string).collect();
     Err(Failure::Failed(format!("there is no live session {}: nothing was changed", unknown.join(", "))))
-}
-
-fn counted(sessions: u64) -> String {
-    if sessions == 1 { "1 session".to_owned() } else { format!("{sessions} sessions") }
 }
 
 async fn list(services: &Services, filter: &SessionFilter, format: Format) -> Result<String, Failure> {

@@ -63,6 +63,11 @@ pub struct Owner {
     pub deleted: bool,
 }
 
+/// So many sessions, in words.
+pub fn counted(sessions: u64) -> String {
+    if sessions == 1 { "1 session".to_owned() } else { format!("{sessions} sessions") }
+}
+
 /// A place in a list of one order: right after the session that is sorted by these. Not a secret, and no right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {

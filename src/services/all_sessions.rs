@@ -5,7 +5,7 @@ use super::steering::present_steward;
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::cursor::Cursors;
-use crate::domain::session_list::{ListedSession, Position, SessionFilter};
+use crate::domain::session_list::{ListedSession, Position, SessionFilter, counted};
 use crate::domain::{EndReason, Error, Event, FieldError, Outcome, Role, SessionId};
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::rows::{self, End};
@@ -116,7 +116,7 @@ impl Services {
                     actor: &steward.actor,
                     subject: None,
                     session_id: kept,
-                    detail: Some(format!("{ended} sessions of {whose}")),
+                    detail: Some(format!("{} of {whose}", counted(ended))),
                     client: &client,
                 };
                 audit::append(connection, &entry, now)?;

@@ -5,6 +5,7 @@ use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::keys::SessionHandle;
 use crate::domain::session::LiveSession;
+use crate::domain::session_list::counted;
 use crate::domain::{Actor, EndReason, Error, Event, Role, Session, SessionId, SessionKind, UserId};
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::Change;
@@ -99,7 +100,7 @@ impl Services {
                 let end = End { reason: EndReason::EndedAll, by: &actor, at: now };
                 let ended = rows::end_all(connection, user.id, Some(caller_.session_id), &end)?;
                 let entry = Entry::success(Event::SessionRevokedAll, &actor, &user, &client);
-                let entry = entry.session(caller_.session_id).detail(format!("{ended} other sessions"));
+                let entry = entry.session(caller_.session_id).detail(format!("{} but this one", counted(ended)));
                 audit::append(connection, &entry, now)?;
                 let epoch = users::raise_epoch(connection, user.id)?;
                 rows::set_epoch(connection, user.id, caller_.session_id, epoch)?;
@@ -144,7 +145,7 @@ impl Services {
                 let end = End { reason: EndReason::EndedAll, by: &steward.actor, at: now };
                 let ended = rows::end_all(connection, user, None, &end)?;
                 let entry = Entry::success(Event::SessionRevokedAll, &steward.actor, &subject, &client);
-                audit::append(connection, &entry.detail(format!("{ended} sessions")), now)?;
+                audit::append(connection, &entry.detail(counted(ended)), now)?;
                 users::raise_epoch(connection, user)?;
                 Ok(ended)
             })

@@ -139,6 +139,19 @@ async fn a_session_is_found_by_whose_it_is_by_device_and_by_address(#[values(Sql
     assert!(ended.contains("samuel") && ended.contains("Signed out"), "{ended}");
 }
 
+#[tokio::test]
+async fn the_history_of_a_deleted_account_has_its_name() {
+    let server = TestServer::start(Sqlite).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let samuel = server.create_user("samuel").await;
+    server.services.delete_user(&command_line(), samuel.id, &client()).await.unwrap();
+    let page = keeper.get(&format!("/admin/sessions?user={}&state=ended", samuel.id)).await.expect(200);
+    assert_eq!(page.text_of("h1").as_deref(), Some("Sessions of samuel"));
+    assert_eq!(page.texts("tbody th"), ["samuelDeleted"]);
+    assert!(page.attributes("main a", "href").iter().all(|link| !link.contains("/admin/users/")), "{}", page.body);
+    assert!(page.attributes(".head .actions a", "href").is_empty(), "an account that is gone has nothing to end");
+}
+
 #[rstest]
 #[tokio::test]
 async fn pages_follow_each_other_without_a_gap_or_a_repeat(#[values(Sqlite, PostgresRedis)] backend: Backend) {

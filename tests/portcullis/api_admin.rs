@@ -621,13 +621,21 @@ async fn a_sensitive_act_on_an_account_needs_a_recent_password() {
         assert_eq!(refused.json()["code"], "reauthentication_required", "{method} {path}");
         assert_eq!(refused.header("www-authenticate"), Some(r#"Bearer error="insufficient_user_authentication""#));
     }
-    manager.post("/api/v1/sessions/revoke", &json!({ "all": true })).await.expect(401);
+    for (method, path, body) in [
+        ("POST", "/api/v1/sessions/revoke", json!({ "all": true })),
+        ("POST", "/api/v1/sessions/revoke", json!({ "user_id": anna.id })),
+        ("DELETE", &format!("{path}/sessions"), json!({})),
+    ] {
+        let refused = manager.json(method, path, &body).await.expect(401);
+        assert_eq!(refused.json()["code"], "reauthentication_required", "{method} {path}");
+    }
     assert_eq!(now(&server, &anna).await.version(), anna.version());
 
     // What isn't sensitive goes on.
     manager.get("/api/v1/users").await.expect(200);
     manager.send("POST", &format!("{path}/unlock"), &[], None).await.expect(200);
-    manager.delete(&format!("{path}/sessions")).await.expect(200);
+    let session = server.program("anna").await.session_id;
+    manager.post("/api/v1/sessions/revoke", &json!({ "ids": [session] })).await.expect(200);
     // A refreshed token is no entry of a password.
     let mut admin = admin;
     admin.refresh().await.expect(200);

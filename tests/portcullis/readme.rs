@@ -36,6 +36,7 @@ const RUN: &[(&str, &str)] = &[
     ("For programs", "rust"),
     ("For programs", "js"),
     ("For programs", "python"),
+    ("Administration", "console"),
     ("Redis and PostgreSQL", "console"),
     ("Settings", "console"),
     ("Command line", "console"),
@@ -223,6 +224,18 @@ async fn for_programs() {
     let _running = program.serve().await;
     create_nadia(&program);
     run(&program, "For programs");
+}
+
+#[tokio::test]
+async fn administration() {
+    let program = program();
+    let _running = program.serve().await;
+    create_nadia(&program);
+    let login = format!(
+        "CURL_HOME=$PWD curl -s -o login {URL}/api/v1/auth/login --json '{{\"username\": \"nadia\", \"password\": \"{PASSWORD}\"}}'"
+    );
+    assert_eq!(program.shell(&login).code, Some(0));
+    run(&program, "Administration");
 }
 
 #[tokio::test]

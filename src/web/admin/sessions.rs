@@ -32,12 +32,34 @@ struct SessionsPage {
     states: Vec<Choice>,
     state: SessionState,
     /// The one account whose sessions these are.
-    user: Option<(UserId, String)>,
+    user: Option<Whose>,
     filtered: bool,
     sessions: Vec<SessionRow>,
     /// Where the first page is, on a later one.
     first: Option<String>,
     next: Option<String>,
+}
+
+/// The account to which a list is narrowed.
+struct Whose {
+    id: UserId,
+    username: String,
+    /// There, and within the reader's reach.
+    can_end: bool,
+}
+
+impl Whose {
+    /// Of an account that is gone, with the name that its sessions have in the history; its id where there are none.
+    async fn of(services: &Services, steward: &Steward, id: UserId, found: &[ListedSession]) -> Result<Self, Problem> {
+        Ok(match services.user(id).await {
+            Ok(user) => Self { id, can_end: steward.reaches(&user), username: user.username.as_str().to_owned() },
+            Err(Error::NotFound) => {
+                let username = found.first().map_or(id.to_string(), |listed| listed.owner.username.clone());
+                Self { id, username, can_end: false }
+            }
+            Err(error) => return Err(error.into()),
+        })
+    }
 }
 
 /// A session as those who administer read it.
@@ -174,7 +196,7 @@ pub async fn show(
         other => other?,
     };
     let user = match filter.user {
-        Some(id) => Some((id, username(&services, id).await?)),
+        Some(id) => Some(Whose::of(&services, &steward, id, &found.sessions).await?),
         None => None,
     };
     let list = |cursor: &str| {
@@ -202,15 +224,6 @@ pub async fn show(
         q,
     };
     page(StatusCode::OK, &template)
-}
-
-/// Of an account that is gone, its id.
-async fn username(services: &Services, id: UserId) -> Result<String, Problem> {
-    match services.user(id).await {
-        Ok(user) => Ok(user.username.as_str().to_owned()),
-        Err(Error::NotFound) => Ok(id.to_string()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn kinds(chosen: Option<SessionKind>) -> Vec<Choice> {

@@ -101,7 +101,7 @@ async fn no_page_shuts_anyone_out_in_either_scheme_or_on_the_narrowest_screen() 
 /// Answers with the violations: which rule, and on which elements.
 const RUN_AXE: &str = "
     const [options, done] = arguments;
-    axe.run(document, options).then(
+    axe.run(document, { preload: false, resultTypes: ['violations'], ...options }).then(
         ({ violations }) => done(violations.flatMap(({ id, impact, nodes }) =>
             nodes.map(({ html, failureSummary }) => `${id} (${impact}): ${html} ${failureSummary}`))),
         (error) => done([String(error)]));";
