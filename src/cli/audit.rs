@@ -1,13 +1,8 @@
 //! `portcullis audit`.
 
-use std::pin::pin;
-
 use clap::Subcommand;
-use futures_util::TryStreamExt as _;
 
-use super::progress::Progress;
 use super::{Failure, output};
-use crate::domain::Error;
 use crate::domain::audit_list::TypedAuditFilter;
 use crate::services::audit::ExportFormat;
 use crate::services::{Services, Steward};
@@ -47,15 +42,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         let lines = errors.iter().map(|error| format!("--{}: {}", error.field, error.message));
         Failure::Usage(lines.collect::<Vec<_>>().join(" "))
     })?;
-    let mut pieces = pin!(services.export_audit(&Steward::command_line(), filter, format)?);
-    let mut progress = Progress::new();
-    let mut written = 0;
-    while let Some(piece) = pieces.try_next().await.map_err(|error: Error| Failure::from(error))? {
-        if output::print(&piece)?.is_break() {
-            break;
-        }
-        written += piece.len();
-        progress.tell(|| format!("{}.{} MB", written / 1_000_000, written / 100_000 % 10));
-    }
+    let pieces = services.export_audit(&Steward::command_line(), filter, format)?;
+    output::stream(pieces, std::io::stdout().lock(), "stdout").await?;
     Ok(String::new())
 }

@@ -1,12 +1,15 @@
 //! What lists look like: a table for people, JSON for programs.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Write};
 use std::ops::ControlFlow;
+use std::pin::pin;
 
 use clap::{Args, ValueEnum};
+use futures_util::{Stream, TryStreamExt as _};
 use serde::Serialize;
 
 use super::Failure;
+use super::progress::Progress;
 use crate::domain::{Error, Timestamp};
 use crate::telemetry::escaped;
 
@@ -29,12 +32,32 @@ pub enum Format {
 
 /// Writes to stdout. `Break` where whoever reads has seen enough (`| head`).
 pub fn print(text: &str) -> Result<ControlFlow<()>, Failure> {
-    let mut out = std::io::stdout().lock();
+    write(&mut std::io::stdout().lock(), "stdout", text)
+}
+
+fn write(out: &mut impl Write, name: &str, text: &str) -> Result<ControlFlow<()>, Failure> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(ControlFlow::Continue(())),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
-        Err(error) => Err(Failure::Failed(format!("stdout can't be written: {error}"))),
+        Err(error) => Err(Failure::Failed(format!("{name} can't be written: {error}"))),
     }
+}
+
+/// Writes an export as fast as it is taken, and says how many lines it had. `name` is what it is written to.
+pub async fn stream(
+    pieces: impl Stream<Item = Result<String, Error>>,
+    mut out: impl Write,
+    name: &str,
+) -> Result<usize, Failure> {
+    let (mut pieces, mut lines, mut progress) = (pin!(pieces), 0, Progress::new());
+    while let Some(piece) = pieces.try_next().await? {
+        if write(&mut out, name, &piece)?.is_break() {
+            break;
+        }
+        lines += piece.lines().count();
+        progress.tell(|| format!("{lines} lines"));
+    }
+    Ok(lines)
 }
 
 /// Pretty JSON with a line end.

@@ -17,7 +17,10 @@ pub fn add(command: Command) -> Command {
 
 /// Tells below the help of every subcommand where the settings are.
 fn refer(command: Command) -> Command {
-    command.mut_subcommands(|subcommand| refer(subcommand).after_help(ELSEWHERE))
+    command.mut_subcommands(|subcommand| {
+        let own = subcommand.get_after_help().map(|help| format!("{help}\n\n")).unwrap_or_default();
+        refer(subcommand).after_help(format!("{own}{ELSEWHERE}"))
+    })
 }
 
 fn all() -> impl Iterator<Item = Arg> {

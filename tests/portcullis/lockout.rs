@@ -535,8 +535,9 @@ async fn the_right_guess_among_fifty_gets_in_only_where_its_turn_came_in_time(
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_was_not_compared_does_not_count() {
+async fn what_was_not_compared_does_not_count(#[values(Sqlite, PostgresRedis)] backend: Backend) {
     let settings = [
         FIVE,
         ("argon2_memory_kib", "65536"),
@@ -545,7 +546,7 @@ async fn what_was_not_compared_does_not_count() {
         ("hash_queue", "1"),
         ("database_pool", "8"),
     ];
-    let server = TestServer::with(Sqlite, &settings).await;
+    let server = TestServer::with(backend, &settings).await;
     server.create_user("anna").await;
     // The queue is full of another's guesses.
     let busy = (0..12).map(|number| {
