@@ -32,7 +32,7 @@ fn typed(pairs: &[(&str, &str)]) -> TypedAuditFilter {
 }
 
 /// Events of one account, oldest first, written in bulk.
-async fn seed(server: &TestServer, name: &str, count: usize, event: Event, address: &str) {
+pub async fn seed(server: &TestServer, name: &str, count: usize, event: Event, address: &str) {
     let user = server.services.find_user(name).await.unwrap();
     let (now, address) = (server.clock.now(), address.parse().ok());
     // What the server writes when it starts would wait for all of this.

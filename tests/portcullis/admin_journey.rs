@@ -1,11 +1,7 @@
 //! The way of an administrator through the pages with a real browser: without scripts, and by keyboard alone.
 
-use chrono::TimeDelta;
-
+use crate::admin_users::LONG_AGO;
 use crate::support::*;
-
-/// Longer than `reauthentication_window`, shorter than the idle limit.
-const LONG_AGO: TimeDelta = TimeDelta::minutes(11);
 
 /// A browser without scripts in which `name` goes to `path` and signs in on the way.
 async fn at(server: &TestServer, name: &str, path: &str) -> Chromium {

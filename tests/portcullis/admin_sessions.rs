@@ -12,11 +12,10 @@ use portcullis::storage::leases;
 use portcullis::storage::sessions::rows::{self, NewSession};
 use rstest::rstest;
 
+use crate::admin_users::LONG_AGO;
 use crate::support::spawn::command_line;
 use crate::support::*;
 
-/// Longer than `reauthentication_window`, shorter than the idle limit.
-const LONG_AGO: TimeDelta = TimeDelta::minutes(11);
 const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
                      Version/17.5 Mobile/15E148 Safari/604.1";
 
@@ -33,7 +32,13 @@ fn ended() -> SessionFilter {
 }
 
 /// Sessions of `user` as sign-ins would make them, each a second younger than the one before; the newest first.
-async fn seed(server: &TestServer, user: &User, count: usize, kind: SessionKind, device: &str) -> Vec<SessionHandle> {
+pub async fn seed(
+    server: &TestServer,
+    user: &User,
+    count: usize,
+    kind: SessionKind,
+    device: &str,
+) -> Vec<SessionHandle> {
     let now = server.clock.now();
     let plan: Vec<(SessionHandle, Timestamp)> = (0..count)
         .map(|index| {

@@ -15,10 +15,10 @@ use crate::support::spawn::command_line;
 use crate::support::*;
 
 /// Longer than `reauthentication_window`, shorter than the idle limit.
-const LONG_AGO: TimeDelta = TimeDelta::minutes(11);
+pub const LONG_AGO: TimeDelta = TimeDelta::minutes(11);
 
 /// An account that nobody has signed in to.
-async fn create(server: &TestServer, username: &str, email: &str, name: &str) -> User {
+pub async fn create(server: &TestServer, username: &str, email: &str, name: &str) -> User {
     let created =
         server.services.create_user(&command_line(), username, email, Some(name), Role::User, &client()).await;
     created.unwrap().0

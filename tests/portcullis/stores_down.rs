@@ -10,7 +10,7 @@ use crate::support::stores::Stores;
 use crate::support::*;
 
 /// A server whose line to PostgreSQL can be cut.
-async fn server_behind_relay() -> (TestServer, Relay, u16) {
+pub async fn server_behind_relay() -> (TestServer, Relay, u16) {
     let mut stores = Stores::new(PostgresRedis).await;
     let mut url = url::Url::parse(&stores.database_url).unwrap();
     let port = url.port().expect("a port");

@@ -1,20 +1,20 @@
 //! A walk through every page, in each state that a person may meet.
 
-use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
-use portcullis::domain::{Role, User};
+use portcullis::domain::{Event, Role, SessionKind, User};
 use serde_json::json;
 
-use crate::admin_audit::audit_by;
+use crate::admin_audit::{self, audit_by};
+use crate::admin_sessions;
+use crate::admin_users::{LONG_AGO, create};
 use crate::limits::RATE;
+use crate::stores_down::server_behind_relay;
 use crate::support::gallery::Picture;
 use crate::support::hostile::{EMAIL, POLYGLOTS, long_email, long_name};
 use crate::support::spawn::command_line;
 use crate::support::stores::Stores;
 use crate::support::*;
 
-/// Longer than `reauthentication_window`, shorter than the idle limit.
-const LONG_AGO: TimeDelta = TimeDelta::minutes(11);
 /// More than a page of any list.
 const MANY: usize = 60;
 
@@ -103,6 +103,10 @@ async fn new_server(walk: &mut Walk) {
     }
     walk.keep("too many attempts", server.browser().attempt(&[]).await.expect(429));
 
+    let (server, relay, _) = server_behind_relay().await;
+    relay.cut_off();
+    walk.keep("database away", server.browser().get("/login").await.expect(503));
+
     let settings = [
         ("jwt_algorithm", "HS256"),
         ("jwt_secret", "a secret of more than 32 bytes that is shared"),
@@ -134,9 +138,10 @@ struct People {
 impl People {
     async fn arrive(server: &TestServer) -> Self {
         for number in 0..MANY {
-            server.create_user(&format!("user{number:02}")).await;
+            create(server, &format!("user{number:02}"), &format!("user{number:02}@example.com"), "").await;
         }
         server.create("manuel", Role::Manager).await;
+        server.create_user("owen").await;
         let anna = server.create_user("anna").await;
         server.signed_in("anna").await;
 
@@ -145,23 +150,20 @@ impl People {
         let register = browser.get("/register").await.expect(200).form("/register");
         let fields = [("username", "stranger"), ("email", EMAIL), ("name", POLYGLOTS[0]), ("password", PASSWORD)];
         browser.submit_form(register, &fields).await.expect(303);
-        for device in POLYGLOTS.iter().cycle().take(MANY) {
-            program(server, "stranger", device).await;
+        let stranger = server.services.find_user("stranger").await.unwrap();
+        for text in POLYGLOTS {
+            // One that goes on, and one in the history.
+            program(server, "stranger", text).await;
+            let ended = program(server, "stranger", text).await;
+            ended.post("/api/v1/auth/logout", &json!({})).await.expect(204);
+            audit_by(server, &stranger, text, text).await;
         }
-        // What is not among the sessions any more is in the history.
-        for device in POLYGLOTS {
-            let mut program = program(server, "stranger", device).await;
-            program.post("/api/v1/auth/logout", &json!({})).await.expect(204);
-            program.access_token = None;
-        }
+        admin_sessions::seed(server, &stranger, MANY, SessionKind::Api, POLYGLOTS[0]).await;
+        admin_audit::seed(server, "stranger", MANY, Event::SignOut, "2001:db8:1234:5678:9abc:def0:1234:5678").await;
 
         let long = format!("l{}", "o".repeat(31));
         let client = Client::default();
-        let (long, _) = server
-            .services
-            .create_user(&command_line(), &long, &long_email(), Some(&long_name()), Role::User, &client)
-            .await
-            .unwrap();
+        let long = create(server, &long, &long_email(), &long_name()).await;
         let link = server.services.issue_reset_link(&command_line(), long.id, &client).await.unwrap().url;
         let reset = link.strip_prefix(&server.public_url).unwrap();
         server.browser().submit(reset, &[("new_password", PASSWORD)]).await.expect(303);
@@ -173,10 +175,6 @@ impl People {
         }
         let suspended = server.create_user("suspended").await;
         server.services.suspend(&command_line(), suspended.id, &client).await.unwrap();
-        let stranger = server.services.find_user("stranger").await.unwrap();
-        for text in POLYGLOTS {
-            audit_by(server, &stranger, text, text).await;
-        }
         Self { anna, stranger, long, locked, suspended }
     }
 }
@@ -232,7 +230,7 @@ async fn guest(walk: &mut Walk, server: &TestServer, people: &People) {
 
 /// Owners of an ordinary account and of a hostile one.
 async fn owner(walk: &mut Walk, server: &TestServer) {
-    for name in ["user00", "stranger"] {
+    for name in ["owen", "stranger"] {
         let mut browser = server.signed_in(name).await;
         for path in [
             "/account",
@@ -262,8 +260,8 @@ async fn owner(walk: &mut Walk, server: &TestServer) {
     walk.done("profile saved", &mut browser, "/account/profile", &[("name", POLYGLOTS[0]), ("email", EMAIL)]).await;
     walk.keep("not for the role", browser.get("/admin").await.expect(403));
 
-    let mut browser = server.signed_in("user01").await;
-    let other = server.signed_in("user01").await;
+    let mut browser = server.signed_in("owen").await;
+    let other = server.signed_in("owen").await;
     let id = browser.other_sessions().await.pop().expect("the other").id;
     browser.end_session(&id).await.expect(303);
     walk.open("a session has ended", &mut browser, "/account/sessions").await;

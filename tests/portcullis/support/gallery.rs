@@ -1,9 +1,9 @@
-//! Pages that somebody was shown, hung up for a real browser: each with its status and headers, as often as it likes.
+//! Pages that somebody was shown, hung up for a real browser: each with its headers, as often as it likes, and as no
+//! error, which the console of the browser would tell of.
 
 use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
-use actix_web::http::StatusCode;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use portcullis::web::assets;
 
@@ -44,7 +44,7 @@ impl Gallery {
 
 async fn show(pictures: web::Data<Vec<Picture>>, number: web::Path<usize>) -> HttpResponse {
     let Some(Picture { page, .. }) = pictures.get(*number) else { return HttpResponse::NotFound().finish() };
-    let mut response = HttpResponse::build(StatusCode::from_u16(page.status).expect("a status"));
+    let mut response = HttpResponse::Ok();
     for (name, value) in &page.headers {
         // Those of the connection it came on are not the page's.
         if !matches!(name.as_str(), "content-length" | "transfer-encoding" | "connection" | "set-cookie" | "date") {
