@@ -11,6 +11,7 @@ pub mod email;
 pub mod error;
 pub mod field;
 pub mod id;
+pub mod json;
 pub mod keys;
 pub mod link;
 pub mod name;
