@@ -16,6 +16,7 @@ pub mod keys;
 pub mod link;
 pub mod name;
 pub mod password;
+pub mod password_hash;
 pub mod refresh_token;
 pub mod role;
 pub mod session;
