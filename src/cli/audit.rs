@@ -1,13 +1,8 @@
 //! `portcullis audit`.
 
-use std::io::{ErrorKind, Write as _};
-use std::pin::pin;
-
 use clap::Subcommand;
-use futures_util::TryStreamExt as _;
 
-use super::Failure;
-use crate::domain::Error;
+use super::{Failure, output};
 use crate::domain::audit_list::TypedAuditFilter;
 use crate::services::audit::ExportFormat;
 use crate::services::{Services, Steward};
@@ -47,15 +42,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         let lines = errors.iter().map(|error| format!("--{}: {}", error.field, error.message));
         Failure::Usage(lines.collect::<Vec<_>>().join(" "))
     })?;
-    let mut pieces = pin!(services.export_audit(&Steward::command_line(), filter, format)?);
-    let mut out = std::io::stdout().lock();
-    while let Some(piece) = pieces.try_next().await.map_err(|error: Error| Failure::from(error))? {
-        match out.write_all(piece.as_bytes()).and_then(|()| out.flush()) {
-            Ok(()) => {}
-            // Whoever reads has seen enough (`| head`).
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
-            Err(error) => return Err(Failure::Failed(format!("stdout can't be written: {error}"))),
-        }
-    }
+    let pieces = services.export_audit(&Steward::command_line(), filter, format)?;
+    output::stream(pieces, std::io::stdout().lock(), "stdout").await?;
     Ok(String::new())
 }

@@ -1,10 +1,14 @@
 //! What lists look like: a table for people, JSON for programs.
 
+use std::io::{ErrorKind, Write};
+use std::pin::pin;
+
 use clap::{Args, ValueEnum};
+use futures_util::{Stream, TryStreamExt as _};
 use serde::Serialize;
 
 use super::Failure;
-use crate::domain::Timestamp;
+use crate::domain::{Error, Timestamp};
 use crate::telemetry::escaped;
 
 /// Taken by every command that lists or shows.
@@ -47,6 +51,24 @@ pub fn table<const N: usize>(titles: [&str; N], rows: impl IntoIterator<Item = [
         text.push('\n');
     }
     text
+}
+
+/// Writes an export as fast as it is taken, and says how many lines it had. `name` is what it is written to. Whoever
+/// reads may stop reading (`| head`).
+pub async fn stream(
+    pieces: impl Stream<Item = Result<String, Error>>,
+    mut out: impl Write,
+    name: &str,
+) -> Result<usize, Failure> {
+    let (mut pieces, mut lines) = (pin!(pieces), 0);
+    while let Some(piece) = pieces.try_next().await? {
+        match out.write_all(piece.as_bytes()).and_then(|()| out.flush()) {
+            Ok(()) => lines += piece.lines().count(),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+            Err(error) => return Err(Failure::Failed(format!("{name} can't be written: {error}"))),
+        }
+    }
+    Ok(lines)
 }
 
 /// A moment as people read it in a table, in UTC.

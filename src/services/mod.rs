@@ -17,6 +17,7 @@ pub mod sign_in;
 pub mod signing_keys;
 pub mod stats;
 pub mod tokens;
+pub mod transfer;
 pub mod upkeep;
 pub mod users;
 

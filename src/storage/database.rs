@@ -147,6 +147,14 @@ fn transaction<T>(connection: &mut AnyConnection, queries: impl FnOnce(&mut AnyC
     }
 }
 
+/// Within [`Database::write`]: when the queries fail, what they changed is undone, and the transaction goes on.
+pub fn savepoint<T>(
+    connection: &mut AnyConnection,
+    queries: impl FnOnce(&mut AnyConnection) -> Result<T>,
+) -> Result<T> {
+    connection.transaction(queries)
+}
+
 struct Manager(DatabaseUrl);
 
 impl Manager {
