@@ -3,6 +3,7 @@
 mod record;
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
@@ -16,9 +17,8 @@ use crate::storage::users::{self, StoredUser};
 use record::Record;
 pub use record::{FIELDS, MAX_LINE};
 
-/// Accounts that are held in memory at once, and that are created in one transaction: with all of a SQLite file to
-/// itself, it lets the server wait for no longer than a page may take.
-pub const BATCH: usize = 200;
+/// Accounts that are held in memory at once, and that are created in one transaction.
+pub const BATCH: usize = 100;
 
 /// A line to be imported.
 pub struct Line {
@@ -84,7 +84,8 @@ impl Services {
 }
 
 impl Import {
-    /// Imports lines in one transaction; at most [`BATCH`], so that nobody waits long for it.
+    /// Imports lines in one transaction; at most [`BATCH`], so that a server on the same database waits for it no longer
+    /// than it bears.
     ///
     /// # Errors
     /// Of a store: then none of these lines is imported. What is wrong with a line is its [`Outcome`].
@@ -106,9 +107,13 @@ impl Import {
             }
             Ok((claimed, done))
         };
-        let database = &self.services.database;
+        let (database, began) = (&self.services.database, Instant::now());
         let (claimed, done) = if dry_run { database.read(work).await? } else { database.write(work).await? };
         self.claimed = claimed;
+        if database.has_one_writer() && !dry_run {
+            // SQLite knows no queue: whoever writes again at once leaves a running server no turn.
+            tokio::time::sleep(began.elapsed()).await;
+        }
         Ok(done)
     }
 }

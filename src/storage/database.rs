@@ -91,6 +91,11 @@ impl Database {
         self
     }
 
+    /// Whether all transactions that write wait for one another, also those of other processes.
+    pub fn has_one_writer(&self) -> bool {
+        self.writer.is_some()
+    }
+
     /// Runs queries that only read, each on its own snapshot.
     pub async fn read<T: Send + 'static>(
         &self,
