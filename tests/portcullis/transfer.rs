@@ -59,11 +59,7 @@ async fn users_of_other_systems_sign_in_with_their_passwords_and_are_argon2id_af
     #[values(Sqlite, PostgresRedis)] backend: Backend,
 ) {
     let server = TestServer::start(backend).await;
-    let made =
-        tools::python().args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/users.py"), PASSWORD]).output();
-    let made = made.unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let lines = String::from_utf8(made.stdout).unwrap();
+    let lines = tools::foreign_users(PASSWORD);
     let names: Vec<_> = lines
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["username"].as_str().unwrap().to_owned())
