@@ -17,14 +17,16 @@ use super::FieldError;
 use super::text::text_enum;
 
 const MIB: u64 = 1024 * 1024;
-/// Bytes of memory that a check may take.
+
+// What a check may take: two or three seconds of a core at most.
+/// Bytes of memory.
 const MAX_MEMORY: u64 = 256 * MIB;
-/// Bytes that a check may write over, pass by pass: a second or three.
+/// Bytes that are written over, pass by pass.
 const MAX_WORK: u64 = 1024 * MIB;
-/// A second or two; each one more doubles it.
-const MAX_BCRYPT_COST: u32 = 15;
-/// A second or two. Django asks for more with each version, 1,000,000 in 5.2.
-const MAX_ITERATIONS: u32 = 4_000_000;
+/// Each one more doubles the time.
+const MAX_BCRYPT_COST: u32 = 14;
+/// Django asks for more of them with each version: 1,000,000 in 5.2.
+const MAX_ITERATIONS: u32 = 3_000_000;
 
 /// A hash with which a password can be checked. Checking is [`crate::services::hasher`]'s.
 #[derive(Clone, PartialEq)]
@@ -94,7 +96,7 @@ impl PasswordHash {
     /// The limit that it passes, for the field `password_hash`.
     pub fn check_cost(&self) -> Result<(), FieldError> {
         let too_costly = |limit: String| {
-            let message = format!("Too costly to check at each sign-in: at most {limit} are taken.");
+            let message = format!("Too costly to check at a sign-in: at most {limit} are taken.");
             Err(FieldError::new("password_hash", "too_costly", message))
         };
         let (memory, passes) = match self {

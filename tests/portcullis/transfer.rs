@@ -2,6 +2,7 @@
 
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Actor, Event, NameKey, Role, UserStatus};
+use portcullis::services::transfer::{self, Line};
 use portcullis::storage::users::{self, StoredUser};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -166,8 +167,9 @@ fn mixed_lines() -> (Vec<Value>, Vec<&'static str>) {
         "line 7: skipped. is_staff: There is no such field here. Leave it out.",
         "line 8: skipped. password_hash: This PBKDF2 hash is damaged: a part is missing or can't be read.",
         "line 9: skipped. password_hash: Only Argon2, bcrypt, scrypt and PBKDF2 are taken, as PHC strings or in Django's form.",
-        "line 10: skipped. password_hash: Too costly to check at each sign-in: at most 2^15 rounds of bcrypt are taken.",
+        "line 10: skipped. password_hash: Too costly to check at a sign-in: at most 2^14 rounds of bcrypt are taken.",
         "line 11: skipped. role: Write user, manager or admin.",
+        "To pass over what is not known here: --ignore is_staff",
     ];
     (lines, told)
 }
@@ -230,6 +232,43 @@ async fn an_import_can_be_repeated_and_fields_be_passed_over() {
     assert!(ended.stderr.ends_with("portcullis: Created 220 accounts, skipped 231 lines.\n"), "{}", ended.stderr);
     assert!(ended.stderr.contains("line 451: skipped. username: Line 441 has it already."), "{}", ended.stderr);
     assert_eq!(server.services.users().await.unwrap().len(), 451);
+}
+
+#[rstest]
+#[tokio::test]
+async fn who_registers_meanwhile_costs_an_import_that_line_and_no_other(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    const LINES: u64 = 40;
+    let server = TestServer::start(backend).await;
+    let line = |number: u64| Line { number, text: person(&format!("person{number}")).to_string().into_bytes() };
+    let mut import = server.services.import_users(&command_line(), false, Vec::new()).unwrap();
+    let importing = async {
+        let mut outcomes = Vec::new();
+        // Many transactions, so that registrations come before, between and within them.
+        for number in (1..=LINES).step_by(4) {
+            outcomes.extend(import.lines((number..number + 4).map(line).collect()).await.unwrap());
+        }
+        outcomes
+    };
+    let registering = async {
+        let mut statuses = Vec::new();
+        for number in (1..=LINES).rev() {
+            let name = format!("person{number}");
+            let answer = server.browser().try_register(&name, &format!("{name}@example.org"), PASSWORD).await;
+            statuses.push((number, answer.status));
+        }
+        statuses
+    };
+    let (outcomes, statuses) = tokio::join!(importing, registering);
+    assert_eq!(outcomes.len() as u64, LINES);
+    for (number, status) in statuses {
+        let imported = matches!(outcomes[number as usize - 1].outcome, transfer::Outcome::Created { .. });
+        assert_eq!(status, if imported { 409 } else { 303 }, "person{number} twice, or not at all");
+        let hash = hash_of(&server, &format!("person{number}")).await;
+        assert_eq!(hash == BCRYPT, imported);
+    }
+    assert_eq!(server.services.users().await.unwrap().len() as u64, LINES + 1);
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ use crate::services::{Services, Steward};
 #[derive(Args)]
 #[command(
     after_help = "Password hashes can be guessed at by whoever has them: keep the file as you keep the database, \
-                        and delete it after use. Each export is logged.\n\
+                        and delete it after use. The audit log has no event for an export; it is told on stderr with the \
+                        logs.\n\
                         Sessions, reset links, locks and the audit log are not in it. What changes meanwhile is in it \
                         or not."
 )]

@@ -1,5 +1,6 @@
 //! `portcullis user import`.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::telemetry::escaped;
 pub struct Arguments {
     /// The file; `-` is stdin.
     file: PathBuf,
-    /// Check every line as if, and change nothing.
+    /// Check every line, tell what an import would do, and change nothing.
     #[arg(long)]
     dry_run: bool,
     /// Fields to pass over, with commas between them.
@@ -48,6 +49,7 @@ pub async fn run(arguments: Arguments, services: &Services) -> Result<String, Fa
     let mut import = services.import_users(&Steward::command_line(), dry_run, ignore)?;
     let mut report = Report::default();
     let imported = import_all(&mut import, &mut lines, &mut report).await;
+    report.advise();
     let summary = report.summary(dry_run);
     match imported {
         Ok(()) if report.skipped == 0 => Ok(summary + "\n"),
@@ -75,6 +77,9 @@ async fn import_all(import: &mut Import, lines: &mut Lines, report: &mut Report)
     }
 }
 
+/// Unknown fields that are named at the end; a file may invent any number.
+const NAMED: usize = 20;
+
 /// What came of all lines so far.
 #[derive(Default)]
 struct Report {
@@ -83,6 +88,8 @@ struct Report {
     administrators: u64,
     without_password: u64,
     skipped: u64,
+    /// Fields for which lines were skipped.
+    unknown: BTreeSet<String>,
 }
 
 impl Report {
@@ -101,10 +108,25 @@ impl Report {
             }
             Outcome::Skipped(errors) => {
                 self.skipped += 1;
+                let unknown = errors.iter().filter(|error| error.code == "unknown_field");
+                for error in unknown {
+                    if self.unknown.len() < NAMED {
+                        self.unknown.insert(error.field.to_string());
+                    }
+                }
                 format!("skipped. {}", complaints(errors))
             }
         };
         writeln!(std::io::stderr(), "line {line}: {}", escaped(&told)).ok();
+    }
+
+    /// Says what to do about fields that come with every line.
+    fn advise(&self) {
+        if !self.unknown.is_empty() {
+            let fields: Vec<_> = self.unknown.iter().map(String::as_str).collect();
+            let advice = format!("To pass over what is not known here: --ignore {}", fields.join(","));
+            writeln!(std::io::stderr(), "{}", escaped(&advice)).ok();
+        }
     }
 
     fn summary(&self, dry_run: bool) -> String {
@@ -244,7 +266,8 @@ mod tests {
 
     #[test]
     fn a_summary_says_what_needs_looking_at() {
-        let report = Report { created: 3, administrators: 1, managers: 2, without_password: 1, skipped: 1 };
+        let report =
+            Report { created: 3, administrators: 1, managers: 2, without_password: 1, skipped: 1, ..Report::default() };
         assert_eq!(
             report.summary(false),
             "Created 3 accounts (1 administrator, 2 managers, 1 without a password), skipped 1 line."

@@ -104,7 +104,7 @@ fn a_hash_that_cannot_be_checked_is_refused_without_being_told(#[case] text: &st
 }
 
 #[rstest]
-#[case("$2b$16$THQfhVQXQW0dDvsMe8FT1.VQBdCfg.XGG2nheJlOE3CpvM3AMW3Sm", "bcrypt")]
+#[case("$2b$15$THQfhVQXQW0dDvsMe8FT1.VQBdCfg.XGG2nheJlOE3CpvM3AMW3Sm", "bcrypt")]
 #[case("$2b$31$THQfhVQXQW0dDvsMe8FT1.VQBdCfg.XGG2nheJlOE3CpvM3AMW3Sm", "bcrypt")]
 #[case(&format!("$argon2id$v=19$m=1048576,t=1,p=4${SALT_AND_HASH}"), "256 MiB")]
 #[case(&format!("$argon2id$v=19$m=4294967295,t=4294967295,p=1${SALT_AND_HASH}"), "256 MiB")]
@@ -113,8 +113,8 @@ fn a_hash_that_cannot_be_checked_is_refused_without_being_told(#[case] text: &st
 #[case(&format!("$scrypt$ln=40,r=8,p=1${SALT_AND_HASH}"), "256 MiB")]
 #[case(&format!("$scrypt$ln=1,r=1,p=1073741823${SALT_AND_HASH}"), "256 MiB")]
 #[case(&format!("$scrypt$ln=14,r=8,p=65${SALT_AND_HASH}"), "1024 MiB")]
-#[case(&format!("$pbkdf2-sha256$i=4000001${SALT_AND_HASH}"), "4000000 iterations")]
-#[case(&format!("$pbkdf2-sha256$4294967295${SALT_AND_HASH}"), "4000000 iterations")]
+#[case(&format!("$pbkdf2-sha256$i=3000001${SALT_AND_HASH}"), "3000000 iterations")]
+#[case(&format!("$pbkdf2-sha256$4294967295${SALT_AND_HASH}"), "3000000 iterations")]
 fn what_would_keep_the_server_busy_at_sign_in_is_too_costly(#[case] text: &str, #[case] named: &str) {
     let error = PasswordHash::parse(text).unwrap().check_cost().unwrap_err();
     assert_eq!((&*error.field, error.code), ("password_hash", "too_costly"));
