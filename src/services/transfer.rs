@@ -42,7 +42,7 @@ pub enum Outcome {
 /// An import under way.
 pub struct Import {
     services: Services,
-    steward: Steward,
+    actor: Actor,
     dry_run: bool,
     ignored: Vec<String>,
     /// The names and ids of the lines so far, which a dry run can't find in the database, and their lines.
@@ -78,8 +78,8 @@ impl Services {
     /// every check and creates none.
     pub fn import_users(&self, steward: &Steward, dry_run: bool, ignored: Vec<String>) -> Result<Import> {
         require_command_line(steward)?;
-        let (services, steward) = (self.clone(), steward.clone());
-        Ok(Import { services, steward, dry_run, ignored, claimed: HashMap::new() })
+        let (services, actor) = (self.clone(), steward.actor.clone());
+        Ok(Import { services, actor, dry_run, ignored, claimed: HashMap::new() })
     }
 }
 
@@ -94,7 +94,7 @@ impl Import {
         let hasher = &self.services.hasher;
         let read = |Line { number, text }| (number, record::read(&text, &self.ignored, hasher, now));
         let accounts: Vec<_> = lines.into_iter().map(read).collect();
-        let (dry_run, actor) = (self.dry_run, self.steward.actor.clone());
+        let (dry_run, actor) = (self.dry_run, self.actor.clone());
         let mut claimed = std::mem::take(&mut self.claimed);
         let work = move |connection: &mut AnyConnection| {
             let mut done = Vec::with_capacity(accounts.len());

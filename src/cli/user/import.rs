@@ -108,8 +108,7 @@ impl Report {
             }
             Outcome::Skipped(errors) => {
                 self.skipped += 1;
-                let unknown = errors.iter().filter(|error| error.code == "unknown_field");
-                for error in unknown {
+                for error in errors.iter().filter(|error| error.code == "unknown_field") {
                     if self.unknown.len() < NAMED {
                         self.unknown.insert(error.field.to_string());
                     }
