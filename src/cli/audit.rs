@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::progress::Progress;
 use super::{Failure, output};
 use crate::domain::audit_list::TypedAuditFilter;
 use crate::services::audit::ExportFormat;
@@ -43,6 +44,6 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         Failure::Usage(lines.collect::<Vec<_>>().join(" "))
     })?;
     let pieces = services.export_audit(&Steward::command_line(), filter, format)?;
-    output::stream(pieces, std::io::stdout().lock(), "stdout").await?;
+    output::stream(pieces, std::io::stdout().lock(), "stdout", Progress::of_stdout()).await?;
     Ok(String::new())
 }

@@ -61,12 +61,8 @@ impl From<startup::Failure> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let fields = |errors: &FieldErrors| {
-            let lines: Vec<_> = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
-            Self::Failed(lines.join(" "))
-        };
         match &error {
-            Error::Invalid(errors) | Error::Taken(errors) => fields(errors),
+            Error::Invalid(errors) | Error::Taken(errors) => Self::Failed(complaints(errors)),
             Error::NotFound => Self::Failed("there is nothing of that name (any more)".to_owned()),
             Error::LastAdmin => Self::Failed(format!("{error}: make another administrator first")),
             Error::Locked { .. } | Error::Busy | Error::Raced => Self::Failed(format!("{error}: try again")),
@@ -84,4 +80,16 @@ impl From<Error> for Failure {
             | Error::Stale => Self::Failed(error.to_string()),
         }
     }
+}
+
+/// What is wrong, each behind the name of its field.
+pub fn complaints(errors: &FieldErrors) -> String {
+    let complaints: Vec<_> = errors
+        .iter()
+        .map(|error| match &*error.field {
+            "" => error.message.clone(),
+            field => format!("{field}: {}", error.message),
+        })
+        .collect();
+    complaints.join(" ")
 }

@@ -48,8 +48,9 @@ pub async fn stream(
     pieces: impl Stream<Item = Result<String, Error>>,
     mut out: impl Write,
     name: &str,
+    mut progress: Progress,
 ) -> Result<usize, Failure> {
-    let (mut pieces, mut lines, mut progress) = (pin!(pieces), 0, Progress::new());
+    let (mut pieces, mut lines) = (pin!(pieces), 0);
     while let Some(piece) = pieces.try_next().await? {
         if write(&mut out, name, &piece)?.is_break() {
             break;

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 /// Between two updates of the line.
 const PACE: Duration = Duration::from_millis(100);
 
-/// A line on stderr that is written over and over, and is gone at the end. There is none where stderr is no terminal,
-/// or where the answer itself runs over that terminal.
+/// A line on stderr that is written over and over, and is gone at the end. There is none where stderr is no terminal.
 pub struct Progress {
     is_watched: bool,
     told: Option<Instant>,
@@ -15,6 +14,11 @@ pub struct Progress {
 
 impl Progress {
     pub fn new() -> Self {
+        Self { is_watched: stderr().is_terminal(), told: None }
+    }
+
+    /// None either where the answer itself runs over the terminal.
+    pub fn of_stdout() -> Self {
         Self { is_watched: stderr().is_terminal() && !stdout().is_terminal(), told: None }
     }
 
@@ -26,12 +30,17 @@ impl Progress {
             write!(stderr(), "\r\x1b[K{}", text()).ok();
         }
     }
+
+    /// Takes the line away, for other words.
+    pub fn clear(&mut self) {
+        if self.told.take().is_some() {
+            write!(stderr(), "\r\x1b[K").ok();
+        }
+    }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.told.is_some() {
-            write!(stderr(), "\r\x1b[K").ok();
-        }
+        self.clear();
     }
 }

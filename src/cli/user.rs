@@ -1,5 +1,8 @@
 //! `portcullis user`.
 
+mod export;
+mod import;
+
 use clap::Subcommand;
 
 use super::ask::{PasswordInput, Yes};
@@ -100,6 +103,10 @@ pub enum Command {
         #[command(flatten)]
         yes: Yes,
     },
+    /// Create accounts from JSON Lines, with the password hashes of another system.
+    Import(import::Arguments),
+    /// Write all accounts with their password hashes as JSON Lines, good for `user import`.
+    Export(export::Arguments),
 }
 
 /// Which accounts a list shows, in which order.
@@ -199,6 +206,8 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
             let link = services.issue_reset_link(steward, user.id, client).await?;
             Ok(handed_over(&user, &link))
         }
+        Command::Import(arguments) => import::run(arguments, services).await,
+        Command::Export(arguments) => export::run(arguments, services).await,
     }
 }
 

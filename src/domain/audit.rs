@@ -19,6 +19,7 @@ text_enum!(
         UserReinstated = "user.reinstated",
         UserUnlocked = "user.unlocked",
         UserDeleted = "user.deleted",
+        UserImported = "user.imported",
         PasswordChanged = "password.changed",
         PasswordResetLink = "password.reset_link",
         SessionRevoked = "session.revoked",

@@ -58,3 +58,8 @@ impl From<FieldError> for FieldErrors {
         Self(vec![error])
     }
 }
+
+/// A field's name as it may be repeated to whoever sent it.
+pub fn shown(name: &str) -> String {
+    name.chars().filter(|character| !character.is_control()).take(40).collect()
+}

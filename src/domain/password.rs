@@ -35,6 +35,21 @@ pub fn prepared(typed: &SecretString) -> Option<Zeroizing<String>> {
     (text.chars().count() <= MAX_LENGTH).then_some(text)
 }
 
+/// Bytes of the longest password that another system may have taken, such as Django, which ends at 4096 characters.
+const MAX_TYPED: usize = 4 * 4096;
+
+/// What a stored hash may have been made of: the password as it is [`prepared`] here, and as it was typed, where that
+/// is something else: so have other systems hashed it. How many there are depends on what was typed alone, and none
+/// are of what is longer than any password.
+pub fn spellings(typed: &SecretString) -> Vec<Zeroizing<String>> {
+    if typed.expose_secret().len() > MAX_TYPED {
+        return Vec::new();
+    }
+    let typed_as_it_is = Zeroizing::new(typed.expose_secret().to_owned());
+    let prepared = prepared(typed).filter(|prepared| *prepared != typed_as_it_is);
+    prepared.into_iter().chain([typed_as_it_is]).collect()
+}
+
 impl PasswordPolicy {
     /// Whether `typed` is good enough. `about` is what an attacker tries first: the account's username, e-mail and name.
     ///

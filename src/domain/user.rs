@@ -33,6 +33,9 @@ pub struct User {
 }
 
 impl User {
+    /// The epoch of a new account.
+    pub const FIRST_EPOCH: i64 = 1;
+
     /// The name if there is one, else the username.
     pub fn display_name(&self) -> &str {
         self.name.as_deref().unwrap_or(self.username.as_str())

@@ -8,6 +8,7 @@ use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::problem::Problem;
+use crate::domain::field::shown;
 
 /// Bytes of one value; far above what any field takes, and far below a body that is all one field.
 const MAX_VALUE: usize = 16 * 1024;
@@ -83,11 +84,6 @@ fn decode(encoded: &[u8]) -> Option<String> {
     let spaced: Vec<u8> = encoded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     let text = String::from_utf8(percent_decode(&spaced).collect()).ok()?;
     (!text.contains('\0')).then_some(text)
-}
-
-/// A name as it may be repeated to whoever sent it.
-pub(super) fn shown(name: &str) -> String {
-    name.chars().filter(|character| !character.is_control()).take(40).collect()
 }
 
 /// Why fields don't make the struct. What serde has to say about it stays here.

@@ -1,25 +1,19 @@
-//! JSON as an extractor, read strictly: size, time, type and encoding are checked here, each name may come once, and
-//! what a field is refused for is told by its name and never in the words of a library.
+//! JSON as an extractor: size, time, type and encoding are checked here, the rest by [`crate::domain::json`].
 //!
 //! What is not JSON is 400 (415 where it doesn't say that it is JSON); a field that is missing, unknown or of the wrong
 //! type is 422.
-
-use std::cell::Cell;
-use std::fmt;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_ENCODING;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use futures_util::future::LocalBoxFuture;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
-use serde::forward_to_deserialize_any;
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
 
 use super::body;
-use super::fields::shown;
 use super::problem::Problem;
-use crate::domain::{Error, FieldError};
+use crate::domain::Error;
+use crate::domain::json::{self, Unreadable};
 
 /// A JSON object. `T` has `#[serde(deny_unknown_fields)]`.
 pub struct Json<T>(pub T);
@@ -71,253 +65,13 @@ fn check_type(request: &HttpRequest) -> Result<(), Problem> {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    let repeated = Cell::new(None);
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    // The depth is bounded by serde_json, at 128.
-    let value = Tree(&repeated).deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-    if let Some(name) = repeated.take() {
-        return Err(Problem::bad_request(format!("The field “{}” came twice.", shown(&name))));
-    }
-    let value = value.map_err(|_| Problem::bad_request("This is not JSON."))?;
-    T::deserialize(Node(value)).map_err(|fault| Error::Invalid(fault.into_field_error().into()).into())
-}
-
-/// Reads a [`Value`], and stops at an object in which a name comes twice: two readers would not agree on what it says.
-#[derive(Clone, Copy)]
-struct Tree<'a>(&'a Cell<Option<String>>);
-
-impl<'de> DeserializeSeed<'de> for Tree<'_> {
-    type Value = Value;
-
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Tree<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = items.next_element_seed(self)? {
-            values.push(value);
-        }
-        Ok(Value::Array(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(name) = entries.next_key::<String>()? {
-            if object.contains_key(&name) {
-                self.0.set(Some(name));
-                return Err(de::Error::custom("repeated"));
-            }
-            let value = entries.next_value_seed(self)?;
-            object.insert(name, value);
-        }
-        Ok(Value::Object(object))
-    }
-}
-
-/// Why JSON doesn't make the struct, and in which field.
-#[derive(Debug)]
-struct Fault {
-    /// `None` until the object around it names it.
-    field: Option<String>,
-    why: Why,
-}
-
-#[derive(Debug)]
-enum Why {
-    Missing,
-    Unknown,
-    /// What it should be, as the end of "Write …".
-    Type(&'static str),
-    Nul,
-}
-
-impl Fault {
-    fn of(why: Why) -> Self {
-        Self { field: None, why }
-    }
-
-    fn into_field_error(self) -> FieldError {
-        let field = self.field.as_deref().map(shown).unwrap_or_default();
-        match self.why {
-            Why::Missing => FieldError::new(field, "required", "This field is missing."),
-            Why::Unknown => FieldError::new(field, "unknown_field", "There is no such field here. Leave it out."),
-            Why::Type(expected) => FieldError::new(field, "wrong_type", format!("Write {expected} here.")),
-            Why::Nul => FieldError::new(field, "invalid", "Leave out the NUL character."),
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.why)
-    }
-}
-
-impl std::error::Error for Fault {}
-
-impl de::Error for Fault {
-    fn custom<M: fmt::Display>(_: M) -> Self {
-        Self::of(Why::Type("something else"))
-    }
-
-    fn missing_field(field: &'static str) -> Self {
-        Self { field: Some(field.to_owned()), why: Why::Missing }
-    }
-
-    fn unknown_field(field: &str, _: &'static [&'static str]) -> Self {
-        Self { field: Some(field.to_owned()), why: Why::Unknown }
-    }
-}
-
-/// A value that a struct is made from.
-struct Node(Value);
-
-impl IntoDeserializer<'_, Fault> for Node {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
-    }
-}
-
-impl Node {
-    fn text<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.0 {
-            Value::String(text) if text.contains('\0') => Err(Fault::of(Why::Nul)),
-            Value::String(text) => visitor.visit_string(text),
-            _ => Err(Fault::of(Why::Type("text"))),
-        }
-    }
-
-    fn object<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.0 {
-            Value::Object(object) => visitor.visit_map(Entries { rest: object.into_iter(), value: None }),
-            _ => Err(Fault::of(Why::Type("a JSON object"))),
-        }
-    }
-}
-
-impl<'de> de::Deserializer<'de> for Node {
-    type Error = Fault;
-
-    /// For what none of the others asked for: numbers.
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.0 {
-            Value::Null => visitor.visit_unit(),
-            Value::Bool(value) => visitor.visit_bool(value),
-            Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
-                (Some(number), _, _) => visitor.visit_u64(number),
-                (_, Some(number), _) => visitor.visit_i64(number),
-                (_, _, Some(number)) => visitor.visit_f64(number),
-                _ => Err(Fault::of(Why::Type("a number"))),
-            },
-            Value::String(_) => self.text(visitor),
-            Value::Array(_) => self.deserialize_seq(visitor),
-            Value::Object(_) => self.object(visitor),
-        }
-    }
-
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.text(visitor)
-    }
-
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.text(visitor)
-    }
-
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.0 {
-            Value::Bool(value) => visitor.visit_bool(value),
-            _ => Err(Fault::of(Why::Type("true or false"))),
-        }
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.0 {
-            Value::Null => visitor.visit_none(),
-            _ => visitor.visit_some(self),
-        }
-    }
-
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.0 {
-            Value::Array(items) => visitor.visit_seq(de::value::SeqDeserializer::new(items.into_iter().map(Node))),
-            _ => Err(Fault::of(Why::Type("a list"))),
-        }
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.object(visitor)
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Fault> {
-        self.object(visitor)
-    }
-
-    forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct newtype_struct tuple
-        tuple_struct enum identifier ignored_any
-    }
-}
-
-/// The fields of an object; what is wrong with a value is wrong with its field.
-struct Entries {
-    rest: serde_json::map::IntoIter,
-    value: Option<(String, Value)>,
-}
-
-impl<'de> MapAccess<'de> for Entries {
-    type Error = Fault;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
-        let Some((name, value)) = self.rest.next() else { return Ok(None) };
-        let key = seed.deserialize(name.as_str().into_deserializer())?;
-        self.value = Some((name, value));
-        Ok(Some(key))
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
-        let (name, value) = self.value.take().ok_or_else(|| Fault::of(Why::Missing))?;
-        seed.deserialize(Node(value)).map_err(|fault| Fault { field: Some(name), ..fault })
-    }
+    let value = json::read(body).map_err(|unreadable| {
+        Problem::bad_request(match unreadable {
+            Unreadable::NotJson => "This is not JSON.".to_owned(),
+            Unreadable::Repeated(name) => format!("The field “{name}” came twice."),
+        })
+    })?;
+    json::structured(value).map_err(|error| Error::Invalid(error.into()).into())
 }
 
 #[cfg(test)]

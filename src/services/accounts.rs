@@ -9,11 +9,12 @@ use crate::domain::audit::{AuditEvent, Client};
 use crate::domain::link::OneTimeLink;
 use crate::domain::name::{NameKey, parse_display_name};
 use crate::domain::{
-    Actor, EmailAddress, Error, Event, EventId, FieldError, FieldErrors, Role, Timestamp, User, UserId, Username,
+    Actor, EmailAddress, Error, Event, EventId, FieldError, FieldErrors, Role, Timestamp, User, UserId, UserStatus,
+    Username,
 };
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
-use crate::storage::users::{self, NewUser, StoredUser};
+use crate::storage::users::{self, StoredUser};
 
 /// What a form or body said of a new account, as it was typed.
 pub struct NewAccount {
@@ -40,14 +41,14 @@ pub(super) struct CheckedAccount {
 }
 
 impl CheckedAccount {
-    fn check(errors: &mut FieldErrors, username: &str, email: &str, name: Option<&str>) -> Option<Self> {
+    pub(super) fn check(errors: &mut FieldErrors, username: &str, email: &str, name: Option<&str>) -> Option<Self> {
         let username = errors.check(Username::parse(username));
         let email = errors.check(EmailAddress::parse(email));
         let name = errors.check(parse_display_name(name.unwrap_or_default()));
         Some(Self { username: username?, email: email?, name: name? })
     }
 
-    /// Inserts the account and gives it back as it was stored.
+    /// Inserts the account and gives it back.
     pub(super) fn insert(
         &self,
         connection: &mut AnyConnection,
@@ -56,9 +57,20 @@ impl CheckedAccount {
         password_hash: Option<&str>,
         now: Timestamp,
     ) -> Result<User> {
-        let (username, email, name) = (&self.username, &self.email, self.name.as_deref());
-        users::insert(connection, &NewUser { id, username, email, name, role, password_hash, now })?;
-        Ok(present(users::by_id(connection, id)?)?.user)
+        let user = User {
+            id,
+            username: self.username.clone(),
+            email: self.email.clone(),
+            name: self.name.clone(),
+            role,
+            status: UserStatus::Active,
+            epoch: User::FIRST_EPOCH,
+            created_at: now,
+            password_changed_at: password_hash.map(|_| now),
+            last_sign_in_at: None,
+        };
+        users::insert(connection, &user, password_hash)?;
+        Ok(user)
     }
 }
 

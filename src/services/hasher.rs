@@ -1,21 +1,25 @@
-//! The one place where passwords are hashed and checked: Argon2id (RFC 9106) in PHC strings.
+//! The one place where passwords are hashed and checked: Argon2id (RFC 9106) in PHC strings, and until their owners
+//! have signed in once, the hashes of other systems ([`PasswordHash`]).
 //!
 //! Each hash takes `argon2_memory_kib` of memory and a core for tens of milliseconds, so they run on a few threads of
 //! their own with a short queue in front: neither the async workers nor the web server's blocking pool of hundreds of
 //! threads would keep the memory bounded. Past the queue the answer is [`Error::Busy`], at once.
+//!
+//! A hash of another system takes its own time and memory, within [`PasswordHash::check_cost`]. Until it is hashed anew
+//! at the first sign-in, that time may tell that the account exists, for the decoy takes as long as our own.
 
+mod check;
 mod pool;
 
 use std::sync::Arc;
 
 use argon2::password_hash::Error as HashError;
-use argon2::{
-    ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version,
-};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHasher as _, Version};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::domain::password::{self, PasswordPolicy};
+use crate::domain::password_hash::PasswordHash;
 use crate::domain::{Error, FieldError};
 use crate::settings::Argon2Cost;
 use pool::Pool;
@@ -32,7 +36,7 @@ pub struct Hasher {
 pub struct Verdict {
     /// Whether the password is the right one.
     pub matches: bool,
-    /// Whether the stored hash was made with other parameters than today's: after a match, hash again and store that.
+    /// Whether the stored hash was made in another way than today's: after a match, hash again and store that.
     pub outdated: bool,
 }
 
@@ -77,16 +81,28 @@ impl Hasher {
     }
 
     /// Checks a password against the hash that the account has. Without one (no such account, or no password yet) the
-    /// same work is done on a decoy, so that the time tells nothing; so it is for a password that is longer than any
-    /// password may be, and for a stored text that is no hash.
+    /// same work is done on a decoy, so that the time tells nothing; so it is for a stored text that is no hash.
     ///
     /// # Errors
     /// [`Error::Busy`] when the queue is full: nothing was checked. [`Error::Internal`] without memory.
     pub async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<Verdict, Error> {
-        let password = password::prepared(password);
+        let password = password.clone();
         let stored = stored.map(str::to_owned);
         let engine = self.engine.clone();
-        self.pool.run(move || engine.verify(password, stored.as_deref())).await?.map_err(Error::internal)
+        self.pool.run(move || engine.verify(&password, stored.as_deref())).await?.map_err(Error::internal)
+    }
+
+    /// Reads the hash of an account that is to be imported.
+    ///
+    /// # Errors
+    /// Says of the field `password_hash` why it can't be used, which here includes that checking it costs too much:
+    /// more than [`PasswordHash::check_cost`] and than our own.
+    pub fn admit(&self, text: &str) -> Result<PasswordHash, FieldError> {
+        let hash = PasswordHash::parse(text)?;
+        if self.engine.is_outdated(&hash) {
+            hash.check_cost()?;
+        }
+        Ok(hash)
     }
 }
 
@@ -100,7 +116,7 @@ struct Engine {
 impl Engine {
     fn new(cost: Argon2Cost) -> Result<Self, HashError> {
         let params = Params::new(cost.memory_kib, cost.iterations, cost.lanes, Some(Params::DEFAULT_OUTPUT_LEN))?;
-        let decoy = argon2id(&params).hash_password(b"")?;
+        let decoy = PasswordHash::Argon2(Box::new(argon2id(&params).hash_password(b"")?));
         Ok(Self { params, decoy })
     }
 
@@ -108,29 +124,23 @@ impl Engine {
         Ok(argon2id(&self.params).hash_password(password.as_bytes())?.to_string())
     }
 
-    fn verify(&self, password: Option<Zeroizing<String>>, stored: Option<&str>) -> Result<Verdict, HashError> {
-        let known = stored.and_then(parse);
-        let (Some(password), Some(known)) = (&password, &known) else {
-            let bytes = password.as_deref().map(String::as_bytes).unwrap_or_default();
-            self.compare(bytes, &self.decoy)?;
-            return Ok(Verdict { matches: false, outdated: false });
-        };
-        Ok(Verdict { matches: self.compare(password.as_bytes(), known)?, outdated: self.is_outdated(known) })
-    }
-
-    /// In constant time, with the parameters that `hash` names.
-    fn compare(&self, password: &[u8], hash: &PasswordHash) -> Result<bool, HashError> {
-        match argon2id(&self.params).verify_password(password, hash) {
-            Ok(()) => Ok(true),
-            Err(HashError::PasswordInvalid) => Ok(false),
-            Err(error) => Err(error),
+    fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<Verdict, HashError> {
+        let known = stored.and_then(read);
+        let hash = known.as_ref().unwrap_or(&self.decoy);
+        let mut matches = false;
+        for spelling in password::spellings(password) {
+            matches |= check::matches(hash, spelling.as_bytes())?;
         }
+        // One that is longer than ours may be can't be hashed anew.
+        let outdated = self.is_outdated(hash) && password::prepared(password).is_some();
+        Ok(if known.is_some() { Verdict { matches, outdated } } else { Verdict { matches: false, outdated: false } })
     }
 
     fn is_outdated(&self, hash: &PasswordHash) -> bool {
+        let PasswordHash::Argon2(hash) = hash else { return true };
         hash.algorithm != ARGON2ID_IDENT
             || hash.version != Some(Version::V0x13.into())
-            || Params::try_from(hash).as_ref() != Ok(&self.params)
+            || Params::try_from(&**hash).as_ref() != Ok(&self.params)
     }
 }
 
@@ -138,15 +148,9 @@ fn argon2id(params: &Params) -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
 }
 
-/// A hash that can be computed again. What can't is a damaged row: logged, and from then on like no password at all.
-fn parse(stored: &str) -> Option<PasswordHash> {
-    let hash = PasswordHash::new(stored).ok().filter(|hash| {
-        hash.salt.as_ref().is_some_and(|salt| salt.len() >= argon2::MIN_SALT_LEN)
-            && hash.hash.is_some()
-            && Algorithm::try_from(hash.algorithm.as_str()).is_ok()
-            && hash.version.is_none_or(|version| Version::try_from(version).is_ok())
-            && Params::try_from(hash).is_ok()
-    });
+/// What can't be read is a damaged row: logged, and from then on like no password at all.
+fn read(stored: &str) -> Option<PasswordHash> {
+    let hash = PasswordHash::parse(stored).ok();
     if hash.is_none() {
         tracing::error!("a stored password hash can't be read; its account can't sign in until the password is reset");
     }
@@ -214,6 +218,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_hash_of_another_system_is_of_the_password_as_it_was_typed_and_is_outdated() {
+        // "Zoe\u{308}\u{a0}am Meer", which is prepared as other bytes, by bcrypt; 200 times "y" by Django.
+        let unprepared = "$2b$04$tF7NX2Q8edVoD9qXvd6ST.Hk0uZ6fAMdDC1YMKdKwRDP2p5zG2.wm";
+        let matched = Verdict { matches: true, outdated: true };
+        assert_eq!(verify("Zoe\u{308}\u{a0}am Meer", Some(unprepared)).await, matched);
+        assert!(!verify("Zo\u{eb} am Meer", Some(unprepared)).await.matches);
+        let long = "pbkdf2_sha256$1000$jUhzIEFArqPB3rw1kY6iF9$wilyxuk+CrXfpmS9k5n8olkUOTEx2vneCcKYAX+QkYo=";
+        // Ours would not be found again under a password that is longer than ours are.
+        assert_eq!(verify(&"y".repeat(200), Some(long)).await, Verdict { matches: true, outdated: false });
+        assert!(!verify(&"y".repeat(199), Some(long)).await.matches);
+    }
+
+    #[test]
+    fn a_hash_that_is_imported_may_cost_what_ours_cost_and_else_no_more_than_the_limit() {
+        let costly = "$argon2id$v=19$m=300000,t=2,p=1$c29tZXNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
+        assert_eq!(hasher(TINY).admit(costly).unwrap_err().code, "too_costly");
+        let ours = Argon2Cost { memory_kib: 300_000, iterations: 2, lanes: 1 };
+        assert!(hasher(ours).admit(costly).is_ok());
+        assert_eq!(hasher(TINY).admit("hunter2").unwrap_err().code, "unsupported");
+    }
+
+    #[tokio::test]
     async fn nobody_has_the_decoys_password() {
         assert_eq!(verify("", None).await, NO);
         assert_eq!(verify("correct horse", None).await, NO);
@@ -223,8 +249,7 @@ mod tests {
     async fn a_text_that_is_no_hash_matches_nothing() {
         let salt = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ";
         let hash = "$argon2id$v=19$m=8,t=0,p=1$c29tZXNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
-        let bcrypt = "$2b$12$EXRkfkdmXn2gzds2SSitu.MW9.gAVqa9eLS1//RYtYCmB1eLHg.9q";
-        for stored in ["", "password", "$argon2id", "$argon2id$v=19$m=8,t=1,p=1", salt, hash, bcrypt, "é\0$"] {
+        for stored in ["", "password", "$argon2id", "$argon2id$v=19$m=8,t=1,p=1", salt, hash, "$2b$12$", "é\0$"] {
             assert_eq!(verify("password", Some(stored)).await, NO, "{stored}");
         }
     }

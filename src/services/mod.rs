@@ -18,6 +18,7 @@ pub mod signing_keys;
 pub mod stats;
 pub mod steering;
 pub mod tokens;
+pub mod transfer;
 pub mod upkeep;
 pub mod users;
 

@@ -91,6 +91,11 @@ impl Database {
         self
     }
 
+    /// Whether all transactions that write wait for one another, also those of other processes.
+    pub fn has_one_writer(&self) -> bool {
+        self.writer.is_some()
+    }
+
     /// Runs queries that only read, each on its own snapshot.
     pub async fn read<T: Send + 'static>(
         &self,
@@ -145,6 +150,14 @@ fn transaction<T>(connection: &mut AnyConnection, queries: impl FnOnce(&mut AnyC
             Err(error)
         }
     }
+}
+
+/// Within [`Database::write`]: when the queries fail, what they changed is undone, and the transaction goes on.
+pub fn savepoint<T>(
+    connection: &mut AnyConnection,
+    queries: impl FnOnce(&mut AnyConnection) -> Result<T>,
+) -> Result<T> {
+    connection.transaction(queries)
 }
 
 struct Manager(DatabaseUrl);

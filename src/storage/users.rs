@@ -16,19 +16,8 @@ type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone)]
 pub struct StoredUser {
     pub user: User,
-    /// PHC string; `None` until the owner has chosen a password.
+    /// As [`crate::domain::password_hash`] reads it; `None` until the owner has chosen a password.
     pub password_hash: Option<String>,
-}
-
-/// An account to be.
-pub struct NewUser<'a> {
-    pub id: UserId,
-    pub username: &'a Username,
-    pub email: &'a EmailAddress,
-    pub name: Option<&'a str>,
-    pub role: Role,
-    pub password_hash: Option<&'a str>,
-    pub now: Timestamp,
 }
 
 #[derive(Queryable, Selectable)]
@@ -68,9 +57,10 @@ impl From<Row> for StoredUser {
     }
 }
 
-/// Inserts the account; [`Error::Taken`] names each field that belongs to another.
-pub fn insert(connection: &mut AnyConnection, new: &NewUser<'_>) -> Result<()> {
-    refuse_taken(connection, None, new.username, new.email)?;
+/// Inserts the account; [`Error::Taken`] names each field that belongs to another. `password_hash` is a PHC string or
+/// another form of [`crate::domain::password_hash`].
+pub fn insert(connection: &mut AnyConnection, new: &User, password_hash: Option<&str>) -> Result<()> {
+    refuse_taken(connection, new)?;
     diesel::insert_into(users::table)
         .values((
             users::id.eq(new.id),
@@ -78,19 +68,30 @@ pub fn insert(connection: &mut AnyConnection, new: &NewUser<'_>) -> Result<()> {
             users::username_key.eq(new.username.key().as_str()),
             users::email.eq(new.email.as_str()),
             users::email_key.eq(new.email.key().as_str()),
-            users::name.eq(new.name),
+            users::name.eq(new.name.as_deref()),
             users::role.eq(new.role),
-            users::status.eq(UserStatus::Active),
-            users::epoch.eq(1),
+            users::status.eq(new.status),
+            users::epoch.eq(new.epoch),
             users::rev.eq(1),
-            users::password_hash.eq(new.password_hash),
-            users::password_changed_at.eq(new.password_hash.map(|_| new.now)),
-            users::created_at.eq(new.now),
-            users::search_text.eq(search_text(new.username, new.email, new.name)),
+            users::password_hash.eq(password_hash),
+            users::password_changed_at.eq(new.password_changed_at),
+            users::created_at.eq(new.created_at),
+            users::last_sign_in_at.eq(new.last_sign_in_at),
+            users::search_text.eq(search_text(&new.username, &new.email, new.name.as_deref())),
         ))
         .execute(connection)
         .map_err(raced_for_a_name)?;
     Ok(())
+}
+
+/// [`Error::Taken`] names each field of a new account that belongs to another; the id also to a deleted one.
+pub fn refuse_taken(connection: &mut AnyConnection, new: &User) -> Result<()> {
+    let mut taken = taken_names(connection, None, &new.username, &new.email)?;
+    let of_id: Option<UserId> = users::table.find(new.id).select(users::id).first(connection).optional()?;
+    if of_id.is_some() {
+        taken.push(FieldError::new("id", "taken", "An account has, or had, this id."));
+    }
+    refuse(taken)
 }
 
 /// Changes username, e-mail and name; [`Error::Taken`] names each field that belongs to another.
@@ -101,7 +102,7 @@ pub fn update_profile(
     email: &EmailAddress,
     name: Option<&str>,
 ) -> Result<()> {
-    refuse_taken(connection, Some(id), username, email)?;
+    refuse(taken_names(connection, Some(id), username, email)?)?;
     diesel::update(users::table.find(id))
         .set((
             users::username.eq(username.as_str()),
@@ -121,12 +122,17 @@ fn search_text(username: &Username, email: &EmailAddress, name: Option<&str>) ->
     search_form(&format!("{username}\n{email}\n{}", name.unwrap_or_default()))
 }
 
-fn refuse_taken(
+fn refuse(taken: FieldErrors) -> Result<()> {
+    if taken.is_empty() { Ok(()) } else { Err(Error::Taken(taken)) }
+}
+
+/// Which of the two names belong to another account than `but`.
+fn taken_names(
     connection: &mut AnyConnection,
     but: Option<UserId>,
     username: &Username,
     email: &EmailAddress,
-) -> Result<()> {
+) -> Result<FieldErrors> {
     let mut taken = FieldErrors::default();
     let of_username = owner(connection, users::username_key.eq(username.key().as_str().to_owned()))?;
     if of_username.is_some() && of_username != but {
@@ -136,7 +142,7 @@ fn refuse_taken(
     if of_email.is_some() && of_email != but {
         taken.push(FieldError::new("email", "taken", "An account with this e-mail exists."));
     }
-    if taken.is_empty() { Ok(()) } else { Err(Error::Taken(taken)) }
+    Ok(taken)
 }
 
 fn owner<P>(connection: &mut AnyConnection, key: P) -> QueryResult<Option<UserId>>
@@ -196,6 +202,21 @@ pub fn by_name(connection: &mut AnyConnection, key: &NameKey) -> Result<Option<S
         .first(connection)
         .optional()?;
     Ok(row.map(StoredUser::from))
+}
+
+/// At most `limit` accounts by username, beginning after the one of that canonical form.
+pub fn after(connection: &mut AnyConnection, username: Option<&NameKey>, limit: i64) -> Result<Vec<StoredUser>> {
+    let mut query = users::table
+        // Those of deleted accounts are free again.
+        .filter(users::username_key.is_not_null())
+        .order(users::username_key)
+        .select(Row::as_select())
+        .limit(limit)
+        .into_boxed::<MultiBackend>();
+    if let Some(username) = username {
+        query = query.filter(users::username_key.gt(username.as_str().to_owned()));
+    }
+    Ok(query.load::<Row>(connection)?.into_iter().map(StoredUser::from).collect())
 }
 
 /// How many active administrators there are. Locks them, so that two who demote each other can't both be the last but
@@ -264,7 +285,7 @@ pub fn set_password(connection: &mut AnyConnection, id: UserId, hash: &str, now:
     Ok(())
 }
 
-/// The same password under new parameters; only if nobody has changed it meanwhile.
+/// The same password, hashed as we do it today; only if nobody has changed it meanwhile.
 pub fn rehash(connection: &mut AnyConnection, id: UserId, old: &str, new: &str) -> Result<()> {
     diesel::update(users::table.find(id).filter(users::password_hash.eq(old)))
         .set(users::password_hash.eq(new))

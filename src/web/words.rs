@@ -46,6 +46,7 @@ fn what(event: Event) -> &'static str {
         Event::UserReinstated => "Reinstated the account",
         Event::UserUnlocked => "Unlocked the account",
         Event::UserDeleted => "Deleted the account",
+        Event::UserImported => "Imported the account",
         Event::PasswordChanged => "Changed the password",
         Event::PasswordResetLink => "Made a password reset link",
         Event::SessionRevoked => "Ended a session",

@@ -51,3 +51,4 @@ mod sign_in;
 mod sign_out;
 mod slow_clients;
 mod stores_down;
+mod transfer;

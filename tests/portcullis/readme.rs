@@ -12,6 +12,8 @@ use crate::support::stores::Stores;
 use crate::support::tools::{self, Dialogue};
 use crate::support::*;
 
+mod coming_from;
+
 /// The example in Rust, compiled with the tests.
 #[path = "../foreign/check.rs"]
 #[expect(clippy::disallowed_methods, reason = "a service of somebody else, who has no `Presented`")]
@@ -40,7 +42,11 @@ const RUN: &[(&str, &str)] = &[
     ("Redis and PostgreSQL", "console"),
     ("Settings", "console"),
     ("Command line", "console"),
+    (COMING_FROM, "console"),
+    (COMING_FROM, "jq"),
 ];
+
+const COMING_FROM: &str = "Coming from Express, Django, Keycloak, Devise";
 
 fn blocks() -> Vec<Block> {
     let (mut blocks, mut section, mut rest) = (Vec::new(), "", README);

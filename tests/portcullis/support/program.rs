@@ -58,6 +58,12 @@ impl Program {
         self
     }
 
+    /// Sets a variable that is no setting.
+    pub fn export(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Takes a setting back, to its default or to a file.
     pub fn unset(mut self, key: &str) -> Self {
         let name = format!("PORTCULLIS_{}", key.to_uppercase());

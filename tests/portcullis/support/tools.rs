@@ -1,5 +1,5 @@
-//! What `tests/run.sh` installs beside the stores: Python with PyJWT and Schemathesis, Node.js with jose, html-validate
-//! and axe.
+//! What `tests/run.sh` installs beside the stores: Python with PyJWT, Schemathesis and Django, Node.js with jose,
+//! html-validate and axe.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -8,6 +8,14 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 /// Python with the packages of `tests/requirements.txt`.
 pub fn python() -> Command {
     Command::new(folder().join("venv/bin/python"))
+}
+
+/// Users of other systems, as lines for `user import`, with hashes that those systems' libraries make of `password`.
+pub fn foreign_users(password: &str) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/users.py");
+    let made = python().args([script, password]).output().expect("Python");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    String::from_utf8(made.stdout).expect("text")
 }
 
 /// Schemathesis with the hooks of `tests/foreign`.

@@ -1,0 +1,169 @@
+//! Accounts with their password hashes, to and from other systems: out as JSON Lines, in as [`record`] says.
+
+mod record;
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use futures_util::Stream;
+use futures_util::stream::try_unfold;
+
+use super::{Result, Services, Steward};
+use crate::domain::audit::Client;
+use crate::domain::{Actor, Error, Event, FieldError, FieldErrors, NameKey, Timestamp, User};
+use crate::storage::audit::{self, Entry};
+use crate::storage::database::{AnyConnection, savepoint};
+use crate::storage::users::{self, StoredUser};
+use record::Record;
+pub use record::{FIELDS, MAX_LINE};
+
+/// Accounts that are held in memory at once, and that are created in one transaction.
+pub const BATCH: usize = 100;
+
+/// A line to be imported.
+pub struct Line {
+    /// From 1.
+    pub number: u64,
+    pub text: Vec<u8>,
+}
+
+/// What came of a line.
+pub struct Imported {
+    pub line: u64,
+    pub outcome: Outcome,
+}
+
+/// In a dry run, what would have come of it.
+pub enum Outcome {
+    Created { user: User, has_password: bool },
+    Skipped(FieldErrors),
+}
+
+/// An import under way.
+pub struct Import {
+    services: Services,
+    actor: Actor,
+    dry_run: bool,
+    ignored: Vec<String>,
+    /// The names and ids of the lines so far, which a dry run can't find in the database, and their lines.
+    claimed: HashMap<String, u64>,
+}
+
+impl Services {
+    /// All accounts with their password hashes, by username, in pieces of JSON Lines: read as fast as they are taken,
+    /// so what changes meanwhile is there or not.
+    pub fn export_users(&self, steward: &Steward) -> Result<impl Stream<Item = Result<String>> + use<>> {
+        require_command_line(steward)?;
+        // The audit log has no event for it.
+        tracing::warn!("all accounts are exported with their password hashes");
+        let database = self.database.clone();
+        Ok(try_unfold(Some(None), move |place: Option<Option<NameKey>>| {
+            let database = database.clone();
+            async move {
+                let Some(after) = place else { return Ok(None) };
+                let found = database.read(move |connection| users::after(connection, after.as_ref(), BATCH as i64));
+                let found = found.await?;
+                let next = found.last().filter(|_| found.len() == BATCH).map(|last| Some(last.user.username.key()));
+                let mut text = String::new();
+                for account in found {
+                    text.push_str(&serde_json::to_string(&Record::from(account)).map_err(Error::internal)?);
+                    text.push('\n');
+                }
+                Ok(Some((text, next)))
+            }
+        }))
+    }
+
+    /// Begins to create accounts from lines, of any role; `ignored` fields of them are passed over. A dry run does
+    /// every check and creates none.
+    pub fn import_users(&self, steward: &Steward, dry_run: bool, ignored: Vec<String>) -> Result<Import> {
+        require_command_line(steward)?;
+        let (services, actor) = (self.clone(), steward.actor.clone());
+        Ok(Import { services, actor, dry_run, ignored, claimed: HashMap::new() })
+    }
+}
+
+impl Import {
+    /// Imports lines in one transaction; at most [`BATCH`], so that a server on the same database waits for it no longer
+    /// than it bears.
+    ///
+    /// # Errors
+    /// Of a store: then none of these lines is imported. What is wrong with a line is its [`Outcome`].
+    pub async fn lines(&mut self, lines: Vec<Line>) -> Result<Vec<Imported>> {
+        let now = self.services.clock.now();
+        let hasher = &self.services.hasher;
+        let read = |Line { number, text }| (number, record::read(&text, &self.ignored, hasher, now));
+        let accounts: Vec<_> = lines.into_iter().map(read).collect();
+        let (dry_run, actor) = (self.dry_run, self.actor.clone());
+        let mut claimed = std::mem::take(&mut self.claimed);
+        let work = move |connection: &mut AnyConnection| {
+            let mut done = Vec::with_capacity(accounts.len());
+            for (line, account) in accounts {
+                let outcome = match account {
+                    Ok(account) => import(connection, account, line, dry_run, &actor, &mut claimed, now)?,
+                    Err(errors) => Outcome::Skipped(errors),
+                };
+                done.push(Imported { line, outcome });
+            }
+            Ok((claimed, done))
+        };
+        let (database, began) = (&self.services.database, Instant::now());
+        let (claimed, done) = if dry_run { database.read(work).await? } else { database.write(work).await? };
+        self.claimed = claimed;
+        if database.has_one_writer() && !dry_run {
+            // SQLite knows no queue: whoever writes again at once leaves a running server no turn.
+            tokio::time::sleep(began.elapsed()).await;
+        }
+        Ok(done)
+    }
+}
+
+/// Creates the account if its names are free, also of the lines before.
+fn import(
+    connection: &mut AnyConnection,
+    StoredUser { user, password_hash }: StoredUser,
+    line: u64,
+    dry_run: bool,
+    actor: &Actor,
+    claimed: &mut HashMap<String, u64>,
+    now: Timestamp,
+) -> Result<Outcome> {
+    let claims = [
+        ("username", user.username.key().as_str().to_owned()),
+        ("email", user.email.key().as_str().to_owned()),
+        ("id", user.id.to_string()),
+    ];
+    let mut errors = FieldErrors::default();
+    for (field, claim) in &claims {
+        if let Some(line) = claimed.get(claim) {
+            errors.push(FieldError::new(*field, "taken", format!("Line {line} has it already.")));
+        }
+    }
+    if !errors.is_empty() {
+        return Ok(Outcome::Skipped(errors));
+    }
+    let created = if dry_run {
+        users::refuse_taken(connection, &user)
+    } else {
+        // Who registers at the same moment makes this insert fail, and with it no other line.
+        savepoint(connection, |connection| {
+            users::insert(connection, &user, password_hash.as_deref())?;
+            let client = Client::default();
+            let entry = Entry::success(Event::UserImported, actor, &user, &client);
+            audit::append(connection, &entry.detail(format!("role {}", user.role)), now)
+        })
+    };
+    match created {
+        Ok(()) => {
+            claimed.extend(claims.map(|(_, claim)| (claim, line)));
+            Ok(Outcome::Created { has_password: password_hash.is_some(), user })
+        }
+        Err(Error::Taken(taken)) => Ok(Outcome::Skipped(taken)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Password hashes are for the command line alone.
+fn require_command_line(steward: &Steward) -> Result<()> {
+    if steward.actor == Actor::Cli { Ok(()) } else { Err(Error::Forbidden) }
+}
