@@ -37,6 +37,6 @@ pub async fn rotate(
     RecentAdmin(admin): RecentAdmin,
     ClientInfo(client): ClientInfo,
 ) -> Answer {
-    let key = services.rotate_signing_key(&admin, &client).await?;
+    let key = services.rotate_signing_key(&admin, None, &client).await?;
     Ok(HttpResponse::Ok().json(KeyShape::from(&key)))
 }

@@ -64,12 +64,15 @@ impl KeyTable {
 }
 
 /// Why the keys are looked at.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Occasion {
     /// `jwt_algorithm` may be another one than before. Only then: nodes that disagree must not rotate in turns.
     Start,
     Hourly,
-    Asked,
+    /// By someone who saw this key as the next one, if they looked. Once it is no longer the next, it was done already.
+    Asked {
+        next: Option<String>,
+    },
 }
 
 /// What is to be done about them.
@@ -86,7 +89,7 @@ enum Due {
 impl Due {
     fn find(
         keys: &[StoredKey],
-        occasion: Occasion,
+        occasion: &Occasion,
         wanted: SigningAlgorithm,
         interval: TimeDelta,
         now: Timestamp,
@@ -94,13 +97,18 @@ impl Due {
         let of_state = |state| keys.iter().find(|key| key.state == state);
         let (active, next) = (of_state(KeyState::Active), of_state(KeyState::Next));
         if wanted == SigningAlgorithm::Hs256 {
-            let any = occasion == Occasion::Start && active.or(next).is_some();
+            let any = *occasion == Occasion::Start && active.or(next).is_some();
             return if any { Self::Retirement } else { Self::Nothing };
         }
         let Some(active) = active else { return Self::Rotation };
         let is_old = active.active_from.is_none_or(|from| from + interval <= now);
-        let is_other = |key: &StoredKey| occasion == Occasion::Start && key.algorithm != wanted;
-        if is_old || occasion == Occasion::Asked || is_other(active) {
+        let is_other = |key: &StoredKey| *occasion == Occasion::Start && key.algorithm != wanted;
+        let is_asked = match occasion {
+            Occasion::Asked { next: Some(seen) } => next.is_some_and(|next| next.kid == *seen),
+            Occasion::Asked { next: None } => true,
+            Occasion::Start | Occasion::Hourly => false,
+        };
+        if is_old || is_asked || is_other(active) {
             Self::Rotation
         } else if next.is_none_or(is_other) {
             Self::Next
@@ -122,17 +130,24 @@ impl Services {
         Ok(keys.into_iter().map(SigningKeyInfo::from).collect())
     }
 
-    /// Lets the next key sign from now on, and gives it back. What the former one signed stays good.
+    /// Lets the next key sign from now on, and gives it back. What the former one signed stays good. `next` is the
+    /// kid of that key, as whoever asks saw it: asked twice, it is done once, and no key signs that was published a
+    /// moment ago.
     ///
     /// # Errors
     /// [`Error::Forbidden`] for all but administrators; [`Error::Invalid`] with HS256, whose key is a setting.
-    pub async fn rotate_signing_key(&self, steward: &Steward, client: &Client) -> Result<SigningKeyInfo> {
+    pub async fn rotate_signing_key(
+        &self,
+        steward: &Steward,
+        next: Option<&str>,
+        client: &Client,
+    ) -> Result<SigningKeyInfo> {
         steward.require(Role::Admin)?;
         if self.settings.jwt_algorithm == SigningAlgorithm::Hs256 {
             let message = "With HS256 the key is jwt_secret: change that setting on every node.";
             return Err(Error::Invalid(FieldError::new("jwt_algorithm", "shared_secret", message).into()));
         }
-        self.settle(Occasion::Asked, steward, client).await?;
+        self.settle(Occasion::Asked { next: next.map(str::to_owned) }, steward, client).await?;
         let active = self.signing_keys().await?.into_iter().find(|key| key.state == KeyState::Active);
         active.ok_or_else(|| Error::internal("there is no active signing key after a rotation"))
     }
@@ -229,7 +244,7 @@ impl Services {
         let (wanted, interval) = (self.settings.jwt_algorithm, self.settings.key_rotation_interval);
         let now = self.clock.now();
         let keys = self.database.read(stored::all).await?;
-        let fresh = match Due::find(&keys, occasion, wanted, interval, now) {
+        let fresh = match Due::find(&keys, &occasion, wanted, interval, now) {
             Due::Nothing => return Ok(()),
             Due::Retirement => None,
             Due::Next | Due::Rotation => Some(self.generate_two().await?),
@@ -241,7 +256,7 @@ impl Services {
                 stored::lock(connection)?;
                 present_steward(connection, &steward)?.require(Role::Admin)?;
                 let keys = stored::all(connection)?;
-                match (Due::find(&keys, occasion, wanted, interval, now), &fresh) {
+                match (Due::find(&keys, &occasion, wanted, interval, now), &fresh) {
                     (Due::Nothing, _) | (Due::Next | Due::Rotation, None) => Ok(()),
                     (Due::Retirement, _) => {
                         stored::delete_next(connection)?;

@@ -330,7 +330,7 @@ async fn who_lost_the_role_or_the_account_while_the_request_was_on_its_way_does_
             services.update_user(steward, user.id, change(), &client).await.err(),
             services.issue_reset_link(steward, user.id, &client).await.err(),
             services.create_user(steward, "eve", "eve@example.com", None, Role::Admin, &client).await.err(),
-            services.rotate_signing_key(steward, &client).await.err(),
+            services.rotate_signing_key(steward, None, &client).await.err(),
         ];
         for (number, outcome) in outcomes.into_iter().enumerate() {
             let refused = matches!(outcome, Some(Error::Forbidden | Error::NotSignedIn));

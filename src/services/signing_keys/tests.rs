@@ -47,7 +47,7 @@ fn command_line() -> (Steward, Client) {
 
 async fn rotate_by_hand(node: &Services) -> SigningKeyInfo {
     let (steward, client) = command_line();
-    node.rotate_signing_key(&steward, &client).await.unwrap()
+    node.rotate_signing_key(&steward, None, &client).await.unwrap()
 }
 
 async fn administrator(node: &Services) -> User {
@@ -177,7 +177,7 @@ async fn a_shared_secret_publishes_nothing_and_is_not_rotated_here() {
     assert_eq!(states(&node).await, [(KeyState::Retired, EDDSA)]);
     assert!(published(&node).await.is_empty());
     let (steward, client) = command_line();
-    assert!(matches!(node.rotate_signing_key(&steward, &client).await, Err(Error::Invalid(_))));
+    assert!(matches!(node.rotate_signing_key(&steward, None, &client).await, Err(Error::Invalid(_))));
     let after = token(&node, &user).await;
     assert!(is_ours(&node, &after).await && is_ours(&node, &before).await);
 
@@ -231,7 +231,7 @@ async fn only_an_administrator_rotates_and_it_is_audited() {
     let node = installation.node(&clock, &[]).await;
     node.prepare_signing_keys().await.unwrap();
     let manager = Steward { actor: Actor::System, role: Role::Manager };
-    let refused = node.rotate_signing_key(&manager, &Client::default()).await;
+    let refused = node.rotate_signing_key(&manager, None, &Client::default()).await;
     assert!(matches!(refused, Err(Error::Forbidden)));
     assert_eq!(states(&node).await.len(), 2);
 

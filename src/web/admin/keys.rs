@@ -14,7 +14,7 @@ use crate::services::{Services, Steward};
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::{Moment, duration, moment};
 use crate::web::refusal::Refusal;
-use crate::web::{Answer, Nothing, see_other};
+use crate::web::{Answer, see_other};
 
 const PATH: &str = "/admin/keys";
 
@@ -57,6 +57,8 @@ impl KeyRow {
 struct RotatePage {
     layout: AdminLayout,
     access_token_ttl: String,
+    /// The kid of the key that is to sign.
+    next: Option<String>,
 }
 
 /// `GET /admin/keys`.
@@ -79,16 +81,22 @@ pub async fn ask(request: HttpRequest, services: web::Data<Services>, recent: Re
     rotate_page(&request, &services, &recent.user, Refusal::none()).await
 }
 
-/// `POST /admin/keys/rotate`.
+/// The key that is to sign, as it was when the page was made.
+#[derive(serde::Deserialize)]
+pub struct RotateForm {
+    next: Option<String>,
+}
+
+/// `POST /admin/keys/rotate`. Sent twice, it rotates once.
 pub async fn rotate(
     request: HttpRequest,
     services: web::Data<Services>,
     recent: RecentPassword,
     ClientInfo(client): ClientInfo,
-    Form(Nothing {}): Form<Nothing>,
+    Form(form): Form<RotateForm>,
 ) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    match services.rotate_signing_key(&Steward::of(&reader), &client).await {
+    match services.rotate_signing_key(&Steward::of(&reader), form.next.as_deref(), &client).await {
         Ok(_) => {
             flash::set(&request, Notice::KeyRotated);
             Ok(see_other(PATH))
@@ -100,7 +108,9 @@ pub async fn rotate(
 async fn rotate_page(request: &HttpRequest, services: &Services, current: &CurrentUser, refusal: Refusal) -> Answer {
     let reader = account_of(services, current).await?;
     let status = refusal.status;
+    let mut keys = services.signing_keys().await?.into_iter();
     let template = RotatePage {
+        next: keys.find(|key| key.state == KeyState::Next).map(|key| key.kid),
         access_token_ttl: duration(services.settings.access_token_ttl),
         layout: AdminLayout::new(&reader, current, request, PATH, refusal),
     };
