@@ -122,7 +122,7 @@ fn word<T: std::str::FromStr>(
     absent: T,
     advice: &str,
 ) -> Result<T, FieldError> {
-    text.map_or(Ok(absent), |text| text.parse().map_err(|_| FieldError::new(field, "invalid", advice)))
+    text.map_or(Ok(absent), |text| FieldError::parse(field, text, advice))
 }
 
 fn moment(field: &'static str, text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, FieldError> {
