@@ -188,7 +188,7 @@ pub async fn revoke(
     }
     let revoked = match target {
         Target::Selected(ids) => services.end_sessions(&steward, &ids, &client).await?,
-        Target::User(user) => match services.end_all_sessions(&steward, Some(user), &client).await {
+        Target::User(user) => match services.end_all_sessions(&steward, user, &client).await {
             Err(Error::NotFound) => return Err(no_such_account()),
             other => other?,
         },

@@ -128,20 +128,21 @@ pub async fn reset_link(
 #[utoipa::path(
     post, path = "/api/v1/users/{id}/unlock", tag = "users", operation_id = "unlock_user",
     summary = "End the lock that failed sign-ins have brought about",
-    params(("id" = UserId, Path)),
+    params(("id" = UserId, Path), IfMatch),
     responses(
         (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
         (status = 404, description = "`not_found`"),
+        (status = 412, description = "`precondition_failed`: the account was changed meanwhile"),
     ),
     security(("bearer" = []))
 )]
 pub async fn unlock(
     services: web::Data<Services>,
     manager: RequireRole<Manager, ApiUser>,
-    PathParam(id): PathParam<UserId>,
+    SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
 ) -> Answer {
-    let user = services.unlock(&manager.user.steward(), id, &client).await?;
+    let user = services.unlock(&manager.user.steward(), subject, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
 
@@ -173,22 +174,18 @@ pub async fn sessions(
 #[utoipa::path(
     delete, path = "/api/v1/users/{id}/sessions", tag = "users", operation_id = "end_sessions_of_user",
     summary = "End all sessions of an account",
-    params(("id" = UserId, Path)),
-    responses(
-        (status = 200, body = Revoked),
-        (status = 401, description = "`reauthentication_required`, `invalid_token`, `not_signed_in`"),
-        (status = 404, description = "`not_found`"),
-    ),
+    params(("id" = UserId, Path), IfMatch),
+    responses((status = 200, body = Revoked), Refusals),
     security(("bearer" = []))
 )]
 pub async fn end_sessions(
     request: HttpRequest,
     services: web::Data<Services>,
     manager: RequireRole<Manager, ApiUser>,
-    PathParam(id): PathParam<UserId>,
+    SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
 ) -> Answer {
     require_recent_password(&request, &manager.user)?;
-    let revoked = services.end_all_sessions(&manager.user.steward(), Some(id), &client).await?;
+    let revoked = services.end_all_sessions(&manager.user.steward(), subject, &client).await?;
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }

@@ -76,7 +76,10 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
             let user = user::find_optional(services, user.as_deref()).await?;
             let whose = user.as_ref().map_or("all accounts", |user| user.username.as_str());
             yes.confirm(&format!("End all sessions of {whose}?"))?;
-            let ended = services.end_all_sessions(steward, user.map(|user| user.id), client).await?;
+            let ended = match user {
+                Some(user) => services.end_all_sessions(steward, user.id, client).await?,
+                None => services.end_everyones_sessions(steward, None, client).await?,
+            };
             Ok(format!("Ended {}.\n", counted(ended)))
         }
     }

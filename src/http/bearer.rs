@@ -35,7 +35,7 @@ impl ApiUser {
     /// For what an administrator does. The role is the present one, not the token's.
     pub fn steward(&self) -> Steward {
         let actor = Actor::User { id: self.session.user_id, username: self.username.clone() };
-        Steward { actor, role: self.session.role }
+        Steward::signed_in(actor, self.session.role, self.session.session_id)
     }
 }
 

@@ -15,9 +15,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::principal::Principal;
 use super::problem::{Problem, wants_json};
 use super::session_store;
-use crate::domain::Role;
 use crate::domain::session::LiveSession;
-use crate::services::{Caller, Services};
+use crate::domain::{Actor, Role, User};
+use crate::services::{Caller, Services, Steward};
 
 /// Bytes of an address that `next` still remembers; a longer one would make headers that proxies refuse.
 const MAX_NEXT: usize = 2000;
@@ -33,6 +33,11 @@ pub struct CurrentUser {
 impl CurrentUser {
     pub fn caller(&self) -> Caller {
         Caller { user_id: self.session.user_id, session_id: self.session.session_id, role: self.session.role }
+    }
+
+    /// For what an administrator does; `account` is the caller's.
+    pub fn steward(&self, account: &User) -> Steward {
+        Steward::signed_in(Actor::user(account), account.role, self.session.session_id)
     }
 
     /// Someone is signed in only where the session's state and actix-identity say the same.

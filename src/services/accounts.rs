@@ -164,7 +164,8 @@ impl Services {
         let user = self
             .database
             .write(move |connection| {
-                present_steward(connection, &steward)?.require(Role::Admin)?;
+                let steward = present_steward(connection, &steward)?;
+                steward.require(Role::Admin)?;
                 let user = checked.insert(connection, UserId::new(now), role, None, now)?;
                 issued.store_for(connection, user.id)?;
                 let entry = Entry::success(Event::UserCreated, &steward.actor, &user, &client);

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::accounts::present;
-use super::steering::{Subject, administered};
+use super::steering::{Act, Subject, administered};
 use super::{Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::keys::Secret;
@@ -82,9 +82,9 @@ impl Services {
         let link = issued.reset_link(&self.settings);
         self.database
             .write(move |connection| {
-                let user = administered(connection, &steward, &subject)?;
+                let Act { by, on: user } = administered(connection, &steward, &subject)?;
                 issued.store_for(connection, user.id)?;
-                let entry = Entry::success(Event::PasswordResetLink, &steward.actor, &user, &client);
+                let entry = Entry::success(Event::PasswordResetLink, &by, &user, &client);
                 audit::append(connection, &entry, now)
             })
             .await?;

@@ -24,7 +24,7 @@ use std::collections::HashMap;
 
 use secrecy::SecretString;
 
-use super::steering::steered;
+use super::steering::{Act, Subject, steered};
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::device_cookie::{DeviceCookie, KnownBrowser};
@@ -120,16 +120,19 @@ impl Services {
     }
 
     /// Ends a lock of the account, in its known browsers too. A manager does it for users, an administrator for everyone.
-    pub async fn unlock(&self, steward: &Steward, user: UserId, client: &Client) -> Result<User> {
+    ///
+    /// What has been counted without a lock is forgotten too, and told as well: nobody gives guesses away unseen.
+    pub async fn unlock(&self, steward: &Steward, subject: impl Into<Subject>, client: &Client) -> Result<User> {
         steward.require(Role::Manager)?;
         let (steward, client, rule) = (steward.clone(), client.clone(), self.lockout_rule());
+        let subject = subject.into();
         self.database
             .write(move |connection| {
-                let user = steered(connection, &steward, user)?;
+                let Act { by, on: user } = steered(connection, &steward, &subject)?;
                 let locked = !lockouts::locks_of(connection, &[user.id], rule)?.is_empty();
-                lockouts::forget_user(connection, user.id)?;
-                if locked {
-                    let entry = Entry::success(Event::UserUnlocked, &steward.actor, &user, &client);
+                if lockouts::forget_user(connection, user.id)? > 0 {
+                    let entry = Entry::success(Event::UserUnlocked, &by, &user, &client);
+                    let entry = if locked { entry } else { entry.detail("it was not locked yet".to_owned()) };
                     audit::append(connection, &entry, rule.now)?;
                 }
                 Ok(user)

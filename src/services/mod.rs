@@ -78,17 +78,29 @@ pub struct Steward {
     /// The command line acts with the role of an administrator. Of an account it is what the request found; acts look
     /// again when they are done.
     pub role: Role,
+    /// The session that it acts in: acts look again whether that has ended, too.
+    session: Option<SessionId>,
 }
 
 impl Steward {
     /// The command line on the server.
     pub fn command_line() -> Self {
-        Self { actor: Actor::Cli, role: Role::Admin }
+        Self { actor: Actor::Cli, role: Role::Admin, session: None }
     }
 
-    /// A signed-in account.
+    /// What is due by itself.
+    fn system() -> Self {
+        Self { actor: Actor::System, role: Role::Admin, session: None }
+    }
+
+    /// An account, in no session.
     pub fn of(user: &User) -> Self {
-        Self { actor: Actor::user(user), role: user.role }
+        Self { actor: Actor::user(user), role: user.role, session: None }
+    }
+
+    /// Whoever asks over HTTP.
+    pub fn signed_in(actor: Actor, role: Role, session: SessionId) -> Self {
+        Self { actor, role, session: Some(session) }
     }
 
     fn require(&self, role: Role) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::steering::steered;
+use super::steering::{Act, steered};
 use super::{Caller, NewSecret, Result, Services, Steward, links};
 use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
@@ -108,8 +108,8 @@ impl Services {
         let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
         self.database
             .write(move |connection| {
-                let user = steered(connection, &steward, user)?;
-                replace_password(connection, &user, &password, None, &steward.actor, &client, now)?;
+                let Act { by, on: user } = steered(connection, &steward, &user.into())?;
+                replace_password(connection, &user, &password, None, &by, &client, now)?;
                 users::raise_epoch(connection, user.id)?;
                 Ok(())
             })

@@ -1,6 +1,6 @@
 //! Sessions: asked for, listed and ended.
 
-use super::steering::{present_steward, steered};
+use super::steering::{Act, Subject, present_steward, steered};
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::keys::SessionHandle;
@@ -121,7 +121,8 @@ impl Services {
                 let session = rows::by_id(connection, id)?.ok_or(Error::NotFound)?;
                 let Some(user) = users::by_id(connection, session.user_id)? else { return Ok(session.user_id) };
                 let user = user.user;
-                present_steward(connection, &steward)?.require_reach(&user)?;
+                let steward = present_steward(connection, &steward)?;
+                steward.require_reach(&user)?;
                 let end = End { reason: EndReason::EndedByAdministrator, by: &steward.actor, at: now };
                 if rows::end(connection, user.id, id, &end)? {
                     let entry = Entry::success(Event::SessionRevoked, &steward.actor, &user, &client).session(id);
@@ -133,18 +134,24 @@ impl Services {
         self.announce_session_ended(owner, id).await
     }
 
-    /// Ends all sessions of one account, or of all within reach; says how many. One act, whatever their number.
-    pub async fn end_all_sessions(&self, steward: &Steward, user: Option<UserId>, client: &Client) -> Result<u64> {
-        let Some(user) = user else { return self.end_everyones_sessions(steward, None, client).await };
+    /// Ends all sessions of an account; says how many. One act, whatever their number.
+    pub async fn end_all_sessions(
+        &self,
+        steward: &Steward,
+        subject: impl Into<Subject>,
+        client: &Client,
+    ) -> Result<u64> {
         steward.require(Role::Manager)?;
         let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        let subject = subject.into();
+        let user = subject.id();
         let ended = self
             .database
             .write(move |connection| {
-                let subject = steered(connection, &steward, user)?;
-                let end = End { reason: EndReason::EndedAll, by: &steward.actor, at: now };
+                let Act { by, on } = steered(connection, &steward, &subject)?;
+                let end = End { reason: EndReason::EndedAll, by: &by, at: now };
                 let ended = rows::end_all(connection, user, None, &end)?;
-                let entry = Entry::success(Event::SessionRevokedAll, &steward.actor, &subject, &client);
+                let entry = Entry::success(Event::SessionRevokedAll, &by, &on, &client);
                 audit::append(connection, &entry.detail(counted(ended)), now)?;
                 users::raise_epoch(connection, user)?;
                 Ok(ended)

@@ -154,13 +154,13 @@ impl Services {
 
     /// Makes the first keys, and follows a changed `jwt_algorithm`. When the server starts.
     pub async fn prepare_signing_keys(&self) -> Result<()> {
-        self.settle(Occasion::Start, &server(), &Client::default()).await
+        self.settle(Occasion::Start, &Steward::system(), &Client::default()).await
     }
 
     /// Rotates when the active key is older than `key_rotation_interval`, and forgets keys whose last token is dead.
     /// Any node may do it, several at once too.
     pub async fn rotate_keys_when_due(&self) -> Result<()> {
-        self.settle(Occasion::Hourly, &server(), &Client::default()).await?;
+        self.settle(Occasion::Hourly, &Steward::system(), &Client::default()).await?;
         // A node that has not heard of the retirement signs for another MAX_AGE.
         let late = TimeDelta::from_std(MAX_AGE).map_err(Error::internal)?;
         let limit = self.clock.now() - self.settings.access_token_ttl - LEEWAY - late;
@@ -174,7 +174,7 @@ impl Services {
             return Ok(signer.clone());
         }
         // Another node, with HS256, retired it.
-        self.settle(Occasion::Hourly, &server(), &Client::default()).await?;
+        self.settle(Occasion::Hourly, &Steward::system(), &Client::default()).await?;
         let table = self.recent_keys().await?;
         table.signer.clone().ok_or_else(|| Error::internal("there is no active signing key"))
     }
@@ -254,7 +254,8 @@ impl Services {
             .write(move |connection| {
                 // Another node may have done it meanwhile.
                 stored::lock(connection)?;
-                present_steward(connection, &steward)?.require(Role::Admin)?;
+                let steward = present_steward(connection, &steward)?;
+                steward.require(Role::Admin)?;
                 let keys = stored::all(connection)?;
                 match (Due::find(&keys, &occasion, wanted, interval, now), &fresh) {
                     (Due::Nothing, _) | (Due::Next | Due::Rotation, None) => Ok(()),
@@ -285,11 +286,6 @@ impl Services {
             tokio::task::spawn_blocking(generate).await.map_err(Error::internal)?;
         made.map_err(Error::internal)
     }
-}
-
-/// Who does what is due by itself.
-fn server() -> Steward {
-    Steward { actor: Actor::System, role: Role::Admin }
 }
 
 /// The next key signs, the former one retires, and a new one is published. A next key of another algorithm than the

@@ -3,7 +3,7 @@
 use super::accounts::present;
 use super::{Result, Services, Steward, links};
 use crate::domain::audit::Client;
-use crate::domain::{Actor, EndReason, Error, Event, Role, User, UserId, UserStatus};
+use crate::domain::{Actor, EndReason, Error, Event, Role, Timestamp, User, UserId, UserStatus};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::lockouts;
@@ -26,6 +26,10 @@ impl From<UserId> for Subject {
 }
 
 impl Subject {
+    pub fn id(&self) -> UserId {
+        self.id
+    }
+
     /// The account as someone saw it.
     pub fn seen(id: UserId, versions: Vec<String>) -> Self {
         Self { id, versions: Some(versions) }
@@ -41,16 +45,16 @@ impl Services {
         role: Role,
         client: &Client,
     ) -> Result<User> {
-        let (actor, client, now) = (steward.actor.clone(), client.clone(), self.clock.now());
+        let (client, now) = (client.clone(), self.clock.now());
         self.administer(steward, subject.into(), move |connection, account| {
             if account.user.role == role {
                 return Ok(());
             }
-            if matches!(&actor, Actor::User { id, .. } if *id == account.user.id && !account.user.role.reaches(role)) {
+            if account.is_own() && !account.user.role.reaches(role) {
                 return Err(Error::Forbidden); // nobody raises an own role
             }
             account.keep_an_administrator()?;
-            let entry = Entry::success(Event::UserRoleChanged, &actor, &account.user, &client);
+            let entry = Entry::success(Event::UserRoleChanged, &account.by, &account.user, &client);
             audit::append(connection, &entry.detail(format!("{} to {role}", account.user.role)), now)?;
             users::set_role(connection, account.user.id, role)
         })
@@ -60,14 +64,14 @@ impl Services {
 
     /// Ends all sessions of the account, voids its reset link and refuses new sessions.
     pub async fn suspend(&self, steward: &Steward, subject: impl Into<Subject>, client: &Client) -> Result<User> {
-        let (actor, client, now) = (steward.actor.clone(), client.clone(), self.clock.now());
+        let (client, now) = (client.clone(), self.clock.now());
         self.administer(steward, subject.into(), move |connection, account| {
             if !account.user.is_active() {
                 return Ok(());
             }
             account.keep_an_administrator()?;
-            account.shut_out(connection, &End { reason: EndReason::Suspended, by: &actor, at: now })?;
-            let entry = Entry::success(Event::UserSuspended, &actor, &account.user, &client);
+            account.shut_out(connection, EndReason::Suspended, now)?;
+            let entry = Entry::success(Event::UserSuspended, &account.by, &account.user, &client);
             audit::append(connection, &entry, now)?;
             users::set_status(connection, account.user.id, UserStatus::Suspended)
         })
@@ -77,12 +81,12 @@ impl Services {
 
     /// Lets the account sign in again. No session that was ended by the suspension comes back.
     pub async fn reinstate(&self, steward: &Steward, subject: impl Into<Subject>, client: &Client) -> Result<User> {
-        let (actor, client, now) = (steward.actor.clone(), client.clone(), self.clock.now());
+        let (client, now) = (client.clone(), self.clock.now());
         self.administer(steward, subject.into(), move |connection, account| {
             if account.user.is_active() {
                 return Ok(());
             }
-            let entry = Entry::success(Event::UserReinstated, &actor, &account.user, &client);
+            let entry = Entry::success(Event::UserReinstated, &account.by, &account.user, &client);
             audit::append(connection, &entry, now)?;
             users::set_status(connection, account.user.id, UserStatus::Active)
         })
@@ -92,12 +96,12 @@ impl Services {
 
     /// Ends all sessions of the account, frees its names and forgets what is personal but its events.
     pub async fn delete_user(&self, steward: &Steward, subject: impl Into<Subject>, client: &Client) -> Result<()> {
-        let (actor, client, now) = (steward.actor.clone(), client.clone(), self.clock.now());
+        let (client, now) = (client.clone(), self.clock.now());
         self.administer(steward, subject.into(), move |connection, account| {
             account.keep_an_administrator()?;
-            account.shut_out(connection, &End { reason: EndReason::Deleted, by: &actor, at: now })?;
+            account.shut_out(connection, EndReason::Deleted, now)?;
             lockouts::forget_user(connection, account.user.id)?;
-            let entry = Entry::success(Event::UserDeleted, &actor, &account.user, &client);
+            let entry = Entry::success(Event::UserDeleted, &account.by, &account.user, &client);
             audit::append(connection, &entry, now)?;
             users::delete(connection, account.user.id, now)
         })
@@ -121,8 +125,10 @@ impl Services {
                 // All of them first, always in one order: two who demote each other wait for one another instead of
                 // both going.
                 let administrators = users::lock_active_administrators(connection)?;
-                let user = administered(connection, &steward, &subject)?;
-                act(connection, &Administered { user, administrators })?;
+                let Act { by, on: user } = administered(connection, &steward, &subject)?;
+                let able = administrators.into_iter().filter(|administrator| administrator.has_password);
+                let administrators = able.map(|administrator| administrator.id).collect();
+                act(connection, &Administered { by, user, administrators })?;
                 Ok(users::by_id(connection, id)?.map(|stored| stored.user))
             })
             .await?;
@@ -131,46 +137,66 @@ impl Services {
     }
 }
 
-/// An account under an administrator's hands, and all active administrators, locked.
+/// An account under an administrator's hands, and all active administrators who can sign in, locked.
 struct Administered {
+    by: Actor,
     user: User,
     administrators: Vec<UserId>,
 }
 
 impl Administered {
-    /// Refuses what would take away the last active administrator.
+    fn is_own(&self) -> bool {
+        matches!(&self.by, Actor::User { id, .. } if *id == self.user.id)
+    }
+
+    /// Refuses what would take away the last active administrator who can sign in.
     fn keep_an_administrator(&self) -> Result<()> {
         if self.administrators == [self.user.id] { Err(Error::LastAdmin) } else { Ok(()) }
     }
 
     /// Nothing that was handed out for the account opens anything any more.
-    fn shut_out(&self, connection: &mut AnyConnection, end: &End) -> Result<()> {
-        rows::end_all(connection, self.user.id, None, end)?;
+    fn shut_out(&self, connection: &mut AnyConnection, reason: EndReason, now: Timestamp) -> Result<()> {
+        rows::end_all(connection, self.user.id, None, &End { reason, by: &self.by, at: now })?;
         links::void_reset_links(connection, self.user.id)
     }
 }
 
-/// The account that a steward acts on, locked, if it is within reach.
-pub(super) fn steered(connection: &mut AnyConnection, steward: &Steward, user: UserId) -> Result<User> {
-    let user = present(users::lock(connection, user)?)?.user;
-    present_steward(connection, steward)?.require_reach(&user)?;
-    Ok(user)
+/// Who acts on whom, both as they are in this transaction.
+pub(super) struct Act {
+    pub by: Actor,
+    /// Locked, and within reach.
+    pub on: User,
 }
 
-/// The same for what only an administrator does.
-pub(super) fn administered(connection: &mut AnyConnection, steward: &Steward, subject: &Subject) -> Result<User> {
-    present_steward(connection, steward)?.require(Role::Admin)?;
-    let user = steered(connection, steward, subject.id)?;
+/// A steward's act on an account.
+pub(super) fn steered(connection: &mut AnyConnection, steward: &Steward, subject: &Subject) -> Result<Act> {
+    let on = present(users::lock(connection, subject.id)?)?.user;
+    let steward = present_steward(connection, steward)?;
+    steward.require_reach(&on)?;
     match &subject.versions {
-        Some(versions) if !versions.contains(&user.version()) => Err(Error::Stale),
-        _ => Ok(user),
+        Some(versions) if !versions.contains(&on.version()) => Err(Error::Stale),
+        _ => Ok(Act { by: steward.actor, on }),
     }
 }
 
-/// The steward with the role of this moment: one who was demoted or suspended since the request began gets no further.
+/// The same for what only an administrator does.
+pub(super) fn administered(connection: &mut AnyConnection, steward: &Steward, subject: &Subject) -> Result<Act> {
+    present_steward(connection, steward)?.require(Role::Admin)?;
+    steered(connection, steward, subject)
+}
+
+/// The steward with the name and the role of this moment. One who was demoted or suspended, or whose session ended,
+/// since the request began gets no further: a body may be as slow as it likes, and a thief's is.
 pub(super) fn present_steward(connection: &mut AnyConnection, steward: &Steward) -> Result<Steward> {
     let Actor::User { id, .. } = &steward.actor else { return Ok(steward.clone()) };
-    let found = users::by_id(connection, *id)?.filter(|found| found.user.is_active()).ok_or(Error::NotSignedIn)?;
-    let role = steward.role.min(found.user.role);
-    Ok(Steward { actor: steward.actor.clone(), role })
+    let user = users::by_id(connection, *id)?.ok_or(Error::NotSignedIn)?.user;
+    if let Some(session) = steward.session
+        && !rows::is_open(connection, &user, session)?
+    {
+        return Err(Error::NotSignedIn);
+    }
+    if !user.is_active() {
+        return Err(Error::NotSignedIn);
+    }
+    Ok(Steward { actor: Actor::user(&user), role: steward.role.min(user.role), session: steward.session })
 }

@@ -1,6 +1,6 @@
 //! Accounts as managers find them and administrators edit them.
 
-use super::steering::{Subject, administered};
+use super::steering::{Act, Subject, administered};
 use super::{Result, Services, Steward, links};
 use crate::domain::audit::Client;
 use crate::domain::cursor::Cursors;
@@ -111,7 +111,7 @@ impl Services {
         let subject = subject.into();
         self.database
             .write(move |connection| {
-                let before = administered(connection, &steward, &subject)?;
+                let Act { by, on: before } = administered(connection, &steward, &subject)?;
                 let mut after = before.clone();
                 after.username = username.unwrap_or(after.username);
                 after.email = email.unwrap_or(after.email);
@@ -130,7 +130,7 @@ impl Services {
                     links::void_reset_links(connection, before.id)?;
                 }
                 users::update_profile(connection, before.id, &after.username, &after.email, after.name.as_deref())?;
-                let entry = Entry::success(Event::UserUpdated, &steward.actor, &after, &client);
+                let entry = Entry::success(Event::UserUpdated, &by, &after, &client);
                 audit::append(connection, &entry.detail(changed.join(", ")), now)?;
                 Ok(after)
             })

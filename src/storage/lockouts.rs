@@ -90,10 +90,9 @@ pub fn forget(connection: &mut AnyConnection, key: &Key) -> Result<()> {
     Ok(())
 }
 
-/// Forgets every count of the account, also those of its known browsers.
-pub fn forget_user(connection: &mut AnyConnection, user: UserId) -> Result<()> {
-    diesel::delete(lockouts::table.filter(lockouts::user_id.eq(user))).execute(connection)?;
-    Ok(())
+/// Forgets every count of the account, also those of its known browsers; says how many there were.
+pub fn forget_user(connection: &mut AnyConnection, user: UserId) -> Result<usize> {
+    Ok(diesel::delete(lockouts::table.filter(lockouts::user_id.eq(user))).execute(connection)?)
 }
 
 /// The accounts among these that are locked, for strangers or in one of their known browsers, with the end of each lock.

@@ -219,19 +219,26 @@ pub fn after(connection: &mut AnyConnection, username: Option<&NameKey>, limit: 
     Ok(query.load::<Row>(connection)?.into_iter().map(StoredUser::from).collect())
 }
 
-/// How many active administrators there are. Locks them, so that two who demote each other can't both be the last but
-/// one.
-pub fn lock_active_administrators(connection: &mut AnyConnection) -> Result<Vec<UserId>> {
+/// An active administrator.
+pub struct Administrator {
+    pub id: UserId,
+    /// Whether it can sign in: one that has chosen no password yet may never do.
+    pub has_password: bool,
+}
+
+/// All active administrators. Locks them, so that two who demote each other can't both be the last but one.
+pub fn lock_active_administrators(connection: &mut AnyConnection) -> Result<Vec<Administrator>> {
     let administrators = users::table
         .filter(users::role.eq(Role::Admin))
         .filter(users::status.eq(UserStatus::Active))
         .filter(users::deleted_at.is_null())
         .order(users::id)
-        .select(users::id);
-    Ok(match connection {
+        .select((users::id, users::password_hash.is_not_null()));
+    let found: Vec<(UserId, bool)> = match connection {
         AnyConnection::Postgres(connection) => administrators.for_update().load(connection)?,
         AnyConnection::Sqlite(connection) => administrators.load(connection)?,
-    })
+    };
+    Ok(found.into_iter().map(|(id, has_password)| Administrator { id, has_password }).collect())
 }
 
 /// Whether an active administrator exists.

@@ -320,7 +320,7 @@ async fn who_lost_the_role_or_the_account_while_the_request_was_on_its_way_does_
         let outcomes = [
             services.end_session(steward, session, &client).await.err(),
             services.end_sessions(steward, &[session], &client).await.err(),
-            services.end_all_sessions(steward, Some(user.id), &client).await.err(),
+            services.end_all_sessions(steward, user.id, &client).await.err(),
             services.end_everyones_sessions(steward, None, &client).await.err(),
             services.unlock(steward, user.id, &client).await.err(),
             services.set_role(steward, user.id, Role::Admin, &client).await.err(),

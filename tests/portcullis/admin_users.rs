@@ -371,7 +371,7 @@ async fn who_was_an_administrator_when_the_request_began_is_asked_again_when_it_
     let created = services.create_user(&steward, "eve", "eve@example.com", None, Role::Admin, &client()).await;
     assert!(matches!(created, Err(Error::Forbidden)));
     services.suspend(&command_line(), demoted.id, &client()).await.unwrap();
-    assert!(matches!(services.end_all_sessions(&steward, Some(user.id), &client()).await, Err(Error::NotSignedIn)));
+    assert!(matches!(services.end_all_sessions(&steward, user.id, &client()).await, Err(Error::NotSignedIn)));
 }
 
 #[rstest]

@@ -597,6 +597,47 @@ async fn a_changed_role_counts_at_once_for_whoever_is_signed_in(
     browser.get("/admin").await.expect(200);
 }
 
+/// The log names whoever acts as they are called then, not as they were when the token was issued.
+#[tokio::test]
+async fn whoever_was_renamed_acts_under_the_new_name() {
+    let server = TestServer::start(Sqlite).await;
+    let admin = administrator(&server).await;
+    let udo = server.create_user("udo").await;
+    let own = path_of(server.id_of("adele").await);
+    let names = json!({ "username": "newname", "email": "newname@example.com" });
+    admin.json("PATCH", &own, &names).await.expect(200);
+    server.create_user("adele").await;
+    let session = server.program("udo").await.session_id;
+    admin.delete(&format!("/api/v1/sessions/{session}")).await.expect(204);
+    admin.delete(&format!("{}/sessions", path_of(udo.id))).await.expect(200);
+    admin.send("POST", &format!("{}/suspend", path_of(udo.id)), &[], None).await.expect(200);
+    for event in [Event::SessionRevoked, Event::SessionRevokedAll, Event::UserSuspended] {
+        assert_eq!(events(&admin, event).await[0]["actor"]["username"], "newname", "{event}");
+    }
+    let ended = admin.get("/api/v1/sessions?state=ended&q=udo").await.expect(200).json();
+    assert_eq!(ended["data"][0]["ended_by"], "newname");
+}
+
+/// C77: one who has not chosen a password yet, and may never do, is no administrator to rely on.
+#[rstest]
+#[tokio::test]
+async fn an_administrator_without_a_password_does_not_replace_the_last(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    let keeper = server.program(KEEPER).await;
+    let own = format!("{}/role", path_of(server.id_of(KEEPER).await));
+    let new = json!({ "username": "adele", "email": "adele@example.com", "role": "admin" });
+    let link = keeper.post("/api/v1/users", &new).await.expect(201).json()["reset_url"].as_str().unwrap().to_owned();
+    let refused = keeper.json("PUT", &own, &json!({ "role": "user" })).await.expect(409).json();
+    assert_eq!(refused["code"], "last_admin");
+    let link = link.strip_prefix(&server.public_url).unwrap();
+    let mut browser = server.browser();
+    browser.get(link).await.expect(200);
+    browser.submit(link, &[("new_password", PASSWORD)]).await;
+    keeper.json("PUT", &own, &json!({ "role": "user" })).await.expect(200);
+}
+
 #[tokio::test]
 async fn a_sensitive_act_on_an_account_needs_a_recent_password() {
     let server = TestServer::start(Sqlite).await;

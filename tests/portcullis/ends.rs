@@ -183,7 +183,7 @@ async fn ending_all_sessions_of_an_account_ends_them_everywhere(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
     signed_out_by(backend, async |server, user| {
-        let ended = server.services.end_all_sessions(&command_line(), Some(user), &Client::default()).await.unwrap();
+        let ended = server.services.end_all_sessions(&command_line(), user, &Client::default()).await.unwrap();
         assert!(ended >= 2, "{ended}");
     })
     .await;
@@ -209,7 +209,7 @@ async fn ending_everyones_sessions_is_one_act(#[values(Sqlite, SqliteRedis, Post
     for name in ["anna", "berta", "carla"] {
         people.push(server.newcomer(name).await);
     }
-    server.services.end_all_sessions(&command_line(), None, &Client::default()).await.unwrap();
+    server.services.end_everyones_sessions(&command_line(), None, &Client::default()).await.unwrap();
     for person in &mut people {
         assert!(!person.is_signed_in().await);
         assert!(!person.clone().at(&other_node).is_signed_in().await);

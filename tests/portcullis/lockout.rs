@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use diesel::{QueryDsl as _, RunQueryDsl as _};
 use futures_util::future::join_all;
-use portcullis::domain::audit::{Actor, Client};
+use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event, Role, UserId};
 use portcullis::routes::{self, Access, Route};
 use portcullis::services::Steward;
@@ -752,10 +752,10 @@ async fn a_manager_unlocks_users_and_an_administrator_everyone(#[values(Sqlite, 
     let server = server_on(backend).await;
     let client = Client::default();
     let manager = server.create("manuel", Role::Manager).await;
-    let manager = Steward { actor: Actor::user(&manager), role: Role::Manager };
+    let manager = Steward::of(&manager);
     let user = server.create_user("ursula").await;
     let other = server.create("mona", Role::Manager).await;
-    let steward = Steward { actor: Actor::user(&user), role: Role::User };
+    let steward = Steward::of(&user);
 
     lock(&server, "ursula").await;
     lock(&server, "mona").await;
@@ -773,6 +773,13 @@ async fn a_manager_unlocks_users_and_an_administrator_everyone(#[values(Sqlite, 
     // There is nothing to unlock: nothing happened.
     server.services.unlock(&manager, user.id, &client).await.unwrap();
     assert_eq!(events(&server, user.id, Event::UserUnlocked).await, 1);
+
+    // Nobody gives guesses away unseen, before the lock begins.
+    for _ in 0..4 {
+        attempt(&server, "ursula", WRONG).await.expect(401);
+    }
+    server.services.unlock(&manager, user.id, &client).await.unwrap();
+    assert_eq!(events(&server, user.id, Event::UserUnlocked).await, 2);
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ mod foreign_clients;
 mod forgery;
 mod forms;
 mod headers;
+mod held_requests;
 mod hostile_input;
 mod journey;
 mod last_administrator;

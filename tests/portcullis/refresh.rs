@@ -243,7 +243,7 @@ async fn end(server: &TestServer, tokens: &IssuedTokens, elsewhere: &Caller, how
         "one by its owner" => services.end_own_session(elsewhere, tokens.session_id, &client).await.unwrap(),
         "one by an administrator" => services.end_session(&steward, tokens.session_id, &client).await.unwrap(),
         "all others" => drop(services.end_other_sessions(elsewhere, &client).await.unwrap()),
-        "all of the account" => drop(services.end_all_sessions(&steward, Some(user), &client).await.unwrap()),
+        "all of the account" => drop(services.end_all_sessions(&steward, user, &client).await.unwrap()),
         "password" => {
             let (old, new) = (PASSWORD.into(), NEW_PASSWORD.into());
             drop(services.change_password(elsewhere, &old, &new, &client).await.unwrap());

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use portcullis::storage::schema::lockouts;
 use rstest::rstest;
 
-use crate::support::raw::{RawAnswer, SlowPost};
+use crate::support::raw::{RawAnswer, SlowRequest};
 use crate::support::spawn::command_line;
 use crate::support::*;
 use portcullis::domain::audit::Client;
@@ -91,7 +91,7 @@ async fn race(server: &TestServer, race: Race, round: u64) {
     let answers = match race {
         Race::ProfileAgainstSignOut => {
             let fields = [("csrf_token", token.as_str()), ("name", "Slow"), ("email", &format!("{name}@example.com"))];
-            let slow = SlowPost::begin(&browser, "/account/profile", &fields).await;
+            let slow = SlowRequest::begin(&browser, "/account/profile", &fields).await;
             tokio::time::sleep(pause).await;
             let mut tab = browser.clone();
             let fields = [("csrf_token", token.as_str())];
@@ -111,7 +111,8 @@ async fn race(server: &TestServer, race: Race, round: u64) {
             let listed = phone.get("/account/sessions").await.expect(200);
             let id = phone.other_sessions().await.remove(0).id;
             let form = listed.form(&format!("/account/sessions/{id}/end"));
-            let slow = SlowPost::begin(&browser, "/confirm", &[("csrf_token", &token), ("password", PASSWORD)]).await;
+            let slow =
+                SlowRequest::begin(&browser, "/confirm", &[("csrf_token", &token), ("password", PASSWORD)]).await;
             tokio::time::sleep(pause).await;
             let (answer, page) = tokio::join!(slow.finish(), phone.submit_form(form, &[]));
             assert_eq!(page.status, 303, "{what}: {}", page.excerpt());
@@ -122,7 +123,7 @@ async fn race(server: &TestServer, race: Race, round: u64) {
             let mine = sessions.iter().max_by_key(|session| session.created_at).unwrap().id;
             let fields =
                 [("csrf_token", token.as_str()), ("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
-            let slow = SlowPost::begin(&browser, "/account/password", &fields).await;
+            let slow = SlowRequest::begin(&browser, "/account/password", &fields).await;
             tokio::time::sleep(pause).await;
             let (steward, client) = (command_line(), Client::default());
             let (answer, ended) = tokio::join!(slow.finish(), server.services.end_session(&steward, mine, &client));
@@ -209,7 +210,7 @@ async fn a_sign_in_that_began_before_end_all_leaves_no_session_alive_after_it(
         let fields = [("username", "anna"), ("password", PASSWORD)];
         let end_all = async {
             an_attempt_is_counted(&server).await;
-            server.services.end_all_sessions(&steward, Some(user), &client).await.unwrap();
+            server.services.end_all_sessions(&steward, user, &client).await.unwrap();
         };
         let (page, ()) = tokio::join!(browser.submit_form(form, &fields), end_all);
         assert_eq!(page.status, 409, "{}", page.excerpt());

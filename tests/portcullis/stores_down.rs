@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use portcullis::domain::Role;
 use rstest::rstest;
 
-use crate::support::raw::SlowPost;
+use crate::support::raw::SlowRequest;
 use crate::support::stores::Stores;
 use crate::support::*;
 
@@ -145,7 +145,7 @@ async fn stopped_by_a_signal_it_finishes_what_it_began_and_ends_with_0() {
         let mut running = program.serve().await;
         let server = program.browser();
         let fields = [("username", "nadia"), ("email", "nadia@example.com"), ("password", PASSWORD)];
-        let slow = SlowPost::begin(&server, "/register", &fields).await;
+        let slow = SlowRequest::begin(&server, "/register", &fields).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
         running.signal(signal);
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -230,7 +230,7 @@ async fn only_an_administrator_rotates_and_it_is_audited() {
     let (installation, clock) = (Installation::new(), Clock::adjustable());
     let node = installation.node(&clock, &[]).await;
     node.prepare_signing_keys().await.unwrap();
-    let manager = Steward { actor: Actor::System, role: Role::Manager };
+    let manager = Steward { role: Role::Manager, ..Steward::command_line() };
     let refused = node.rotate_signing_key(&manager, None, &Client::default()).await;
     assert!(matches!(refused, Err(Error::Forbidden)));
     assert_eq!(states(&node).await.len(), 2);

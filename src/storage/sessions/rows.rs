@@ -358,6 +358,13 @@ pub fn by_id(connection: &mut AnyConnection, id: SessionId) -> Result<Option<Ses
     Ok(row.map(Session::from))
 }
 
+/// Whether the account's session has not ended, alone or with all others.
+pub fn is_open(connection: &mut AnyConnection, user: &User, id: SessionId) -> Result<bool> {
+    let session = sessions::table.find(id).filter(sessions::user_id.eq(user.id)).filter(open());
+    let found = session.filter(sessions::epoch.eq(user.epoch)).select(sessions::id).first::<SessionId>(connection);
+    Ok(found.optional()?.is_some())
+}
+
 /// The account's sessions that have not ended, last active first.
 pub fn open_sessions(connection: &mut AnyConnection, user: UserId, now: Timestamp, limit: i64) -> Result<Vec<Session>> {
     let rows: Vec<Row> = sessions::table

@@ -14,8 +14,8 @@ use crate::domain::{Actor, Error, Event, FieldErrors, Outcome, Timestamp};
 use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
 use crate::http::problem::Problem;
+use crate::services::Services;
 use crate::services::audit::{AuditPage, ExportFormat};
-use crate::services::{Services, Steward};
 use crate::web::Answer;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::{Moment, duration, exact};
@@ -141,7 +141,7 @@ pub async fn show(
     Query(query): Query<AuditQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let steward = Steward::of(&reader);
+    let steward = current.steward(&reader);
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
     let (filter, found, refusal) = match query.filter().parse() {
         Ok(filter) => {
@@ -196,7 +196,7 @@ pub async fn export(services: web::Data<Services>, current: CurrentUser, Query(q
         Some("jsonl") => ExportFormat::Jsonl,
         _ => return Err(unknown_format()),
     };
-    let text = services.export_audit(&Steward::of(&reader), filter, format)?;
+    let text = services.export_audit(&current.steward(&reader), filter, format)?;
     let body =
         text.map_ok(Bytes::from).inspect_err(|error| tracing::warn!(%error, "an export of the audit log broke off"));
     let name = format!("audit-{}.{}", services.clock.now().format("%Y-%m-%d"), format.extension());

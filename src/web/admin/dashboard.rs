@@ -15,9 +15,9 @@ use crate::domain::signing_key::KeyState;
 use crate::domain::{Event, Timestamp};
 use crate::http::current_user::CurrentUser;
 use crate::http::site::Site;
+use crate::services::Services;
 use crate::services::health::RedisHealth;
 use crate::services::stats::Stats;
-use crate::services::{Services, Steward};
 use crate::settings::PublicUrl;
 use crate::web::Answer;
 use crate::web::layout::{self, AdminLayout, account_of, page};
@@ -77,7 +77,7 @@ struct Node {
 /// `GET /admin`.
 pub async fn show(request: HttpRequest, services: web::Data<Services>, current: CurrentUser) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let steward = Steward::of(&reader);
+    let steward = current.steward(&reader);
     let now = services.clock.now();
     let stats = services.stats(&steward).await?;
     let failing = services.failing_addresses(&steward).await?;

@@ -118,13 +118,11 @@ pub async fn end(
         return Ok(confirm);
     }
     let reader = account_of(&services, &current).await?;
-    let steward = Steward::of(&reader);
+    let steward = current.steward(&reader);
     let own = current.session.session_id;
     let (ended, signs_out) = match target {
         Target::Everyone => (services.end_everyones_sessions(&steward, Some(&current.caller()), &client).await?, false),
-        Target::User(user) => {
-            (services.end_all_sessions(&steward, Some(user.id), &client).await?, user.id == reader.id)
-        }
+        Target::User(user) => (services.end_all_sessions(&steward, user.id, &client).await?, user.id == reader.id),
         Target::Selected(ids) => {
             if ids.is_empty() {
                 return end_page(&request, &services, &current, &reader, Target::Selected(ids), None).await;
@@ -145,7 +143,7 @@ pub async fn end_one(
     Form(Nothing {}): Form<Nothing>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    services.end_session(&Steward::of(&reader), id, &client).await?;
+    services.end_session(&current.steward(&reader), id, &client).await?;
     Ok(leave(&request, id == current.session.session_id, Notice::SessionEnded))
 }
 
@@ -169,7 +167,7 @@ async fn end_page(
     target: Target,
     one: Option<SessionId>,
 ) -> Answer {
-    let steward = Steward::of(reader);
+    let steward = current.steward(reader);
     let now = services.clock.now();
     let mut template = EndPage {
         layout: AdminLayout::new(reader, current, request, LIST, Refusal::none()),

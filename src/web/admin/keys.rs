@@ -10,7 +10,7 @@ use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, RecentPassword};
 use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
-use crate::services::{Services, Steward};
+use crate::services::Services;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::{Moment, duration, moment};
 use crate::web::refusal::Refusal;
@@ -96,7 +96,7 @@ pub async fn rotate(
     Form(form): Form<RotateForm>,
 ) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    match services.rotate_signing_key(&Steward::of(&reader), form.next.as_deref(), &client).await {
+    match services.rotate_signing_key(&recent.user.steward(&reader), form.next.as_deref(), &client).await {
         Ok(_) => {
             flash::set(&request, Notice::KeyRotated);
             Ok(see_other(PATH))

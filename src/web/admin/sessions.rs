@@ -177,7 +177,7 @@ pub async fn show(
     Query(query): Query<SessionsQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let steward = Steward::of(&reader);
+    let steward = current.steward(&reader);
     let q = query.q.trim().to_owned();
     let state: SessionState = query.state.parse().unwrap_or(SessionState::Live);
     let filter = SessionFilter {

@@ -11,9 +11,9 @@ use crate::http::current_user::{CurrentUser, RecentPassword, confirm_url};
 use crate::http::flash::{self, Flash, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
+use crate::services::Services;
 use crate::services::steering::Subject;
 use crate::services::users::UserChange;
-use crate::services::{Services, Steward};
 use crate::web::field::Field;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::{Moment, date, moment};
@@ -127,7 +127,7 @@ pub async fn update(
         name: Some(form.name.clone()),
     };
     let subject = form.rev.clone().map_or_else(|| id.into(), |version| Subject::seen(id, vec![version]));
-    match services.update_user(&Steward::of(&reader), subject, change, &client).await {
+    match services.update_user(&recent.user.steward(&reader), subject, change, &client).await {
         Ok(_) => {
             flash::set(&request, Notice::UserSaved);
             Ok(see_other(&format!("/admin/users/{id}")))
@@ -151,7 +151,7 @@ async fn user_page(
     refusal: Refusal,
     link: Option<String>,
 ) -> Answer {
-    let steward = Steward::of(reader);
+    let steward = current.steward(reader);
     let (sessions, counts) = services.sessions_of(user.id, SESSIONS).await?;
     let events = services.activity(user.id, None, EVENTS).await?;
     let locked_until = services.locked_until(user.id).await?;

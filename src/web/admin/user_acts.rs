@@ -140,7 +140,7 @@ impl Act {
                 (Notice::ResetLink(user, LinkToken(link.token().to_owned())), own_page)
             }
             Self::EndSessions => {
-                let ended = services.end_all_sessions(steward, Some(user), client).await?;
+                let ended = services.end_all_sessions(steward, user, client).await?;
                 (Notice::SessionsEnded(ended), own_page)
             }
             Self::Delete => {
@@ -255,7 +255,7 @@ pub async fn unlock(
     Form(Nothing {}): Form<Nothing>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    services.unlock(&Steward::of(&reader), id, &client).await?;
+    services.unlock(&current.steward(&reader), id, &client).await?;
     flash::set(&request, Notice::UserUnlocked);
     Ok(see_other(&format!("/admin/users/{id}")))
 }
@@ -267,7 +267,7 @@ async fn ask((request, services, recent, PathParam(id), _): Asked, act: Act) -> 
 
 async fn perform((request, services, recent, PathParam(id), ClientInfo(client)): Asked, act: Act) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    match act.perform(&services, &Steward::of(&reader), id, &client).await {
+    match act.perform(&services, &recent.user.steward(&reader), id, &client).await {
         Ok((notice, next)) => {
             flash::set(&request, notice);
             Ok(see_other(&next))
@@ -286,7 +286,7 @@ async fn act_page(
     refusal: Refusal,
 ) -> Answer {
     let user = services.user(id).await?;
-    if !Steward::of(reader).reaches(&user) {
+    if !current.steward(reader).reaches(&user) {
         return Err(Error::Forbidden.into());
     }
     let (_, counts) = services.sessions_of(id, 1).await?;
@@ -356,7 +356,7 @@ async fn change_role(
 ) -> Answer {
     let reader = account_of(services, current).await?;
     let changed = match chosen {
-        Ok(role) => services.set_role(&Steward::of(&reader), id, role, client).await,
+        Ok(role) => services.set_role(&current.steward(&reader), id, role, client).await,
         Err(error) => Err(error),
     };
     match changed {

@@ -12,8 +12,8 @@ use crate::http::current_user::{CurrentUser, RecentPassword};
 use crate::http::flash::{self, LinkToken, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::Query;
+use crate::services::Services;
 use crate::services::users::{FoundUser, UserPage, UserSearch, UserSort};
-use crate::services::{Services, Steward};
 use crate::web::field::Field;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::{Moment, date};
@@ -110,7 +110,7 @@ pub async fn show(
     Query(query): Query<UsersQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let steward = Steward::of(&reader);
+    let steward = current.steward(&reader);
     let search = UserSearch {
         text: query.q.trim().to_owned(),
         role: query.role.parse().ok(),
@@ -238,7 +238,7 @@ pub async fn create(
     Form(form): Form<NewUserForm>,
 ) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    let steward = Steward::of(&reader);
+    let steward = recent.user.steward(&reader);
     let created = match parse_role(&form.role) {
         Ok(role) => services.create_user(&steward, &form.username, &form.email, Some(&form.name), role, &client).await,
         Err(error) => Err(error),

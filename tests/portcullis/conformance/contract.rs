@@ -186,7 +186,7 @@ async fn ending_all_ends_all_of_the_account_and_a_later_sign_in_lives(
     assert!(scene.two.alive(&later).await && scene.one.alive(&bob).await);
     scene.expect(&[false, false]).await;
 
-    scene.one.end_all_sessions(&keeper(), None, &Client::default()).await.unwrap();
+    scene.one.end_everyones_sessions(&keeper(), None, &Client::default()).await.unwrap();
     assert!(!scene.two.alive(&later).await && !scene.two.alive(&bob).await);
     assert!(!scene.one.alive(&later).await && !scene.one.alive(&bob).await);
 }

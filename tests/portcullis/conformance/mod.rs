@@ -157,7 +157,7 @@ impl Node {
     }
 
     async fn ends_all(&self, user: &User) -> u64 {
-        self.end_all_sessions(&keeper(), Some(user.id), &Client::default()).await.expect("ended")
+        self.end_all_sessions(&keeper(), user.id, &Client::default()).await.expect("ended")
     }
 
     async fn sets_role(&self, user: &User, role: Role) {

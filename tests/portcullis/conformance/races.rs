@@ -229,7 +229,7 @@ async fn ending_everybodys_sessions_reaches_sign_ins_that_come_between(
             });
         }
         stagger(round).await;
-        two.end_all_sessions(&keeper(), None, &Client::default()).await.unwrap();
+        two.end_everyones_sessions(&keeper(), None, &Client::default()).await.unwrap();
         for handle in sign_ins.join_all().await.into_iter().flatten() {
             let truth = witness.alive(&handle).await;
             for node in [&one, &two] {

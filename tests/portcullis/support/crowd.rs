@@ -70,7 +70,7 @@ impl Crowd {
                     }
                 }
                 _ => {
-                    node.services.end_all_sessions(&steward, Some(user), &client).await.unwrap();
+                    node.services.end_all_sessions(&steward, user, &client).await.unwrap();
                 }
             }
             self.ended.push((format!("{} ({how})", person.name), before));

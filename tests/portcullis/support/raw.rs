@@ -97,7 +97,7 @@ pub fn request(method: &[u8], path: &[u8], headers: &[&[u8]], body: &[u8]) -> Ve
         bytes.extend_from_slice(header);
         bytes.extend_from_slice(b"\r\n");
     }
-    if method == b"POST" {
+    if method == b"POST" || !body.is_empty() {
         bytes.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
     }
     bytes.extend_from_slice(b"\r\n");
@@ -105,14 +105,14 @@ pub fn request(method: &[u8], path: &[u8], headers: &[&[u8]], body: &[u8]) -> Ve
     bytes
 }
 
-/// A form of a signed-in browser that arrives slowly: all but the last byte is sent, and the server waits for it.
-pub struct SlowPost {
+/// A request whose body arrives slowly: all but the last byte is sent, and the server waits for it.
+pub struct SlowRequest {
     connection: RawConnection,
     last: u8,
 }
 
-impl SlowPost {
-    /// Sends all but the last byte of the form. The session was loaded when this returns, or is about to be.
+impl SlowRequest {
+    /// Sends all but the last byte of a form of a signed-in browser. The session was loaded when this returns, or is about to be.
     pub async fn begin(browser: &Browser, path: &str, fields: &[(&str, &str)]) -> Self {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let cookie = format!("Cookie: {}", browser.cookie_header());
@@ -125,9 +125,19 @@ impl SlowPost {
             b"Sec-Fetch-Site: same-origin",
             b"Content-Type: application/x-www-form-urlencoded",
         ];
-        let bytes = request(b"POST", path.as_bytes(), &headers, body.as_bytes());
+        Self::send(browser.address(), &request(b"POST", path.as_bytes(), &headers, body.as_bytes())).await
+    }
+
+    /// The same of a program with this access token.
+    pub async fn begin_json(address: SocketAddr, method: &str, path: &str, token: &str, body: &str) -> Self {
+        let bearer = format!("Authorization: Bearer {token}");
+        let headers: [&[u8]; 2] = [bearer.as_bytes(), b"Content-Type: application/json"];
+        Self::send(address, &request(method.as_bytes(), path.as_bytes(), &headers, body.as_bytes())).await
+    }
+
+    async fn send(address: SocketAddr, bytes: &[u8]) -> Self {
         let (last, rest) = bytes.split_last().expect("a body");
-        let mut connection = RawConnection::open(browser.address()).await;
+        let mut connection = RawConnection::open(address).await;
         assert!(connection.send(rest).await);
         Self { connection, last: *last }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use portcullis::domain::audit::{Actor, Client};
+use portcullis::domain::audit::Client;
 use portcullis::domain::{Clock, Role, User, UserId};
 use portcullis::services::accounts::NewAccount;
 use portcullis::services::{Caller, Services, SignedIn, Steward};
@@ -181,7 +181,7 @@ impl Drop for TestServer {
 
 /// Who acts on the command line.
 pub fn command_line() -> Steward {
-    Steward { actor: Actor::Cli, role: Role::Admin }
+    Steward::command_line()
 }
 
 fn new_account(name: &str) -> NewAccount {

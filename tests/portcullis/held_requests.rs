@@ -1,0 +1,78 @@
+//! A request whose body comes slowly: what its caller may do is decided when it is complete.
+
+use portcullis::domain::Role;
+use portcullis::domain::audit::Client;
+use rstest::rstest;
+use serde_json::json;
+
+use crate::support::raw::SlowRequest;
+use crate::support::spawn::command_line;
+use crate::support::*;
+
+/// Ways in which the session of `thief` ends, told by whom.
+const ENDS: [&str; 5] = ["one", "selected", "all of the account", "all others", "a new password"];
+
+async fn end(server: &TestServer, way: &str, session: &str) {
+    let (services, client, id) = (&server.services, &Client::default(), server.id_of("adele").await);
+    let session = session.parse().unwrap();
+    match way {
+        "one" => services.end_session(&command_line(), session, client).await.unwrap(),
+        "selected" => drop(services.end_sessions(&command_line(), &[session], client).await.unwrap()),
+        "all of the account" => drop(services.end_all_sessions(&command_line(), id, client).await.unwrap()),
+        "all others" => {
+            let owner = server.program("adele").await;
+            owner.delete("/api/v1/me/sessions").await.expect(200);
+        }
+        "a new password" => {
+            let owner = server.program("adele").await;
+            let passwords = json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD });
+            owner.json("PUT", "/api/v1/me/password", &passwords).await.expect(204);
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// PRODUCT promises that a session that has ended does nothing more. A thief who is about to be thrown out keeps a
+/// request open, to make an administrator of somebody.
+#[rstest]
+#[tokio::test]
+async fn an_act_that_began_before_its_session_ended_is_not_done_after_it(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    for way in ENDS {
+        let server = TestServer::start(backend).await;
+        server.create("adele", Role::Admin).await;
+        let target = server.create_user("udo").await;
+        let path = format!("/api/v1/users/{}/role", target.id);
+
+        let thief = server.program("adele").await;
+        let token = thief.access_token.as_deref().unwrap();
+        let role = SlowRequest::begin_json(server.address, "PUT", &path, token, r#"{"role":"admin"}"#).await;
+        let account = r#"{"username":"eve","email":"eve@example.com","role":"admin"}"#;
+        let create = SlowRequest::begin_json(server.address, "POST", "/api/v1/users", token, account).await;
+        let selected = format!(r#"{{"ids":["{}"]}}"#, server.program("udo").await.session_id);
+        let revoke = SlowRequest::begin_json(server.address, "POST", "/api/v1/sessions/revoke", token, &selected).await;
+
+        let mut browser = server.signed_in("adele").await;
+        let csrf = browser.get("/account").await.csrf_token().unwrap();
+        let page = format!("/admin/users/{}/role", target.id);
+        let fields = [("csrf_token", csrf.as_str()), ("role", "admin")];
+        let on_page = SlowRequest::begin(&browser, &page, &fields).await;
+        // They are known by now, and their bodies waited for.
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+
+        end(&server, way, &thief.session_id).await;
+        if matches!(way, "one" | "selected") {
+            let sessions = server.program(KEEPER).await.get("/api/v1/sessions?q=adele&kind=browser").await.json();
+            end(&server, way, sessions["data"][0]["id"].as_str().unwrap()).await;
+        }
+        for held in [role, create, revoke] {
+            let answer = held.finish().await;
+            assert_eq!(answer.status, 401, "{way}: {}", answer.head);
+        }
+        let answer = on_page.finish().await;
+        assert!(matches!(answer.status, 303 | 401 | 403), "{way}: {}", answer.head);
+        assert_eq!(server.services.user(target.id).await.unwrap().role, Role::User, "{way}");
+        assert!(server.services.find_user("eve").await.is_err(), "{way}");
+    }
+}
