@@ -14,6 +14,7 @@ use crate::domain::{
 };
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
+use crate::storage::sessions::rows;
 use crate::storage::users::{self, StoredUser};
 
 /// What a form or body said of a new account, as it was typed.
@@ -121,12 +122,16 @@ impl Services {
         if changed.is_empty() {
             return Ok(user);
         }
-        let (client, now) = (client.clone(), self.clock.now());
+        let (client, session, now) = (client.clone(), caller.session_id, self.clock.now());
         self.database
             .write(move |connection| {
                 // A former password, checked before it was changed, changes nothing after.
                 if users::lock(connection, user.id)?.ok_or(Error::NotSignedIn)?.user.epoch != user.epoch {
                     return Err(Error::Raced);
+                }
+                // Nor does a session that ended since the request began.
+                if !rows::is_open(connection, &user, session)? {
+                    return Err(Error::NotSignedIn);
                 }
                 if email != user.email {
                     links::void_reset_links(connection, user.id)?;

@@ -73,6 +73,10 @@ impl Services {
         self.database
             .write(move |connection| {
                 let user = users::by_id(connection, caller_.user_id)?.ok_or(Error::NotSignedIn)?.user;
+                // Whose own session ended since the request began ends no other.
+                if id != caller_.session_id && !rows::is_open(connection, &user, caller_.session_id)? {
+                    return Err(Error::NotSignedIn);
+                }
                 let owned = rows::by_id(connection, id)?.is_some_and(|session| session.user_id == user.id);
                 if !owned {
                     return Err(Error::NotFound);

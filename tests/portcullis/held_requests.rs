@@ -51,6 +51,8 @@ async fn an_act_that_began_before_its_session_ended_is_not_done_after_it(
         let account = r#"{"username":"eve","email":"eve@example.com","role":"admin"}"#;
         let create = SlowRequest::begin_json(server.address, "POST", "/api/v1/users", token, account).await;
         let selected = format!(r#"{{"ids":["{}"]}}"#, server.program("udo").await.session_id);
+        let profile =
+            SlowRequest::begin_json(server.address, "PATCH", "/api/v1/me", token, r#"{"name":"Thief"}"#).await;
         let revoke = SlowRequest::begin_json(server.address, "POST", "/api/v1/sessions/revoke", token, &selected).await;
 
         let mut browser = server.signed_in("adele").await;
@@ -66,7 +68,7 @@ async fn an_act_that_began_before_its_session_ended_is_not_done_after_it(
             let sessions = server.program(KEEPER).await.get("/api/v1/sessions?q=adele&kind=browser").await.json();
             end(&server, way, sessions["data"][0]["id"].as_str().unwrap()).await;
         }
-        for held in [role, create, revoke] {
+        for held in [role, create, revoke, profile] {
             let answer = held.finish().await;
             assert_eq!(answer.status, 401, "{way}: {}", answer.head);
         }
@@ -74,5 +76,6 @@ async fn an_act_that_began_before_its_session_ended_is_not_done_after_it(
         assert!(matches!(answer.status, 303 | 401 | 403), "{way}: {}", answer.head);
         assert_eq!(server.services.user(target.id).await.unwrap().role, Role::User, "{way}");
         assert!(server.services.find_user("eve").await.is_err(), "{way}");
+        assert_eq!(server.services.find_user("adele").await.unwrap().name, None, "{way}");
     }
 }
