@@ -56,7 +56,8 @@ pub enum Error {
     /// The account is no longer the one that was looked at when it was edited. 409 on a page, 412 over the API.
     #[error("the account was changed by someone else meanwhile")]
     Stale,
-    /// The password hasher's queue is full. 503 with `Retry-After`, before anything was counted.
+    /// The password hasher's queue is full, or too many guesses at one password are under way. 503 with `Retry-After`;
+    /// nothing was compared, and nothing is counted.
     #[error("too many sign-ins at once")]
     Busy,
     /// A store didn't answer in time, or not as it should; what was asked may have been done. 503.

@@ -44,6 +44,7 @@ pub struct Services {
     pub database: Database,
     pub sessions: SessionStore,
     pub hasher: hasher::Hasher,
+    pub waiting_room: Arc<lockout::WaitingRoom>,
     pub root_key: RootKey,
     pub keys: signing_keys::KeyTable,
 }

@@ -15,6 +15,7 @@ pub use self::server::{Draining, Handle, Server};
 use crate::domain::Clock;
 use crate::services::Services;
 use crate::services::hasher::Hasher;
+use crate::services::lockout::WaitingRoom;
 use crate::services::signing_keys::KeyTable;
 use crate::settings::{DatabaseUrl, Loaded, RedisUrl};
 use crate::storage::sessions::{RedisSessions, SessionStore, SqlSessions};
@@ -69,6 +70,7 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, Failure>
             SessionStore::Redis(store)
         }
     };
+    let waiting_room = Arc::new(WaitingRoom::new(settings.hash_queue));
     Ok(Services {
         settings: Arc::new(settings),
         effective: effective.into(),
@@ -76,6 +78,7 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, Failure>
         database,
         sessions,
         hasher,
+        waiting_room,
         root_key,
         keys: KeyTable::default(),
     })

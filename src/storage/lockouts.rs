@@ -1,6 +1,6 @@
-//! Failed password checks, counted. A row is a count: it ends at `expires_at`, and while it lives with as many failures
-//! as the threshold it is a lock. Which counts there are, and why they are here, is told in
-//! [`crate::services::lockout`].
+//! Failed password checks, counted, and apart from them the guesses that are under way. A row is a count: it ends at
+//! `expires_at`, and while it lives with as many failures as the threshold it is a lock. Which counts there are, and why
+//! they are here, is told in [`crate::services::lockout`].
 
 use diesel::dsl::count;
 use diesel::prelude::*;
@@ -33,60 +33,78 @@ pub struct Rule {
     pub now: Timestamp,
     /// Until when a failure of now is remembered.
     pub until: Timestamp,
+    /// Until when a guess of now is under way, if it is never decided. Not after `until`.
+    pub lease: Timestamp,
 }
 
 /// What came of asking for a guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// It is counted as a failure; the number of those, this one included.
-    Guess(i64),
+    /// It is under way.
+    Guess,
+    /// There are no more until one of those under way is decided.
+    Full,
     /// There are no more until then.
     Locked(Timestamp),
 }
 
-#[derive(QueryableByName)]
-struct Failures {
-    #[diesel(sql_type = BigInt)]
-    failures: i64,
-}
-
-/// Counts a failure before it has happened. One statement, so that of any number at once, on any number of nodes, no
-/// more than the threshold get a guess: the upsert of both databases decides on the row as it is when it has it.
+/// Asks for a guess, which is then under way. One statement, so that of any number at once, on any number of nodes, no
+/// more than the threshold get one: the upsert of both databases decides on the row as it is when it has it.
 pub fn take(connection: &mut AnyConnection, key: &Key, rule: Rule) -> Result<Taken> {
-    let counted: Option<Failures> = diesel::sql_query(
-        "INSERT INTO lockouts (key, user_id, failures, expires_at) VALUES ($1, $2, 1, $3) \
+    let taken = diesel::sql_query(
+        "INSERT INTO lockouts (key, user_id, failures, pending, expires_at) VALUES ($1, $2, 0, 1, $3) \
          ON CONFLICT (key) DO UPDATE SET \
-         failures = CASE WHEN lockouts.expires_at <= $4 THEN 1 ELSE lockouts.failures + 1 END, expires_at = $3 \
-         WHERE lockouts.expires_at <= $4 OR lockouts.failures < $5 \
-         RETURNING failures",
+         failures = CASE WHEN lockouts.expires_at <= $4 THEN 0 ELSE lockouts.failures END, \
+         pending = CASE WHEN lockouts.expires_at <= $4 THEN 1 ELSE lockouts.pending + 1 END, \
+         expires_at = CASE WHEN lockouts.expires_at < $3 THEN $3 ELSE lockouts.expires_at END \
+         WHERE lockouts.expires_at <= $4 OR lockouts.failures + lockouts.pending < $5",
     )
     .bind::<Binary, _>(key.hash.to_vec())
     .bind::<Nullable<Id>, _>(key.user_id)
-    .bind::<Moment, _>(rule.until)
+    .bind::<Moment, _>(rule.lease)
     .bind::<Moment, _>(rule.now)
     .bind::<BigInt, _>(rule.threshold)
-    .get_result(connection)
-    .optional()?;
-    match counted {
-        Some(Failures { failures }) => Ok(Taken::Guess(failures)),
-        // PostgreSQL holds the row that it did not update, so it is still there.
-        None => {
-            Ok(Taken::Locked(lockouts::table.find(key.hash.to_vec()).select(lockouts::expires_at).first(connection)?))
-        }
+    .execute(connection)?;
+    if taken == 1 {
+        return Ok(Taken::Guess);
     }
+    // PostgreSQL holds the row that it did not update, so it is still there.
+    let (failures, until): (i64, Timestamp) =
+        lockouts::table.find(key.hash.to_vec()).select((lockouts::failures, lockouts::expires_at)).first(connection)?;
+    Ok(if failures < rule.threshold { Taken::Full } else { Taken::Locked(until) })
 }
 
-/// Takes a guess back that was none. A count of none keeps no row.
-pub fn give_back(connection: &mut AnyConnection, key: &Key) -> Result<()> {
+/// A guess was wrong. The number of failures, this one included; `None` where an unlock has forgotten the count
+/// meanwhile.
+pub fn fail(connection: &mut AnyConnection, key: &Key, rule: Rule) -> Result<Option<i64>> {
     let row = || lockouts::table.find(key.hash.to_vec());
-    diesel::update(row()).set(lockouts::failures.eq(lockouts::failures - 1)).execute(connection)?;
-    diesel::delete(row().filter(lockouts::failures.le(0))).execute(connection)?;
+    end_guess(connection, key)?;
+    diesel::update(row())
+        .set((lockouts::failures.eq(lockouts::failures + 1), lockouts::expires_at.eq(rule.until)))
+        .execute(connection)?;
+    Ok(row().select(lockouts::failures).first(connection).optional()?)
+}
+
+/// A guess was right: failures are counted anew. Others that are under way still are.
+pub fn succeed(connection: &mut AnyConnection, key: &Key, rule: Rule) -> Result<()> {
+    diesel::update(lockouts::table.find(key.hash.to_vec()))
+        .set((lockouts::failures.eq(0), lockouts::expires_at.eq(rule.lease)))
+        .execute(connection)?;
+    give_back(connection, key)
+}
+
+/// Takes a guess back that was none. A count of nothing keeps no row.
+pub fn give_back(connection: &mut AnyConnection, key: &Key) -> Result<()> {
+    end_guess(connection, key)?;
+    let row = lockouts::table.find(key.hash.to_vec());
+    diesel::delete(row.filter(lockouts::failures.eq(0)).filter(lockouts::pending.eq(0))).execute(connection)?;
     Ok(())
 }
 
-/// Begins anew: somebody gave the right password.
-pub fn forget(connection: &mut AnyConnection, key: &Key) -> Result<()> {
-    diesel::delete(lockouts::table.find(key.hash.to_vec())).execute(connection)?;
+/// A guess is no longer under way. None is where an unlock has forgotten the count meanwhile.
+fn end_guess(connection: &mut AnyConnection, key: &Key) -> Result<()> {
+    let row = lockouts::table.find(key.hash.to_vec()).filter(lockouts::pending.gt(0));
+    diesel::update(row).set(lockouts::pending.eq(lockouts::pending - 1)).execute(connection)?;
     Ok(())
 }
 

@@ -105,6 +105,7 @@ diesel::table! {
         key -> Binary,
         user_id -> Nullable<Id>,
         failures -> BigInt,
+        pending -> BigInt,
         expires_at -> Moment,
     }
 }

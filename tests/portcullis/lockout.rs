@@ -1,6 +1,6 @@
 //! Too many wrong passwords: the same lock for every name, on every node, and the owner's known browser gets in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -10,6 +10,7 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event, Role, UserId};
 use portcullis::routes::{self, Access, Route};
 use portcullis::services::Steward;
+use portcullis::storage::lockouts::{self as store, Key, Rule, Taken};
 use portcullis::storage::schema::lockouts;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -533,6 +534,124 @@ async fn the_right_guess_among_fifty_gets_in_only_where_its_turn_came_in_time(
         // One guess was left. Where the right one had it, the count began anew.
         assert!(wrong <= if got_in { 5 } else { 1 }, "{statuses:?}");
     }
+}
+
+/// Of these, how many got which status.
+fn tally(answers: &[Page]) -> BTreeMap<u16, usize> {
+    let mut tally = BTreeMap::new();
+    for answer in answers {
+        *tally.entry(answer.status).or_default() += 1;
+    }
+    tally
+}
+
+#[rstest]
+#[tokio::test]
+async fn twenty_parallel_sign_ins_with_the_right_password_all_get_in(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+    #[values(0, 4)] failures: usize,
+) {
+    let server = server_on(backend).await;
+    let second = server.second_node().await;
+    let anna = server.create_user("anna").await.id;
+    let program = server.program("anna").await;
+    let fail = async || {
+        for _ in 0..failures {
+            attempt(&server, "anna", WRONG).await.expect(401);
+        }
+    };
+    let nodes = || [&server, &second].into_iter().cycle().take(20);
+    let login = json!({ "username": "anna", "password": PASSWORD });
+
+    fail().await;
+    let logins = nodes().map(async |node| ApiClient::new(node).post("/api/v1/auth/login", &login).await);
+    assert_eq!(tally(&join_all(logins).await), [(200, 20)].into());
+    assert_eq!(counts(&server).await, 0, "a guess is still under way");
+
+    fail().await;
+    let password = json!({ "password": PASSWORD });
+    let confirmations =
+        nodes().map(async |node| program.clone().at(node).post("/api/v1/auth/confirm", &password).await);
+    assert_eq!(tally(&join_all(confirmations).await), [(204, 20)].into());
+
+    fail().await;
+    assert_eq!(tally(&join_all(nodes().map(|node| attempt(node, "anna", PASSWORD))).await), [(303, 20)].into());
+    assert_eq!(counts(&server).await, 0, "a guess is still under way");
+    assert_eq!(events(&server, anna, Event::SignInFailed).await, 3 * failures);
+    assert_eq!(events(&server, anna, Event::SignInLocked).await, 0);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_right_password_forgets_failures_but_no_guess_that_is_under_way(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let server = server_on(backend).await;
+    let now = server.clock.now();
+    let rule = Rule { threshold: 5, now, until: now + TimeDelta::minutes(15), lease: now + TimeDelta::minutes(1) };
+    let steps = server.services.database.write(move |connection| {
+        let key = Key { hash: [7; 32], user_id: None };
+        let mut taken = Vec::new();
+        let mut take = |connection: &mut _, times| -> Result<(), Error> {
+            for _ in 0..times {
+                taken.push(store::take(connection, &key, rule)?);
+            }
+            Ok(())
+        };
+        take(connection, 5)?;
+        assert_eq!(store::fail(connection, &key, rule)?, Some(1));
+        take(connection, 1)?; // full: one has failed, four are under way
+        store::succeed(connection, &key, rule)?;
+        take(connection, 3)?; // two, and full again: three were under way
+        store::give_back(connection, &key)?;
+        take(connection, 2)?; // one, and full again
+        let failures: Vec<_> = (0..5).map(|_| store::fail(connection, &key, rule)).collect::<Result<_, _>>()?;
+        assert_eq!(failures, (1..=5).map(Some).collect::<Vec<_>>());
+        take(connection, 1)?; // locked
+        Ok(taken)
+    });
+    let (guess, full) = (Taken::Guess, Taken::Full);
+    let locked = Taken::Locked(rule.until);
+    let expected = [guess, guess, guess, guess, guess, full, guess, guess, full, guess, full, locked];
+    assert_eq!(steps.await.unwrap(), expected);
+}
+
+#[rstest]
+#[tokio::test]
+async fn guesses_of_a_node_that_crashed_lock_nobody_and_hold_up_nobody_else(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let server = server_on(backend).await;
+    let anna = server.create_user("anna").await.id;
+    server.create_user("berta").await;
+    attempt(&server, "anna", WRONG).await.expect(401);
+    let now = server.clock.now();
+    let rule = Rule { threshold: 5, now, until: now + TimeDelta::minutes(15), lease: now + TimeDelta::minutes(1) };
+    let crash = server.services.database.write(move |connection| {
+        let hash: Vec<u8> = lockouts::table.select(lockouts::key).first(connection)?;
+        store::forget_user(connection, anna)?;
+        let key = Key { hash: hash.try_into().unwrap(), user_id: Some(anna) };
+        (0..5).map(|_| store::take(connection, &key, rule)).collect::<Result<Vec<_>, _>>()
+    });
+    assert_eq!(crash.await.unwrap(), [Taken::Guess; 5]);
+
+    // More than may wait.
+    let flood = join_all((0..80).map(|_| attempt(&server, "anna", PASSWORD)));
+    let (flood, berta) = tokio::join!(flood, async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        attempt(&server, "berta", PASSWORD).await
+    });
+    berta.expect(303);
+    for page in flood {
+        assert!(page.expect(503).header("retry-after").is_some());
+    }
+    assert_eq!(server.services.locked_until(anna).await.unwrap(), None);
+    assert_eq!(server.services.locked_accounts().await.unwrap(), 0);
+    assert_eq!(events(&server, anna, Event::SignInLocked).await, 0);
+
+    server.clock.advance(TimeDelta::seconds(61));
+    attempt(&server, "anna", PASSWORD).await.expect(303);
+    assert_eq!(counts(&server).await, 0);
 }
 
 #[rstest]

@@ -1,0 +1,231 @@
+//! A guess from the moment when it is asked for until it is decided.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::{sleep, timeout};
+
+use super::Proven;
+use crate::domain::audit::Client;
+use crate::domain::keys::mac;
+use crate::domain::{Actor, Error, Event, NameKey, Outcome, SessionId, Timestamp, User, UserId};
+use crate::services::{Result, Services};
+use crate::storage::Database;
+use crate::storage::audit::{self, Entry};
+use crate::storage::lockouts::{self, Key, Taken};
+use crate::storage::users::{self, StoredUser};
+
+/// How long a guess waits for those under way.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// From one time that a waiting guess is asked for in vain to the next, of all that wait on this node.
+const PAUSE: Duration = Duration::from_millis(10);
+/// A password that has not been compared by then is not compared: well within the lease.
+const LONGEST_COMPARISON: Duration = Duration::from_secs(30);
+
+/// Where guesses wait on a node. Whatever their number and names, they cost a transaction at a time, and pauses between.
+pub struct WaitingRoom {
+    places: Semaphore,
+    /// Of whoever has waited longest since the last turn.
+    turn: Mutex<()>,
+}
+
+impl WaitingRoom {
+    /// With room for so many.
+    pub fn new(places: usize) -> Self {
+        Self { places: Semaphore::new(places), turn: Mutex::default() }
+    }
+}
+
+/// Whose password is guessed.
+#[derive(Clone)]
+pub(super) enum Whose {
+    /// Of whoever has this username or e-mail.
+    Named(String),
+    /// Of the account itself, asked again.
+    Account(UserId),
+}
+
+/// A guess that is under way until it is decided. Dropped undecided, it is given back.
+pub(super) struct Guess {
+    database: Database,
+    account: Option<StoredUser>,
+    /// The counts that it is in; the first one decided that it may be made.
+    counted: Vec<Key>,
+    decided: bool,
+}
+
+impl Guess {
+    async fn give_back(database: Database, counted: Vec<Key>) {
+        let given_back = database
+            .write(move |connection| counted.iter().try_for_each(|key| lockouts::give_back(connection, key)))
+            .await;
+        if let Err(error) = given_back {
+            tracing::warn!(%error, "a password that was not compared stays counted for a while");
+        }
+    }
+}
+
+impl Drop for Guess {
+    fn drop(&mut self) {
+        if !self.decided
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(Self::give_back(self.database.clone(), std::mem::take(&mut self.counted)));
+        }
+    }
+}
+
+impl Services {
+    /// A guess that may be compared, once there is one.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], at once. [`Error::Busy`] when too many others are under way, or wait.
+    pub(super) async fn begin_guess(&self, whose: &Whose, client: &Client) -> Result<Guess> {
+        if let Some(guess) = self.ask_for_guess(whose, client).await? {
+            return Ok(guess);
+        }
+        let _place = self.waiting_room.places.try_acquire().map_err(|_| Error::Busy)?;
+        timeout(PATIENCE, self.wait_for_guess(whose, client)).await.unwrap_or(Err(Error::Busy))
+    }
+
+    async fn wait_for_guess(&self, whose: &Whose, client: &Client) -> Result<Guess> {
+        loop {
+            let _turn = self.waiting_room.turn.lock().await;
+            if let Some(guess) = self.ask_for_guess(whose, client).await? {
+                return Ok(guess);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// `None`: there is none until one of those under way is decided.
+    async fn ask_for_guess(&self, whose: &Whose, client: &Client) -> Result<Option<Guess>> {
+        let (services, whose, client, rule) = (self.clone(), whose.clone(), client.clone(), self.lockout_rule());
+        self.database
+            .write(move |connection| {
+                let account = match &whose {
+                    Whose::Named(name) => match NameKey::of_typed(name) {
+                        Some(key) => users::by_name(connection, &key)?,
+                        None => None,
+                    },
+                    Whose::Account(id) => Some(users::by_id(connection, *id)?.ok_or(Error::NotSignedIn)?),
+                };
+                let mut counted = Vec::new();
+                for key in services.counts(&whose, account.as_ref().map(|account| &account.user), &client) {
+                    match lockouts::take(connection, &key, rule)? {
+                        Taken::Guess => counted.push(key),
+                        // Counted where it was decided; the other count is full already.
+                        Taken::Full | Taken::Locked(_) if !counted.is_empty() => {}
+                        Taken::Full => return Ok(None),
+                        Taken::Locked(until) => return Err(locked(until, rule.now)),
+                    }
+                }
+                Ok(Some(Guess { database: services.database.clone(), account, counted, decided: false }))
+            })
+            .await
+    }
+
+    /// In which counts a guess belongs; the first one decides whether it may be made.
+    fn counts(&self, whose: &Whose, account: Option<&User>, client: &Client) -> Vec<Key> {
+        let hash_key = self.root_key.derive("lockout");
+        let Some(user) = account else {
+            let Whose::Named(name) = whose else { return Vec::new() };
+            // What can't be anyone's name is counted as it was typed.
+            let hash = match NameKey::of_typed(name) {
+                Some(name) => mac(&hash_key, &[b"name ", name.as_str().as_bytes()]),
+                None => mac(&hash_key, &[b"text ", name.as_bytes()]),
+            };
+            return vec![Key { hash, user_id: None }];
+        };
+        let id = user.id.0.as_bytes();
+        let account = Key { hash: mac(&hash_key, &[b"account ", id]), user_id: Some(user.id) };
+        let Some(browser) = self.known_browser(user, client) else { return vec![account] };
+        let browser = Key { hash: mac(&hash_key, &[b"browser ", id, &browser.id]), user_id: Some(user.id) };
+        match whose {
+            Whose::Named(_) => vec![browser],
+            Whose::Account(_) => vec![browser, account],
+        }
+    }
+
+    /// Compares the password, and lets the counts know. `None`: it is wrong; that is audited.
+    pub(super) async fn decide(
+        &self,
+        mut guess: Guess,
+        password: &SecretString,
+        session: Option<SessionId>,
+        client: &Client,
+    ) -> Result<Option<Proven>> {
+        let active = guess.account.as_ref().filter(|account| account.user.is_active());
+        let hash = active.and_then(|account| account.password_hash.as_deref());
+        let compared = timeout(LONGEST_COMPARISON, self.hasher.verify(password, hash)).await;
+        let verdict = match compared.unwrap_or(Err(Error::Busy)) {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                guess.decided = true;
+                Guess::give_back(self.database.clone(), std::mem::take(&mut guess.counted)).await;
+                return Err(error);
+            }
+        };
+        let account = guess.account.take();
+        let counted = guess.counted.clone();
+        if let Some(account) = account.clone().filter(|_| verdict.matches) {
+            let rule = self.lockout_rule();
+            let succeed = self.database.write(move |connection| {
+                let mut counted = counted.iter();
+                counted.next().map_or(Ok(()), |key| lockouts::succeed(connection, key, rule))?;
+                counted.try_for_each(|key| lockouts::give_back(connection, key))
+            });
+            succeed.await?;
+            guess.decided = true;
+            return Ok(Some(Proven { account, outdated: verdict.outdated }));
+        }
+        guess.decided = true;
+        self.note_failure(counted, account.map(|account| account.user), session, client).await?;
+        Ok(None)
+    }
+
+    /// The name is noted only where such an account exists: people type passwords there.
+    async fn note_failure(
+        &self,
+        counted: Vec<Key>,
+        subject: Option<User>,
+        session_id: Option<SessionId>,
+        client: &Client,
+    ) -> Result<()> {
+        let (client, rule) = (client.clone(), self.lockout_rule());
+        self.database
+            .write(move |connection| {
+                let mut lock_begins = false;
+                for key in &counted {
+                    lock_begins |= lockouts::fail(connection, key, rule)? == Some(rule.threshold);
+                }
+                let actor = match (&subject, session_id) {
+                    (Some(user), Some(_)) => Actor::user(user),
+                    _ => Actor::Anonymous,
+                };
+                let entry = |event, detail: Option<&str>| Entry {
+                    event,
+                    outcome: Outcome::Failure,
+                    actor: &actor,
+                    subject: subject.as_ref(),
+                    session_id,
+                    detail: detail.map(str::to_owned),
+                    client: &client,
+                };
+                let asked_again = session_id.map(|_| "password asked again");
+                audit::append(connection, &entry(Event::SignInFailed, asked_again), rule.now)?;
+                if lock_begins {
+                    audit::append(connection, &entry(Event::SignInLocked, None), rule.now)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// Rounded up, so that whoever waits that long is let in.
+fn locked(until: Timestamp, now: Timestamp) -> Error {
+    let millis = (until - now).num_milliseconds().max(1).unsigned_abs();
+    Error::Locked { retry_after: millis.div_ceil(1000) }
+}
