@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi as _;
 
 use super::{audit, auth, keys, me, oauth, sessions, stats, user_acts, users, well_known};
+use crate::domain::session_list::SessionState;
 use crate::http::cookies::OurCookie;
 use crate::http::problem::ProblemBody;
 use crate::routes::{self, Access};
@@ -36,7 +37,8 @@ use crate::routes::{self, Access};
         oauth::token, oauth::revoke, oauth::introspect,
         well_known::jwks, well_known::metadata,
     ),
-    components(schemas(ProblemBody)),
+    // Those that no handler names in an answer.
+    components(schemas(ProblemBody, SessionState)),
     tags(
         (name = "auth", description = "Sign in, refresh, sign out"),
         (name = "me", description = "Your account, sessions and activity"),
