@@ -53,6 +53,23 @@ fn fold(text: &str) -> String {
     text.to_lowercase().replace('ß', "ss")
 }
 
+/// Characters of a text that is searched for: those of the longest e-mail address.
+const MAX_SEARCHED: usize = super::email::MAX_LENGTH;
+
+/// The text of a search, without spaces around it; empty is none.
+///
+/// # Errors
+/// Says of the field `q` that it is longer than what can be found, as it was typed or in its
+/// [form for searching](search_form): the databases bound what they compare with.
+pub fn parse_search(typed: &str) -> Result<&str, FieldError> {
+    let text = typed.trim();
+    let is_long = |text: &str| text.chars().nth(MAX_SEARCHED).is_some();
+    if is_long(text) || is_long(&search_form(text)) {
+        return Err(FieldError::new("q", "too_long", format!("Search for at most {MAX_SEARCHED} characters.")));
+    }
+    Ok(text)
+}
+
 /// The form in which searching compares text: a part of a name is found in whatever case or width it was written.
 pub fn search_form(text: &str) -> String {
     fold(&text.nfkc().collect::<String>())
