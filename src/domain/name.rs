@@ -33,7 +33,7 @@ impl NameKey {
         match text.rsplit_once('@') {
             // The domain keeps its own rules (IDNA, where "ß" is not "ss"): the address type applies them.
             Some((local, domain)) => EmailAddress::parse(&format!("{}@{domain}", fold(local))).ok().map(|e| e.key()),
-            None => Username::parse(&fold(&text)).ok().map(|username| username.key()),
+            None => Username::well_formed(&fold(&text)).ok().map(|username| username.key()),
         }
     }
 
