@@ -22,8 +22,10 @@ use crate::shapes::{UserShape, time};
 /// Which accounts, in which order.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub struct UserQuery {
     /// A part of the username, the e-mail or the name.
+    #[param(max_length = 254)]
     q: Option<String>,
     #[param(value_type = Option<Role>)]
     role: Option<String>,

@@ -161,6 +161,15 @@ mod tests {
         assert_eq!(key(&"ﷺ".repeat(1_000_000)), None);
     }
 
+    #[test]
+    fn a_text_that_is_searched_for_is_bounded_as_typed_and_as_compared() {
+        assert_eq!(parse_search(" aBc "), Ok("aBc"));
+        for (fits, too_long) in [("x".repeat(254), "x".repeat(255)), ("ﷺ".repeat(14), "ﷺ".repeat(15))] {
+            assert!(parse_search(&fits).is_ok());
+            assert_eq!(parse_search(&too_long).unwrap_err().field, "q");
+        }
+    }
+
     #[rstest]
     #[case('\u{AD}')]
     #[case('\u{34F}')]

@@ -144,6 +144,22 @@ async fn a_session_is_found_by_whose_it_is_by_device_and_by_address(#[values(Sql
     assert!(ended.contains("samuel") && ended.contains("Signed out"), "{ended}");
 }
 
+/// A compatibility form that is eleven times as long.
+#[rstest]
+#[tokio::test]
+async fn a_text_longer_than_anything_there_is_finds_nothing(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    for text in ["%EF%B7%BA".repeat(1700), "%EF%B7%BA".repeat(15), "x".repeat(255)] {
+        for (path, told) in [("/admin/sessions?q=", "No session matches"), ("/admin/users?q=", "No user matches")] {
+            let page = keeper.get(&format!("{path}{text}&cursor=x")).await.expect(200);
+            assert!(page.text().contains(told), "{}", page.excerpt());
+        }
+        keeper.get(&format!("/admin/audit?user={text}")).await.expect(200);
+    }
+    keeper.get(&format!("/admin/sessions?q={}", "x".repeat(254))).await.expect(200);
+}
+
 #[tokio::test]
 async fn the_history_of_a_deleted_account_has_its_name() {
     let server = TestServer::start(Sqlite).await;
