@@ -4,16 +4,16 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::listing::{Page, PageParameters, PageQuery};
-use super::sessions::{Revoked, SessionQuery};
+use super::listing::{ListQuery, NewestFirst, Page, PageParameters};
+use super::sessions::{Revoked, UserSessionQuery};
 use super::users::{IfMatch, Refusals, answer};
-use super::{Answer, one_of};
+use super::{Answer, EmptyBody, one_of};
 use crate::domain::{Error, Role, UserId};
 use crate::http::bearer::{ApiUser, RecentAdmin, require_recent_password};
 use crate::http::client_address::ClientInfo;
 use crate::http::if_match::SeenUser;
-use crate::http::json::Json;
-use crate::http::parameters::{PathParam, StrictQuery};
+use crate::http::json::{Json, OptionalJson};
+use crate::http::parameters::PathParam;
 use crate::http::principal::{Manager, RequireRole};
 use crate::services::Services;
 use crate::shapes::{SessionShape, UserShape, time};
@@ -149,7 +149,7 @@ pub async fn unlock(
 #[utoipa::path(
     get, path = "/api/v1/users/{id}/sessions", tag = "users", operation_id = "sessions_of_user",
     summary = "The sessions of an account, newest first",
-    params(("id" = UserId, Path), SessionQuery, PageParameters),
+    params(("id" = UserId, Path), UserSessionQuery, NewestFirst, PageParameters),
     responses(
         (status = 200, body = Page<SessionShape>, headers(("Link" = Option<String>, description = "The next page"))),
         (status = 404, description = "`not_found`"),
@@ -161,11 +161,10 @@ pub async fn sessions(
     services: web::Data<Services>,
     manager: RequireRole<Manager, ApiUser>,
     PathParam(id): PathParam<UserId>,
-    StrictQuery(query): StrictQuery<SessionQuery>,
-    page: PageQuery,
+    ListQuery { page, filter }: ListQuery<UserSessionQuery>,
 ) -> Answer {
     services.user(id).await?;
-    let filter = query.parse(Some(id)).map_err(Error::Invalid)?;
+    let filter = filter.parse(id).map_err(Error::Invalid)?;
     super::sessions::found(&request, &services, &manager.user, &filter, page).await
 }
 

@@ -19,6 +19,11 @@ impl FieldError {
         Self { field: field.into(), code, message: message.into() }
     }
 
+    /// A name that nobody asked for.
+    pub fn unknown(name: &str) -> Self {
+        Self::new(shown(name), "unknown_field", "There is no such field here. Leave it out.")
+    }
+
     /// What the text of `field` stands for, or `advice`.
     pub fn parse<T: FromStr>(field: &'static str, text: &str, advice: &str) -> Result<T, Self> {
         text.parse().map_err(|_| Self::new(field, "invalid", advice))

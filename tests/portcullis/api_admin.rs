@@ -270,7 +270,8 @@ async fn what_a_list_cannot_be_asked_for_is_named() {
     let of_users = admin.get("/api/v1/users?limit=1&sort=username").await.expect(200).json();
     let of_users = of_users["page"]["next_cursor"].as_str().unwrap();
     admin.get(&format!("/api/v1/users?sort=username&cursor={of_users}")).await.expect(200);
-    for path in ["users?", "sessions?", "audit?", &format!("users/{}/sessions?", server.id_of("anna").await)] {
+    let of_anna = format!("users/{}/sessions?", server.id_of("anna").await);
+    for path in ["users?", "sessions?", "audit?", &of_anna] {
         let mut bad = vec![
             ("limit=0", "limit"),
             ("limit=-1", "limit"),
@@ -304,6 +305,21 @@ async fn what_a_list_cannot_be_asked_for_is_named() {
         }
         admin.get(&format!("/api/v1/{path}limit=1&limit=2")).await.expect(400);
     }
+    // A typo does not widen the list.
+    for path in ["users?", "sessions?", "audit?", &of_anna, "me/sessions?", "me/activity?"] {
+        admin.get(&format!("/api/v1/{path}limit=1&sort=-created_at")).await.expect(200);
+        let answer = admin.get(&format!("/api/v1/{path}limit=1&usr=anna")).await.expect(422).json();
+        let error = &answer["errors"][0];
+        assert_eq!((&error["field"], &error["code"]), (&json!("usr"), &json!("unknown_field")), "{path}");
+        if path != "users?" {
+            let answer = admin.get(&format!("/api/v1/{path}sort=username")).await.expect(422).json();
+            assert_eq!(answer["errors"][0]["field"], "sort", "{path}");
+        }
+    }
+    let answer = admin.get("/api/v1/sessions?user=anna").await.expect(422).json();
+    assert_eq!(answer["errors"][0]["field"], "user");
+    admin.get(&format!("/api/v1/{of_anna}user_id={}", server.id_of("anna").await)).await.expect(422);
+    admin.get("/api/v1/whoami?usr=anna").await.expect(200);
     for id in ["x", "1", "*", "%27%20OR%201=1", "00000000-0000-7000-8000-000000000000"] {
         admin.get(&format!("/api/v1/users/{id}")).await.expect(404);
         admin.delete(&format!("/api/v1/users/{id}")).await.expect(404);
