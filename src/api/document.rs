@@ -94,7 +94,8 @@ fn complete(method: &str, path: &str, operation: &mut Value) {
     let media_type = operation.pointer("/requestBody/content").and_then(Value::as_object);
     let media_type = media_type.and_then(|content| content.keys().next()).cloned();
     let takes_query = operation["parameters"].as_array().is_some_and(|all| all.iter().any(|one| one["in"] == "query"));
-    if OPTIONAL_BODY.contains(&path) {
+    let body = operation.pointer("/requestBody/content/application~1json/schema/$ref").and_then(Value::as_str);
+    if body.and_then(|body| body.rsplit('/').next()).is_some_and(|body| OPTIONAL_BODIES.contains(&body)) {
         operation["requestBody"]["required"] = false.into();
     }
     let Some(responses) = operation["responses"].as_object_mut() else { return };
@@ -142,8 +143,8 @@ fn complete(method: &str, path: &str, operation: &mut Value) {
     }
 }
 
-/// Whose body may be left out: the token may be in a cookie, or in the Authorization header.
-const OPTIONAL_BODY: [&str; 2] = ["/api/v1/auth/refresh", "/api/v1/auth/logout"];
+/// What [`crate::http::json::OptionalJson`] takes: a token may be in a cookie, or in the Authorization header.
+const OPTIONAL_BODIES: [&str; 2] = ["RefreshBody", "EmptyBody"];
 
 fn add(responses: &mut Map<String, Value>, status: u16, description: &str) {
     responses.entry(status.to_string()).or_insert_with(|| json!({ "description": description }));

@@ -24,6 +24,7 @@ use std::str::FromStr;
 
 use actix_web::HttpResponse;
 use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
 
 use crate::domain::{FieldError, User};
 use crate::http::problem::Problem;
@@ -32,6 +33,11 @@ use crate::shapes::UserShape;
 
 /// What a handler of the API gives back. A [`Problem`] becomes `application/problem+json`.
 pub type Answer = Result<HttpResponse, Problem>;
+
+/// The body of an act whose address says all: `{}`, or none.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EmptyBody {}
 
 fn no_content() -> Answer {
     Ok(HttpResponse::NoContent().finish())

@@ -55,6 +55,7 @@ pub async fn set_role(
     post, path = "/api/v1/users/{id}/suspend", tag = "users", operation_id = "suspend_user",
     summary = "Keep an account from signing in; all its sessions and tokens end",
     params(("id" = UserId, Path), IfMatch),
+    request_body = EmptyBody,
     responses(
         (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
         Refusals,
@@ -67,6 +68,7 @@ pub async fn suspend(
     RecentAdmin(admin): RecentAdmin,
     SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
+    OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
     let user = services.suspend(&admin, subject, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
@@ -77,6 +79,7 @@ pub async fn suspend(
     post, path = "/api/v1/users/{id}/reinstate", tag = "users", operation_id = "reinstate_user",
     summary = "Let a suspended account sign in again",
     params(("id" = UserId, Path), IfMatch),
+    request_body = EmptyBody,
     responses(
         (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
         Refusals,
@@ -88,6 +91,7 @@ pub async fn reinstate(
     RecentAdmin(admin): RecentAdmin,
     SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
+    OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
     let user = services.reinstate(&admin, subject, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
@@ -108,6 +112,7 @@ pub struct ResetLink {
     post, path = "/api/v1/users/{id}/reset-link", tag = "users", operation_id = "reset_link",
     summary = "Get a link with which the account's owner chooses a new password",
     params(("id" = UserId, Path), IfMatch),
+    request_body = EmptyBody,
     responses(
         (status = 200, body = ResetLink),
         Refusals,
@@ -119,6 +124,7 @@ pub async fn reset_link(
     RecentAdmin(admin): RecentAdmin,
     SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
+    OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
     let link = services.issue_reset_link(&admin, subject, &client).await?;
     Ok(HttpResponse::Ok().json(ResetLink { url: link.url, expires_at: time(link.expires_at) }))
@@ -129,6 +135,7 @@ pub async fn reset_link(
     post, path = "/api/v1/users/{id}/unlock", tag = "users", operation_id = "unlock_user",
     summary = "End the lock that failed sign-ins have brought about",
     params(("id" = UserId, Path)),
+    request_body = EmptyBody,
     responses(
         (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
         (status = 404, description = "`not_found`"),
@@ -140,6 +147,7 @@ pub async fn unlock(
     manager: RequireRole<Manager, ApiUser>,
     PathParam(id): PathParam<UserId>,
     ClientInfo(client): ClientInfo,
+    OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
     let user = services.unlock(&manager.user.steward(), id, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await

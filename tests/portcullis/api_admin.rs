@@ -375,6 +375,31 @@ async fn a_body_says_what_is_wrong_with_it_and_changes_nothing() {
     assert!(admin.is_signed_in().await);
 }
 
+#[tokio::test]
+async fn an_act_without_a_body_takes_none_and_an_empty_object() {
+    let server = TestServer::start(Sqlite).await;
+    let admin = administrator(&server).await;
+    let anna = path_of(server.create("anna", Role::User).await.id);
+    let acts = ["suspend", "reinstate", "unlock", "reset-link"].map(|act| format!("{anna}/{act}"));
+    for path in acts.iter().map(String::as_str).chain(["/api/v1/keys/rotate"]) {
+        let before = admin.get("/api/v1/audit").await.expect(200).body;
+        for (kind, body, status) in [
+            ("text/plain", "hello", 415),
+            ("application/x-www-form-urlencoded", "x=1", 415),
+            ("application/json", "{", 400),
+            ("application/json", r#"{"x":1}"#, 422),
+            ("application/json", "[]", 422),
+        ] {
+            let headers = [("content-type", kind)];
+            admin.send("POST", path, &headers, Some(body.as_bytes().to_vec())).await.expect(status);
+        }
+        assert_eq!(admin.get("/api/v1/audit").await.expect(200).body, before, "{path}");
+        admin.post(path, &json!({})).await.expect(200);
+        admin.send("POST", path, &[], None).await.expect(200);
+        admin.send("POST", path, &[("content-type", "text/plain")], None).await.expect(200);
+    }
+}
+
 #[rstest]
 #[tokio::test]
 async fn everyones_sessions_are_listed_newest_first_and_each_filter_finds_its_own(
