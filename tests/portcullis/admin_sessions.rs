@@ -317,6 +317,35 @@ async fn only_so_many_sessions_can_be_selected_at_once_and_forged_ids_are_none()
     assert_eq!(keeper.post("/admin/sessions/end", &[("id", &ids[200])]).await.status, 403, "without its token");
 }
 
+#[tokio::test]
+async fn what_is_asked_to_end_in_two_ways_ends_in_none() {
+    let server = TestServer::start(Sqlite).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let (mut anna, mut bert) = (server.newcomer("anna").await, server.newcomer("bert").await);
+    let id = server.id_of("anna").await;
+    let of_anna = SessionFilter { user: Some(id), ..live() };
+    let session = all_pages(&server, &of_anna, 5).await[0].to_string();
+    let (id, token) = (id.to_string(), keeper.get("/account").await.csrf_token().unwrap());
+    for (fields, told) in [
+        (&[("all", "0"), ("user", &id)][..], "all=1"),
+        (&[("all", "0")], "all=1"),
+        (&[("all", "true")], "all=1"),
+        (&[("all", "1"), ("user", &id)], "for one of these"),
+        (&[("all", "1"), ("id", &session)], "for one of these"),
+        (&[("user", &id), ("id", &session)], "for one of these"),
+    ] {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let page = keeper.get(&format!("/admin/sessions/end?{query}")).await.expect(422);
+        assert!(page.text().contains(told), "{query}: {}", page.text());
+        keeper.post("/admin/sessions/end", &[&[("csrf_token", token.as_str())], fields].concat()).await.expect(422);
+    }
+    assert!(anna.is_signed_in().await && bert.is_signed_in().await);
+    // A field that is empty asks for nothing.
+    let fields = [("csrf_token", token.as_str()), ("all", ""), ("user", &id)];
+    keeper.post("/admin/sessions/end", &fields).await.expect_redirect("/admin/sessions");
+    assert!(!anna.is_signed_in().await && bert.is_signed_in().await);
+}
+
 #[rstest]
 #[tokio::test]
 async fn ending_all_spares_the_own_session_asks_for_the_password_and_is_one_act(
