@@ -26,7 +26,7 @@ pub struct AuditQuery {
     until: Option<String>,
     #[param(value_type = Option<Event>)]
     event: Option<String>,
-    /// Who did it or whom it was done to: username, e-mail or id, also of a deleted account.
+    /// Who did it or whom it was done to: username, e-mail or id; of a deleted account its username or id.
     #[param(min_length = 1)]
     user: Option<String>,
     /// The whole address of the client.

@@ -14,7 +14,7 @@ pub struct AuditFilter {
     /// Before this moment.
     pub until: Option<Timestamp>,
     pub event: Option<Event>,
-    /// Who did it or whom it was done to: username, e-mail or id of an account, also of one that is deleted.
+    /// Who did it or whom it was done to: username, e-mail or id of an account; username or id of one that is deleted.
     pub user: Option<String>,
     pub address: Option<IpAddr>,
     pub outcome: Option<Outcome>,
