@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use super::listing::{ListQuery, NewestFirst, Page, PageParameters};
 use super::sessions::{Revoked, UserSessionQuery};
 use super::users::{IfMatch, Refusals, answer};
-use super::{Answer, EmptyBody, one_of};
-use crate::domain::{Error, Role, UserId};
+use super::{Answer, EmptyBody};
+use crate::domain::{Error, FieldError, Role, UserId};
 use crate::http::bearer::{ApiUser, RecentAdmin, require_recent_password};
 use crate::http::client_address::ClientInfo;
 use crate::http::if_match::SeenUser;
@@ -45,7 +45,7 @@ pub async fn set_role(
     ClientInfo(client): ClientInfo,
     Json(RoleBody { role }): Json<RoleBody>,
 ) -> Answer {
-    let role = one_of("role", &role, Role::ALL).map_err(|error| Error::Invalid(error.into()))?;
+    let role = FieldError::one_of("role", &role, Role::ALL).map_err(|error| Error::Invalid(error.into()))?;
     let user = services.set_role(&admin, subject, role, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
