@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi as _;
 
 use super::{audit, auth, keys, me, oauth, sessions, stats, user_acts, users, well_known};
+use crate::domain::Role;
 use crate::domain::session_list::SessionState;
 use crate::http::cookies::OurCookie;
 use crate::http::problem::ProblemBody;
@@ -98,6 +99,9 @@ fn complete(method: &str, path: &str, operation: &mut Value) {
     if body.and_then(|body| body.rsplit('/').next()).is_some_and(|body| OPTIONAL_BODIES.contains(&body)) {
         operation["requestBody"]["required"] = false.into();
     }
+    if let Some(Access::Bearer(role)) = access {
+        operation["description"] = who(role).into();
+    }
     let Some(responses) = operation["responses"].as_object_mut() else { return };
 
     add(responses, 400, "`bad_request`, `invalid_request`: the request can’t be read");
@@ -113,7 +117,7 @@ fn complete(method: &str, path: &str, operation: &mut Value) {
     }
     if let Some(Access::Bearer(role)) = access {
         add(responses, 401, "`not_signed_in`, `invalid_token`");
-        if role > crate::domain::Role::User {
+        if role > Role::User {
             add(responses, 403, "`forbidden`: for a higher role");
         }
     }
@@ -140,6 +144,15 @@ fn complete(method: &str, path: &str, operation: &mut Value) {
             _ => continue,
         };
         response["headers"][header] = json!({ "schema": { "type": "string" } });
+    }
+}
+
+/// Who has at least this role.
+fn who(role: Role) -> &'static str {
+    match role {
+        Role::User => "For everyone who is signed in.",
+        Role::Manager => "For managers and administrators.",
+        Role::Admin => "For administrators.",
     }
 }
 
@@ -191,6 +204,11 @@ mod tests {
             let security = operation["security"].as_array().unwrap_or_else(|| panic!("{route:?}"));
             let only_bearer = security.len() == 1 && security[0].get("bearer").is_some();
             assert_eq!(only_bearer, matches!(route.access, Access::Bearer(_)), "{route:?}");
+            let described = match route.access {
+                Access::Bearer(role) => Some(who(role)),
+                Access::Everyone | Access::SignedIn(_) => None,
+            };
+            assert_eq!(operation["description"].as_str(), described, "{route:?}");
             assert!(operation["summary"].is_string() && operation["operationId"].is_string(), "{route:?}");
         }
     }
