@@ -508,6 +508,24 @@ async fn acts_on_an_account_count_on_its_very_next_request_on_every_node(
     server.create_user("anna").await;
 }
 
+#[tokio::test]
+async fn whoever_acts_on_the_own_account_is_told_that_it_signs_out() {
+    let server = TestServer::start(Sqlite).await;
+    let (adele, anna) = (server.create("adele", Role::Admin).await, server.create_user("anna").await);
+    let mut browser = server.signed_in("adele").await;
+    let sign_out = "This signs you out";
+    for act in ["suspend", "end-sessions", "delete", "reset-link"] {
+        let own = browser.get(&format!("{}/{act}", page_of(&adele))).await.expect(200).text();
+        assert_eq!(own.contains(sign_out), act != "reset-link", "{act}: {own}");
+        let another = browser.get(&format!("{}/{act}", page_of(&anna))).await.expect(200).text();
+        assert!(!another.contains(sign_out), "{act}: {another}");
+    }
+    let suspended = browser.get(&format!("{}/suspend", page_of(&adele))).await.expect(200).text();
+    assert!(suspended.contains("until another administrator reinstates the account"), "{suspended}");
+    let all = browser.get(&format!("/admin/sessions/end?user={}", adele.id)).await.expect(200).text();
+    assert!(all.contains(sign_out), "{all}");
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_reset_link_is_made_on_the_page_and_voids_the_one_before(#[values(Sqlite, PostgresRedis)] backend: Backend) {

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::sessions::{SessionRow, told};
+use super::user_acts::SIGNS_YOU_OUT;
 use crate::domain::{Error, FieldError, Role, SessionId, User, UserId};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, RecentPassword, confirm_url};
@@ -214,6 +215,9 @@ async fn end_page(
                 format!("{count} {verb} at once on every node, with cookie and tokens."),
                 "Whoever used them can sign in again at once.".to_owned(),
             ];
+            if template.sessions.iter().any(|session| session.current) {
+                template.consequences.insert(0, SIGNS_YOU_OUT.to_owned());
+            }
         }
         Target::User(user) => {
             if !steward.reaches(&user) {
@@ -228,6 +232,9 @@ async fn end_page(
                 format!("{count} end at once on every node: {browser} in browsers, {api} of programs."),
                 format!("{} can sign in again at once.", user.username),
             ];
+            if user.id == reader.id {
+                template.consequences.insert(0, SIGNS_YOU_OUT.to_owned());
+            }
             template.user = Some(user.id);
         }
         Target::Everyone => {
