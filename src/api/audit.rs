@@ -5,11 +5,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Answer;
-use super::listing::{Page, PageParameters, PageQuery, page};
+use super::listing::{ListQuery, NewestFirst, Page, PageParameters, page};
 use crate::domain::audit_list::{AuditFilter, TypedAuditFilter};
 use crate::domain::{Error, Event, FieldError, FieldErrors, Outcome};
 use crate::http::bearer::ApiUser;
-use crate::http::parameters::StrictQuery;
 use crate::http::principal::{Manager, RequireRole};
 use crate::services::Services;
 use crate::shapes::EventShape;
@@ -17,6 +16,7 @@ use crate::shapes::EventShape;
 /// Which events.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub struct AuditQuery {
     /// From this moment (RFC 3339) or this day on, such as `2026-11-20`, in UTC.
     #[param(min_length = 1)]
@@ -26,7 +26,7 @@ pub struct AuditQuery {
     until: Option<String>,
     #[param(value_type = Option<Event>)]
     event: Option<String>,
-    /// Who did it or whom it was done to: username, e-mail or id, also of a deleted account.
+    /// Who did it or whom it was done to: username, e-mail or id; of a deleted account its username or id.
     #[param(min_length = 1)]
     user: Option<String>,
     /// The whole address of the client.
@@ -66,7 +66,7 @@ impl AuditQuery {
 #[utoipa::path(
     get, path = "/api/v1/audit", tag = "audit", operation_id = "audit",
     summary = "What happened, newest first; a page may be short, or empty, and another follow",
-    params(AuditQuery, PageParameters),
+    params(AuditQuery, NewestFirst, PageParameters),
     responses((
         status = 200, body = Page<EventShape>, headers(("Link" = Option<String>, description = "The next page")),
     )),
@@ -76,10 +76,9 @@ pub async fn list(
     request: HttpRequest,
     services: web::Data<Services>,
     manager: RequireRole<Manager, ApiUser>,
-    StrictQuery(query): StrictQuery<AuditQuery>,
-    PageQuery { limit, cursor }: PageQuery,
+    ListQuery { page: part, filter }: ListQuery<AuditQuery>,
 ) -> Answer {
-    let filter = query.parse().map_err(Error::Invalid)?;
-    let found = services.search_audit(&manager.user.steward(), &filter, cursor.as_deref(), limit).await?;
-    Ok(page(&request, &services, limit, found.next, found.events.into_iter().map(EventShape::from).collect()))
+    let filter = filter.parse().map_err(Error::Invalid)?;
+    let found = services.search_audit(&manager.user.steward(), &filter, part.cursor.as_deref(), part.limit).await?;
+    Ok(page(&request, &services, part.limit, found.next, found.events.into_iter().map(EventShape::from).collect()))
 }

@@ -11,6 +11,8 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi as _;
 
 use super::{audit, auth, keys, me, oauth, sessions, stats, user_acts, users, well_known};
+use crate::domain::Role;
+use crate::domain::session_list::SessionState;
 use crate::http::cookies::OurCookie;
 use crate::http::problem::ProblemBody;
 use crate::routes::{self, Access};
@@ -36,7 +38,8 @@ use crate::routes::{self, Access};
         oauth::token, oauth::revoke, oauth::introspect,
         well_known::jwks, well_known::metadata,
     ),
-    components(schemas(ProblemBody)),
+    // Those that no handler names in an answer.
+    components(schemas(ProblemBody, SessionState)),
     tags(
         (name = "auth", description = "Sign in, refresh, sign out"),
         (name = "me", description = "Your account, sessions and activity"),
@@ -92,8 +95,12 @@ fn complete(method: &str, path: &str, operation: &mut Value) {
     let media_type = operation.pointer("/requestBody/content").and_then(Value::as_object);
     let media_type = media_type.and_then(|content| content.keys().next()).cloned();
     let takes_query = operation["parameters"].as_array().is_some_and(|all| all.iter().any(|one| one["in"] == "query"));
-    if OPTIONAL_BODY.contains(&path) {
+    let body = operation.pointer("/requestBody/content/application~1json/schema/$ref").and_then(Value::as_str);
+    if body.and_then(|body| body.rsplit('/').next()).is_some_and(|body| OPTIONAL_BODIES.contains(&body)) {
         operation["requestBody"]["required"] = false.into();
+    }
+    if let Some(Access::Bearer(role)) = access {
+        operation["description"] = who(role).into();
     }
     let Some(responses) = operation["responses"].as_object_mut() else { return };
 
@@ -110,7 +117,7 @@ fn complete(method: &str, path: &str, operation: &mut Value) {
     }
     if let Some(Access::Bearer(role)) = access {
         add(responses, 401, "`not_signed_in`, `invalid_token`");
-        if role > crate::domain::Role::User {
+        if role > Role::User {
             add(responses, 403, "`forbidden`: for a higher role");
         }
     }
@@ -140,8 +147,17 @@ fn complete(method: &str, path: &str, operation: &mut Value) {
     }
 }
 
-/// Whose body may be left out: the token may be in a cookie, or in the Authorization header.
-const OPTIONAL_BODY: [&str; 2] = ["/api/v1/auth/refresh", "/api/v1/auth/logout"];
+/// Who has at least this role.
+fn who(role: Role) -> &'static str {
+    match role {
+        Role::User => "For everyone who is signed in.",
+        Role::Manager => "For managers and administrators.",
+        Role::Admin => "For administrators.",
+    }
+}
+
+/// What [`crate::http::json::OptionalJson`] takes: a token may be in a cookie, or in the Authorization header.
+const OPTIONAL_BODIES: [&str; 2] = ["RefreshBody", "EmptyBody"];
 
 fn add(responses: &mut Map<String, Value>, status: u16, description: &str) {
     responses.entry(status.to_string()).or_insert_with(|| json!({ "description": description }));
@@ -188,6 +204,11 @@ mod tests {
             let security = operation["security"].as_array().unwrap_or_else(|| panic!("{route:?}"));
             let only_bearer = security.len() == 1 && security[0].get("bearer").is_some();
             assert_eq!(only_bearer, matches!(route.access, Access::Bearer(_)), "{route:?}");
+            let described = match route.access {
+                Access::Bearer(role) => Some(who(role)),
+                Access::Everyone | Access::SignedIn(_) => None,
+            };
+            assert_eq!(operation["description"].as_str(), described, "{route:?}");
             assert!(operation["summary"].is_string() && operation["operationId"].is_string(), "{route:?}");
         }
     }

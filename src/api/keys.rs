@@ -2,10 +2,11 @@
 
 use actix_web::{HttpResponse, web};
 
-use super::Answer;
 use super::listing::Page;
+use super::{Answer, EmptyBody};
 use crate::http::bearer::{ApiUser, RecentAdmin};
 use crate::http::client_address::ClientInfo;
+use crate::http::json::OptionalJson;
 use crate::http::principal::{Admin, RequireRole};
 use crate::services::Services;
 use crate::shapes::KeyShape;
@@ -25,6 +26,7 @@ pub async fn list(services: web::Data<Services>, _: RequireRole<Admin, ApiUser>)
 #[utoipa::path(
     post, path = "/api/v1/keys/rotate", tag = "keys", operation_id = "rotate_key",
     summary = "Sign with the next key from now on",
+    request_body = EmptyBody,
     responses(
         (status = 200, description = "The key that is active now", body = KeyShape),
         (status = 401, description = "`reauthentication_required`, `invalid_token`, `not_signed_in`"),
@@ -36,6 +38,7 @@ pub async fn rotate(
     services: web::Data<Services>,
     RecentAdmin(admin): RecentAdmin,
     ClientInfo(client): ClientInfo,
+    OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
     let key = services.rotate_signing_key(&admin, None, &client).await?;
     Ok(HttpResponse::Ok().json(KeyShape::from(&key)))

@@ -5,6 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::http::header::LINK;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 use utoipa::{IntoParams, ToSchema};
@@ -12,16 +13,17 @@ use uuid::Uuid;
 
 use crate::domain::cursor::Cursors;
 use crate::domain::{Error, FieldError};
-use crate::http::parameters::StrictQuery;
+use crate::http::fields::{Fields, Repeated};
 use crate::http::problem::Problem;
 use crate::services::Services;
 
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
 
-/// Which part of a list is asked for.
-#[derive(Deserialize, IntoParams)]
+/// Which part of a list is asked for: what [`ListQuery`] reads of every list.
+#[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what ListQuery reads")]
 pub struct PageParameters {
     /// How many at most.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
@@ -31,22 +33,48 @@ pub struct PageParameters {
     cursor: Option<String>,
 }
 
-/// The query as it came; a limit that is none is 422.
+/// The order of a list that has no other.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what ListQuery reads")]
+pub struct NewestFirst {
+    /// Newest first, as without it.
+    #[param(value_type = Option<String>, pattern = "^-created_at$")]
+    sort: Option<String>,
+}
+
+/// The query of a list: which part of it is asked for, and the filters `T`, a struct of options of strings with
+/// `#[serde(deny_unknown_fields)]`. A name that is unknown is 422: a filter that was passed over would widen the list.
+/// So is a limit that is none; a name that comes twice is 400.
+pub struct ListQuery<T> {
+    pub page: PageQuery,
+    pub filter: T,
+}
+
+/// Which part of a list is asked for.
 pub struct PageQuery {
     pub limit: u16,
     pub cursor: Option<String>,
 }
 
-impl FromRequest for PageQuery {
+/// The filters of a list that has none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unfiltered {}
+
+impl<T: DeserializeOwned> FromRequest for ListQuery<T> {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let query = StrictQuery::<PageParameters>::from_request(request, payload).into_inner();
-        ready(query.and_then(|StrictQuery(PageParameters { limit, cursor })| {
-            let limit = limit.map_or(Some(DEFAULT_LIMIT), |text| parse_limit(&text));
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let fields = Fields::parse(request.query_string().as_bytes(), Repeated::Refused);
+        ready(fields.and_then(|mut fields| {
+            let limit = fields.take("limit").map_or(Some(DEFAULT_LIMIT), |text| parse_limit(&text));
             let limit = limit.ok_or_else(|| refused("limit", "Write a whole number from 1 to 200."))?;
-            Ok(Self { limit, cursor })
+            let cursor = fields.take("cursor");
+            // The order that every list has without it.
+            fields.omit("sort", "-created_at");
+            Ok(Self { page: PageQuery { limit, cursor }, filter: fields.into()? })
         }))
     }
 }

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::listing::{Listing, Page, PageParameters, PageQuery};
+use super::listing::{ListQuery, Listing, NewestFirst, Page, PageParameters, Unfiltered};
 use super::sessions::Revoked;
 use super::{Answer, given, no_content, user_shape};
 use crate::domain::{Error, EventId, SessionId, User};
@@ -150,7 +150,7 @@ pub async fn change_password(
 /// `GET /api/v1/me/sessions`.
 #[utoipa::path(
     get, path = "/api/v1/me/sessions", tag = "me", operation_id = "my_sessions", summary = "Your live sessions, newest first",
-    params(PageParameters),
+    params(NewestFirst, PageParameters),
     responses((status = 200, body = Page<SessionShape>, headers(("Link" = Option<String>, description = "The next page")))),
     security(("bearer" = []))
 )]
@@ -158,10 +158,10 @@ pub async fn sessions(
     request: HttpRequest,
     services: web::Data<Services>,
     caller: ApiUser,
-    query: PageQuery,
+    ListQuery { page, filter: Unfiltered {} }: ListQuery<Unfiltered>,
 ) -> Answer {
     let user = account_of(&services, &caller).await?;
-    let listing = Listing::of(&services, query, format!("sessions of {}", user.id))?;
+    let listing = Listing::of(&services, page, format!("sessions of {}", user.id))?;
     let rows = services.newest_sessions_of(user.id, listing.before().map(SessionId), listing.rows()).await?;
     let (now, current) = (services.clock.now(), caller.session.session_id);
     Ok(listing.answer(
@@ -217,7 +217,7 @@ pub async fn end_other_sessions(
 #[utoipa::path(
     get, path = "/api/v1/me/activity", tag = "me", operation_id = "my_activity",
     summary = "What happened to your account, newest first",
-    params(PageParameters),
+    params(NewestFirst, PageParameters),
     responses((status = 200, body = Page<EventShape>, headers(("Link" = Option<String>, description = "The next page")))),
     security(("bearer" = []))
 )]
@@ -225,10 +225,10 @@ pub async fn activity(
     request: HttpRequest,
     services: web::Data<Services>,
     caller: ApiUser,
-    query: PageQuery,
+    ListQuery { page, filter: Unfiltered {} }: ListQuery<Unfiltered>,
 ) -> Answer {
     let user = caller.session.user_id;
-    let listing = Listing::of(&services, query, format!("activity of {user}"))?;
+    let listing = Listing::of(&services, page, format!("activity of {user}"))?;
     let rows = services.activity(user, listing.before().map(EventId), listing.rows()).await?;
     Ok(listing.answer(&request, &services, rows, |event| event.id.0, |event| Some(EventShape::from(event))))
 }

@@ -24,6 +24,7 @@ use std::str::FromStr;
 
 use actix_web::HttpResponse;
 use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
 
 use crate::domain::{FieldError, User};
 use crate::http::problem::Problem;
@@ -32,6 +33,11 @@ use crate::shapes::UserShape;
 
 /// What a handler of the API gives back. A [`Problem`] becomes `application/problem+json`.
 pub type Answer = Result<HttpResponse, Problem>;
+
+/// The body of an act whose address says all: `{}`, or none.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EmptyBody {}
 
 fn no_content() -> Answer {
     Ok(HttpResponse::NoContent().finish())
@@ -46,13 +52,7 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Str
     Option::deserialize(deserializer).map(Some)
 }
 
-/// The one of these words that `field` says.
-fn one_of<T: FromStr + Display>(field: &'static str, text: &str, words: &[T]) -> Result<T, FieldError> {
-    let words: Vec<_> = words.iter().map(T::to_string).collect();
-    FieldError::parse(field, text, &format!("Write one of {}.", words.join(", ")))
-}
-
-/// The same where the field may be left out.
+/// The one of these words that `field` says, unless it was left out.
 fn word<T: FromStr + Display>(field: &'static str, text: Option<&str>, words: &[T]) -> Result<Option<T>, FieldError> {
-    text.map(|text| one_of(field, text, words)).transpose()
+    text.map(|text| FieldError::one_of(field, text, words)).transpose()
 }

@@ -37,6 +37,8 @@ struct Operation {
     path: &'static str,
     summary: &'static str,
     who: &'static str,
+    /// Of which role, where a token is asked for.
+    role: &'static str,
     parameters: Vec<Property>,
     /// Media type, and what it holds.
     body: Option<(&'static str, Shape)>,
@@ -122,6 +124,7 @@ fn operation(path: &'static str, method: &str, value: &'static Value) -> Operati
             (true, true) => "With or without an access token",
             (false, _) => "Open",
         },
+        role: text(value, "description"),
         parameters: parameters.collect(),
         body: content(&value["requestBody"]),
         answers: answers.collect(),

@@ -4,52 +4,72 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::listing::{Page, PageParameters, PageQuery, page};
+use super::listing::{ListQuery, NewestFirst, Page, PageParameters, PageQuery, page};
 use super::{Answer, no_content, word};
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState};
 use crate::domain::{Error, FieldError, FieldErrors, SessionId, SessionKind, UserId};
 use crate::http::bearer::{ApiUser, require_recent_password};
 use crate::http::client_address::ClientInfo;
 use crate::http::json::Json;
-use crate::http::parameters::{PathParam, StrictQuery};
+use crate::http::parameters::PathParam;
 use crate::http::principal::{Manager, RequireRole};
 use crate::http::problem::Problem;
 use crate::services::Services;
 use crate::services::all_sessions::MOST_SELECTED;
 use crate::shapes::SessionShape;
 
-/// Which sessions.
+/// Which sessions of everyone.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub struct SessionQuery {
+    #[param(value_type = Option<UserId>)]
+    user_id: Option<String>,
     #[param(value_type = Option<SessionKind>)]
     kind: Option<String>,
     /// A part of the owner’s username or e-mail, or how the address or the device begins.
+    #[param(max_length = 254)]
     q: Option<String>,
     /// `live` without it.
     #[param(value_type = Option<SessionState>)]
     state: Option<String>,
 }
 
-/// Whose sessions.
+/// Which sessions of one account.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct OwnerQuery {
-    #[param(value_type = Option<UserId>)]
-    user_id: Option<String>,
+#[serde(deny_unknown_fields)]
+pub struct UserSessionQuery {
+    #[param(value_type = Option<SessionKind>)]
+    kind: Option<String>,
+    /// A part of the owner’s username or e-mail, or how the address or the device begins.
+    #[param(max_length = 254)]
+    q: Option<String>,
+    /// `live` without it.
+    #[param(value_type = Option<SessionState>)]
+    state: Option<String>,
+}
+
+impl UserSessionQuery {
+    /// # Errors
+    /// Each word that isn't known.
+    pub(super) fn parse(self, user: UserId) -> Result<SessionFilter, FieldErrors> {
+        let Self { kind, q, state } = self;
+        Ok(SessionFilter { user: Some(user), ..SessionQuery { user_id: None, kind, q, state }.parse()? })
+    }
 }
 
 impl SessionQuery {
     /// # Errors
     /// Each word that isn't known.
-    pub(super) fn parse(self, user: Option<UserId>) -> Result<SessionFilter, FieldErrors> {
+    fn parse(self) -> Result<SessionFilter, FieldErrors> {
         let mut errors = FieldErrors::default();
+        let user = errors.check(self.user_id.as_deref().map(user_id).transpose());
         let kind = errors.check(word("kind", self.kind.as_deref(), SessionKind::ALL));
         let state = errors.check(word("state", self.state.as_deref(), SessionState::ALL));
-        let (Some(kind), Some(state)) = (kind, state) else { return Err(errors) };
+        let (Some(user), Some(kind), Some(state)) = (user, kind, state) else { return Err(errors) };
         let (state, order) = (state.unwrap_or(SessionState::Live), SessionOrder::Beginning);
-        let q = self.q.map(|q| q.trim().to_owned()).filter(|q| !q.is_empty());
-        Ok(SessionFilter { state, order, kind, user, q })
+        Ok(SessionFilter { state, order, kind, user, q: self.q })
     }
 }
 
@@ -57,7 +77,7 @@ impl SessionQuery {
 #[utoipa::path(
     get, path = "/api/v1/sessions", tag = "sessions", operation_id = "sessions",
     summary = "Everyone’s sessions, newest first; a page may be short, or empty, and another follow",
-    params(OwnerQuery, SessionQuery, PageParameters),
+    params(SessionQuery, NewestFirst, PageParameters),
     responses((
         status = 200, body = Page<SessionShape>, headers(("Link" = Option<String>, description = "The next page")),
     )),
@@ -67,12 +87,9 @@ pub async fn list(
     request: HttpRequest,
     services: web::Data<Services>,
     manager: RequireRole<Manager, ApiUser>,
-    StrictQuery(owner): StrictQuery<OwnerQuery>,
-    StrictQuery(query): StrictQuery<SessionQuery>,
-    page: PageQuery,
+    ListQuery { page, filter }: ListQuery<SessionQuery>,
 ) -> Answer {
-    let user = owner.user_id.as_deref().map(user_id).transpose()?;
-    let filter = query.parse(user).map_err(Error::Invalid)?;
+    let filter = filter.parse().map_err(Error::Invalid)?;
     found(&request, &services, &manager.user, &filter, page).await
 }
 
@@ -90,9 +107,8 @@ pub(super) async fn found(
     Ok(page(request, services, limit, found.next, found.sessions.iter().map(shape).collect()))
 }
 
-fn user_id(text: &str) -> Result<UserId, Error> {
-    let id = FieldError::parse("user_id", text, "Write the id of an account, as the lists show it.");
-    id.map_err(|error| Error::Invalid(error.into()))
+fn user_id(text: &str) -> Result<UserId, FieldError> {
+    FieldError::parse("user_id", text, "Write the id of an account, as the lists show it.")
 }
 
 /// `DELETE /api/v1/sessions/{id}`. One that had ended before is no error.
@@ -149,7 +165,9 @@ impl RevokeBody {
                 let ids = ids.iter().map(parse).collect::<Result<_, _>>();
                 Ok(Target::Selected(ids.map_err(|error| Error::Invalid(error.into()))?))
             }
-            (None, Some(user), false) => Ok(Target::User(user_id(&user)?)),
+            (None, Some(user), false) => {
+                Ok(Target::User(user_id(&user).map_err(|error| Error::Invalid(error.into()))?))
+            }
             (None, None, true) => Ok(Target::Everyone),
             (None, None, false) => refuse("ids", "Write ids, user_id, or all: true."),
             (ids, ..) => refuse(if ids.is_some() { "ids" } else { "user_id" }, "Write one of ids, user_id and all."),

@@ -4,16 +4,16 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::listing::{Page, PageParameters, PageQuery};
-use super::sessions::{Revoked, SessionQuery};
+use super::listing::{ListQuery, NewestFirst, Page, PageParameters};
+use super::sessions::{Revoked, UserSessionQuery};
 use super::users::{IfMatch, Refusals, answer};
-use super::{Answer, one_of};
-use crate::domain::{Error, Role, UserId};
+use super::{Answer, EmptyBody};
+use crate::domain::{Error, FieldError, Role, UserId};
 use crate::http::bearer::{ApiUser, RecentAdmin, require_recent_password};
 use crate::http::client_address::ClientInfo;
 use crate::http::if_match::SeenUser;
-use crate::http::json::Json;
-use crate::http::parameters::{PathParam, StrictQuery};
+use crate::http::json::{Json, OptionalJson};
+use crate::http::parameters::PathParam;
 use crate::http::principal::{Manager, RequireRole};
 use crate::services::Services;
 use crate::shapes::{SessionShape, UserShape, time};
@@ -45,7 +45,7 @@ pub async fn set_role(
     ClientInfo(client): ClientInfo,
     Json(RoleBody { role }): Json<RoleBody>,
 ) -> Answer {
-    let role = one_of("role", &role, Role::ALL).map_err(|error| Error::Invalid(error.into()))?;
+    let role = FieldError::one_of("role", &role, Role::ALL).map_err(|error| Error::Invalid(error.into()))?;
     let user = services.set_role(&admin, subject, role, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
@@ -55,6 +55,7 @@ pub async fn set_role(
     post, path = "/api/v1/users/{id}/suspend", tag = "users", operation_id = "suspend_user",
     summary = "Keep an account from signing in; all its sessions and tokens end",
     params(("id" = UserId, Path), IfMatch),
+    request_body = EmptyBody,
     responses(
         (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
         Refusals,
@@ -67,6 +68,7 @@ pub async fn suspend(
     RecentAdmin(admin): RecentAdmin,
     SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
+    OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
     let user = services.suspend(&admin, subject, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
@@ -77,6 +79,7 @@ pub async fn suspend(
     post, path = "/api/v1/users/{id}/reinstate", tag = "users", operation_id = "reinstate_user",
     summary = "Let a suspended account sign in again",
     params(("id" = UserId, Path), IfMatch),
+    request_body = EmptyBody,
     responses(
         (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
         Refusals,
@@ -88,6 +91,7 @@ pub async fn reinstate(
     RecentAdmin(admin): RecentAdmin,
     SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
+    OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
     let user = services.reinstate(&admin, subject, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
@@ -108,6 +112,7 @@ pub struct ResetLink {
     post, path = "/api/v1/users/{id}/reset-link", tag = "users", operation_id = "reset_link",
     summary = "Get a link with which the account's owner chooses a new password",
     params(("id" = UserId, Path), IfMatch),
+    request_body = EmptyBody,
     responses(
         (status = 200, body = ResetLink),
         Refusals,
@@ -119,6 +124,7 @@ pub async fn reset_link(
     RecentAdmin(admin): RecentAdmin,
     SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
+    OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
     let link = services.issue_reset_link(&admin, subject, &client).await?;
     Ok(HttpResponse::Ok().json(ResetLink { url: link.url, expires_at: time(link.expires_at) }))
@@ -129,6 +135,7 @@ pub async fn reset_link(
     post, path = "/api/v1/users/{id}/unlock", tag = "users", operation_id = "unlock_user",
     summary = "End the lock that failed sign-ins have brought about",
     params(("id" = UserId, Path), IfMatch),
+    request_body = EmptyBody,
     responses(
         (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
         (status = 404, description = "`not_found`"),
@@ -141,6 +148,7 @@ pub async fn unlock(
     manager: RequireRole<Manager, ApiUser>,
     SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
+    OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
     let user = services.unlock(&manager.user.steward(), subject, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
@@ -150,7 +158,7 @@ pub async fn unlock(
 #[utoipa::path(
     get, path = "/api/v1/users/{id}/sessions", tag = "users", operation_id = "sessions_of_user",
     summary = "The sessions of an account, newest first",
-    params(("id" = UserId, Path), SessionQuery, PageParameters),
+    params(("id" = UserId, Path), UserSessionQuery, NewestFirst, PageParameters),
     responses(
         (status = 200, body = Page<SessionShape>, headers(("Link" = Option<String>, description = "The next page"))),
         (status = 404, description = "`not_found`"),
@@ -162,11 +170,10 @@ pub async fn sessions(
     services: web::Data<Services>,
     manager: RequireRole<Manager, ApiUser>,
     PathParam(id): PathParam<UserId>,
-    StrictQuery(query): StrictQuery<SessionQuery>,
-    page: PageQuery,
+    ListQuery { page, filter }: ListQuery<UserSessionQuery>,
 ) -> Answer {
     services.user(id).await?;
-    let filter = query.parse(Some(id)).map_err(Error::Invalid)?;
+    let filter = filter.parse(id).map_err(Error::Invalid)?;
     super::sessions::found(&request, &services, &manager.user, &filter, page).await
 }
 

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use super::listing::{Page, PageParameters, PageQuery, page};
+use super::listing::{ListQuery, Page, PageParameters, page};
 use super::{Answer, given, no_content, user_shape, word};
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, FieldErrors, Role, User, UserId, UserStatus};
@@ -13,7 +13,7 @@ use crate::http::bearer::{ApiUser, RecentAdmin};
 use crate::http::client_address::ClientInfo;
 use crate::http::if_match::{SeenUser, etag};
 use crate::http::json::Json;
-use crate::http::parameters::{PathParam, StrictQuery};
+use crate::http::parameters::PathParam;
 use crate::http::principal::{Manager, RequireRole};
 use crate::services::Services;
 use crate::services::users::{UserChange, UserSearch, UserSort};
@@ -22,8 +22,10 @@ use crate::shapes::{UserShape, time};
 /// Which accounts, in which order.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub struct UserQuery {
     /// A part of the username, the e-mail or the name.
+    #[param(max_length = 254)]
     q: Option<String>,
     #[param(value_type = Option<Role>)]
     role: Option<String>,
@@ -71,13 +73,12 @@ pub async fn list(
     request: HttpRequest,
     services: web::Data<Services>,
     manager: RequireRole<Manager, ApiUser>,
-    StrictQuery(query): StrictQuery<UserQuery>,
-    PageQuery { limit, cursor }: PageQuery,
+    ListQuery { page: part, filter }: ListQuery<UserQuery>,
 ) -> Answer {
-    let search = query.parse().map_err(Error::Invalid)?;
-    let found = services.search_users(&manager.user.steward(), &search, cursor.as_deref(), limit).await?;
+    let search = filter.parse().map_err(Error::Invalid)?;
+    let found = services.search_users(&manager.user.steward(), &search, part.cursor.as_deref(), part.limit).await?;
     let shapes = found.users.iter().map(|found| UserShape::new(&found.user, found.locked_until)).collect();
-    Ok(page(&request, &services, limit, found.next, shapes))
+    Ok(page(&request, &services, part.limit, found.next, shapes))
 }
 
 /// `GET /api/v1/users/{id}`.

@@ -24,7 +24,8 @@ pub enum Command {
         /// Only events of this name, such as sign_in.failed.
         #[arg(long)]
         event: Option<String>,
-        /// Only what this account did or what was done to it: username, e-mail or id, also of a deleted one.
+        /// Only what this account did or what was done to it: username, e-mail or id; of a deleted one not
+        /// by e-mail.
         #[arg(long)]
         user: Option<String>,
         /// Only from this address.

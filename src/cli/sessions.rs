@@ -16,7 +16,7 @@ use crate::shapes::SessionShape;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// List who is signed in, last active first; or the history.
+    /// List who is signed in, newest first; or the history.
     List {
         /// Only of this account: username, e-mail or id.
         #[arg(long)]

@@ -1,7 +1,6 @@
 //! The audit log, as those who administer ask for it.
 
 use std::net::IpAddr;
-use std::str::FromStr;
 
 use chrono::{DateTime, Days, NaiveDate};
 
@@ -14,7 +13,7 @@ pub struct AuditFilter {
     /// Before this moment.
     pub until: Option<Timestamp>,
     pub event: Option<Event>,
-    /// Who did it or whom it was done to: username, e-mail or id of an account, also of one that is deleted.
+    /// Who did it or whom it was done to: username, e-mail or id of an account; username or id of one that is deleted.
     pub user: Option<String>,
     pub address: Option<IpAddr>,
     pub outcome: Option<Outcome>,
@@ -49,10 +48,13 @@ impl TypedAuditFilter {
             |typed: &Option<String>| typed.as_deref().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
         let since = errors.check(text(&self.since).map(|text| moment("since", &text, 0)).transpose());
         let until = errors.check(text(&self.until).map(|text| moment("until", &text, 1)).transpose());
-        let event = errors.check(word("event", text(&self.event), "Choose an event from the list."));
-        let outcome = errors.check(word("outcome", text(&self.outcome), "Choose success or failure."));
-        let address = "Write a whole address, such as 203.0.113.9 or 2001:db8::1.";
-        let address = errors.check(word("address", text(&self.address), address));
+        let event = text(&self.event).map(|text| FieldError::one_of("event", &text, Event::ALL)).transpose();
+        let event = errors.check(event);
+        let outcome = text(&self.outcome).map(|text| FieldError::one_of("outcome", &text, Outcome::ALL)).transpose();
+        let outcome = errors.check(outcome);
+        let advice = "Write a whole address, such as 203.0.113.9 or 2001:db8::1.";
+        let address = text(&self.address).map(|text| FieldError::parse("address", &text, advice)).transpose();
+        let address = errors.check(address);
         let (Some(since), Some(until), Some(event), Some(outcome), Some(address)) =
             (since, until, event, outcome, address)
         else {
@@ -61,10 +63,6 @@ impl TypedAuditFilter {
         let address = address.map(|address: IpAddr| address.to_canonical());
         Ok(AuditFilter { since, until, event, user: text(&self.user), address, outcome })
     }
-}
-
-fn word<T: FromStr>(field: &'static str, text: Option<String>, advice: &str) -> Result<Option<T>, FieldError> {
-    text.map(|text| FieldError::parse(field, &text, advice)).transpose()
 }
 
 /// A moment, or the start of the day that comes so many days after a day.
@@ -114,5 +112,7 @@ mod tests {
         let errors = typed("yesterday", "2026-13-01", "sign_in", "203.0.113", "bad").parse().unwrap_err();
         let fields: Vec<_> = errors.iter().map(|error| error.field.to_string()).collect();
         assert_eq!(fields, ["since", "until", "event", "outcome", "address"]);
+        let event = errors.of("event").unwrap();
+        assert!(Event::ALL.iter().all(|known| event.contains(known.as_str())), "{event}");
     }
 }

@@ -1,6 +1,7 @@
 //! What is wrong with a form or a body, field by field.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::str::FromStr;
 
 /// One complaint about one field.
@@ -19,9 +20,20 @@ impl FieldError {
         Self { field: field.into(), code, message: message.into() }
     }
 
+    /// A name that nobody asked for.
+    pub fn unknown(name: &str) -> Self {
+        Self::new(shown(name), "unknown_field", "There is no such field here. Leave it out.")
+    }
+
     /// What the text of `field` stands for, or `advice`.
     pub fn parse<T: FromStr>(field: &'static str, text: &str, advice: &str) -> Result<T, Self> {
         text.parse().map_err(|_| Self::new(field, "invalid", advice))
+    }
+
+    /// The one of these words that `field` says.
+    pub fn one_of<T: FromStr + Display>(field: &'static str, text: &str, words: &[T]) -> Result<T, Self> {
+        let words: Vec<_> = words.iter().map(T::to_string).collect();
+        Self::parse(field, text, &format!("Write one of {}.", words.join(", ")))
     }
 }
 

@@ -130,7 +130,7 @@ impl Fault {
         let field = self.field.as_deref().map(shown).unwrap_or_default();
         match self.why {
             Why::Missing => FieldError::new(field, "required", "This field is missing."),
-            Why::Unknown => FieldError::new(field, "unknown_field", "There is no such field here. Leave it out."),
+            Why::Unknown => FieldError::unknown(&field),
             Why::Type(expected) => FieldError::new(field, "wrong_type", format!("Write {expected} here.")),
             Why::Nul => FieldError::new(field, "invalid", "Leave out the NUL character."),
         }

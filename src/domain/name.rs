@@ -33,7 +33,7 @@ impl NameKey {
         match text.rsplit_once('@') {
             // The domain keeps its own rules (IDNA, where "ß" is not "ss"): the address type applies them.
             Some((local, domain)) => EmailAddress::parse(&format!("{}@{domain}", fold(local))).ok().map(|e| e.key()),
-            None => Username::parse(&fold(&text)).ok().map(|username| username.key()),
+            None => Username::well_formed(&fold(&text)).ok().map(|username| username.key()),
         }
     }
 
@@ -51,6 +51,23 @@ impl NameKey {
 /// letters and the Kelvin sign into plain letters; `ı` folds to itself, so it is never an `i`.)
 fn fold(text: &str) -> String {
     text.to_lowercase().replace('ß', "ss")
+}
+
+/// Characters of a text that is searched for: those of the longest e-mail address.
+const MAX_SEARCHED: usize = super::email::MAX_LENGTH;
+
+/// The text of a search, without spaces around it; empty is none.
+///
+/// # Errors
+/// Says of the field `q` that it is longer than what can be found, as it was typed or in its
+/// [form for searching](search_form): the databases bound what they compare with.
+pub fn parse_search(typed: &str) -> Result<&str, FieldError> {
+    let text = typed.trim();
+    let is_long = |text: &str| text.chars().nth(MAX_SEARCHED).is_some();
+    if is_long(text) || is_long(&search_form(text)) {
+        return Err(FieldError::new("q", "too_long", format!("Search for at most {MAX_SEARCHED} characters.")));
+    }
+    Ok(text)
 }
 
 /// The form in which searching compares text: a part of a name is found in whatever case or width it was written.
@@ -142,6 +159,15 @@ mod tests {
     #[test]
     fn long_text_names_nobody_and_costs_nothing() {
         assert_eq!(key(&"ﷺ".repeat(1_000_000)), None);
+    }
+
+    #[test]
+    fn a_text_that_is_searched_for_is_bounded_as_typed_and_as_compared() {
+        assert_eq!(parse_search(" aBc "), Ok("aBc"));
+        for (fits, too_long) in [("x".repeat(254), "x".repeat(255)), ("ﷺ".repeat(14), "ﷺ".repeat(15))] {
+            assert!(parse_search(&fits).is_ok());
+            assert_eq!(parse_search(&too_long).unwrap_err().field, "q");
+        }
     }
 
     #[rstest]

@@ -42,7 +42,7 @@ pub struct SessionFilter {
     pub order: SessionOrder,
     pub kind: Option<SessionKind>,
     pub user: Option<UserId>,
-    /// A part of the owner's username or e-mail address, or how the client's address or the device begins.
+    /// As it was typed: a part of the owner's username or e-mail address, or how the client's address or the device begins.
     pub q: Option<String>,
 }
 

@@ -1,6 +1,7 @@
 //! The name that people sign in with.
 
 use super::FieldError;
+use super::audit::ActorKind;
 use super::name::NameKey;
 
 const MIN_LENGTH: usize = 3;
@@ -12,11 +13,27 @@ const MAX_LENGTH: usize = 32;
 pub struct Username(String);
 
 impl Username {
-    /// Checks what was typed just as it is: only looking up forgives spaces and other spellings.
+    /// The name that an account shall have. Checks what was typed just as it is: only looking up forgives spaces and
+    /// other spellings.
     ///
     /// # Errors
     /// Says of the field `username` what is wrong with it.
     pub fn parse(typed: &str) -> Result<Self, FieldError> {
+        let username = Self::well_formed(typed)?;
+        if username.is_reserved() {
+            let message = "This name stands for the server itself, or for nobody. Choose another.";
+            return Err(FieldError::new("username", "reserved", message));
+        }
+        Ok(username)
+    }
+
+    /// Whether the audit log has this word for an actor without an account, where others have their username.
+    fn is_reserved(&self) -> bool {
+        self.key().as_str().parse().is_ok_and(|kind: ActorKind| kind != ActorKind::User)
+    }
+
+    /// A name that an account could have, or had before it was reserved.
+    pub(super) fn well_formed(typed: &str) -> Result<Self, FieldError> {
         let error = |code, message: &str| Err(FieldError::new("username", code, message));
         if typed.is_empty() {
             return error("required", "Enter a username.");
@@ -92,6 +109,18 @@ mod tests {
     fn anything_else_is_refused(#[case] typed: &str, #[case] code: &str) {
         let error = Username::parse(typed).unwrap_err();
         assert_eq!((&*error.field, error.code), ("username", code));
+    }
+
+    #[rstest]
+    #[case("cli")]
+    #[case("CLI")]
+    #[case("System")]
+    #[case("anonymous")]
+    fn nobody_is_called_as_an_actor_without_an_account(#[case] typed: &str) {
+        assert_eq!(Username::parse(typed).unwrap_err().code, "reserved");
+        // Whoever was, before that was reserved, still signs in.
+        assert!(NameKey::of_typed(typed).is_some());
+        assert!(Username::parse(&format!("{typed}2")).is_ok() && Username::parse("user").is_ok());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::forward_to_deserialize_any;
 
 use super::problem::Problem;
 use crate::domain::field::shown;
+use crate::domain::{Error, FieldError};
 
 /// Bytes of one value; far above what any field takes, and far below a body that is all one field.
 const MAX_VALUE: usize = 16 * 1024;
@@ -67,14 +68,19 @@ impl Fields {
         self.0.extract_if(.., |(known, _)| known == name).map(|(_, value)| value).collect()
     }
 
-    /// As a struct whose fields are strings, or options of strings. Fields that it doesn't know are ignored.
+    /// Removes a field where it says just this.
+    pub fn omit(&mut self, name: &str, value: &str) {
+        self.0.retain(|(known, text)| known != name || text != value);
+    }
+
+    /// As a struct whose fields are strings, or options of strings. Fields that it doesn't know are ignored, or with
+    /// `#[serde(deny_unknown_fields)]` refused.
     pub fn into<T: DeserializeOwned>(self) -> Result<T, Problem> {
         let pairs = self.0.into_iter().map(|(name, value)| (name, Value(value)));
-        T::deserialize(MapDeserializer::new(pairs)).map_err(|mismatch| {
-            Problem::bad_request(match mismatch {
-                Mismatch::Missing(field) => format!("The field “{field}” is missing."),
-                Mismatch::Other => "A field can’t be read.".to_owned(),
-            })
+        T::deserialize(MapDeserializer::new(pairs)).map_err(|mismatch| match mismatch {
+            Mismatch::Missing(field) => Problem::bad_request(format!("The field “{field}” is missing.")),
+            Mismatch::Unknown(field) => Error::Invalid(FieldError::unknown(&field).into()).into(),
+            Mismatch::Other => Problem::bad_request("A field can’t be read."),
         })
     }
 }
@@ -91,6 +97,8 @@ fn decode(encoded: &[u8]) -> Option<String> {
 enum Mismatch {
     #[error("missing")]
     Missing(&'static str),
+    #[error("unknown")]
+    Unknown(String),
     #[error("unreadable")]
     Other,
 }
@@ -102,6 +110,10 @@ impl serde::de::Error for Mismatch {
 
     fn missing_field(field: &'static str) -> Self {
         Self::Missing(field)
+    }
+
+    fn unknown_field(field: &str, _: &'static [&'static str]) -> Self {
+        Self::Unknown(field.to_owned())
     }
 }
 

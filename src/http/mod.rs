@@ -27,7 +27,7 @@ pub mod cors;
 pub mod csrf;
 pub mod current_user;
 pub mod device_cookie;
-mod fields;
+pub mod fields;
 pub mod flash;
 pub mod forms;
 pub mod headers;

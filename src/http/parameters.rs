@@ -56,19 +56,6 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     }
 }
 
-/// The query of the API: as [`Query`], but a name that comes twice is 400.
-pub struct StrictQuery<T>(pub T);
-
-impl<T: DeserializeOwned> FromRequest for StrictQuery<T> {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let fields = Fields::parse(request.query_string().as_bytes(), Repeated::Refused);
-        ready(fields.and_then(Fields::into).map(Self))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use actix_web::middleware::from_fn;

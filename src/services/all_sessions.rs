@@ -5,6 +5,7 @@ use super::steering::present_steward;
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::cursor::Cursors;
+use crate::domain::name::parse_search;
 use crate::domain::session_list::{ListedSession, Position, SessionFilter, counted};
 use crate::domain::{EndReason, Error, Event, FieldError, Outcome, Role, SessionId};
 use crate::storage::audit::{self, Entry};
@@ -16,6 +17,7 @@ use crate::storage::users;
 pub const MOST_SELECTED: usize = 200;
 
 /// A page of a list of sessions.
+#[derive(Default)]
 pub struct SessionPage {
     pub sessions: Vec<ListedSession>,
     /// The cursor of the next page, if there may be one; it may turn out empty.
@@ -26,7 +28,8 @@ impl Services {
     /// At most `limit` sessions after `cursor`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] names the field `cursor` where it was not written for this list.
+    /// [`Error::Invalid`] names the field `cursor` where it was not written for this list, or `q` where the text is too
+    /// long to be found.
     pub async fn search_sessions(
         &self,
         steward: &Steward,
@@ -35,9 +38,11 @@ impl Services {
         limit: u16,
     ) -> Result<SessionPage> {
         steward.require(Role::Manager)?;
-        let (cursors, list) = (Cursors::new(&self.root_key), list_name(filter));
+        let q = filter.q.as_deref().map(parse_search).transpose().map_err(|error| Error::Invalid(error.into()))?;
+        let filter = SessionFilter { q: q.filter(|q| !q.is_empty()).map(str::to_owned), ..filter.clone() };
+        let (cursors, list) = (Cursors::new(&self.root_key), list_name(&filter));
         let after: Option<Position> = cursor.map(|cursor| read_cursor(&cursors, &list, cursor)).transpose()?;
-        let (filter, now) = (filter.clone(), self.clock.now());
+        let now = self.clock.now();
         let found =
             self.database.read(move |connection| search::page(connection, &filter, after, limit.into(), now)).await?;
         let next = found.next.map(|position| cursors.write(&list, &position.to_string()));

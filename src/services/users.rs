@@ -4,7 +4,7 @@ use super::steering::{Act, Subject, administered};
 use super::{Result, Services, Steward, links};
 use crate::domain::audit::Client;
 use crate::domain::cursor::Cursors;
-use crate::domain::name::{parse_display_name, search_form};
+use crate::domain::name::{parse_display_name, parse_search, search_form};
 use crate::domain::{EmailAddress, Error, Event, FieldError, FieldErrors, Role, Timestamp, User, UserStatus, Username};
 use crate::storage::audit::{self, Entry};
 use crate::storage::user_search::{self, UserFilter, UserPosition};
@@ -24,6 +24,7 @@ pub struct UserSearch {
 }
 
 /// A page of a list of accounts.
+#[derive(Default)]
 pub struct UserPage {
     pub users: Vec<FoundUser>,
     /// How many came before them.
@@ -46,7 +47,8 @@ impl Services {
     /// At most `limit` accounts after `cursor`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] names the field `cursor` where it was not written for this list.
+    /// [`Error::Invalid`] names the field `cursor` where it was not written for this list, or `q` where the text is too
+    /// long to be found.
     pub async fn search_users(
         &self,
         steward: &Steward,
@@ -55,12 +57,9 @@ impl Services {
         limit: u16,
     ) -> Result<UserPage> {
         steward.require(Role::Manager)?;
-        let filter = UserFilter {
-            text: search_form(search.text.trim()),
-            role: search.role,
-            status: search.status,
-            locked: search.locked,
-        };
+        let text = parse_search(&search.text).map_err(|error| Error::Invalid(error.into()))?;
+        let filter =
+            UserFilter { text: search_form(text), role: search.role, status: search.status, locked: search.locked };
         let rule = self.lockout_rule();
         let (sort, limit) = (search.sort, usize::from(limit));
         let (cursors, list) = (Cursors::new(&self.root_key), list_name(&filter, sort));

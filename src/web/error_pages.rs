@@ -151,6 +151,10 @@ fn words(problem: &Problem, request: &HttpRequest, public_url: &str) -> Words {
              before you send it again.",
             start(),
         ),
+        (StatusCode::UNPROCESSABLE_ENTITY, _) if !problem.errors.is_empty() => {
+            let messages: Vec<_> = problem.errors.iter().map(|error| error.message.as_str()).collect();
+            say("This request can't be taken", &messages.join(" "), start())
+        }
         (status, _) if status.is_server_error() => {
             say("Something went wrong", "This is a fault of the server, not yours. Try again in a moment.", again())
         }

@@ -144,6 +144,22 @@ async fn a_session_is_found_by_whose_it_is_by_device_and_by_address(#[values(Sql
     assert!(ended.contains("samuel") && ended.contains("Signed out"), "{ended}");
 }
 
+/// A compatibility form that is eleven times as long.
+#[rstest]
+#[tokio::test]
+async fn a_text_longer_than_anything_there_is_finds_nothing(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    for text in ["%EF%B7%BA".repeat(1700), "%EF%B7%BA".repeat(15), "x".repeat(255)] {
+        for (path, told) in [("/admin/sessions?q=", "No session matches"), ("/admin/users?q=", "No user matches")] {
+            let page = keeper.get(&format!("{path}{text}&cursor=x")).await.expect(200);
+            assert!(page.text().contains(told), "{}", page.excerpt());
+        }
+        keeper.get(&format!("/admin/audit?user={text}")).await.expect(200);
+    }
+    keeper.get(&format!("/admin/sessions?q={}", "x".repeat(254))).await.expect(200);
+}
+
 #[tokio::test]
 async fn the_history_of_a_deleted_account_has_its_name() {
     let server = TestServer::start(Sqlite).await;
@@ -299,6 +315,35 @@ async fn only_so_many_sessions_can_be_selected_at_once_and_forged_ids_are_none()
     send(&mut keeper, &ids[..200]).await.expect_redirect("/admin/sessions");
     assert_eq!(all_pages(&server, &SessionFilter { user: Some(samuel.id), ..live() }, 200).await.len(), 1);
     assert_eq!(keeper.post("/admin/sessions/end", &[("id", &ids[200])]).await.status, 403, "without its token");
+}
+
+#[tokio::test]
+async fn what_is_asked_to_end_in_two_ways_ends_in_none() {
+    let server = TestServer::start(Sqlite).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let (mut anna, mut bert) = (server.newcomer("anna").await, server.newcomer("bert").await);
+    let id = server.id_of("anna").await;
+    let of_anna = SessionFilter { user: Some(id), ..live() };
+    let session = all_pages(&server, &of_anna, 5).await[0].to_string();
+    let (id, token) = (id.to_string(), keeper.get("/account").await.csrf_token().unwrap());
+    for (fields, told) in [
+        (&[("all", "0"), ("user", &id)][..], "all=1"),
+        (&[("all", "0")], "all=1"),
+        (&[("all", "true")], "all=1"),
+        (&[("all", "1"), ("user", &id)], "for one of these"),
+        (&[("all", "1"), ("id", &session)], "for one of these"),
+        (&[("user", &id), ("id", &session)], "for one of these"),
+    ] {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let page = keeper.get(&format!("/admin/sessions/end?{query}")).await.expect(422);
+        assert!(page.text().contains(told), "{query}: {}", page.text());
+        keeper.post("/admin/sessions/end", &[&[("csrf_token", token.as_str())], fields].concat()).await.expect(422);
+    }
+    assert!(anna.is_signed_in().await && bert.is_signed_in().await);
+    // A field that is empty asks for nothing.
+    let fields = [("csrf_token", token.as_str()), ("all", ""), ("user", &id)];
+    keeper.post("/admin/sessions/end", &fields).await.expect_redirect("/admin/sessions");
+    assert!(!anna.is_signed_in().await && bert.is_signed_in().await);
 }
 
 #[rstest]

@@ -227,6 +227,20 @@ async fn an_edit_changes_what_it_was_made_on_and_nothing_newer(#[values(Sqlite, 
     assert_eq!(server.services.user(anna.id).await.unwrap().name.as_deref(), Some("Änne"));
     keeper.submit_form(page.form(&page_of(&anna)), &[("name", "Other")]).await.expect_redirect(&page_of(&anna));
 
+    // What is not sent stays; what is sent empty goes.
+    let token = page.csrf_token().unwrap();
+    let fields = [("csrf_token", token.as_str()), ("email", "newer@example.com")];
+    keeper.post(&page_of(&anna), &fields).await.expect_redirect(&page_of(&anna));
+    let changed = server.services.user(anna.id).await.unwrap();
+    assert_eq!((changed.name.as_deref(), changed.email.as_str()), (Some("Other"), "newer@example.com"));
+    let page = keeper.post(&page_of(&anna), &[("csrf_token", token.as_str()), ("email", "x")]).await.expect(422);
+    assert_eq!((page.value("name").as_deref(), page.value("email").as_deref()), (Some("Other"), Some("x")));
+    let fields = [("csrf_token", token.as_str()), ("name", "")];
+    keeper.post(&page_of(&anna), &fields).await.expect_redirect(&page_of(&anna));
+    assert_eq!(server.services.user(anna.id).await.unwrap().name, None);
+    let page = keeper.submit_form(old.clone(), &[("name", "Other")]).await.expect(409);
+    assert!(page.text().contains("It is empty now."), "{}", page.text());
+
     let page = keeper.submit(&page_of(&anna), &[("username", "BERTA"), ("email", "berta@example.com")]).await;
     let page = page.expect(409);
     assert!(page.field_error("username").is_some() && page.field_error("email").is_some());
@@ -492,6 +506,24 @@ async fn acts_on_an_account_count_on_its_very_next_request_on_every_node(
         ]
     );
     server.create_user("anna").await;
+}
+
+#[tokio::test]
+async fn whoever_acts_on_the_own_account_is_told_that_it_signs_out() {
+    let server = TestServer::start(Sqlite).await;
+    let (adele, anna) = (server.create("adele", Role::Admin).await, server.create_user("anna").await);
+    let mut browser = server.signed_in("adele").await;
+    let sign_out = "This signs you out";
+    for act in ["suspend", "end-sessions", "delete", "reset-link"] {
+        let own = browser.get(&format!("{}/{act}", page_of(&adele))).await.expect(200).text();
+        assert_eq!(own.contains(sign_out), act != "reset-link", "{act}: {own}");
+        let another = browser.get(&format!("{}/{act}", page_of(&anna))).await.expect(200).text();
+        assert!(!another.contains(sign_out), "{act}: {another}");
+    }
+    let suspended = browser.get(&format!("{}/suspend", page_of(&adele))).await.expect(200).text();
+    assert!(suspended.contains("until another administrator reinstates the account"), "{suspended}");
+    let all = browser.get(&format!("/admin/sessions/end?user={}", adele.id)).await.expect(200).text();
+    assert!(all.contains(sign_out), "{all}");
 }
 
 #[rstest]

@@ -270,7 +270,8 @@ async fn what_a_list_cannot_be_asked_for_is_named() {
     let of_users = admin.get("/api/v1/users?limit=1&sort=username").await.expect(200).json();
     let of_users = of_users["page"]["next_cursor"].as_str().unwrap();
     admin.get(&format!("/api/v1/users?sort=username&cursor={of_users}")).await.expect(200);
-    for path in ["users?", "sessions?", "audit?", &format!("users/{}/sessions?", server.id_of("anna").await)] {
+    let of_anna = format!("users/{}/sessions?", server.id_of("anna").await);
+    for path in ["users?", "sessions?", "audit?", &of_anna] {
         let mut bad = vec![
             ("limit=0", "limit"),
             ("limit=-1", "limit"),
@@ -279,6 +280,10 @@ async fn what_a_list_cannot_be_asked_for_is_named() {
             ("cursor=x", "cursor"),
             ("cursor=", "cursor"),
         ];
+        let long = format!("q={}", "%EF%B7%BA".repeat(1700));
+        if path != "audit?" {
+            bad.push((&long, "q"));
+        }
         let foreign = format!("cursor={of_users}");
         bad.push((&foreign, "cursor"));
         bad.extend(match path {
@@ -300,6 +305,21 @@ async fn what_a_list_cannot_be_asked_for_is_named() {
         }
         admin.get(&format!("/api/v1/{path}limit=1&limit=2")).await.expect(400);
     }
+    // A typo does not widen the list.
+    for path in ["users?", "sessions?", "audit?", &of_anna, "me/sessions?", "me/activity?"] {
+        admin.get(&format!("/api/v1/{path}limit=1&sort=-created_at")).await.expect(200);
+        let answer = admin.get(&format!("/api/v1/{path}limit=1&usr=anna")).await.expect(422).json();
+        let error = &answer["errors"][0];
+        assert_eq!((&error["field"], &error["code"]), (&json!("usr"), &json!("unknown_field")), "{path}");
+        if path != "users?" {
+            let answer = admin.get(&format!("/api/v1/{path}sort=username")).await.expect(422).json();
+            assert_eq!(answer["errors"][0]["field"], "sort", "{path}");
+        }
+    }
+    let answer = admin.get("/api/v1/sessions?user=anna").await.expect(422).json();
+    assert_eq!(answer["errors"][0]["field"], "user");
+    admin.get(&format!("/api/v1/{of_anna}user_id={}", server.id_of("anna").await)).await.expect(422);
+    admin.get("/api/v1/whoami?usr=anna").await.expect(200);
     for id in ["x", "1", "*", "%27%20OR%201=1", "00000000-0000-7000-8000-000000000000"] {
         admin.get(&format!("/api/v1/users/{id}")).await.expect(404);
         admin.delete(&format!("/api/v1/users/{id}")).await.expect(404);
@@ -353,6 +373,31 @@ async fn a_body_says_what_is_wrong_with_it_and_changes_nothing() {
     assert_eq!(now(&server, &anna).await.version(), anna.version());
     assert_eq!(usernames(&admin, "sort=username").await, ["adele", "anna", KEEPER]);
     assert!(admin.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn an_act_without_a_body_takes_none_and_an_empty_object() {
+    let server = TestServer::start(Sqlite).await;
+    let admin = administrator(&server).await;
+    let anna = path_of(server.create("anna", Role::User).await.id);
+    let acts = ["suspend", "reinstate", "unlock", "reset-link"].map(|act| format!("{anna}/{act}"));
+    for path in acts.iter().map(String::as_str).chain(["/api/v1/keys/rotate"]) {
+        let before = admin.get("/api/v1/audit").await.expect(200).body;
+        for (kind, body, status) in [
+            ("text/plain", "hello", 415),
+            ("application/x-www-form-urlencoded", "x=1", 415),
+            ("application/json", "{", 400),
+            ("application/json", r#"{"x":1}"#, 422),
+            ("application/json", "[]", 422),
+        ] {
+            let headers = [("content-type", kind)];
+            admin.send("POST", path, &headers, Some(body.as_bytes().to_vec())).await.expect(status);
+        }
+        assert_eq!(admin.get("/api/v1/audit").await.expect(200).body, before, "{path}");
+        admin.post(path, &json!({})).await.expect(200);
+        admin.send("POST", path, &[], None).await.expect(200);
+        admin.send("POST", path, &[("content-type", "text/plain")], None).await.expect(200);
+    }
 }
 
 #[rstest]

@@ -156,6 +156,11 @@ async fn lists_have_the_filters_of_the_pages_and_are_arrays_of_the_shapes() {
         assert_eq!(found, kinds, "{arguments:?}");
         assert!(listed.iter().all(|session| session["user"]["username"] == "nadia"), "{arguments:?}");
     }
+    for list in ["sessions", "user"] {
+        let refused = program.run(&[list, "list", "--q", &"x".repeat(255)]);
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""), "{refused:?}");
+        assert!(refused.stderr.contains("q: Search for at most 254 characters."), "{refused:?}");
+    }
     let history = program.run(&["sessions", "list", "--state", "ended"]).stdout;
     assert!(history.contains("signed_out by nadia"), "{history}");
     let ended = &array(&program, &["sessions", "list", "--state", "ended"])[0];

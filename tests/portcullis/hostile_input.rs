@@ -1,8 +1,10 @@
 //! What attackers type: more fields than asked for, code of all languages, bytes that are no text.
 
 use rstest::rstest;
+use serde_json::json;
 
 use crate::support::spawn::command_line;
+use crate::support::stores::Stores;
 use crate::support::*;
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
@@ -57,6 +59,42 @@ async fn no_extra_field_of_a_form_makes_anyone_more_than_a_user() {
     let body = b"username=twice1&username=twice2&email=t%40example.com&password=copper+lantern+drifts+at+noon".to_vec();
     let page = server.browser().post_bytes("/register", body, &[("sec-fetch-site", "same-origin")]).await;
     assert!(page.status == 303 || page.status == 400 || page.status == 422, "{}", page.status);
+}
+
+/// The audit log and the lists of sessions say `cli`, `system` and `anonymous` of who has no account.
+#[tokio::test]
+async fn nobody_takes_a_name_that_stands_for_the_server_itself() {
+    let server = TestServer::without_administrator(Stores::new(Sqlite).await, &[]).await;
+    let link = server.services.issue_setup_link().await.unwrap().url;
+    let setup = link.strip_prefix(&server.public_url).unwrap();
+    let refused = |page: Page| {
+        let error = page.expect(422).field_error("username").unwrap();
+        assert!(error.contains("stands for the server itself"), "{error}");
+    };
+    let fields = [("username", "cli"), ("email", "cli@example.com"), ("password", PASSWORD)];
+    refused(server.browser().submit(setup, &fields).await);
+    let mut keeper = server.browser();
+    let fields = [("username", KEEPER), ("email", "keeper@example.com"), ("password", PASSWORD)];
+    keeper.submit(setup, &fields).await.expect(303);
+    let program = server.program(KEEPER).await;
+    let anna = format!("users/{}", server.create_user("anna").await.id);
+    for name in ["cli", "System", "ANONYMOUS"] {
+        let email = format!("{name}@example.com");
+        refused(server.browser().try_register(name, &email, PASSWORD).await);
+        refused(keeper.submit("/admin/users/new", &[("username", name), ("email", &email)]).await);
+        refused(keeper.submit(&format!("/admin/{anna}"), &[("username", name)]).await);
+        let account = json!({ "username": name, "email": email });
+        let registered = json!({ "username": name, "email": email, "password": PASSWORD });
+        for (method, path, body) in [
+            ("POST", "auth/register", registered),
+            ("POST", "users", account),
+            ("PATCH", &anna, json!({ "username": name })),
+        ] {
+            let answer = program.json(method, &format!("/api/v1/{path}"), &body).await.expect(422).json();
+            let error = &answer["errors"][0];
+            assert_eq!((&error["field"], &error["code"]), (&json!("username"), &json!("reserved")), "{method} {path}");
+        }
+    }
 }
 
 #[rstest]

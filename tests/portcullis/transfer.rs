@@ -160,6 +160,7 @@ fn mixed_lines() -> (Vec<Value>, Vec<&'static str>) {
         with("berta", "password_hash", "md5$salt$900150983cd24fb0d6963f7d28e17f72"),
         with("berta", "password_hash", &BCRYPT.replace("$04$", "$20$")),
         with("berta", "role", "superuser"),
+        person("System"),
         with("berta", "role", "admin"),
         with("carla", "created_at", "2019-05-04T03:02:01Z"),
     ];
@@ -174,6 +175,7 @@ fn mixed_lines() -> (Vec<Value>, Vec<&'static str>) {
         "line 9: skipped. password_hash: Only Argon2, bcrypt, scrypt and PBKDF2 are taken, as PHC strings or in Django's form.",
         "line 10: skipped. password_hash: Too costly to check at a sign-in: at most 2^14 rounds of bcrypt are taken.",
         "line 11: skipped. role: Write user, manager or admin.",
+        "line 12: skipped. username: This name stands for the server itself, or for nobody. Choose another.",
         "To pass over what is not known here: --ignore is_staff",
     ];
     (lines, told)
@@ -196,7 +198,7 @@ async fn a_dry_run_tells_what_an_import_would_and_changes_nothing(#[values(Sqlit
     let done = import(&program, &lines, &[]);
     assert_eq!(done.code, Some(1), "{done:?}");
     let expected = |words: &str| {
-        let summary = format!("portcullis: {words} 3 accounts (1 administrator), skipped 10 lines.");
+        let summary = format!("portcullis: {words} 3 accounts (1 administrator), skipped 11 lines.");
         told.iter().copied().chain([summary.as_str()]).collect::<Vec<_>>().join("\n") + "\n"
     };
     assert_eq!(dry.stderr, expected("Would create"));

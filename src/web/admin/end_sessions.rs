@@ -5,7 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::sessions::{SessionRow, told};
-use crate::domain::{Role, SessionId, User, UserId};
+use super::user_acts::SIGNS_YOU_OUT;
+use crate::domain::{Error, FieldError, Role, SessionId, User, UserId};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, RecentPassword, confirm_url};
 use crate::http::flash::{self, Notice};
@@ -56,15 +57,22 @@ enum Target {
 }
 
 impl Target {
+    /// # Errors
+    /// 422 where more than one of the three is asked for: nobody could tell which was meant.
     async fn of(services: &Services, ids: Vec<SessionId>, scope: &Scope) -> Result<Self, Problem> {
-        if !scope.all.is_empty() {
-            return Ok(Self::Everyone);
+        let refuse = |message| Err(Error::Invalid(FieldError::new("all", "invalid", message).into()).into());
+        match (&*scope.all, &*scope.user, ids.is_empty()) {
+            ("1", "", true) => Ok(Self::Everyone),
+            ("", "", _) => Ok(Self::Selected(ids)),
+            ("", user, true) => {
+                let id = user.parse().map_err(|_| Problem::not_found())?;
+                Ok(Self::User(services.user(id).await?))
+            }
+            ("" | "1", ..) => {
+                refuse("Ask for selected sessions, for all of one account, or for all: for one of these.")
+            }
+            _ => refuse("Write all=1 to end all sessions, or leave it out."),
         }
-        if scope.user.is_empty() {
-            return Ok(Self::Selected(ids));
-        }
-        let id = scope.user.parse().map_err(|_| Problem::not_found())?;
-        Ok(Self::User(services.user(id).await?))
     }
 
     /// The answer that asks for the password first, as all of somebody's and all do where it was entered too long ago.
@@ -207,6 +215,9 @@ async fn end_page(
                 format!("{count} {verb} at once on every node, with cookie and tokens."),
                 "Whoever used them can sign in again at once.".to_owned(),
             ];
+            if template.sessions.iter().any(|session| session.current) {
+                template.consequences.insert(0, SIGNS_YOU_OUT.to_owned());
+            }
         }
         Target::User(user) => {
             if !steward.reaches(&user) {
@@ -221,6 +232,9 @@ async fn end_page(
                 format!("{count} end at once on every node: {browser} in browsers, {api} of programs."),
                 format!("{} can sign in again at once.", user.username),
             ];
+            if user.id == reader.id {
+                template.consequences.insert(0, SIGNS_YOU_OUT.to_owned());
+            }
             template.user = Some(user.id);
         }
         Target::Everyone => {

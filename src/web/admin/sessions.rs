@@ -10,6 +10,7 @@ use crate::domain::{EndReason, Error, SessionId, SessionKind, Timestamp, UserId}
 use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
 use crate::http::problem::Problem;
+use crate::services::all_sessions::SessionPage;
 use crate::services::stats::{Figure, OpenSessions};
 use crate::services::{Services, Steward};
 use crate::web::Answer;
@@ -189,6 +190,8 @@ pub async fn show(
     };
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
     let found = match services.search_sessions(&steward, &filter, cursor, PAGE).await {
+        // Longer than anything that could be found.
+        Err(Error::Invalid(errors)) if errors.of("q").is_some() => SessionPage::default(),
         Err(Error::Invalid(_)) => {
             cursor = None;
             services.search_sessions(&steward, &filter, None, PAGE).await?

@@ -68,29 +68,14 @@ struct Editor {
     roles: Vec<Choice>,
 }
 
-/// What the form says, as it was typed.
-#[derive(serde::Deserialize)]
+/// What the form says, as it was typed; what is not sent stays as it is.
+#[derive(Default, serde::Deserialize)]
 pub struct UserForm {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    email: String,
-    #[serde(default)]
-    username: String,
+    name: Option<String>,
+    email: Option<String>,
+    username: Option<String>,
     /// What was on the page that was edited.
     rev: Option<String>,
-}
-
-impl UserForm {
-    /// The account as it is.
-    fn of(user: &User) -> Self {
-        Self {
-            name: user.name.clone().unwrap_or_default(),
-            email: user.email.as_str().to_owned(),
-            username: user.username.as_str().to_owned(),
-            rev: None,
-        }
-    }
 }
 
 /// `GET /admin/users/{id}`.
@@ -107,8 +92,7 @@ pub async fn show(
         Some(Notice::ResetLink(of, token)) if of == id => Some(services.reset_url(&token.0)),
         _ => None,
     };
-    let form = UserForm::of(&user);
-    user_page(&request, &services, &current, &reader, user, &form, Refusal::none(), link).await
+    user_page(&request, &services, &current, &reader, user, &UserForm::default(), Refusal::none(), link).await
 }
 
 /// `POST /admin/users/{id}`.
@@ -121,11 +105,7 @@ pub async fn update(
     Form(form): Form<UserForm>,
 ) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    let change = UserChange {
-        username: Some(form.username.clone()),
-        email: Some(form.email.clone()),
-        name: Some(form.name.clone()),
-    };
+    let change = UserChange { username: form.username.clone(), email: form.email.clone(), name: form.name.clone() };
     let subject = form.rev.clone().map_or_else(|| id.into(), |version| Subject::seen(id, vec![version]));
     match services.update_user(&recent.user.steward(&reader), subject, change, &client).await {
         Ok(_) => {
@@ -183,21 +163,25 @@ async fn user_page(
 
 impl Editor {
     fn new(services: &Services, current: &CurrentUser, user: &User, form: &UserForm, refusal: &Refusal) -> Self {
-        // Whoever overtook the edit is shown beside it.
-        let field = |field: Field, typed: &str, present: &str| match refusal.status.code {
-            StatusCode::CONFLICT if typed != present => field.hint(format!("It is now “{present}”.")),
-            _ => field,
+        let field = |of: fn(&str) -> Field, typed: &Option<String>, present: &str| {
+            let typed = typed.as_deref().unwrap_or(present);
+            let field = of(typed).of_another();
+            let field = match refusal.status.code {
+                // Whoever overtook the edit is shown beside it.
+                StatusCode::CONFLICT if typed == present => field,
+                StatusCode::CONFLICT if present.is_empty() => field.hint("It is empty now."),
+                StatusCode::CONFLICT => field.hint(format!("It is now “{present}”.")),
+                _ => field,
+            };
+            field.refused(refusal)
         };
-        let name = user.name.as_deref().unwrap_or_default();
-        let (email, username) = (user.email.as_str(), user.username.as_str());
         Self {
             confirm: (!RecentPassword::is_given(current, services))
                 .then(|| confirm_url(&format!("/admin/users/{}", user.id))),
             version: user.version(),
-            name: field(Field::name(&form.name).of_another(), &form.name, name).refused(refusal),
-            email: field(Field::email(&form.email).of_another(), &form.email, email).refused(refusal),
-            username: field(Field::new_username(&form.username).of_another(), &form.username, username)
-                .refused(refusal),
+            name: field(Field::name, &form.name, user.name.as_deref().unwrap_or_default()),
+            email: field(Field::email, &form.email, user.email.as_str()),
+            username: field(Field::new_username, &form.username, user.username.as_str()),
             roles: roles(Some(user.role)),
         }
     }

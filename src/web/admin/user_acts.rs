@@ -54,7 +54,8 @@ impl Act {
         }
     }
 
-    fn words(self, user: &User, sessions: &Others) -> Words {
+    /// What is said to the reader of the page; `own`: whose account it is.
+    fn words(self, user: &User, own: bool, sessions: &Others) -> Words {
         let username = &user.username;
         let ends = ends(sessions);
         let say = |title: String, button: String, cancel, consequences: &[&str]| Words {
@@ -64,14 +65,17 @@ impl Act {
             consequences: consequences.iter().map(|&words| words.to_owned()).collect(),
             destructive: matches!(self, Self::Suspend | Self::EndSessions | Self::Delete),
         };
-        match self {
+        let mut words = match self {
             Self::Suspend => say(
                 format!("Suspend {username}?"),
                 format!("Suspend {username}"),
                 "Keep it active",
                 &[
                     &ends,
-                    "Signing in is refused until you reinstate the account.",
+                    match own {
+                        true => "Signing in is refused until another administrator reinstates the account.",
+                        false => "Signing in is refused until you reinstate the account.",
+                    },
                     "The profile, the password and the role are kept.",
                 ],
             ),
@@ -114,7 +118,11 @@ impl Act {
                     &format!("The audit log keeps the events, under the name {username}."),
                 ],
             ),
+        };
+        if own && words.destructive {
+            words.consequences.insert(0, SIGNS_YOU_OUT.to_owned());
         }
+        words
     }
 
     /// Does it; says what the next page tells, and where that is.
@@ -150,6 +158,9 @@ impl Act {
         })
     }
 }
+
+/// What ends one's own session.
+pub(super) const SIGNS_YOU_OUT: &str = "This signs you out.";
 
 /// "5 sessions end at once on every node: 3 in browsers, 2 of programs."
 fn ends(sessions: &Others) -> String {
@@ -292,7 +303,7 @@ async fn act_page(
     let (_, counts) = services.sessions_of(id, 1).await?;
     let status = refusal.status;
     let template = ActPage {
-        words: act.words(&user, &Others { browser: counts.browser, api: counts.api }),
+        words: act.words(&user, user.id == reader.id, &Others { browser: counts.browser, api: counts.api }),
         act,
         subject: Subject::new(&user, services),
         layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),

@@ -120,6 +120,8 @@ pub async fn show(
     };
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
     let found = match services.search_users(&steward, &search, cursor, PAGE).await {
+        // Longer than anything that could be found.
+        Err(Error::Invalid(errors)) if errors.of("q").is_some() => UserPage::default(),
         Err(Error::Invalid(_)) => {
             cursor = None;
             services.search_users(&steward, &search, None, PAGE).await?
