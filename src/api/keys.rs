@@ -2,8 +2,8 @@
 
 use actix_web::{HttpResponse, web};
 
-use super::{Answer, EmptyBody};
 use super::listing::Page;
+use super::{Answer, EmptyBody};
 use crate::http::bearer::{ApiUser, RecentAdmin};
 use crate::http::client_address::ClientInfo;
 use crate::http::json::OptionalJson;

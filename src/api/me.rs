@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::listing::{Listing, ListQuery, NewestFirst, Page, PageParameters, Unfiltered};
+use super::listing::{ListQuery, Listing, NewestFirst, Page, PageParameters, Unfiltered};
 use super::sessions::Revoked;
 use super::{Answer, given, no_content, user_shape};
 use crate::domain::{Error, EventId, SessionId, User};

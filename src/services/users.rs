@@ -58,12 +58,8 @@ impl Services {
     ) -> Result<UserPage> {
         steward.require(Role::Manager)?;
         let text = parse_search(&search.text).map_err(|error| Error::Invalid(error.into()))?;
-        let filter = UserFilter {
-            text: search_form(text),
-            role: search.role,
-            status: search.status,
-            locked: search.locked,
-        };
+        let filter =
+            UserFilter { text: search_form(text), role: search.role, status: search.status, locked: search.locked };
         let rule = self.lockout_rule();
         let (sort, limit) = (search.sort, usize::from(limit));
         let (cursors, list) = (Cursors::new(&self.root_key), list_name(&filter, sort));

@@ -68,7 +68,9 @@ impl Target {
                 let id = user.parse().map_err(|_| Problem::not_found())?;
                 Ok(Self::User(services.user(id).await?))
             }
-            ("" | "1", ..) => refuse("Ask for selected sessions, for all of one account, or for all: for one of these."),
+            ("" | "1", ..) => {
+                refuse("Ask for selected sessions, for all of one account, or for all: for one of these.")
+            }
             _ => refuse("Write all=1 to end all sessions, or leave it out."),
         }
     }

@@ -105,8 +105,7 @@ pub async fn update(
     Form(form): Form<UserForm>,
 ) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    let change =
-        UserChange { username: form.username.clone(), email: form.email.clone(), name: form.name.clone() };
+    let change = UserChange { username: form.username.clone(), email: form.email.clone(), name: form.name.clone() };
     let subject = form.rev.clone().map_or_else(|| id.into(), |version| Subject::seen(id, vec![version]));
     match services.update_user(&Steward::of(&reader), subject, change, &client).await {
         Ok(_) => {
