@@ -19,7 +19,7 @@ use crate::domain::{Error, EventId, Outcome, UserId};
 type Result<T> = std::result::Result<T, Error>;
 
 /// So many events are looked at for one page.
-const WALKED: i64 = 20_000;
+const WALKED: i64 = 10_000;
 /// Accounts that had the same name, one after the other.
 const NAMESAKES: i64 = 20;
 

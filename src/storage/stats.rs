@@ -27,7 +27,7 @@ pub struct HourCounts {
 
 impl HourCounts {
     /// What one event adds; `None` for those that are not counted.
-    fn of(event: Event) -> Option<Self> {
+    pub fn of(event: Event) -> Option<Self> {
         match event {
             Event::SignInSuccess => Some(Self { sign_ins: 1, ..Self::default() }),
             Event::SignInFailed => Some(Self { failures: 1, ..Self::default() }),

@@ -1,12 +1,14 @@
 //! Lists of accounts, page by page: by what comes after the last one shown, never by how many were shown before.
 
-use diesel::dsl::{count_star, sql};
+use diesel::dsl::count_star;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Text};
 
 use super::database::{AnyConnection, MultiBackend};
 use super::lockouts::{self, Rule};
 use super::schema::{sessions, users};
+use super::sessions::rows::open_in_index;
+use super::types::Id;
 use super::users::{Row, StoredUser};
 use crate::domain::text::text_enum;
 use crate::domain::{Error, Role, Timestamp, User, UserId, UserStatus};
@@ -79,10 +81,10 @@ pub fn search(
     limit: i64,
     rule: Rule,
 ) -> Result<Vec<FoundUser>> {
-    let few_candidates = few_candidates(connection, &filter.text)?;
+    let few = if filter.text.is_empty() { None } else { few_candidates(connection, &filter.text)? };
     let open_sessions = sessions::table
         .filter(sessions::user_id.eq(users::id))
-        .filter(sessions::ended_at.is_null())
+        .filter(open_in_index())
         .select(count_star())
         .single_value();
     let mut query = users::table
@@ -98,16 +100,14 @@ pub fn search(
     if filter.locked {
         query = query.filter(users::id.eq_any(lockouts::locked(rule)));
     }
-    if let Some(trigrams) = few_candidates {
-        // The plus keeps SQLite, which knows no statistics, from walking all of a role to find these few.
-        let found = sql::<Bool>("users.id IN (SELECT id FROM users_search WHERE users_search MATCH ");
-        query = query.filter(found.bind::<Text, _>(trigrams).sql(")"));
-        let unindexed = |column: &str, word: &str| sql::<Bool>(column).bind::<Text, _>(word.to_owned());
+    if let Some(candidates) = few {
+        query = query.filter(users::id.eq_any(candidates));
+        // Written so that no index serves them: SQLite, which knows no statistics, would walk all of a role to find these.
         if let Some(role) = filter.role {
-            query = query.filter(unindexed("+users.role = ", role.as_str()));
+            query = query.filter(users::role.concat("").eq(role.as_str()));
         }
         if let Some(status) = filter.status {
-            query = query.filter(unindexed("+users.status = ", status.as_str()));
+            query = query.filter(users::status.concat("").eq(status.as_str()));
         }
     } else {
         if let Some(role) = filter.role {
@@ -159,14 +159,33 @@ const MANY: i64 = 1000;
 /// Trigrams of a text that are asked for; what has all these is looked at itself.
 const MAX_TRIGRAMS: usize = 40;
 
-/// On SQLite the query that finds all that may contain `text`, where those are few. PostgreSQL decides by itself
-/// whether its index of trigrams pays.
-fn few_candidates(connection: &mut AnyConnection, text: &str) -> Result<Option<String>> {
-    let (AnyConnection::Sqlite(_), Some(trigrams)) = (&*connection, trigrams(text)) else { return Ok(None) };
-    let count = "SELECT count(*) AS total FROM (SELECT 1 FROM users_search WHERE users_search MATCH ? LIMIT ?)";
-    let query = diesel::sql_query(count).bind::<Text, _>(&trigrams).bind::<BigInt, _>(MANY);
-    let found = query.get_result::<Total>(connection)?.total;
-    Ok((found < MANY).then_some(trigrams))
+/// The accounts that may contain `text`, where those are few. `None` too for a text with trigrams on PostgreSQL, which
+/// decides by itself whether its index of them pays.
+pub(super) fn few_candidates(connection: &mut AnyConnection, text: &str) -> Result<Option<Vec<UserId>>> {
+    let (query, wanted) = match (&*connection, trigrams(text)) {
+        (AnyConnection::Postgres(_), Some(_)) => return Ok(None),
+        (AnyConnection::Postgres(_), None) => (
+            "SELECT id FROM users WHERE deleted_at IS NULL AND short_parts(search_text) @> ARRAY[$1] LIMIT $2",
+            text.to_owned(),
+        ),
+        (AnyConnection::Sqlite(_), Some(trigrams)) => {
+            ("SELECT id FROM users_search WHERE users_search MATCH $1 LIMIT $2", trigrams)
+        }
+        // All texts, in an index that has everything which is named here.
+        (AnyConnection::Sqlite(_), None) => (
+            "SELECT id FROM users WHERE username_key IS NOT NULL AND search_text LIKE $1 ESCAPE '\\' LIMIT $2",
+            contains(text),
+        ),
+    };
+    let query = diesel::sql_query(query).bind::<Text, _>(wanted).bind::<BigInt, _>(MANY);
+    let found: Vec<UserId> = query.load::<Candidate>(connection)?.into_iter().map(|candidate| candidate.id).collect();
+    Ok(((found.len() as i64) < MANY).then_some(found))
+}
+
+#[derive(QueryableByName)]
+struct Candidate {
+    #[diesel(sql_type = Id)]
+    id: UserId,
 }
 
 /// What FTS5 is asked, where the text is long enough to have a trigram.

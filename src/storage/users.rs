@@ -118,7 +118,7 @@ pub fn update_profile(
 }
 
 /// What [`super::user_search`] looks into: a part of it never spans two lines.
-fn search_text(username: &Username, email: &EmailAddress, name: Option<&str>) -> String {
+pub fn search_text(username: &Username, email: &EmailAddress, name: Option<&str>) -> String {
     search_form(&format!("{username}\n{email}\n{}", name.unwrap_or_default()))
 }
 

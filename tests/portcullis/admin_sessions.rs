@@ -218,9 +218,15 @@ async fn what_matches_much_is_found_as_what_matches_little_is(#[values(Sqlite, P
     let filter = SessionFilter { q: Some("firefox".to_owned()), ..live() };
     let found = all_pages(&server, &filter, 200).await;
     assert_eq!(found, many.iter().map(|handle| handle.session_id).collect::<Vec<_>>());
+    // Within one account, too, it goes on to the last.
+    assert_eq!(all_pages(&server, &SessionFilter { user: Some(samuel.id), ..filter.clone() }, 200).await, found);
     let rare = SessionFilter { q: Some("CUR".to_owned()), ..live() };
     assert_eq!(all_pages(&server, &rare, 4).await.len(), 10);
-    assert_eq!(all_pages(&server, &SessionFilter { kind: Some(SessionKind::Api), ..live() }, 4).await.len(), 10);
+    let of_programs = SessionFilter { kind: Some(SessionKind::Api), ..live() };
+    assert_eq!(all_pages(&server, &of_programs, 4).await.len(), 10);
+    let newest_first = SessionFilter { order: SessionOrder::Beginning, ..of_programs };
+    assert_eq!(all_pages(&server, &newest_first, 4).await.len(), 10);
+    assert_eq!(all_pages(&server, &SessionFilter { kind: filter.kind, q: filter.q, ..newest_first }, 200).await, found);
 
     // Too many to be counted for each page: told as they were counted last.
     let open = server.services.open_sessions(&command_line()).await.unwrap();

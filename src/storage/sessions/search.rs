@@ -2,8 +2,8 @@
 //!
 //! A page without a search text walks an index in the order of the list. With one there are two ways. What matches
 //! little is found by indexes of its own and sorted here. What matches much is met soon on a walk in the order of the
-//! list. A walk that meets others too looks at no more than [`WALKED`] sessions, and the page after goes on where it
-//! stopped.
+//! list. A walk that meets others too looks at no more than [`WALKED`] sessions, or [`SEARCHED`], and the page after
+//! goes on where it stopped.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -12,7 +12,7 @@ use diesel::sql_types::{BigInt, Bool, Text};
 use super::super::database::{AnyConnection, MultiBackend};
 use super::super::schema::{sessions, users};
 use super::super::types::Moment;
-use super::super::user_search::contains;
+use super::super::user_search::{contains, few_candidates};
 use super::rows::{Row, nearer_limit};
 use crate::domain::name::search_form;
 use crate::domain::session_list::{ListedSession, Owner, Position, SessionFilter, SessionOrder, SessionState};
@@ -21,9 +21,11 @@ use crate::domain::{Error, Role, Session, SessionId, Timestamp, UserId};
 type Result<T> = std::result::Result<T, Error>;
 
 /// So many matches are read and sorted; more are walked to.
-const SORTED: i64 = 5000;
+const SORTED: i64 = 2000;
 /// So many sessions are looked at for one page.
 const WALKED: i64 = 20_000;
+/// The same where each is compared with a text, and its account too: that takes several times as long.
+const SEARCHED: i64 = 3000;
 /// So many accounts are searched for one by one.
 const ACCOUNTS: i64 = 200;
 
@@ -39,6 +41,7 @@ pub struct Found {
 }
 
 type Columns = (Row, String, String, Role, Option<Timestamp>);
+type Sessions<'a> = diesel::helper_types::IntoBoxed<'a, sessions::table, MultiBackend>;
 type Query<'a> =
     diesel::helper_types::IntoBoxed<'a, diesel::helper_types::InnerJoin<sessions::table, users::table>, MultiBackend>;
 
@@ -52,21 +55,15 @@ pub fn page(
 ) -> Result<Found> {
     let list = List { filter, after, now, limit: nearer_limit(connection) };
     let needle = filter.q.as_deref().map(Needle::new);
-    // The sessions of one account are few enough to be walked through to the last.
-    let (mut found, stopped) = match &needle {
-        None if list.meets_others() => {
-            let stop = list.end_of_walk(connection)?;
-            (list.walk(connection, None, stop, limit)?, stop)
+    // Among the sessions of one account there is nothing to find faster.
+    let few = needle.as_ref().filter(|_| filter.user.is_none()).map(|needle| needle.few(connection)).transpose()?;
+    let (mut found, stopped) = match (&needle, few.flatten()) {
+        (Some(needle), Some(accounts)) => (list.sorted(connection, needle, &accounts)?, None),
+        (None, _) if !list.meets_others() => (list.walk(connection, None, None, limit)?, None),
+        (needle, _) => {
+            let stop = list.end_of_walk(connection, if needle.is_some() { SEARCHED } else { WALKED })?;
+            (list.walk(connection, needle.as_ref(), stop, limit)?, stop)
         }
-        None => (list.walk(connection, None, None, limit)?, None),
-        Some(needle) if filter.user.is_some() => (list.walk(connection, Some(needle), None, limit)?, None),
-        Some(needle) => match needle.few(connection)? {
-            Some(accounts) => (list.sorted(connection, needle, &accounts)?, None),
-            None => {
-                let stop = list.end_of_walk(connection)?;
-                (list.walk(connection, Some(needle), stop, limit)?, stop)
-            }
-        },
     };
     let full = found.len() > limit;
     found.truncate(limit);
@@ -79,6 +76,8 @@ struct Needle {
     /// What begins with it is not below this, and below `end`.
     start: String,
     end: String,
+    /// In the form in which accounts are searched for.
+    text: String,
     /// Matches what contains it.
     part: String,
     /// Matches what begins with it.
@@ -90,26 +89,33 @@ impl Needle {
         let text = q.to_ascii_lowercase();
         // No text continues with the last character there is.
         let prefix = contains(&text)[1..].to_owned();
-        Self { part: contains(&search_form(q)), prefix, end: format!("{text}\u{10FFFF}"), start: text }
+        let folded = search_form(q);
+        Self { part: contains(&folded), text: folded, prefix, end: format!("{text}\u{10FFFF}"), start: text }
+    }
+
+    /// Sessions of clients whose address begins with it.
+    fn addresses(&self) -> Sessions<'_> {
+        let range = sessions::address.ge(&self.start).and(sessions::address.lt(&self.end));
+        sessions::table.filter(range).into_boxed()
+    }
+
+    /// Sessions on devices whose name begins with it.
+    fn devices(&self) -> Sessions<'_> {
+        let range = lower(sessions::device).ge(&self.start).and(lower(sessions::device).lt(&self.end));
+        sessions::table.filter(range).into_boxed()
     }
 
     /// The accounts that match, if all that matches is little.
     fn few(&self, connection: &mut AnyConnection) -> Result<Option<Vec<UserId>>> {
         let one = || 1i64.into_sql::<BigInt>();
-        let by_address = sessions::table
-            .filter(sessions::address.ge(&self.start).and(sessions::address.lt(&self.end)))
-            .select(one())
-            .limit(SORTED + 1);
-        let by_device = sessions::table
-            .filter(lower(sessions::device).ge(&self.start).and(lower(sessions::device).lt(&self.end)))
-            .select(one())
-            .limit(SORTED + 1);
+        let by_address = self.addresses().select(one()).limit(SORTED + 1);
+        let by_device = self.devices().select(one()).limit(SORTED + 1);
         let clients = by_address.load::<i64>(connection)?.len() + by_device.load::<i64>(connection)?.len();
         // The accounts take the longest to look through.
         if clients as i64 > SORTED {
             return Ok(None);
         }
-        let accounts: Vec<UserId> = users::table
+        let mut accounts = users::table
             .filter(users::deleted_at.is_null())
             // Says nothing new, but lets the index of usernames be read, which has the text.
             .filter(users::username_key.is_not_null())
@@ -117,7 +123,11 @@ impl Needle {
             .order(users::username_key)
             .select(users::id)
             .limit(ACCOUNTS + 1)
-            .load(connection)?;
+            .into_boxed::<MultiBackend>();
+        if let Some(candidates) = few_candidates(connection, &self.text)? {
+            accounts = accounts.filter(users::id.eq_any(candidates));
+        }
+        let accounts: Vec<UserId> = accounts.load(connection)?;
         if accounts.len() as i64 > ACCOUNTS {
             return Ok(None);
         }
@@ -148,7 +158,13 @@ impl List<'_> {
             SessionState::All => query,
         };
         if let Some(kind) = self.filter.kind {
-            query = query.filter(sessions::kind.eq(kind));
+            query = match self.filter.order {
+                SessionOrder::Activity => query.filter(sessions::kind.eq(kind)),
+                // So that no index serves it: that of the kind would be read and sorted to its end.
+                SessionOrder::End | SessionOrder::Beginning => {
+                    query.filter(sessions::kind.concat("").eq(kind.as_str()))
+                }
+            };
         }
         if let Some(user) = self.filter.user {
             query = query.filter(sessions::user_id.eq(user));
@@ -218,10 +234,13 @@ impl List<'_> {
         Position::of(&listed.session, self.filter.order)
     }
 
-    /// Where a walk has looked at enough; `None` where the list ends before. From the index of the order alone.
-    fn end_of_walk(&self, connection: &mut AnyConnection) -> Result<Option<Position>> {
+    /// Where a walk has looked at `most` sessions; `None` where the list ends before. From the index of the order alone.
+    fn end_of_walk(&self, connection: &mut AnyConnection, most: i64) -> Result<Option<Position>> {
         let after = self.after;
-        let all = sessions::table.into_boxed::<MultiBackend>();
+        let mut all = sessions::table.into_boxed::<MultiBackend>();
+        if let Some(user) = self.filter.user {
+            all = all.filter(sessions::user_id.eq(user));
+        }
         Ok(match self.filter.order {
             SessionOrder::Activity => {
                 let mut open = all.filter(sessions::ended_at.is_null());
@@ -230,7 +249,7 @@ impl List<'_> {
                     open = open.filter(sessions::last_active_at.le(at)).filter(later);
                 }
                 let order = (sessions::last_active_at.desc(), sessions::id.desc());
-                let last = open.order(order).select((sessions::last_active_at, sessions::id)).offset(WALKED).limit(1);
+                let last = open.order(order).select((sessions::last_active_at, sessions::id)).offset(most).limit(1);
                 last.first(connection).optional()?.map(|(at, id)| Position { at, id })
             }
             SessionOrder::End => {
@@ -241,38 +260,35 @@ impl List<'_> {
                 }
                 let order = (sessions::ended_at.desc(), sessions::id.desc());
                 let last = ended.order(order).select((sessions::ended_at.assume_not_null(), sessions::id));
-                last.offset(WALKED).limit(1).first(connection).optional()?.map(|(at, id)| Position { at, id })
+                last.offset(most).limit(1).first(connection).optional()?.map(|(at, id)| Position { at, id })
             }
             SessionOrder::Beginning => {
                 let mut all = all;
                 if let Some(Position { id, .. }) = after {
                     all = all.filter(sessions::id.lt(id));
                 }
-                let last = all.order(sessions::id.desc()).select(sessions::id).offset(WALKED).limit(1);
+                let last = all.order(sessions::id.desc()).select(sessions::id).offset(most).limit(1);
                 last.first(connection).optional()?.map(|id| Position { at: Timestamp::from_millis(0), id })
             }
         })
     }
 
-    /// All that matches, by the index of each way to match.
+    /// All that matches, by the index of each way to match. Their ids first: in one query with their accounts PostgreSQL
+    /// would expect too many of them, and read all accounts.
     fn sorted(
         &self,
         connection: &mut AnyConnection,
         needle: &Needle,
         accounts: &[UserId],
     ) -> Result<Vec<ListedSession>> {
-        let by_account = self.matching().filter(sessions::user_id.eq_any(accounts.to_vec()));
-        let by_address = self
-            .matching()
-            .filter(sessions::address.ge(needle.start.clone()).and(sessions::address.lt(needle.end.clone())));
-        let by_device = self.matching().filter(
-            lower(sessions::device).ge(needle.start.clone()).and(lower(sessions::device).lt(needle.end.clone())),
-        );
-        let mut found = load(connection, by_account)?;
-        found.extend(load(connection, by_address)?);
-        found.extend(load(connection, by_device)?);
+        let by_account = sessions::table.filter(sessions::user_id.eq_any(accounts)).select(sessions::id);
+        let mut ids: Vec<SessionId> = by_account.load(connection)?;
+        ids.extend(needle.addresses().select(sessions::id).load::<SessionId>(connection)?);
+        ids.extend(needle.devices().select(sessions::id).load::<SessionId>(connection)?);
+        ids.sort_unstable();
+        ids.dedup();
+        let mut found = load(connection, self.matching().filter(sessions::id.eq_any(ids)))?;
         found.sort_by_key(|listed| std::cmp::Reverse(self.position(listed)));
-        found.dedup_by_key(|listed| listed.session.id);
         Ok(found)
     }
 }
