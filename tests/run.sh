@@ -27,17 +27,9 @@ for argument in "$@"; do
   esac
 done
 
-# --- what is needed ---------------------------------------------------------------------------------------------
+source tests/postgres.sh
 
-postgres_bin() {
-  local folder
-  for folder in $(printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV); do
-    if [ -x "$folder/initdb" ]; then
-      echo "$folder"
-      return
-    fi
-  done
-}
+# --- what is needed ---------------------------------------------------------------------------------------------
 
 missing=()
 command -v redis-server >/dev/null && command -v redis-cli >/dev/null || missing+=(redis-server)
@@ -83,60 +75,7 @@ if ! cmp -s tests/foreign/package-lock.json "$TEST_TOOLS/node/installed.json"; t
   cp tests/foreign/package-lock.json "$TEST_TOOLS/node/installed.json"
 fi
 
-# --- a PostgreSQL of our own ------------------------------------------------------------------------------------
-
-bin=$(postgres_bin)
-folder=$(mktemp -d)
-postgres_pid=
-
-stop_postgres() {
-  if [ -n "$postgres_pid" ]; then
-    kill -INT "$postgres_pid" 2>/dev/null || true
-    wait "$postgres_pid" 2>/dev/null || true
-  fi
-  rm -rf "$folder"
-}
-trap stop_postgres EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# PostgreSQL refuses to run as root. `setpriv`, unlike `runuser` and `su`, leaves no process in between, so that the
-# pid is the server's own.
-as_postgres=()
-if [ "$(id -u)" = 0 ]; then
-  as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups)
-  chown postgres: "$folder"
-fi
-if ! (cd / && "${as_postgres[@]}" "$bin/initdb" --pgdata="$folder/data" --username=postgres --auth=trust --encoding=UTF8 \
-  --locale=C --no-sync >"$folder/initdb.log" 2>&1); then
-  cat "$folder/initdb.log" >&2
-  fail "initdb failed"
-fi
-
-# A port that was free a moment ago may be taken now, so a few are tried.
-for _ in 1 2 3 4 5; do
-  port=$((20000 + RANDOM % 20000))
-  (
-    cd /
-    exec "${as_postgres[@]}" "$bin/postgres" -D "$folder/data" -p "$port" -k "$folder" -c listen_addresses=127.0.0.1 \
-      -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300 -c shared_buffers=64MB
-  ) >"$folder/postgres.log" 2>&1 &
-  postgres_pid=$!
-  for _ in $(seq 100); do
-    if "$bin/pg_isready" -q -h "$folder" -p "$port"; then
-      break 2
-    fi
-    kill -0 "$postgres_pid" 2>/dev/null || break
-    sleep 0.1
-  done
-  kill "$postgres_pid" 2>/dev/null || true
-  postgres_pid=
-done
-if [ -z "$postgres_pid" ]; then
-  cat "$folder/postgres.log" >&2
-  fail "PostgreSQL did not start"
-fi
-export TEST_POSTGRES_URL="postgres://postgres@127.0.0.1:$port/postgres?sslmode=disable"
+start_postgres
 
 # Settings of this shell must not leak into the servers under test.
 while IFS= read -r name; do

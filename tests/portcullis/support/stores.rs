@@ -41,7 +41,7 @@ impl Stores {
         let name = format!("t{}", uuid::Uuid::new_v4().simple());
         let database_url = match backend {
             Backend::Sqlite | Backend::SqliteRedis => format!("sqlite://{}/portcullis.db", data_dir.display()),
-            Backend::PostgresRedis => create_postgres_database(&name).await,
+            Backend::PostgresRedis => postgres_database(&name).await,
         };
         let redis_url = redis.as_ref().map(|server| server.url());
         Self { data_dir, database_url, redis, redis_url, redis_prefix: name }
@@ -66,15 +66,18 @@ impl Stores {
     }
 }
 
-/// A new database on the PostgreSQL that `TEST_POSTGRES_URL` names; says its URL. The server is `tests/run.sh`'s own
-/// and goes away with all its databases.
-async fn create_postgres_database(name: &str) -> String {
+/// A database of that name on the PostgreSQL that `TEST_POSTGRES_URL` names, made unless it is there; says its URL. The
+/// server is `tests/run.sh`'s own and goes away with all its databases.
+pub async fn postgres_database(name: &str) -> String {
     let url = std::env::var("TEST_POSTGRES_URL").unwrap_or_else(|_| {
         panic!("TEST_POSTGRES_URL names no PostgreSQL. Use tests/run.sh, which starts one");
     });
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("PostgreSQL");
     let connection = tokio::spawn(connection);
-    client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("CREATE DATABASE");
+    let there = client.query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&name]).await;
+    if there.expect("an answer").is_none() {
+        client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("CREATE DATABASE");
+    }
     drop(client);
     let _ = connection.await;
     let mut url = url::Url::parse(&url).expect("TEST_POSTGRES_URL is a URL");

@@ -1,0 +1,142 @@
+//! What is measured: a line for each call.
+
+use crate::instance::Who::{self, Administrator, Heavy, Nobody, Program};
+
+/// A call, by the template of its path.
+pub struct Call {
+    pub who: Who,
+    pub path: &'static str,
+    /// So many pages are gone through before, by the link to the next one, if there are so many.
+    pub after: usize,
+}
+
+const fn first(who: Who, path: &'static str) -> Call {
+    Call { who, path, after: 0 }
+}
+
+/// So deep that a list that counts what it leaves out would show it.
+const fn deep(who: Who, path: &'static str) -> Call {
+    Call { who, path, after: 200 }
+}
+
+/// A page that few accounts, sessions or events get onto is asked for by what is rare; `nobody` matches nothing.
+pub const CALLS: &[Call] = &[
+    // The floor: what any answer takes.
+    first(Nobody, "/livez"),
+    first(Administrator, "/admin"),
+    // Accounts.
+    first(Administrator, "/admin/users"),
+    deep(Administrator, "/admin/users"),
+    first(Administrator, "/admin/users?sort=-username"),
+    first(Administrator, "/admin/users?sort=created_at"),
+    first(Administrator, "/admin/users?sort=-created_at"),
+    deep(Administrator, "/admin/users?sort=-created_at"),
+    first(Administrator, "/admin/users?q=quillonette"),
+    first(Administrator, "/admin/users?q=an"),
+    deep(Administrator, "/admin/users?q=an"),
+    first(Administrator, "/admin/users?q=example"),
+    first(Administrator, "/admin/users?q=example&sort=-created_at"),
+    first(Administrator, "/admin/users?q=xq"),
+    first(Administrator, "/admin/users?q=nobody"),
+    first(Administrator, "/admin/users?role=admin"),
+    first(Administrator, "/admin/users?role=manager&sort=-created_at"),
+    first(Administrator, "/admin/users?role=admin&q=an"),
+    first(Administrator, "/admin/users?role=admin&q=xq"),
+    first(Administrator, "/admin/users?status=suspended"),
+    first(Administrator, "/admin/users?status=suspended&sort=-created_at"),
+    first(Administrator, "/admin/users?status=suspended&role=manager&q=example"),
+    first(Administrator, "/admin/users?status=locked"),
+    first(Administrator, "/admin/users?status=locked&sort=-created_at"),
+    first(Administrator, "/admin/users?status=locked&q=example"),
+    first(Administrator, "/admin/users/{someone}"),
+    first(Administrator, "/admin/users/{heavy}"),
+    first(Administrator, "/admin/users/{heavy}/end-sessions"),
+    // Sessions.
+    first(Administrator, "/admin/sessions"),
+    deep(Administrator, "/admin/sessions"),
+    first(Administrator, "/admin/sessions?kind=api"),
+    deep(Administrator, "/admin/sessions?kind=api"),
+    first(Administrator, "/admin/sessions?state=ended"),
+    deep(Administrator, "/admin/sessions?state=ended"),
+    first(Administrator, "/admin/sessions?state=ended&kind=api"),
+    first(Administrator, "/admin/sessions?state=all"),
+    deep(Administrator, "/admin/sessions?state=all"),
+    first(Administrator, "/admin/sessions?q=quillonette"),
+    first(Administrator, "/admin/sessions?q=an"),
+    first(Administrator, "/admin/sessions?q=example"),
+    deep(Administrator, "/admin/sessions?q=example"),
+    first(Administrator, "/admin/sessions?q=nobody"),
+    first(Administrator, "/admin/sessions?q=xq"),
+    first(Administrator, "/admin/sessions?q=nobody&state=ended"),
+    first(Administrator, "/admin/sessions?q=nobody&state=all"),
+    first(Administrator, "/admin/sessions?q=192.0.2.&state=all"),
+    first(Administrator, "/admin/sessions?q={office}"),
+    first(Administrator, "/admin/sessions?q=10.20."),
+    first(Administrator, "/admin/sessions?q=vivaldi&state=all"),
+    first(Administrator, "/admin/sessions?q=firefox"),
+    first(Administrator, "/admin/sessions?q=chrome&kind=api"),
+    first(Administrator, "/admin/sessions?user={someone}&state=all"),
+    first(Administrator, "/admin/sessions?user={heavy}"),
+    deep(Administrator, "/admin/sessions?user={heavy}"),
+    first(Administrator, "/admin/sessions?user={heavy}&state=all"),
+    first(Administrator, "/admin/sessions?user={heavy}&q=vivaldi"),
+    first(Administrator, "/admin/sessions/end?all=1"),
+    // The audit log.
+    first(Administrator, "/admin/audit"),
+    deep(Administrator, "/admin/audit"),
+    first(Administrator, "/admin/audit?event=sign_in.success"),
+    deep(Administrator, "/admin/audit?event=sign_in.success"),
+    first(Administrator, "/admin/audit?event=token.reuse_detected"),
+    first(Administrator, "/admin/audit?event=user.deleted"),
+    first(Administrator, "/admin/audit?user={username}"),
+    first(Administrator, "/admin/audit?user=nobody"),
+    first(Administrator, "/admin/audit?user={username}&event=user.suspended"),
+    first(Administrator, "/admin/audit?address={office}"),
+    first(Administrator, "/admin/audit?address=203.0.113.9"),
+    first(Administrator, "/admin/audit?address={office}&event=sign_in.failed"),
+    first(Administrator, "/admin/audit?address={office}&event=token.reuse_detected"),
+    first(Administrator, "/admin/audit?outcome=failure"),
+    deep(Administrator, "/admin/audit?outcome=failure"),
+    first(Administrator, "/admin/audit?outcome=success"),
+    first(Administrator, "/admin/audit?outcome=failure&event=sign_in.success"),
+    first(Administrator, "/admin/audit?since={two_months_ago}&until={a_month_ago}"),
+    first(Administrator, "/admin/audit?since={two_months_ago}&until={a_month_ago}&event=sign_in.locked"),
+    first(Administrator, "/admin/audit?since={two_months_ago}&until={a_month_ago}&outcome=failure&address={office}"),
+    first(Administrator, "/admin/keys"),
+    first(Administrator, "/admin/settings"),
+    // One's own.
+    first(Heavy, "/account"),
+    first(Heavy, "/account/sessions"),
+    first(Heavy, "/account/activity"),
+    // The same for programs.
+    first(Program, "/api/v1/users"),
+    deep(Program, "/api/v1/users"),
+    first(Program, "/api/v1/users?limit=200&sort=username"),
+    first(Program, "/api/v1/users?q=example&role=manager"),
+    first(Program, "/api/v1/users?q=nobody"),
+    first(Program, "/api/v1/users/{heavy}"),
+    first(Program, "/api/v1/users/{heavy}/sessions"),
+    deep(Program, "/api/v1/users/{heavy}/sessions"),
+    first(Program, "/api/v1/sessions"),
+    deep(Program, "/api/v1/sessions"),
+    first(Program, "/api/v1/sessions?kind=api"),
+    first(Program, "/api/v1/sessions?limit=200&state=all"),
+    first(Program, "/api/v1/sessions?state=ended"),
+    deep(Program, "/api/v1/sessions?state=ended"),
+    first(Program, "/api/v1/sessions?state=ended&kind=api"),
+    first(Program, "/api/v1/sessions?user_id={heavy}"),
+    first(Program, "/api/v1/sessions?q=quillonette"),
+    first(Program, "/api/v1/sessions?q=example"),
+    first(Program, "/api/v1/sessions?q=nobody"),
+    first(Program, "/api/v1/sessions?q=xq"),
+    first(Program, "/api/v1/sessions?q=chrome&kind=api"),
+    first(Program, "/api/v1/audit"),
+    deep(Program, "/api/v1/audit"),
+    first(Program, "/api/v1/audit?limit=200&outcome=failure&event=sign_in.success"),
+    first(Program, "/api/v1/audit?address={office}&event=token.reuse_detected"),
+    first(Program, "/api/v1/audit?user={username}"),
+    first(Program, "/api/v1/stats"),
+    first(Program, "/api/v1/keys"),
+    first(Program, "/api/v1/me/sessions"),
+    first(Program, "/api/v1/me/activity"),
+];
