@@ -94,7 +94,8 @@ impl Services {
         format: ExportFormat,
     ) -> Result<impl Stream<Item = Result<String>> + use<>> {
         steward.require(Role::Manager)?;
-        let (database, filter) = (self.database.clone(), Arc::new(filter));
+        // Whoever waits for a file of hundreds of megabytes waits for a slow piece of it, too.
+        let (database, filter) = (self.database.clone().patient(), Arc::new(filter));
         let start = Some((None, format.head()));
         Ok(try_unfold(start, move |place: Option<(Option<EventId>, String)>| {
             let (database, filter) = (database.clone(), filter.clone());
