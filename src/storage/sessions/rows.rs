@@ -297,7 +297,8 @@ fn has_expired(connection: &mut AnyConnection, user: UserId, now: Timestamp) -> 
     Ok(one.is_some())
 }
 
-/// How many sessions [`close_expired`] would close, if fewer than `most`. Reads all that are open, where it finds none.
+/// How many sessions [`close_expired`] would close, if fewer than `most`. Where it finds none it reads the index of all
+/// that are open.
 pub fn count_expired(connection: &mut AnyConnection, now: Timestamp, most: i64) -> Result<i64> {
     let past = sql::<Bool>(nearer_limit(connection)).sql(" <= ").bind::<Moment, _>(now - ACTIVITY_LAG);
     let oldest = sessions::table.filter(open()).filter(past).order(sessions::last_active_at).select(sessions::id);
