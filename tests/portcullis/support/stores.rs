@@ -70,7 +70,7 @@ impl Stores {
 /// server is `tests/run.sh`'s own and goes away with all its databases.
 pub async fn postgres_database(name: &str) -> String {
     let url = std::env::var("TEST_POSTGRES_URL").unwrap_or_else(|_| {
-        panic!("TEST_POSTGRES_URL names no PostgreSQL. Use tests/run.sh, which starts one");
+        panic!("TEST_POSTGRES_URL names no PostgreSQL. Use tests/run.sh or benches/run.sh, which start one");
     });
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("PostgreSQL");
     let connection = tokio::spawn(connection);
