@@ -404,7 +404,9 @@ async fn lists_come_in_pages_newest_first_and_no_cursor_can_be_made_up() {
         assert_eq!(answer["errors"][0]["field"], query.split('=').next().unwrap());
     }
     program.get("/api/v1/me/sessions?limit=1&limit=2").await.expect(400);
-    program.get("/api/v1/me/sessions?limit=200&sort=%3Bdrop").await.expect(200);
+    program.get("/api/v1/me/sessions?limit=200&sort=-created_at").await.expect(200);
+    let unknown = program.get("/api/v1/me/sessions?limit=200&sort=%3Bdrop").await.expect(422).json();
+    assert_eq!(unknown["errors"][0]["field"], "sort");
 }
 
 #[tokio::test]

@@ -274,6 +274,8 @@ async fn a_token_lives_and_dies_with_its_session_and_its_present_role_counts() {
     let refused = |answer: Result<_>| matches!(answer, Err(Error::InvalidToken));
     assert!(refused(node.authenticate_bearer(mixed.token.expose_secret()).await.map(drop)));
 
+    // An administrator has to be left who can sign in.
+    node.set_password(&steward, user.id, &password, &client).await.unwrap();
     node.set_role(&steward, user.id, Role::Admin, &client).await.unwrap();
     node.set_role(&steward, root.id, Role::User, &client).await.unwrap();
     let bearer = node.authenticate_bearer(signed.token.expose_secret()).await.unwrap();
