@@ -74,8 +74,28 @@ fn lock(connection: &mut AnyConnection, after: Option<SessionId>, last: Option<S
 /// Kills every session of accounts of these roles, and every sign-in under way there. The last thing that a transaction
 /// does, for the feed.
 pub fn raise_epochs(connection: &mut AnyConnection, roles: &[Role], end: &End<'_>) -> Result<()> {
-    diesel::update(users::table.filter(users::role.eq_any(roles)))
-        .set((users::epoch.eq(users::epoch + 1), users::rev.eq(users::rev + 1)))
-        .execute(connection)?;
+    let mut after: Option<UserId> = None;
+    loop {
+        let mut chunk =
+            users::table.select(users::id).order(users::id).offset(CHUNK - 1).limit(1).into_boxed::<MultiBackend>();
+        if let Some(after) = after {
+            chunk = chunk.filter(users::id.gt(after));
+        }
+        let last: Option<UserId> = chunk.first(connection).optional()?;
+        let mut raise = diesel::update(users::table.filter(users::role.eq_any(roles)))
+            .set((users::epoch.eq(users::epoch + 1), users::rev.eq(users::rev + 1)))
+            .into_boxed::<MultiBackend>();
+        if let Some(after) = after {
+            raise = raise.filter(users::id.gt(after));
+        }
+        if let Some(last) = last {
+            raise = raise.filter(users::id.le(last));
+        }
+        raise.execute(connection)?;
+        if last.is_none() {
+            break;
+        }
+        after = last;
+    }
     changes::append_owners(connection, end)
 }
