@@ -154,8 +154,7 @@ async fn a_device_is_found_and_ended_by_keyboard_alone() {
     keeper.keys(KEEPER).await; // where the form begins
     keeper.keys("\t").await;
     keeper.keys(PASSWORD).await;
-    keeper.keys("\n").await;
-    keeper.arrives("/admin/sessions").await;
+    keeper.enter("/admin/sessions").await;
 
     // Past the beam and the tabs at once.
     keeper.keys("\t").await;
@@ -165,16 +164,16 @@ async fn a_device_is_found_and_ended_by_keyboard_alone() {
     keeper.keys("\t").await;
     assert_eq!(keeper.focus().await, "End all sessions…");
     keeper.tab_to("User, device or address").await;
-    keeper.keys("bert\n").await;
-    keeper.arrives("/admin/sessions?q=bert&kind=&state=live").await;
+    keeper.keys("bert").await;
+    keeper.enter("/admin/sessions?q=bert&kind=&state=live").await;
     keeper.tab_to("Select Firefox on Linux of bert").await;
     keeper.keys(" ").await;
     keeper.tab_to("End selected sessions").await;
-    keeper.keys("\n").await;
+    let selected = keeper.attribute("main input[name='id']:checked", "value").await;
+    keeper.enter(&format!("/admin/sessions/end?id={selected}")).await;
     keeper.tab_to("End the session").await;
     assert!(bert.is_signed_in().await, "asking ends nothing");
-    keeper.keys("\n").await;
-    keeper.arrives("/admin/sessions").await;
+    keeper.enter("/admin/sessions").await;
     says(&keeper, "1 session has ended.").await;
     assert!(!bert.is_signed_in().await && anna.is_signed_in().await);
     keeper.quit().await;

@@ -148,8 +148,21 @@ impl Chromium {
     pub async fn leave(&self, css: &str) {
         let button = self.element(css).await;
         button.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
-        // An element of a page that is gone answers no question.
-        eventually(&format!("{css} leads on"), Duration::from_secs(20), async || button.is_enabled().await.is_err())
+        Self::gone(&button, css).await;
+    }
+
+    /// Presses the enter key where the focus is, and waits until the browser has gone to `path`, which may be the same
+    /// again.
+    pub async fn enter(&self, path: &str) {
+        let page = self.element("html").await;
+        self.keys("\n").await;
+        Self::gone(&page, "the enter key").await;
+        self.arrives(path).await;
+    }
+
+    /// Waits until the page of this element is gone: it answers no question then.
+    async fn gone(element: &fantoccini::elements::Element, by: &str) {
+        eventually(&format!("{by} leads on"), Duration::from_secs(20), async || element.is_enabled().await.is_err())
             .await;
     }
 
