@@ -8,8 +8,9 @@ use crate::domain::session::LiveSession;
 use crate::domain::session_list::counted;
 use crate::domain::{Actor, EndReason, Error, Event, Role, Session, SessionId, SessionKind, UserId};
 use crate::storage::audit::{self, Entry};
-use crate::storage::sessions::Change;
-use crate::storage::sessions::rows::{self, End, Expired};
+use crate::storage::sessions::expiry::{self, Expired};
+use crate::storage::sessions::rows::{self, End};
+use crate::storage::sessions::{Change, account};
 use crate::storage::users;
 
 /// How many sessions there are of each kind.
@@ -32,13 +33,13 @@ impl Services {
         self.database
             .write(move |connection| {
                 let mut counts = SessionCounts::default();
-                for (kind, count) in rows::count_open(connection, user, now)? {
+                for (kind, count) in account::count_open(connection, user, now)? {
                     match kind {
                         SessionKind::Browser => counts.browser = count,
                         SessionKind::Api => counts.api = count,
                     }
                 }
-                Ok((rows::open_sessions(connection, user, now, limit)?, counts))
+                Ok((account::open_sessions(connection, user, now, limit)?, counts))
             })
             .await
     }
@@ -54,8 +55,8 @@ impl Services {
         let now = self.clock.now();
         self.database
             .write(move |connection| {
-                rows::close_expired(connection, Expired::Of(user), now)?;
-                rows::newest_open(connection, user, before, limit)
+                expiry::close_expired(connection, Expired::Of(user), now)?;
+                account::newest_open(connection, user, before, limit)
             })
             .await
     }

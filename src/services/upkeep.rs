@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::{Result, Services};
 use crate::domain::{SessionKind, Timestamp};
-use crate::storage::sessions::{SessionStore, changes, rows};
+use crate::storage::sessions::{SessionStore, changes, expiry};
 use crate::storage::{audit, leases, links, lockouts, stats};
 
 /// Rows that one transaction of a sweep writes: sign-ins wait no longer than for these.
@@ -41,7 +41,7 @@ impl Services {
         let database = self.database.clone().patient();
         let retention = now - self.settings.audit_retention;
         self.close_expired(now).await?;
-        while database.write(move |connection| rows::prune(connection, retention, BATCH)).await? as i64 == BATCH {}
+        while database.write(move |connection| expiry::prune(connection, retention, BATCH)).await? as i64 == BATCH {}
         while database.write(move |connection| audit::prune(connection, retention, BATCH)).await? as i64 == BATCH {}
         database
             .write(move |connection| {
@@ -60,10 +60,10 @@ impl Services {
         let database = self.database.clone().patient();
         loop {
             // Looked for without the writer's turn: it may take a while among a million.
-            let found = database.read(move |connection| rows::count_expired(connection, now, BATCH)).await?;
+            let found = database.read(move |connection| expiry::count_expired(connection, now, BATCH)).await?;
             if found > 0 {
-                let which = rows::Expired::Oldest(found);
-                database.write(move |connection| rows::close_expired(connection, which, now)).await?;
+                let which = expiry::Expired::Oldest(found);
+                database.write(move |connection| expiry::close_expired(connection, which, now)).await?;
             }
             if found < BATCH {
                 return Ok(());

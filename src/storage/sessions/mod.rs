@@ -8,8 +8,10 @@
 //! - With Redis ([`redis`]) each request asks a copy, in one script on one node. The seven rules that keep the copy
 //!   from ever saying more than SQL are told there.
 
+pub mod account;
 pub mod changes;
 pub mod everyone;
+pub mod expiry;
 pub mod redis;
 pub mod rotation;
 pub mod rows;

@@ -1,15 +1,14 @@
 //! Sessions in SQL: the truth, with or without Redis.
 
 use chrono::TimeDelta;
-use diesel::dsl::{max, sql};
+use diesel::dsl::max;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool};
 
 use super::super::database::{AnyConnection, MultiBackend};
 use super::super::schema::{changes as feed, sessions, users};
-use super::super::types::{Id, Moment};
-use super::ACTIVITY_LAG;
+use super::super::types::Id;
 use super::changes::{self, Change};
+use super::expiry::{self, Expired};
 use crate::domain::keys::SecretHash;
 use crate::domain::refresh_token::{Lineage, RefreshSeed, Rotations};
 use crate::domain::session::{Ended, LiveSession};
@@ -228,7 +227,7 @@ pub fn end(connection: &mut AnyConnection, user: UserId, session: SessionId, end
 /// What ends them is the raised epoch, not this.
 pub fn end_all(connection: &mut AnyConnection, user: UserId, kept: Option<SessionId>, end: &End<'_>) -> Result<u64> {
     lock_open(connection, user)?;
-    close_expired(connection, Expired::Of(user), end.at)?;
+    expiry::close_expired(connection, Expired::Of(user), end.at)?;
     let change =
         (sessions::ended_at.eq(end.at), sessions::ended_by.eq(end.by.label()), sessions::end_reason.eq(end.reason));
     let sessions = diesel::update(sessions::table.filter(open()).filter(sessions::user_id.eq(user)));
@@ -239,79 +238,6 @@ pub fn end_all(connection: &mut AnyConnection, user: UserId, kept: Option<Sessio
     };
     let ended = sessions.execute(connection)?;
     Ok(ended as u64)
-}
-
-/// Which expired sessions are closed at once.
-#[derive(Clone, Copy)]
-pub enum Expired {
-    Of(UserId),
-    /// So many of all, those that were active least lately.
-    Oldest(i64),
-}
-
-/// Writes into the history that sessions have expired, at the moment at which they did. Waits until the activity that
-/// Redis may know of has reached SQL. What the history has as ended is dead all the same, so each is a row of the feed:
-/// a node that stopped without its last batch may have left a copy that lives on.
-pub fn close_expired(connection: &mut AnyConnection, which: Expired, now: Timestamp) -> Result<usize> {
-    if let Expired::Of(user) = which
-        && !has_expired(connection, user, now)?
-    {
-        return Ok(0);
-    }
-    let limit = nearer_limit(connection);
-    let past = format!("ended_at IS NULL AND {limit} <= $1");
-    let which_of_them = match which {
-        Expired::Of(_) => "user_id = $2".to_owned(),
-        Expired::Oldest(_) => format!("id IN (SELECT id FROM sessions WHERE {past} ORDER BY last_active_at LIMIT $2)"),
-    };
-    let expired = format!("{past} AND {which_of_them}");
-    let close = format!("UPDATE sessions SET ended_at = {limit}, ended_by = 'system', end_reason = 'expired'");
-    let append = "INSERT INTO changes (kind, user_id, session_id) SELECT 'session_ended', user_id, id";
-    let statements = match connection {
-        // One statement, for another transaction may touch a session between two; locked in the order of all.
-        AnyConnection::Postgres(_) => vec![format!(
-            "WITH expired AS (SELECT id AS expired_id FROM sessions WHERE {expired} ORDER BY id FOR UPDATE), \
-             closed AS ({close} FROM expired WHERE id = expired_id RETURNING user_id, id) \
-             {append} FROM closed"
-        )],
-        AnyConnection::Sqlite(_) => {
-            vec![format!("{append} FROM sessions WHERE {expired}"), format!("{close} WHERE {expired}")]
-        }
-    };
-    let mut closed = 0;
-    for statement in statements {
-        let query = diesel::sql_query(statement).bind::<Moment, _>(now - ACTIVITY_LAG);
-        closed = match which {
-            Expired::Of(user) => query.bind::<Id, _>(user).execute(connection)?,
-            Expired::Oldest(most) => query.bind::<BigInt, _>(most).execute(connection)?,
-        };
-    }
-    Ok(closed)
-}
-
-/// Whether [`close_expired`] would find any of the account. From the index alone, unlike what it does with them.
-fn has_expired(connection: &mut AnyConnection, user: UserId, now: Timestamp) -> Result<bool> {
-    let past = sql::<Bool>(nearer_limit(connection)).sql(" <= ").bind::<Moment, _>(now - ACTIVITY_LAG);
-    let expired = sessions::table.filter(sessions::user_id.eq(user)).filter(open_in_index()).filter(past);
-    let one: Option<SessionId> = expired.select(sessions::id).first(connection).optional()?;
-    Ok(one.is_some())
-}
-
-/// How many sessions [`close_expired`] would close, if fewer than `most`. Where it finds none it reads the index of all
-/// that are open.
-pub fn count_expired(connection: &mut AnyConnection, now: Timestamp, most: i64) -> Result<i64> {
-    let past = sql::<Bool>(nearer_limit(connection)).sql(" <= ").bind::<Moment, _>(now - ACTIVITY_LAG);
-    let oldest = sessions::table.filter(open()).filter(past).order(sessions::last_active_at).select(sessions::id);
-    let found: Vec<SessionId> = oldest.limit(most).load(connection)?;
-    Ok(found.len() as i64)
-}
-
-/// The moment at which a session expires. PostgreSQL and SQLite add milliseconds to a moment each in their own way.
-pub(super) fn nearer_limit(connection: &AnyConnection) -> &'static str {
-    match connection {
-        AnyConnection::Postgres(_) => "LEAST(absolute_limit, last_active_at + idle_ms * interval '1 millisecond')",
-        AnyConnection::Sqlite(_) => "MIN(absolute_limit, last_active_at + idle_ms)",
-    }
 }
 
 /// Locks what is open in the order in which every transaction does that touches more than one session: two that took
@@ -377,68 +303,6 @@ pub fn is_open(connection: &mut AnyConnection, user: &User, id: SessionId) -> Re
     let session = sessions::table.find(id).filter(sessions::user_id.eq(user.id)).filter(open());
     let found = session.filter(sessions::epoch.eq(user.epoch)).select(sessions::id).first::<SessionId>(connection);
     Ok(found.optional()?.is_some())
-}
-
-/// The account's sessions that have not ended, last active first.
-pub fn open_sessions(connection: &mut AnyConnection, user: UserId, now: Timestamp, limit: i64) -> Result<Vec<Session>> {
-    let rows: Vec<Row> = sessions::table
-        .inner_join(users::table)
-        .filter(sessions::user_id.eq(user))
-        .filter(open())
-        .filter(sessions::epoch.eq(users::epoch))
-        .filter(sessions::absolute_limit.gt(now))
-        .order((sessions::last_active_at.desc(), sessions::id.desc()))
-        .limit(limit)
-        .select(Row::as_select())
-        .load(connection)?;
-    Ok(rows.into_iter().map(Session::from).filter(|session| session.is_live(now)).collect())
-}
-
-/// The account's sessions that have not ended, newest first, those with an id below `before`.
-pub fn newest_open(
-    connection: &mut AnyConnection,
-    user: UserId,
-    before: Option<SessionId>,
-    limit: i64,
-) -> Result<Vec<Session>> {
-    let mut newest = sessions::table
-        .filter(sessions::user_id.eq(user))
-        .filter(open_in_index())
-        .order(sessions::id.desc())
-        .select(sessions::id)
-        .limit(limit)
-        .into_boxed::<MultiBackend>();
-    if let Some(before) = before {
-        newest = newest.filter(sessions::id.lt(before));
-    }
-    // From the index alone: whoever has ten thousand would else wait for all of them to be read.
-    let newest: Vec<SessionId> = newest.load(connection)?;
-    let rows: Vec<Row> = sessions::table
-        .inner_join(users::table)
-        .filter(sessions::id.eq_any(newest))
-        .filter(sessions::epoch.eq(users::epoch))
-        .order(sessions::id.desc())
-        .select(Row::as_select())
-        .load(connection)?;
-    Ok(rows.into_iter().map(Session::from).collect())
-}
-
-/// How many sessions of the account are open, of each kind.
-pub fn count_open(connection: &mut AnyConnection, user: UserId, now: Timestamp) -> Result<Vec<(SessionKind, i64)>> {
-    close_expired(connection, Expired::Of(user), now)?;
-    Ok(sessions::table
-        .filter(sessions::user_id.eq(user))
-        .filter(open_in_index())
-        .group_by(sessions::kind)
-        .select((sessions::kind, diesel::dsl::count_star()))
-        .load(connection)?)
-}
-
-/// Forgets at most `most` sessions that ended before `limit`.
-pub fn prune(connection: &mut AnyConnection, limit: Timestamp, most: i64) -> Result<usize> {
-    let old = sessions::table.filter(sessions::ended_at.lt(limit)).order(sessions::ended_at).select(sessions::id);
-    let old: Vec<SessionId> = old.limit(most).load(connection)?;
-    Ok(diesel::delete(sessions::table.filter(sessions::id.eq_any(old))).execute(connection)?)
 }
 
 /// Not ended by an act; the limits are asked beside it.

@@ -28,6 +28,8 @@ impl Chromium {
         let profile = Folder::new();
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
+            // Also what they leave behind when they are killed.
+            .env("TMPDIR", &*profile)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -1,0 +1,66 @@
+//! The open sessions of one account.
+
+use diesel::prelude::*;
+
+use super::super::database::{AnyConnection, MultiBackend};
+use super::super::schema::{sessions, users};
+use super::expiry::{Expired, close_expired};
+use super::rows::{Row, open, open_in_index};
+use crate::domain::{Error, Session, SessionId, SessionKind, Timestamp, UserId};
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// The account's sessions that have not ended, last active first.
+pub fn open_sessions(connection: &mut AnyConnection, user: UserId, now: Timestamp, limit: i64) -> Result<Vec<Session>> {
+    let rows: Vec<Row> = sessions::table
+        .inner_join(users::table)
+        .filter(sessions::user_id.eq(user))
+        .filter(open())
+        .filter(sessions::epoch.eq(users::epoch))
+        .filter(sessions::absolute_limit.gt(now))
+        .order((sessions::last_active_at.desc(), sessions::id.desc()))
+        .limit(limit)
+        .select(Row::as_select())
+        .load(connection)?;
+    Ok(rows.into_iter().map(Session::from).filter(|session| session.is_live(now)).collect())
+}
+
+/// The account's sessions that have not ended, newest first, those with an id below `before`.
+pub fn newest_open(
+    connection: &mut AnyConnection,
+    user: UserId,
+    before: Option<SessionId>,
+    limit: i64,
+) -> Result<Vec<Session>> {
+    let mut newest = sessions::table
+        .filter(sessions::user_id.eq(user))
+        .filter(open_in_index())
+        .order(sessions::id.desc())
+        .select(sessions::id)
+        .limit(limit)
+        .into_boxed::<MultiBackend>();
+    if let Some(before) = before {
+        newest = newest.filter(sessions::id.lt(before));
+    }
+    // From the index alone: whoever has ten thousand would else wait for all of them to be read.
+    let newest: Vec<SessionId> = newest.load(connection)?;
+    let rows: Vec<Row> = sessions::table
+        .inner_join(users::table)
+        .filter(sessions::id.eq_any(newest))
+        .filter(sessions::epoch.eq(users::epoch))
+        .order(sessions::id.desc())
+        .select(Row::as_select())
+        .load(connection)?;
+    Ok(rows.into_iter().map(Session::from).collect())
+}
+
+/// How many sessions of the account are open, of each kind.
+pub fn count_open(connection: &mut AnyConnection, user: UserId, now: Timestamp) -> Result<Vec<(SessionKind, i64)>> {
+    close_expired(connection, Expired::Of(user), now)?;
+    Ok(sessions::table
+        .filter(sessions::user_id.eq(user))
+        .filter(open_in_index())
+        .group_by(sessions::kind)
+        .select((sessions::kind, diesel::dsl::count_star()))
+        .load(connection)?)
+}
