@@ -1,7 +1,7 @@
 //! The database: opened, migrated, and the one hop from async code to Diesel's blocking calls.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
@@ -22,8 +22,10 @@ const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/po
 
 /// How long a request waits for the database before it is answered with 503.
 const PATIENCE: Duration = Duration::from_millis(900);
-/// The command line ends any number of sessions in one transaction; nobody waits behind it for a page.
-const PATIENCE_OF_THE_COMMAND_LINE: Duration = Duration::from_secs(600);
+/// How long those wait who would rather wait: the command line, sweeps, exports, and an end of everyone's sessions.
+const LONG_PATIENCE: Duration = Duration::from_secs(600);
+/// Connections that those who write leave to those who read, while they wait for locks.
+const KEPT_FOR_READERS: usize = 2;
 /// Any number that no other program uses for an advisory lock of the same database.
 const MIGRATION_LOCK: i64 = 0x706f_7274_6375_6c6c;
 
@@ -64,8 +66,10 @@ pub struct Database {
     pool: Pool<Manager>,
     /// As many blocking threads as connections: whoever waits, waits without a thread.
     threads: Arc<Semaphore>,
-    /// SQLite has one writer; waiting here is fair, waiting in its busy handler is not.
-    writer: Option<Arc<Mutex<()>>>,
+    /// Turns of those who write. Waiting here is fair, takes neither thread nor connection from those who read, and ends
+    /// with the caller's patience. SQLite has one writer; waiting in its busy handler has none of that.
+    writers: Arc<Semaphore>,
+    has_one_writer: bool,
     patience: Duration,
 }
 
@@ -81,19 +85,26 @@ impl Database {
             .connection_timeout(PATIENCE)
             .error_handler(Box::new(LogPoolError))
             .build_unchecked(manager);
-        let writer = matches!(url, DatabaseUrl::Sqlite(_)).then(Arc::default);
-        Ok(Self { pool, threads: Arc::new(Semaphore::new(connections as usize)), writer, patience: PATIENCE })
+        let (has_one_writer, connections) = (matches!(url, DatabaseUrl::Sqlite(_)), connections as usize);
+        let writers = if has_one_writer { 1 } else { connections.saturating_sub(KEPT_FOR_READERS).max(1) };
+        Ok(Self {
+            pool,
+            threads: Arc::new(Semaphore::new(connections)),
+            writers: Arc::new(Semaphore::new(writers)),
+            has_one_writer,
+            patience: PATIENCE,
+        })
     }
 
-    /// The same database for the command line, which may wait long.
+    /// The same database for whoever may wait long.
     pub fn patient(mut self) -> Self {
-        self.patience = PATIENCE_OF_THE_COMMAND_LINE;
+        self.patience = LONG_PATIENCE;
         self
     }
 
     /// Whether all transactions that write wait for one another, also those of other processes.
     pub fn has_one_writer(&self) -> bool {
-        self.writer.is_some()
+        self.has_one_writer
     }
 
     /// Runs queries that only read, each on its own snapshot.
@@ -101,7 +112,7 @@ impl Database {
         &self,
         queries: impl FnOnce(&mut AnyConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.hop(move |connection, _| queries(connection)).await
+        self.in_time(self.hop(queries)).await
     }
 
     /// Runs queries in one transaction: committed when they return `Ok`, else rolled back.
@@ -109,9 +120,14 @@ impl Database {
         &self,
         queries: impl FnOnce(&mut AnyConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.hop(move |connection, writer| {
-            let _turn = writer.as_ref().map(|writer| writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
-            transaction(connection, queries)
+        let patient = self.patience > PATIENCE;
+        self.in_time(async {
+            let turn = self.writers.clone().acquire_owned().await.map_err(Error::internal)?;
+            self.hop(move |connection| {
+                let _turn = turn;
+                transaction(connection, patient, queries)
+            })
+            .await
         })
         .await
     }
@@ -119,26 +135,38 @@ impl Database {
     /// The one way from async code to the blocking connection. A caller that gives up leaves the work to finish.
     async fn hop<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut AnyConnection, Option<Arc<Mutex<()>>>) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&mut AnyConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (pool, threads, writer) = (self.pool.clone(), self.threads.clone(), self.writer.clone());
-        let queries = async move {
-            let thread = threads.acquire_owned().await.map_err(Error::internal)?;
-            tokio::task::spawn_blocking(move || {
-                let _thread = thread;
-                let mut connection = pool.get().map_err(Error::database)?;
-                work(&mut connection, writer)
-            })
-            .await
-            .map_err(Error::internal)?
-        };
-        timeout(self.patience, queries).await.map_err(Error::database)?
+        let pool = self.pool.clone();
+        let thread = self.threads.clone().acquire_owned().await.map_err(Error::internal)?;
+        tokio::task::spawn_blocking(move || {
+            let _thread = thread;
+            let mut connection = pool.get().map_err(Error::database)?;
+            work(&mut connection)
+        })
+        .await
+        .map_err(Error::internal)?
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        timeout(self.patience, work).await.map_err(Error::database)?
     }
 }
 
 /// `BEGIN IMMEDIATE` on SQLite, so that a transaction that reads first can't fail later for want of the write lock.
-fn transaction<T>(connection: &mut AnyConnection, queries: impl FnOnce(&mut AnyConnection) -> Result<T>) -> Result<T> {
-    let AnyConnection::Sqlite(sqlite) = connection else { return connection.transaction(queries) };
+fn transaction<T>(
+    connection: &mut AnyConnection,
+    patient: bool,
+    queries: impl FnOnce(&mut AnyConnection) -> Result<T>,
+) -> Result<T> {
+    let AnyConnection::Sqlite(sqlite) = connection else {
+        return connection.transaction(|connection| {
+            if patient {
+                connection.batch_execute("SET LOCAL lock_timeout = '5s'")?;
+            }
+            queries(connection)
+        });
+    };
     AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
     match queries(connection) {
         Ok(value) => {
@@ -168,10 +196,11 @@ impl Manager {
         match &self.0 {
             DatabaseUrl::Postgres(url) => {
                 let mut connection = PgConnection::connect(url.expose_secret()).map_err(OpenError::unreachable)?;
-                // Well below the ten seconds that the feed allows a transaction to commit late.
+                // Well below the ten seconds that the feed allows a transaction to commit late. Whoever waits for a lock
+                // has a connection that others want; a request is given up by then.
                 connection
                     .batch_execute(
-                        "SET statement_timeout = '5s'; SET lock_timeout = '5s'; \
+                        "SET statement_timeout = '5s'; SET lock_timeout = '900ms'; \
                          SET idle_in_transaction_session_timeout = '5s'",
                     )
                     .map_err(OpenError::unreachable)?;
