@@ -1,11 +1,13 @@
 //! `portcullis sessions`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use clap::Subcommand;
 
 use super::ask::Yes;
 use super::output::{self, Format, Listing, Output};
+use super::progress::Progress;
 use super::{Failure, one_of, user};
 use crate::domain::audit::Client;
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState, counted};
@@ -78,9 +80,25 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
             yes.confirm(&format!("End all sessions of {whose}?"))?;
             let ended = match user {
                 Some(user) => services.end_all_sessions(steward, user.id, client).await?,
-                None => services.end_everyones_sessions(steward, None, client).await?,
+                None => {
+                    let ended = services.end_everyones_sessions(steward, None, client).await?;
+                    note_ends(services).await?;
+                    ended
+                }
             };
             Ok(format!("Ended {}.\n", counted(ended)))
+        }
+    }
+}
+
+/// Waits for the history of what has ended: nobody else may be there to write it.
+async fn note_ends(services: &Services) -> Result<(), Failure> {
+    let (mut progress, mut pace) = (Progress::new(), tokio::time::interval(Duration::from_millis(100)));
+    let mut noting = std::pin::pin!(services.note_ends());
+    loop {
+        tokio::select! {
+            noted = &mut noting => return Ok(noted?),
+            _ = pace.tick() => progress.tell(|| format!("Writing the history: {}", counted(services.noting.noted()))),
         }
     }
 }

@@ -1,5 +1,10 @@
 //! The sessions of all, as those who administer see and end them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
 use super::accounts::present;
 use super::steering::present_steward;
 use super::{Caller, Result, Services, Steward};
@@ -15,6 +20,24 @@ use crate::storage::users;
 
 /// So many sessions can be selected for one act.
 pub const MOST_SELECTED: usize = 200;
+
+/// How long an end of everyone's sessions waits for the history to be written.
+const NOTING: Duration = Duration::from_secs(2);
+
+/// The writing of what an end of everyone's sessions leaves to the history: one task of a node at a time does it.
+#[derive(Default)]
+pub struct Noting {
+    turn: Mutex<()>,
+    /// How many sessions the present or the latest one has noted.
+    noted: AtomicU64,
+}
+
+impl Noting {
+    /// How many sessions were noted so far.
+    pub fn noted(&self) -> u64 {
+        self.noted.load(Ordering::Relaxed)
+    }
+}
 
 /// A page of a list of sessions.
 #[derive(Default)]
@@ -88,7 +111,7 @@ impl Services {
     }
 
     /// Ends the sessions of everyone whom the steward reaches, in one act; says how many. `spared` is the session that
-    /// asks, which stays.
+    /// asks, which stays. All are dead when this is done; [`Self::note_ends`] writes it into the history.
     pub async fn end_everyones_sessions(
         &self,
         steward: &Steward,
@@ -97,23 +120,17 @@ impl Services {
     ) -> Result<u64> {
         steward.require(Role::Manager)?;
         let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
-        let spared_ = spared.cloned();
-        // Not among those that end now; in transactions of their own, for the feed.
-        self.close_expired(now).await?;
+        let spared = spared.cloned();
         // There may be a million of them: whoever asks waits, rather than not to know.
-        let (ended, affected) = self
-            .database
-            .clone()
-            .patient()
+        let database = self.database.clone().patient();
+        let ended = database
             .write(move |connection| {
                 users::lock_all(connection)?;
                 let steward = present_steward(connection, &steward)?;
                 steward.require(Role::Manager)?;
                 let roles: Vec<Role> = Role::ALL.iter().copied().filter(|role| steward.reaches_role(*role)).collect();
-                let affected = everyone::owners(connection, &roles)?;
-                let end = End { reason: EndReason::EndedAll, by: &steward.actor, at: now };
-                let kept = spared_.as_ref().map(|caller| caller.session_id);
-                let ended = everyone::end(connection, &roles, kept, &end)?;
+                let kept = spared.as_ref().map(|caller| caller.session_id);
+                let ended = everyone::count(connection, &roles, kept, now)?;
                 let whose = if steward.role == Role::Admin { "all accounts" } else { "all accounts of role user" };
                 let entry = Entry {
                     event: Event::SessionRevokedAll,
@@ -125,18 +142,49 @@ impl Services {
                     client: &client,
                 };
                 audit::append(connection, &entry, now)?;
-                everyone::raise_epochs(connection, &roles, &end)?;
-                if let Some(caller) = spared_ {
+                everyone::raise_epochs(connection, &roles)?;
+                if let Some(caller) = spared {
                     let owner = users::by_id(connection, caller.user_id)?.ok_or(Error::NotSignedIn)?.user;
                     rows::set_epoch(connection, owner.id, caller.session_id, owner.epoch)?;
                 }
-                Ok((ended, affected))
+                everyone::tell(connection, &End { reason: EndReason::EndedAll, by: &steward.actor, at: now })?;
+                Ok(ended)
             })
             .await?;
-        let mut changes: Vec<_> = affected.into_iter().map(Change::User).collect();
-        changes.extend(spared.map(|caller| Change::SecretChanged(caller.user_id, caller.session_id)));
-        self.sessions.announce(&changes).await?;
+        self.sessions.announce(&[Change::Everyone]).await?;
+        // The history of few is there when the answer is; that of many is written on while it goes out.
+        let services = self.clone();
+        let noting = tokio::spawn(async move {
+            if let Err(error) = services.note_ends().await {
+                tracing::warn!(%error, "the history of ended sessions is left to the next sweep");
+            }
+        });
+        drop(tokio::time::timeout(NOTING, noting).await);
         Ok(ended)
+    }
+
+    /// Writes into the history what [`Self::end_everyones_sessions`] has ended, and what an earlier process left
+    /// unwritten. Sessions are dead without it.
+    pub async fn note_ends(&self) -> Result<()> {
+        let database = self.database.clone().patient();
+        let _turn = self.noting.turn.lock().await;
+        self.noting.noted.store(0, Ordering::Relaxed);
+        while let Some(end) = database.read(everyone::unnoted).await? {
+            let mut after = None;
+            loop {
+                let some = end.clone();
+                let (noted, last) =
+                    database.write(move |connection| everyone::note_some(connection, &some, after)).await?;
+                self.noting.noted.fetch_add(noted, Ordering::Relaxed);
+                after = last;
+                if after.is_none() {
+                    break;
+                }
+            }
+            database.write(move |connection| everyone::noted(connection, &end)).await?;
+            self.count_open_sessions().await?;
+        }
+        Ok(())
     }
 }
 

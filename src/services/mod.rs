@@ -47,6 +47,7 @@ pub struct Services {
     pub waiting_room: Arc<lockout::WaitingRoom>,
     pub root_key: RootKey,
     pub keys: signing_keys::KeyTable,
+    pub noting: Arc<all_sessions::Noting>,
 }
 
 /// A signed-in caller: what the store said of the session that the request came with.

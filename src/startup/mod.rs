@@ -79,6 +79,7 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, Failure>
         sessions,
         hasher,
         waiting_room,
+        noting: Arc::default(),
         root_key,
         keys: KeyTable::default(),
     })

@@ -66,6 +66,18 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+    use super::super::types::Moment;
+    /// Ends of everyone's sessions that the history has not noted yet, or not of all.
+    unnoted_ends (id) {
+        id -> BigInt,
+        at -> Moment,
+        ended_by -> Text,
+        end_reason -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
     use super::super::types::{Id, Moment};
     audit_events (id) {
         id -> Id,

@@ -10,7 +10,6 @@ use diesel::prelude::*;
 use super::super::database::AnyConnection;
 use super::super::schema::changes;
 use super::super::types::Moment;
-use super::rows::End;
 use crate::domain::text::text_enum;
 use crate::domain::{Error, SessionId, Timestamp, UserId};
 
@@ -21,6 +20,9 @@ pub const LATE_COMMIT: TimeDelta = TimeDelta::seconds(10);
 /// How long rows are kept. A node that read nothing for half of it starts anew.
 pub const KEPT: TimeDelta = TimeDelta::hours(1);
 
+/// Whose row it is where it is nobody's.
+const NOBODY: UserId = UserId(uuid::Uuid::nil());
+
 text_enum!(
     /// How a change is written in the feed.
     ChangeKind {
@@ -28,6 +30,7 @@ text_enum!(
         SecretChanged = "secret_changed",
         UserChanged = "user_changed",
         UserDeleted = "user_deleted",
+        EveryoneChanged = "everyone_changed",
     }
 );
 
@@ -39,6 +42,8 @@ pub enum Change {
     /// A new role, status or epoch.
     User(UserId),
     UserDeleted(UserId),
+    /// New epochs of many accounts: no copy from before is believed any more.
+    Everyone,
 }
 
 /// Adds a row. The last thing that a transaction does, so that it commits soon after the row's time.
@@ -48,6 +53,10 @@ pub fn append(connection: &mut AnyConnection, change: Change) -> Result<()> {
         Change::SecretChanged(user, session) => (ChangeKind::SecretChanged, user, Some(session)),
         Change::User(user) => (ChangeKind::UserChanged, user, None),
         Change::UserDeleted(user) => (ChangeKind::UserDeleted, user, None),
+        Change::Everyone => {
+            lock(connection)?;
+            (ChangeKind::EveryoneChanged, NOBODY, None)
+        }
     };
     diesel::insert_into(changes::table)
         .values((changes::kind.eq(kind), changes::user_id.eq(user_id), changes::session_id.eq(session_id)))
@@ -55,16 +64,12 @@ pub fn append(connection: &mut AnyConnection, change: Change) -> Result<()> {
     Ok(())
 }
 
-/// Adds a row for each account that has a session which `end` has just ended. One statement, however many they are:
-/// row by row the first would be older than [`LATE_COMMIT`] before the last is written, and nobody would read it.
-pub fn append_owners(connection: &mut AnyConnection, end: &End<'_>) -> Result<()> {
-    diesel::sql_query(
-        "INSERT INTO changes (kind, user_id) \
-         SELECT DISTINCT 'user_changed', user_id FROM sessions WHERE ended_at = $1 AND end_reason = $2",
-    )
-    .bind::<Moment, _>(end.at)
-    .bind::<diesel::sql_types::Text, _>(end.reason.as_str())
-    .execute(connection)?;
+/// Until this transaction ends, nobody adds a row, and who has added one is done. So no copy that was read without this
+/// transaction has a position as high as that of the row which it adds now.
+fn lock(connection: &mut AnyConnection) -> Result<()> {
+    if let AnyConnection::Postgres(connection) = connection {
+        diesel::sql_query("LOCK TABLE changes IN SHARE ROW EXCLUSIVE MODE").execute(connection)?;
+    }
     Ok(())
 }
 
@@ -90,6 +95,7 @@ pub fn read(connection: &mut AnyConnection, earlier: Option<Timestamp>) -> Resul
             (ChangeKind::SecretChanged, Some(session)) => Change::SecretChanged(user, session),
             (ChangeKind::UserChanged, _) => Change::User(user),
             (ChangeKind::UserDeleted, _) => Change::UserDeleted(user),
+            (ChangeKind::EveryoneChanged, _) => Change::Everyone,
             (ChangeKind::SessionEnded | ChangeKind::SecretChanged, None) => return None,
         };
         Some((id, change))

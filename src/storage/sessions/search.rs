@@ -41,7 +41,7 @@ pub struct Found {
     pub next: Option<Position>,
 }
 
-type Columns = (Row, String, String, Role, Option<Timestamp>);
+type Columns = (Row, i64, i64, String, String, Role, Option<Timestamp>);
 type Sessions<'a> = diesel::helper_types::IntoBoxed<'a, sessions::table, MultiBackend>;
 type Query<'a> =
     diesel::helper_types::IntoBoxed<'a, diesel::helper_types::InnerJoin<sessions::table, users::table>, MultiBackend>;
@@ -68,8 +68,20 @@ pub fn page(
     };
     let full = found.len() > limit;
     found.truncate(limit);
-    let last = found.last().map(|listed| list.position(listed));
-    Ok(Found { sessions: found, next: if full { last } else { stopped } })
+    let last = found.last().map(|met| list.position(met));
+    Ok(Found { sessions: told(found), next: if full { last } else { stopped } })
+}
+
+/// A session as a list meets it.
+struct Met {
+    listed: ListedSession,
+    /// Everyone's have ended, and the history does not tell it of this one yet.
+    is_unnoted: bool,
+}
+
+/// What the history does not tell of in full yet is left out until it does; so a page may be short.
+fn told(met: Vec<Met>) -> Vec<ListedSession> {
+    met.into_iter().filter(|met| !met.is_unnoted).map(|met| met.listed).collect()
 }
 
 /// What is looked for, in the forms in which it is compared.
@@ -208,7 +220,7 @@ impl List<'_> {
         needle: Option<&Needle>,
         stop: Option<Position>,
         limit: usize,
-    ) -> Result<Vec<ListedSession>> {
+    ) -> Result<Vec<Met>> {
         let mut query = self.in_order(self.matching()).limit(limit as i64 + 1);
         if let Some(needle) = needle {
             let account = users::search_text.like(needle.part.clone()).escape('\\');
@@ -227,12 +239,12 @@ impl List<'_> {
         }
         let mut found = load(connection, query)?;
         // Of one moment, too, only what comes before the stop.
-        found.retain(|listed| stop.is_none_or(|stop| self.position(listed) >= stop));
+        found.retain(|met| stop.is_none_or(|stop| self.position(met) >= stop));
         Ok(found)
     }
 
-    fn position(&self, listed: &ListedSession) -> Position {
-        Position::of(&listed.session, self.filter.order)
+    fn position(&self, met: &Met) -> Position {
+        Position::of(&met.listed.session, self.filter.order)
     }
 
     /// Where a walk has looked at `most` sessions; `None` where the list ends before. From the index of the order alone.
@@ -276,12 +288,7 @@ impl List<'_> {
 
     /// All that matches, by the index of each way to match. Their ids first: in one query with their accounts PostgreSQL
     /// would expect too many of them, and read all accounts.
-    fn sorted(
-        &self,
-        connection: &mut AnyConnection,
-        needle: &Needle,
-        accounts: &[UserId],
-    ) -> Result<Vec<ListedSession>> {
+    fn sorted(&self, connection: &mut AnyConnection, needle: &Needle, accounts: &[UserId]) -> Result<Vec<Met>> {
         let by_account = sessions::table.filter(sessions::user_id.eq_any(accounts)).select(sessions::id);
         let mut ids: Vec<SessionId> = by_account.load(connection)?;
         ids.extend(needle.addresses().select(sessions::id).load::<SessionId>(connection)?);
@@ -289,24 +296,34 @@ impl List<'_> {
         ids.sort_unstable();
         ids.dedup();
         let mut found = load(connection, self.matching().filter(sessions::id.eq_any(ids)))?;
-        found.sort_by_key(|listed| std::cmp::Reverse(self.position(listed)));
+        found.sort_by_key(|met| std::cmp::Reverse(self.position(met)));
         Ok(found)
     }
 }
 
-fn load(connection: &mut AnyConnection, query: Query<'_>) -> Result<Vec<ListedSession>> {
-    let rows: Vec<Columns> = query
-        .select((Row::as_select(), users::username, users::email, users::role, users::deleted_at))
-        .load(connection)?;
-    Ok(rows.into_iter().map(listed).collect())
+fn load(connection: &mut AnyConnection, query: Query<'_>) -> Result<Vec<Met>> {
+    let columns = (
+        Row::as_select(),
+        sessions::epoch,
+        users::epoch,
+        users::username,
+        users::email,
+        users::role,
+        users::deleted_at,
+    );
+    let rows: Vec<Columns> = query.select(columns).load(connection)?;
+    Ok(rows.into_iter().map(met).collect())
 }
 
-fn listed((row, username, email, role, deleted_at): Columns) -> ListedSession {
-    ListedSession { session: Session::from(row), owner: Owner { username, email, role, deleted: deleted_at.is_some() } }
+fn met((row, epoch, present, username, email, role, deleted_at): Columns) -> Met {
+    let session = Session::from(row);
+    let is_unnoted = session.ended.is_none() && epoch < present;
+    let owner = Owner { username, email, role, deleted: deleted_at.is_some() };
+    Met { listed: ListedSession { session, owner }, is_unnoted }
 }
 
 /// These sessions, in no order; unknown ids are left out.
 pub fn by_ids(connection: &mut AnyConnection, ids: &[SessionId]) -> Result<Vec<ListedSession>> {
     let query = sessions::table.inner_join(users::table).filter(sessions::id.eq_any(ids.to_vec()));
-    load(connection, query.into_boxed::<MultiBackend>())
+    Ok(told(load(connection, query.into_boxed::<MultiBackend>())?))
 }

@@ -2,13 +2,14 @@
 //!
 //! - [`contract`]: what a session is, act by act. [`races`]: the same while others act too.
 //! - [`memory`]: a Redis that forgets or remembers too much. [`nodes`]: what one node learns of another's acts.
-//! - [`cluster`]: a Redis Cluster. [`administrators`]: the last one stays.
+//! - [`cluster`]: a Redis Cluster. [`administrators`]: the last one stays. [`everyone`]: the end of everyone's sessions.
 //!
 //! A [`House`] is the stores; each of its nodes is a whole set of services, as a process of its own would have.
 
 mod administrators;
 mod cluster;
 mod contract;
+mod everyone;
 mod memory;
 mod nodes;
 mod races;

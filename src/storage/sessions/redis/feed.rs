@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
 use super::super::changes::{self, Change, KEPT};
 use super::connection::Named;
 use super::servers::Server;
@@ -13,11 +15,18 @@ use crate::domain::{SessionId, Timestamp, UserId};
 /// Well below [`STALE`], so that one slow reading doesn't send every request to SQL.
 const INTERVAL: Duration = Duration::from_millis(350);
 /// A node without a complete reading that began within this believes no copy.
-const STALE: Duration = Duration::from_secs(1);
+pub(super) const STALE: Duration = Duration::from_secs(1);
+
+/// So many rows are carried out at a time.
+const AT_ONCE: usize = 100;
 
 /// How far this node has read.
 #[derive(Default)]
-pub struct Progress(Mutex<State>);
+pub struct Progress {
+    state: Mutex<State>,
+    /// Of those who wait for a reading, one reads.
+    reading: tokio::sync::Mutex<()>,
+}
 
 #[derive(Default)]
 struct State {
@@ -34,22 +43,27 @@ impl Progress {
         self.lock().complete.is_some_and(|(began, _)| began.elapsed() < STALE)
     }
 
+    fn is_complete_since(&self, moment: Instant) -> bool {
+        self.lock().complete.is_some_and(|(began, _)| began >= moment)
+    }
+
     fn last(&self) -> Option<Timestamp> {
         self.lock().complete.map(|(_, at)| at)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 impl Inner {
-    /// What a writer's script does for a change.
-    pub fn script_of(&self, change: &Change) -> (&Named, UserId, Option<SessionId>) {
+    /// What a writer's script does for a change. `None` where there is none: nodes raise their floors (rule 6).
+    pub fn script_of(&self, change: &Change) -> Option<(&Named, UserId, Option<SessionId>)> {
         match *change {
-            Change::SessionEnded(user, session) => (&self.scripts.session_ended, user, Some(session)),
-            Change::SecretChanged(user, session) => (&self.scripts.secret_changed, user, Some(session)),
-            Change::User(user) | Change::UserDeleted(user) => (&self.scripts.user_changed, user, None),
+            Change::SessionEnded(user, session) => Some((&self.scripts.session_ended, user, Some(session))),
+            Change::SecretChanged(user, session) => Some((&self.scripts.secret_changed, user, Some(session))),
+            Change::User(user) | Change::UserDeleted(user) => Some((&self.scripts.user_changed, user, None)),
+            Change::Everyone => None,
         }
     }
 }
@@ -78,7 +92,14 @@ impl RedisSessions {
         }
     }
 
-    pub(super) async fn read_feed(&self) -> Result<()> {
+    /// For whoever can't go on without a reading that begins from now on: all who wait share one.
+    pub(super) async fn read_feed_anew(&self) -> Result<()> {
+        let asked = Instant::now();
+        let _turn = self.0.feed.reading.lock().await;
+        if self.0.feed.is_complete_since(asked) { Ok(()) } else { self.read_feed().await }
+    }
+
+    async fn read_feed(&self) -> Result<()> {
         self.read_feed_on(None).await
     }
 
@@ -93,26 +114,8 @@ impl RedisSessions {
             // Rows that this node never saw may be gone. Nothing that was copied before now is believed.
             inner.servers.forget_all();
         }
-        for (id, change) in &rows {
-            let (script, user, session) = inner.script_of(change);
-            let slot = inner.connection.slot(user);
-            let known = match joining {
-                Some((joined, server)) if joined == slot => Some(server.stamp.clone()),
-                _ => inner.servers.get(slot).map(|server| server.stamp),
-            };
-            // On a slot that this node has not asked yet it believes nothing, and any server will do.
-            let done =
-                inner.feed.lock().done.get(id).is_some_and(|done| known.as_ref().is_none_or(|stamp| stamp == done));
-            if done {
-                continue;
-            }
-            let reply = inner.scripts.run(&inner.connection, script, user, session, &[]).await?;
-            if known.is_some_and(|stamp| stamp != reply.stamp) {
-                // A server that this node doesn't know: whoever asks there joins it first.
-                inner.servers.forget(slot);
-            }
-            inner.feed.lock().done.insert(*id, reply.stamp);
-        }
+        let carry_out = rows.iter().copied().map(|(id, change)| self.carry_out(id, change, joining));
+        stream::iter(carry_out).buffer_unordered(AT_ONCE).try_for_each(async |()| Ok(())).await?;
         let seen: HashSet<_> = rows.iter().map(|(id, _)| *id).collect();
         let mut state = inner.feed.lock();
         state.done.retain(|id, _| seen.contains(id));
@@ -120,6 +123,32 @@ impl RedisSessions {
         if state.complete.is_none_or(|(earlier, _)| earlier < began) {
             state.complete = Some((began, at));
         }
+        Ok(())
+    }
+
+    /// Does for a row what its writer did. Rows may be carried out in any order: each only takes away.
+    async fn carry_out(&self, id: i64, change: Change, joining: Option<(u16, &Server)>) -> Result<()> {
+        let inner = &self.0;
+        let Some((script, user, session)) = inner.script_of(&change) else {
+            inner.servers.raise_floors(id);
+            return Ok(());
+        };
+        let slot = inner.connection.slot(user);
+        let known = match joining {
+            Some((joined, server)) if joined == slot => Some(server.stamp.clone()),
+            _ => inner.servers.get(slot).map(|server| server.stamp),
+        };
+        // On a slot that this node has not asked yet it believes nothing, and any server will do.
+        let done = inner.feed.lock().done.get(&id).is_some_and(|done| known.as_ref().is_none_or(|stamp| stamp == done));
+        if done {
+            return Ok(());
+        }
+        let reply = inner.scripts.run(&inner.connection, script, user, session, &[]).await?;
+        if known.is_some_and(|stamp| stamp != reply.stamp) {
+            // A server that this node doesn't know: whoever asks there joins it first.
+            inner.servers.forget(slot);
+        }
+        inner.feed.lock().done.insert(id, reply.stamp);
         Ok(())
     }
 }

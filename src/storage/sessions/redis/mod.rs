@@ -8,12 +8,14 @@
 //! 2. Only a load creates copies. A load that can't say yes leaves a random mark in both keys, or shares the one that
 //!    stands, reads SQL, and installs each key only where its mark still stands.
 //! 3. Writers only take away: a SQL transaction with its feed rows first, then one script. That removes marks too.
+//!    Whoever takes away from everyone waits for (6) instead.
 //! 4. Signing in is one SQL transaction; the first load makes the copy.
 //! 5. A copy is believed if it carries the server's stamp and a feed position not below this node's floor. Every
 //!    script answers with the stamp. If that is not the one which this node knew, the node discards the answer, sets
 //!    its floor to the feed's present position, reads the feed once, and repeats the step.
 //! 6. Each node keeps reading the feed and does for each row what the writer's script does, on the Redis that it sees.
-//!    A node without a complete reading for more than a second believes no copy.
+//!    A node without a complete reading for more than a second believes no copy. For a row that is about everyone it
+//!    raises its floor to the row's position, which no copy from before has.
 //! 7. A refused install is no error: another's is as good. A rotation ends nothing by itself ([`super::rotation`]).
 
 mod connection;
@@ -139,8 +141,11 @@ impl RedisSessions {
     /// Rule 3, second half. Stops at the first failure: the feed does the rest.
     pub async fn announce(&self, changes: &[Change]) -> Result<()> {
         for change in changes {
-            let (script, user, session) = self.0.script_of(change);
-            self.call(script, user, session, |_| Vec::new()).await?;
+            match self.0.script_of(change) {
+                Some((script, user, session)) => drop(self.call(script, user, session, |_| Vec::new()).await?),
+                // Whatever has happened to the others by then: they have read the row, or they believe nothing.
+                None => tokio::time::sleep(feed::STALE).await,
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use super::super::Rotation;
 use super::super::rows;
-use super::{ACTIVITY_LAG, ATTEMPTS, Error, Marks, RedisSessions, Reply, Result, read_session};
+use super::{ACTIVITY_LAG, ATTEMPTS, Error, Marks, PATIENCE, RedisSessions, Reply, Result, read_session};
 use crate::domain::refresh_token::{Lineage, RefreshKey, RefreshSeed, RefreshToken, Rotations};
 use crate::domain::{SessionId, Timestamp, UserId};
 
@@ -43,7 +43,7 @@ impl RedisSessions {
         for _ in 0..ATTEMPTS {
             // Only a copy can be rotated, and none is believed by a node that has not read the feed of late.
             if !self.0.feed.is_fresh() {
-                self.read_feed().await?;
+                tokio::time::timeout(PATIENCE, self.read_feed_anew()).await.map_err(Error::redis)??;
             }
             // Sent again, it finds its own word and answers the same, whatever the grace.
             let reply = self

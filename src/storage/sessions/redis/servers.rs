@@ -14,31 +14,47 @@ pub struct Server {
 
 /// Servers by slot. On a single Redis there is one, slot 0.
 #[derive(Default)]
-pub struct Servers(Mutex<HashMap<u16, Server>>);
+pub struct Servers(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    by_slot: HashMap<u16, Server>,
+    /// No floor is below this.
+    least_floor: i64,
+}
 
 impl Servers {
     pub fn get(&self, slot: u16) -> Option<Server> {
-        self.lock().get(&slot).cloned()
+        self.lock().by_slot.get(&slot).cloned()
     }
 
     pub fn knows(&self, slot: u16, stamp: &str) -> bool {
-        self.lock().get(&slot).is_some_and(|server| server.stamp == stamp)
+        self.lock().by_slot.get(&slot).is_some_and(|server| server.stamp == stamp)
     }
 
     pub fn join(&self, slot: u16, server: Server) {
-        self.lock().insert(slot, server);
+        let mut state = self.lock();
+        let floor = server.floor.max(state.least_floor);
+        state.by_slot.insert(slot, Server { floor, ..server });
     }
 
     /// Another server answers for the slot now; whoever needs it next joins it first.
     pub fn forget(&self, slot: u16) {
-        self.lock().remove(&slot);
+        self.lock().by_slot.remove(&slot);
     }
 
     pub fn forget_all(&self) {
-        self.lock().clear();
+        self.lock().by_slot.clear();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u16, Server>> {
+    /// On no server, known or not, is a copy believed that was read at an earlier feed position.
+    pub fn raise_floors(&self, floor: i64) {
+        let mut state = self.lock();
+        state.least_floor = state.least_floor.max(floor);
+        state.by_slot.values_mut().for_each(|server| server.floor = server.floor.max(floor));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

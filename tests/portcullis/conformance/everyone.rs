@@ -1,0 +1,170 @@
+//! The end of everyone's sessions: done at once, whatever their number, and told by the history afterwards.
+
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use portcullis::domain::audit::Client;
+use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState};
+use portcullis::domain::{Actor, EndReason, Error, Role, Session};
+use portcullis::storage::sessions::everyone;
+use portcullis::storage::sessions::rows::End;
+use portcullis::storage::users;
+use rstest::rstest;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::{House, Node, keeper, try_sign_in};
+use crate::support::stores::Backend;
+use crate::support::{PostgresRedis, Sqlite, SqliteRedis};
+
+/// The transaction that ends everyone's sessions, and then waits for a word before it commits. What would follow it, as
+/// where the process dies, does not.
+async fn half_done(node: &Node) -> (Sender<()>, JoinHandle<Result<(), Error>>) {
+    let (go_on, waiting) = channel();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (database, at) = (node.database.clone().patient(), node.clock.now());
+    let transaction = tokio::spawn(async move {
+        let act = database.write(move |connection| {
+            users::lock_all(connection)?;
+            everyone::raise_epochs(connection, Role::ALL)?;
+            everyone::tell(connection, &End { reason: EndReason::EndedAll, by: &Actor::Cli, at })?;
+            begun.send(()).expect("somebody waits for this");
+            waiting.recv().map_err(Error::internal)
+        });
+        act.await
+    });
+    has_begun.await.expect("the transaction begins");
+    (go_on, transaction)
+}
+
+/// All sessions in that state, as the lists have them.
+async fn listed(node: &Node, state: SessionState) -> Vec<Session> {
+    let filter = SessionFilter { state, order: SessionOrder::Beginning, kind: None, user: None, q: None };
+    let found = node.search_sessions(&keeper(), &filter, None, 100).await.unwrap();
+    found.sessions.into_iter().map(|listed| listed.session).collect()
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_is_made_while_everyones_sessions_end_is_believed_by_nobody(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let nodes = [&house.node().await, &house.node().await];
+    nodes[0].create("ann").await;
+    nodes[0].create("bob").await;
+    let (ann, bob) = (nodes[0].opens("ann").await, nodes[0].opens("bob").await);
+    let (go_on, transaction) = half_done(nodes[0]).await;
+    // Somebody else would add to the feed, which the copy would then be as new as.
+    let other = async { nodes[1].end_session(&keeper(), bob.session_id, &Client::default()).await };
+    let other_is_done = matches!(tokio::time::timeout(Duration::from_millis(300), other).await, Ok(Ok(())));
+    for node in nodes {
+        assert!(node.alive(&ann).await && node.alive(&ann).await, "nothing has ended yet");
+    }
+    go_on.send(()).unwrap();
+    transaction.await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let later = house.node().await;
+    for node in [nodes[0], nodes[1], &later] {
+        assert!(!node.alive(&ann).await, "the other's act was done meanwhile: {other_is_done}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_end_of_everyones_sessions_is_done_on_every_node_when_it_answers(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let nodes = [&house.node().await, &house.node().await];
+    let ann = nodes[0].create("ann").await;
+    let mut handles = vec![nodes[0].opens("ann").await];
+    nodes[1].create("bob").await;
+    handles.push(nodes[1].opens("bob").await);
+    for handle in &handles {
+        assert!(nodes[0].alive(handle).await && nodes[1].alive(handle).await);
+    }
+    assert_eq!(nodes[0].end_everyones_sessions(&keeper(), None, &Client::default()).await.unwrap(), 2);
+    let later = house.node().await;
+    for handle in &handles {
+        for node in [nodes[1], nodes[0], &later] {
+            assert!(!node.alive(handle).await);
+        }
+    }
+    let after = nodes[1].opens("ann").await;
+    assert!(nodes[0].alive(&after).await && nodes[1].alive(&after).await && later.alive(&after).await);
+    if house.stores.redis.is_some() {
+        // Who is signed in now is asked of copies again.
+        let key = format!("{}:{{{}}}:u", house.stores.redis_prefix, ann.id);
+        house.stores.redis().cli(&["hset", &key, "r", "admin"]);
+        for node in [nodes[0], nodes[1], &later] {
+            assert_eq!(node.role(&after).await, Role::Admin, "no copy is asked");
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_an_end_of_everyones_sessions_left_unwritten_is_written_by_the_next_sweep(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let node = house.node().await;
+    node.create("ann").await;
+    let expired = node.opens("ann").await;
+    house.clock.advance(node.settings.session_lifetime.idle + TimeDelta::minutes(1));
+    // What expires is in the history once no node can know better.
+    let grace = TimeDelta::minutes(2);
+    house.clock.advance(grace);
+    let ended = node.opens("ann").await;
+    let at = node.clock.now();
+    let (go_on, transaction) = half_done(&node).await;
+    go_on.send(()).unwrap();
+    transaction.await.unwrap().unwrap();
+    let later = node.opens("ann").await;
+
+    let live = listed(&node, SessionState::Live).await;
+    assert_eq!(live.iter().map(|session| session.id).collect::<Vec<_>>(), [later.session_id], "a list shows the dead");
+    let selected = node.selected_sessions(&keeper(), &[ended.session_id]).await.unwrap();
+    assert!(selected.is_empty(), "the dead can be selected");
+
+    node.sweep().await.unwrap();
+    let all = listed(&node, SessionState::All).await;
+    let told = |handle: &portcullis::domain::keys::SessionHandle| {
+        let session = all.iter().find(|session| session.id == handle.session_id).expect("the history has it");
+        session.ended.as_ref().map(|ended| (ended.reason, ended.at, ended.by.clone()))
+    };
+    assert_eq!(told(&ended), Some((EndReason::EndedAll, at, "cli".to_owned())));
+    assert_eq!(told(&later), None);
+    let (reason, when, by) = told(&expired).expect("it has ended");
+    assert!((reason, by.as_str()) == (EndReason::Expired, "system") && when < at - grace, "{reason:?} {when:?} {by}");
+    // And it is written once.
+    house.clock.advance(TimeDelta::hours(1));
+    node.sweep().await.unwrap();
+    assert_eq!(node.noting.noted(), 0);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_reads_is_served_while_many_wait_to_write(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let house = House::new(backend).await;
+    let node = house.node().await;
+    let ann = node.create("ann").await;
+    let (go_on, transaction) = half_done(&node).await;
+    let mut sign_ins = JoinSet::new();
+    // Longer than any of them waits.
+    for _ in 0..12 {
+        for _ in 0..10 {
+            let services = node.services.clone();
+            sign_ins.spawn(async move { try_sign_in(&services, "ann").await.map(drop) });
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        node.user(ann.id).await.expect("a page is served");
+    }
+    for refused in sign_ins.join_all().await {
+        assert!(matches!(refused, Err(Error::Unavailable(..) | Error::Busy)), "{refused:?}");
+    }
+    go_on.send(()).unwrap();
+    transaction.await.unwrap().unwrap();
+    node.opens("ann").await;
+}
