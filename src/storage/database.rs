@@ -278,7 +278,10 @@ fn migrate(connection: &mut AnyConnection, url: &DatabaseUrl, target: &str) -> s
         }
         (AnyConnection::Postgres(connection), _) => {
             connection
-                .batch_execute(&format!("SET lock_timeout = '60s'; SELECT pg_advisory_lock({MIGRATION_LOCK})"))
+                // Of a large table an index takes as long as it takes.
+                .batch_execute(&format!(
+                    "SET lock_timeout = '60s'; SET statement_timeout = 0; SELECT pg_advisory_lock({MIGRATION_LOCK})"
+                ))
                 .map_err(OpenError::unreachable)?;
             let done = run(connection, POSTGRES_MIGRATIONS, target);
             connection
