@@ -26,7 +26,8 @@ pub struct AuditQuery {
     until: Option<String>,
     #[param(value_type = Option<Event>)]
     event: Option<String>,
-    /// Who did it or whom it was done to: username, e-mail or id; of a deleted account its username or id.
+    /// Who did it or whom it was done to: a username that the account has or had, its e-mail or its id; of a deleted
+    /// account no e-mail.
     #[param(min_length = 1)]
     user: Option<String>,
     /// The whole address of the client.
@@ -41,24 +42,14 @@ impl AuditQuery {
     /// Each field that can't be read. On a page an empty field is no filter; here nobody has to send it.
     fn parse(self) -> Result<AuditFilter, FieldErrors> {
         let Self { since, until, event, user, address, outcome } = self;
-        let fields = [
-            ("since", &since),
-            ("until", &until),
-            ("event", &event),
-            ("user", &user),
-            ("address", &address),
-            ("outcome", &outcome),
-        ];
+        let typed = TypedAuditFilter { since, until, event, user, address, outcome };
         let mut errors = FieldErrors::default();
-        for (field, text) in fields {
-            if text.as_deref().is_some_and(|text| text.is_empty() || text.trim() != text) {
+        for (field, text) in typed.fields() {
+            if text.is_some_and(|text| text.is_empty() || text.trim() != text) {
                 errors.push(FieldError::new(field, "invalid", "Write it without spaces around it, or leave it out."));
             }
         }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        TypedAuditFilter { since, until, event, user, address, outcome }.parse()
+        if errors.is_empty() { typed.parse() } else { Err(errors) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Days, NaiveDate};
 
-use super::{Event, FieldError, FieldErrors, Outcome, Timestamp};
+use super::{Event, FieldError, FieldErrors, Outcome, Timestamp, UserId};
 
 /// Which events a list shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,7 +13,8 @@ pub struct AuditFilter {
     /// Before this moment.
     pub until: Option<Timestamp>,
     pub event: Option<Event>,
-    /// Who did it or whom it was done to: username, e-mail or id of an account; username or id of one that is deleted.
+    /// Who did it or whom it was done to: username (also a former one), e-mail or id of an account; of one that is deleted
+    /// no e-mail.
     pub user: Option<String>,
     pub address: Option<IpAddr>,
     pub outcome: Option<Outcome>,
@@ -38,6 +39,19 @@ pub struct TypedAuditFilter {
 }
 
 impl TypedAuditFilter {
+    /// Each field and what was typed into it.
+    pub fn fields(&self) -> [(&'static str, Option<&str>); 6] {
+        let Self { since, until, event, user, address, outcome } = self;
+        [
+            ("since", since.as_deref()),
+            ("until", until.as_deref()),
+            ("event", event.as_deref()),
+            ("user", user.as_deref()),
+            ("address", address.as_deref()),
+            ("outcome", outcome.as_deref()),
+        ]
+    }
+
     /// Times are days (`2026-11-20`, the last one included) or moments (RFC 3339), in UTC.
     ///
     /// # Errors
@@ -63,6 +77,15 @@ impl TypedAuditFilter {
         let address = address.map(|address: IpAddr| address.to_canonical());
         Ok(AuditFilter { since, until, event, user: text(&self.user), address, outcome })
     }
+}
+
+/// An account that a filter names.
+#[derive(Clone, Debug)]
+pub struct AuditedAccount {
+    pub id: UserId,
+    /// The present one; of a deleted account the last.
+    pub username: String,
+    pub deleted: bool,
 }
 
 /// A moment, or the start of the day that comes so many days after a day.

@@ -8,7 +8,7 @@ use futures_util::stream::try_unfold;
 use super::all_sessions::read_cursor;
 use super::{Result, Services, Steward};
 use crate::domain::audit::AuditEvent;
-use crate::domain::audit_list::AuditFilter;
+use crate::domain::audit_list::{AuditFilter, AuditedAccount};
 use crate::domain::cursor::Cursors;
 use crate::domain::name::is_invisible;
 use crate::domain::{Actor, Error, EventId, Role};
@@ -84,6 +84,13 @@ impl Services {
             self.database.read(move |connection| audit_search::page(connection, &filter, before, limit.into())).await?;
         let next = found.next.map(|position| cursors.write(&list, &position.to_string()));
         Ok(AuditPage { events: found.events, next })
+    }
+
+    /// Whose events a search for this user finds: accounts that have or had the name, or the id.
+    pub async fn audited_accounts(&self, steward: &Steward, user: &str) -> Result<Vec<AuditedAccount>> {
+        steward.require(Role::Manager)?;
+        let user = user.to_owned();
+        self.database.read(move |connection| audit_search::accounts(connection, &user)).await
     }
 
     /// All events that the filter finds, newest first, in pieces of text: read as fast as they are taken.

@@ -4,24 +4,26 @@
 //! serves them, or a database might walk the index of what is frequent in search of what is rare. A page looks at no
 //! more than [`WALKED`] events; the next one goes on where it stopped.
 
+use std::collections::HashSet;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use super::audit::Row;
 use super::database::{AnyConnection, MultiBackend};
-use super::schema::{audit_events, users};
+use super::schema::{audit_events, former_usernames, users};
 use crate::domain::audit::AuditEvent;
-use crate::domain::audit_list::AuditFilter;
+use crate::domain::audit_list::{AuditFilter, AuditedAccount};
 use crate::domain::name::NameKey;
-use crate::domain::{Error, EventId, Outcome, UserId};
+use crate::domain::{Error, EventId, Outcome, Timestamp, UserId};
 
 type Result<T> = std::result::Result<T, Error>;
 
 /// So many events are looked at for one page.
 const WALKED: i64 = 10_000;
-/// Accounts that had the same name, one after the other.
-const NAMESAKES: i64 = 20;
+/// So many accounts are looked for that had the same name, one after the other.
+const NAMESAKES: usize = 20;
 
 diesel::define_sql_function! {
     /// Of ASCII letters only, in both databases.
@@ -56,7 +58,8 @@ pub fn page(
 ) -> Result<Found> {
     let drivers = match &filter.user {
         Some(user) => {
-            accounts(connection, user)?.into_iter().flat_map(|id| [Driver::Subject(id), Driver::Actor(id)]).collect()
+            let accounts = accounts(connection, user)?.into_iter();
+            accounts.flat_map(|account| [Driver::Subject(account.id), Driver::Actor(account.id)]).collect()
         }
         None if filter.address.is_some() => vec![Driver::Address],
         None if filter.event.is_some() => vec![Driver::Event],
@@ -80,22 +83,31 @@ pub fn page(
     Ok(Found { events, next: if full { last } else { stop } })
 }
 
-/// The accounts that have this name or id, or had it until they were deleted.
-fn accounts(connection: &mut AnyConnection, typed: &str) -> Result<Vec<UserId>> {
-    if let Ok(id) = typed.trim().parse::<UserId>() {
-        return Ok(vec![id]);
-    }
-    let Some(key) = NameKey::of_typed(typed) else { return Ok(Vec::new()) };
-    let mut ids: Vec<UserId> = users::table
-        .filter(lower(users::username).eq(key.as_str()))
-        .select(users::id)
-        .order(users::id.desc())
-        .limit(NAMESAKES)
-        .load(connection)?;
-    let by_email: Option<UserId> =
-        users::table.filter(users::email_key.eq(key.as_str())).select(users::id).first(connection).optional()?;
-    ids.extend(by_email.filter(|id| !ids.contains(id)));
-    Ok(ids)
+/// The accounts that this names: by id, by e-mail, or by a username that they have or had. First comes who has it.
+pub fn accounts(connection: &mut AnyConnection, typed: &str) -> Result<Vec<AuditedAccount>> {
+    type Columns = (UserId, String, Option<Timestamp>);
+    let columns = (users::id, users::username, users::deleted_at);
+    let mut found: Vec<Columns> = if let Ok(id) = typed.parse::<UserId>() {
+        users::table.find(id).select(columns).load(connection)?
+    } else if let Some(key) = NameKey::of_typed(typed) {
+        let having = users::table.filter(lower(users::username).eq(key.as_str())).order(users::id.desc());
+        let mut found: Vec<Columns> = having.select(columns).limit(NAMESAKES as i64).load(connection)?;
+        let by_email = users::table.filter(users::email_key.eq(key.as_str()));
+        found.extend(by_email.select(columns).load::<Columns>(connection)?);
+        let having_had = former_usernames::table
+            .inner_join(users::table)
+            .filter(former_usernames::username_key.eq(key.as_str()))
+            .order((former_usernames::until.desc(), users::id.desc()));
+        found.extend(having_had.select(columns).limit(NAMESAKES as i64).load::<Columns>(connection)?);
+        found
+    } else {
+        Vec::new()
+    };
+    let mut seen = HashSet::new();
+    found.retain(|(id, ..)| seen.insert(*id));
+    found.truncate(NAMESAKES);
+    let account = |(id, username, deleted_at): Columns| AuditedAccount { id, username, deleted: deleted_at.is_some() };
+    Ok(found.into_iter().map(account).collect())
 }
 
 struct Walk<'f> {

@@ -9,8 +9,8 @@ use futures_util::TryStreamExt as _;
 
 use super::{Choice, url};
 use crate::domain::audit::AuditEvent;
-use crate::domain::audit_list::{AuditFilter, TypedAuditFilter};
-use crate::domain::{Actor, Error, Event, FieldErrors, Outcome, Timestamp};
+use crate::domain::audit_list::{AuditFilter, AuditedAccount, TypedAuditFilter};
+use crate::domain::{Actor, Error, Event, FieldErrors, Outcome, Timestamp, UserId};
 use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
 use crate::http::problem::Problem;
@@ -53,7 +53,27 @@ struct Typed {
 
 struct TypedField {
     text: String,
+    hint: Option<String>,
     error: Option<String>,
+}
+
+impl TypedField {
+    fn new(text: Option<&str>, error: Option<&str>) -> Self {
+        Self { text: text.unwrap_or_default().to_owned(), hint: None, error: error.map(str::to_owned) }
+    }
+}
+
+/// Somebody in the log, and where all of its events are.
+struct Party {
+    name: String,
+    events: Option<String>,
+}
+
+impl Party {
+    /// By the id: the name may be another's now.
+    fn account(id: UserId, name: String) -> Self {
+        Self { name, events: Some(url(PATH, &[("user", &id.to_string())])) }
+    }
 }
 
 /// An event as those who administer read it.
@@ -62,8 +82,8 @@ struct EventRow {
     event: &'static str,
     detail: Option<String>,
     outcome: Outcome,
-    actor: String,
-    subject: Option<String>,
+    actor: Party,
+    subject: Option<Party>,
     address: Option<String>,
     device: Option<String>,
     /// The end of the request's id, and the whole.
@@ -77,10 +97,10 @@ impl EventRow {
             event: event.event.as_str(),
             outcome: event.outcome,
             actor: match event.actor {
-                Actor::User { username, .. } => username,
-                other => other.label().to_owned(),
+                Actor::User { id, username } => Party::account(id, username),
+                other => Party { name: other.label().to_owned(), events: None },
             },
-            subject: event.subject.map(|(_, username)| username),
+            subject: event.subject.map(|(id, username)| Party::account(id, username)),
             address: event.address,
             device: event.device,
             request: event.request_id.map(|id| (id.chars().skip(id.chars().count().saturating_sub(4)).collect(), id)),
@@ -92,43 +112,17 @@ impl EventRow {
 /// The query of the list.
 #[derive(serde::Deserialize)]
 pub struct AuditQuery {
-    since: Option<String>,
-    until: Option<String>,
-    event: Option<String>,
-    user: Option<String>,
-    address: Option<String>,
-    outcome: Option<String>,
+    #[serde(flatten)]
+    filter: TypedAuditFilter,
     cursor: Option<String>,
     format: Option<String>,
 }
 
 impl AuditQuery {
-    fn filter(&self) -> TypedAuditFilter {
-        TypedAuditFilter {
-            since: self.since.clone(),
-            until: self.until.clone(),
-            event: self.event.clone(),
-            user: self.user.clone(),
-            address: self.address.clone(),
-            outcome: self.outcome.clone(),
-        }
-    }
-
     /// The same filter on another page.
     fn url(&self, path: &str, more: (&str, &str)) -> String {
-        let text = |text: &'_ Option<String>| text.clone().unwrap_or_default();
-        let (since, until, event) = (text(&self.since), text(&self.until), text(&self.event));
-        let (user, address, outcome) = (text(&self.user), text(&self.address), text(&self.outcome));
-        let parameters: [(&str, &str); 7] = [
-            ("since", &since),
-            ("until", &until),
-            ("event", &event),
-            ("user", &user),
-            ("address", &address),
-            ("outcome", &outcome),
-            more,
-        ];
-        url(path, &parameters)
+        let filter = self.filter.fields().into_iter().map(|(name, text)| (name, text.unwrap_or_default()));
+        url(path, &filter.chain([more]).collect::<Vec<_>>())
     }
 }
 
@@ -143,7 +137,7 @@ pub async fn show(
     let reader = account_of(&services, &current).await?;
     let steward = current.steward(&reader);
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
-    let (filter, found, refusal) = match query.filter().parse() {
+    let (filter, found, refusal) = match query.filter.parse() {
         Ok(filter) => {
             let found = match services.search_audit(&steward, &filter, cursor, PAGE).await {
                 Err(Error::Invalid(_)) => {
@@ -159,21 +153,22 @@ pub async fn show(
             (AuditFilter::default(), nothing, Refusal::of(Error::Invalid(errors))?)
         }
     };
+    let whose = match &filter.user {
+        Some(user) => whose_events(user, &services.audited_accounts(&steward, user).await?),
+        None => None,
+    };
     let now = services.clock.now();
     let status = refusal.status;
-    let typed = |text: &Option<String>, field: &str| TypedField {
-        text: text.clone().unwrap_or_default(),
-        error: refusal.error_of(field).map(str::to_owned),
-    };
+    let typed = |text: &Option<String>, field: &str| TypedField::new(text.as_deref(), refusal.error_of(field));
     let template = AuditLogPage {
         retention: duration(services.settings.audit_retention),
         csv: query.url(EXPORT, ("format", "csv")),
         jsonl: query.url(EXPORT, ("format", "jsonl")),
         filter: Typed {
-            since: typed(&query.since, "since"),
-            until: typed(&query.until, "until"),
-            user: typed(&query.user, "user"),
-            address: typed(&query.address, "address"),
+            since: typed(&query.filter.since, "since"),
+            until: typed(&query.filter.until, "until"),
+            user: TypedField { hint: whose, ..typed(&query.filter.user, "user") },
+            address: typed(&query.filter.address, "address"),
         },
         events_of_filter: events(filter.event),
         outcomes: outcomes(filter.outcome),
@@ -190,7 +185,7 @@ pub async fn show(
 /// read. Where the database fails on the way, the answer breaks off and the browser says so.
 pub async fn export(services: web::Data<Services>, current: CurrentUser, Query(query): Query<AuditQuery>) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let filter = query.filter().parse().map_err(Error::Invalid)?;
+    let filter = query.filter.parse().map_err(Error::Invalid)?;
     let format = match query.format.as_deref() {
         Some("csv") => ExportFormat::Csv,
         Some("jsonl") => ExportFormat::Jsonl,
@@ -204,6 +199,17 @@ pub async fn export(services: web::Data<Services>, current: CurrentUser, Query(q
         .insert_header((CONTENT_TYPE, format.media_type()))
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
         .streaming(body))
+}
+
+/// Whose events a search for `typed` shows, where that doesn't say it.
+fn whose_events(typed: &str, accounts: &[AuditedAccount]) -> Option<String> {
+    match accounts {
+        [] => Some("No account has or had this name.".to_owned()),
+        [one] if one.deleted => Some(format!("Events of {}, deleted.", one.username)),
+        [one] if one.username.eq_ignore_ascii_case(typed) => None,
+        [one] => Some(format!("Events of {}.", one.username)),
+        many => Some(format!("Events of {} accounts that have or had this name.", many.len())),
+    }
 }
 
 fn unknown_format() -> Problem {
