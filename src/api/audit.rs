@@ -35,14 +35,17 @@ pub struct AuditQuery {
     address: Option<String>,
     #[param(value_type = Option<Outcome>)]
     outcome: Option<String>,
+    /// Of one request: `x-request-id` of its answer, `request_id` of a problem.
+    #[param(min_length = 1)]
+    request_id: Option<String>,
 }
 
 impl AuditQuery {
     /// # Errors
     /// Each field that can't be read. On a page an empty field is no filter; here nobody has to send it.
     fn parse(self) -> Result<AuditFilter, FieldErrors> {
-        let Self { since, until, event, user, address, outcome } = self;
-        let typed = TypedAuditFilter { since, until, event, user, address, outcome };
+        let Self { since, until, event, user, address, outcome, request_id } = self;
+        let typed = TypedAuditFilter { since, until, event, user, address, outcome, request_id };
         let mut errors = FieldErrors::default();
         for (field, text) in typed.fields() {
             if text.is_some_and(|text| text.is_empty() || text.trim() != text) {

@@ -34,14 +34,17 @@ pub enum Command {
         /// Only success or failure.
         #[arg(long)]
         outcome: Option<String>,
+        /// Only what this request did, by the id that its answer and the log have.
+        #[arg(long)]
+        request_id: Option<String>,
     },
 }
 
 pub async fn run(command: Command, services: &Services) -> Result<String, Failure> {
-    let Command::Export { format, since, until, event, user, address, outcome } = command;
-    let typed = TypedAuditFilter { since, until, event, user, address, outcome };
+    let Command::Export { format, since, until, event, user, address, outcome, request_id } = command;
+    let typed = TypedAuditFilter { since, until, event, user, address, outcome, request_id };
     let filter = typed.parse().map_err(|errors| {
-        let lines = errors.iter().map(|error| format!("--{}: {}", error.field, error.message));
+        let lines = errors.iter().map(|error| format!("--{}: {}", error.field.replace('_', "-"), error.message));
         Failure::Usage(lines.collect::<Vec<_>>().join(" "))
     })?;
     let steward = Steward::command_line();

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
+use uuid::Uuid;
 
 use super::audit::Row;
 use super::database::{AnyConnection, MultiBackend};
@@ -41,6 +42,7 @@ type Query<'a> = diesel::helper_types::IntoBoxed<'a, audit_events::table, MultiB
 /// What is walked.
 #[derive(Clone, Copy)]
 enum Driver {
+    Request(Uuid),
     Subject(UserId),
     Actor(UserId),
     Address,
@@ -56,11 +58,11 @@ pub fn page(
     before: Option<EventId>,
     limit: usize,
 ) -> Result<Found> {
-    let drivers = match &filter.user {
-        Some(user) => {
-            let accounts = accounts(connection, user)?.into_iter();
-            accounts.flat_map(|account| [Driver::Subject(account.id), Driver::Actor(account.id)]).collect()
-        }
+    let accounts = filter.user.as_deref().map(|user| accounts(connection, user)).transpose()?;
+    let users: Option<Vec<UserId>> = accounts.map(|accounts| accounts.into_iter().map(|account| account.id).collect());
+    let drivers = match &users {
+        _ if let Some(request) = filter.request_id => vec![Driver::Request(request)],
+        Some(users) => users.iter().flat_map(|id| [Driver::Subject(*id), Driver::Actor(*id)]).collect(),
         None if filter.address.is_some() => vec![Driver::Address],
         None if filter.event.is_some() => vec![Driver::Event],
         None if filter.outcome == Some(Outcome::Failure) => vec![Driver::Failures],
@@ -69,7 +71,7 @@ pub fn page(
     let mut events = Vec::new();
     let mut stop = None;
     for driver in drivers {
-        let walk = Walk { filter, before, driver };
+        let walk = Walk { filter, users: users.as_deref(), before, driver };
         stop = stop.max(walk.end(connection)?);
         events.extend(walk.events(connection, stop, limit)?);
     }
@@ -112,6 +114,8 @@ pub fn accounts(connection: &mut AnyConnection, typed: &str) -> Result<Vec<Audit
 
 struct Walk<'f> {
     filter: &'f AuditFilter,
+    /// Those that the filter names.
+    users: Option<&'f [UserId]>,
     before: Option<EventId>,
     driver: Driver,
 }
@@ -121,6 +125,7 @@ impl Walk<'_> {
     fn driven<'a>(&self) -> Query<'a> {
         let mut query = audit_events::table.order(audit_events::id.desc()).into_boxed::<MultiBackend>();
         query = match (self.driver, self.filter.address, self.filter.event) {
+            (Driver::Request(id), ..) => query.filter(audit_events::request_id.eq(id.to_string())),
             (Driver::Subject(id), ..) => query.filter(audit_events::subject_id.eq(id)),
             (Driver::Actor(id), ..) => query.filter(audit_events::actor_id.eq(id)),
             (Driver::Address, Some(address), _) => query.filter(audit_events::address.eq(address.to_string())),
@@ -141,8 +146,12 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether there are filters besides the driver: without any, every event that is looked at is shown.
+    /// Whether there are filters besides the driver: without any, every event that is looked at is shown. Of one request
+    /// there are few.
     fn picks(&self) -> bool {
+        if matches!(self.driver, Driver::Request(_)) {
+            return false;
+        }
         let AuditFilter { event, address, outcome, .. } = self.filter;
         let others = [event.is_some(), address.is_some(), outcome.is_some()].into_iter().filter(|set| *set).count();
         others > usize::from(matches!(self.driver, Driver::Address | Driver::Event | Driver::Failures))
@@ -159,6 +168,9 @@ impl Walk<'_> {
     /// One more than `limit`, if there are so many, down to `stop`.
     fn events(&self, connection: &mut AnyConnection, stop: Option<EventId>, limit: usize) -> Result<Vec<AuditEvent>> {
         let mut query = self.driven().limit(limit as i64 + 1);
+        if let (Driver::Request(_), Some(users)) = (self.driver, self.users) {
+            query = query.filter(audit_events::subject_id.eq_any(users).or(audit_events::actor_id.eq_any(users)));
+        }
         if let Some(event) = self.filter.event.filter(|_| !matches!(self.driver, Driver::Event)) {
             query = query.filter(audit_events::event.concat("").eq(event.as_str()));
         }

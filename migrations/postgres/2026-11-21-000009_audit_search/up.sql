@@ -18,3 +18,6 @@ FROM (
 JOIN users ON users.id = named.user_id
 WHERE lower(named.username) <> lower(users.username)
 GROUP BY lower(named.username), named.user_id;
+
+-- All that one request did.
+CREATE INDEX audit_events_of_request ON audit_events (request_id, id DESC);

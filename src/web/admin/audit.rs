@@ -49,6 +49,7 @@ struct Typed {
     until: TypedField,
     user: TypedField,
     address: TypedField,
+    request_id: TypedField,
 }
 
 struct TypedField {
@@ -60,6 +61,17 @@ struct TypedField {
 impl TypedField {
     fn new(text: Option<&str>, error: Option<&str>) -> Self {
         Self { text: text.unwrap_or_default().to_owned(), hint: None, error: error.map(str::to_owned) }
+    }
+
+    /// A moment that could be read, as `<input type="datetime-local">` takes it: any other spelling leaves that empty.
+    fn moment(at: Option<Timestamp>, typed: Self) -> Self {
+        let Some(at) = at else { return typed };
+        let format = match at.timestamp_millis() {
+            millis if millis % 60_000 == 0 => "%Y-%m-%dT%H:%M",
+            millis if millis % 1000 == 0 => "%Y-%m-%dT%H:%M:%S",
+            _ => "%Y-%m-%dT%H:%M:%S%.3f",
+        };
+        Self { text: at.format(format).to_string(), ..typed }
     }
 }
 
@@ -86,8 +98,23 @@ struct EventRow {
     subject: Option<Party>,
     address: Option<String>,
     device: Option<String>,
-    /// The end of the request's id, and the whole.
-    request: Option<(String, String)>,
+    request: Option<Request>,
+}
+
+/// What an event was a part of.
+struct Request {
+    id: String,
+    /// How its id ends: what tells it from its neighbours.
+    end: String,
+    /// Where all of its events are.
+    events: String,
+}
+
+impl Request {
+    fn new(id: String) -> Self {
+        let end = id.chars().skip(id.chars().count().saturating_sub(4)).collect();
+        Self { end, events: url(PATH, &[("request_id", &id)]), id }
+    }
 }
 
 impl EventRow {
@@ -103,7 +130,7 @@ impl EventRow {
             subject: event.subject.map(|(id, username)| Party::account(id, username)),
             address: event.address,
             device: event.device,
-            request: event.request_id.map(|id| (id.chars().skip(id.chars().count().saturating_sub(4)).collect(), id)),
+            request: event.request_id.map(Request::new),
             detail: event.detail,
         }
     }
@@ -126,7 +153,7 @@ impl AuditQuery {
     }
 }
 
-/// `GET /admin/audit?since=…&until=…&event=…&user=…&address=…&outcome=…&cursor=…`. A filter that can't be read is 422;
+/// `GET /admin/audit?since=…&until=…&event=…&user=…&address=…&outcome=…&request_id=…&cursor=…`. A filter that can't be read is 422;
 /// a cursor that is none of this list shows its first page.
 pub async fn show(
     request: HttpRequest,
@@ -165,10 +192,11 @@ pub async fn show(
         csv: query.url(EXPORT, ("format", "csv")),
         jsonl: query.url(EXPORT, ("format", "jsonl")),
         filter: Typed {
-            since: typed(&query.filter.since, "since"),
-            until: typed(&query.filter.until, "until"),
+            since: TypedField::moment(filter.since, typed(&query.filter.since, "since")),
+            until: TypedField::moment(filter.until, typed(&query.filter.until, "until")),
             user: TypedField { hint: whose, ..typed(&query.filter.user, "user") },
             address: typed(&query.filter.address, "address"),
+            request_id: typed(&query.filter.request_id, "request_id"),
         },
         events_of_filter: events(filter.event),
         outcomes: outcomes(filter.outcome),
