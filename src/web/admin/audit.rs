@@ -210,7 +210,7 @@ pub async fn show(
 }
 
 /// `GET /admin/audit/export?format=csv` (or `jsonl`) with the filter of the page: a file that is written while it is
-/// read. Where the database fails on the way, the answer breaks off and the browser says so.
+/// read. Where the database fails on the way, or the right to it ends, the answer breaks off and the browser says so.
 pub async fn export(services: web::Data<Services>, current: CurrentUser, Query(query): Query<AuditQuery>) -> Answer {
     let reader = account_of(&services, &current).await?;
     let filter = query.filter.parse().map_err(Error::Invalid)?;
