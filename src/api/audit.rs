@@ -26,7 +26,8 @@ pub struct AuditQuery {
     until: Option<String>,
     #[param(value_type = Option<Event>)]
     event: Option<String>,
-    /// Who did it or whom it was done to: username, e-mail or id; of a deleted account its username or id.
+    /// Who did it or whom it was done to: a username that the account has or had, its e-mail or its id; of a deleted
+    /// account no e-mail.
     #[param(min_length = 1)]
     user: Option<String>,
     /// The whole address of the client.
@@ -34,31 +35,24 @@ pub struct AuditQuery {
     address: Option<String>,
     #[param(value_type = Option<Outcome>)]
     outcome: Option<String>,
+    /// Of one request: `x-request-id` of its answer, `request_id` of a problem.
+    #[param(min_length = 1)]
+    request_id: Option<String>,
 }
 
 impl AuditQuery {
     /// # Errors
     /// Each field that can't be read. On a page an empty field is no filter; here nobody has to send it.
     fn parse(self) -> Result<AuditFilter, FieldErrors> {
-        let Self { since, until, event, user, address, outcome } = self;
-        let fields = [
-            ("since", &since),
-            ("until", &until),
-            ("event", &event),
-            ("user", &user),
-            ("address", &address),
-            ("outcome", &outcome),
-        ];
+        let Self { since, until, event, user, address, outcome, request_id } = self;
+        let typed = TypedAuditFilter { since, until, event, user, address, outcome, request_id };
         let mut errors = FieldErrors::default();
-        for (field, text) in fields {
-            if text.as_deref().is_some_and(|text| text.is_empty() || text.trim() != text) {
+        for (field, text) in typed.fields() {
+            if text.is_some_and(|text| text.is_empty() || text.trim() != text) {
                 errors.push(FieldError::new(field, "invalid", "Write it without spaces around it, or leave it out."));
             }
         }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        TypedAuditFilter { since, until, event, user, address, outcome }.parse()
+        if errors.is_empty() { typed.parse() } else { Err(errors) }
     }
 }
 

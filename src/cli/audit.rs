@@ -24,8 +24,8 @@ pub enum Command {
         /// Only events of this name, such as sign_in.failed.
         #[arg(long)]
         event: Option<String>,
-        /// Only what this account did or what was done to it: username, e-mail or id; of a deleted one not
-        /// by e-mail.
+        /// Only what this account did or what was done to it: a username that it has or had, e-mail or id; of a
+        /// deleted one no e-mail.
         #[arg(long)]
         user: Option<String>,
         /// Only from this address.
@@ -34,17 +34,26 @@ pub enum Command {
         /// Only success or failure.
         #[arg(long)]
         outcome: Option<String>,
+        /// Only what this request did, by the id that its answer and the log have.
+        #[arg(long)]
+        request_id: Option<String>,
     },
 }
 
 pub async fn run(command: Command, services: &Services) -> Result<String, Failure> {
-    let Command::Export { format, since, until, event, user, address, outcome } = command;
-    let typed = TypedAuditFilter { since, until, event, user, address, outcome };
+    let Command::Export { format, since, until, event, user, address, outcome, request_id } = command;
+    let typed = TypedAuditFilter { since, until, event, user, address, outcome, request_id };
     let filter = typed.parse().map_err(|errors| {
-        let lines = errors.iter().map(|error| format!("--{}: {}", error.field, error.message));
+        let lines = errors.iter().map(|error| format!("--{}: {}", error.field.replace('_', "-"), error.message));
         Failure::Usage(lines.collect::<Vec<_>>().join(" "))
     })?;
-    let pieces = services.export_audit(&Steward::command_line(), filter, format)?;
+    let steward = Steward::command_line();
+    if let Some(user) = &filter.user
+        && services.audited_accounts(&steward, user).await?.is_empty()
+    {
+        return Err(Failure::Failed(format!("no account has or had the name, e-mail or id “{user}”")));
+    }
+    let pieces = services.export_audit(&steward, filter, format)?;
     output::stream(pieces, std::io::stdout().lock(), "stdout", Progress::of_stdout()).await?;
     Ok(String::new())
 }

@@ -65,7 +65,9 @@ impl From<Error> for Failure {
             Error::Invalid(errors) | Error::Taken(errors) => Self::Failed(complaints(errors)),
             Error::NotFound => Self::Failed("there is nothing of that name (any more)".to_owned()),
             Error::LastAdmin => Self::Failed(format!("{error}: make another administrator first")),
-            Error::Locked { .. } | Error::Busy | Error::Raced => Self::Failed(format!("{error}: try again")),
+            Error::Locked { .. } | Error::Busy | Error::TooManyExports | Error::Raced => {
+                Self::Failed(format!("{error}: try again"))
+            }
             Error::Unavailable(_, source) => Self::Unavailable(format!("{error} ({source}): try again, or start it")),
             Error::Internal(source) => Self::Failed(format!("{error}: {source}")),
             Error::WrongCredentials

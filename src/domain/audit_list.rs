@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
-use chrono::{DateTime, Days, NaiveDate};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime};
+use uuid::Uuid;
 
-use super::{Event, FieldError, FieldErrors, Outcome, Timestamp};
+use super::{Event, FieldError, FieldErrors, Outcome, Timestamp, UserId};
 
 /// Which events a list shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,10 +14,13 @@ pub struct AuditFilter {
     /// Before this moment.
     pub until: Option<Timestamp>,
     pub event: Option<Event>,
-    /// Who did it or whom it was done to: username, e-mail or id of an account; username or id of one that is deleted.
+    /// Who did it or whom it was done to: username (also a former one), e-mail or id of an account; of one that is deleted
+    /// no e-mail.
     pub user: Option<String>,
     pub address: Option<IpAddr>,
     pub outcome: Option<Outcome>,
+    /// Of one request, as its answer and the log name it.
+    pub request_id: Option<Uuid>,
 }
 
 impl AuditFilter {
@@ -35,10 +39,25 @@ pub struct TypedAuditFilter {
     pub user: Option<String>,
     pub address: Option<String>,
     pub outcome: Option<String>,
+    pub request_id: Option<String>,
 }
 
 impl TypedAuditFilter {
-    /// Times are days (`2026-11-20`, the last one included) or moments (RFC 3339), in UTC.
+    /// Each field and what was typed into it.
+    pub fn fields(&self) -> [(&'static str, Option<&str>); 7] {
+        let Self { since, until, event, user, address, outcome, request_id } = self;
+        [
+            ("since", since.as_deref()),
+            ("until", until.as_deref()),
+            ("event", event.as_deref()),
+            ("user", user.as_deref()),
+            ("address", address.as_deref()),
+            ("outcome", outcome.as_deref()),
+            ("request_id", request_id.as_deref()),
+        ]
+    }
+
+    /// Times are days (`2026-11-20`, the last one included) or moments (RFC 3339; without an offset in UTC).
     ///
     /// # Errors
     /// Each field that can't be read.
@@ -55,14 +74,26 @@ impl TypedAuditFilter {
         let advice = "Write a whole address, such as 203.0.113.9 or 2001:db8::1.";
         let address = text(&self.address).map(|text| FieldError::parse("address", &text, advice)).transpose();
         let address = errors.check(address);
-        let (Some(since), Some(until), Some(event), Some(outcome), Some(address)) =
-            (since, until, event, outcome, address)
+        let advice = "Write a whole id, as a page or an answer that went wrong shows it.";
+        let request_id = text(&self.request_id).map(|text| FieldError::parse("request_id", &text, advice)).transpose();
+        let request_id = errors.check(request_id);
+        let (Some(since), Some(until), Some(event), Some(outcome), Some(address), Some(request_id)) =
+            (since, until, event, outcome, address, request_id)
         else {
             return Err(errors);
         };
         let address = address.map(|address: IpAddr| address.to_canonical());
-        Ok(AuditFilter { since, until, event, user: text(&self.user), address, outcome })
+        Ok(AuditFilter { since, until, event, user: text(&self.user), address, outcome, request_id })
     }
+}
+
+/// An account that a filter names.
+#[derive(Clone, Debug)]
+pub struct AuditedAccount {
+    pub id: UserId,
+    /// The present one; of a deleted account the last.
+    pub username: String,
+    pub deleted: bool,
 }
 
 /// A moment, or the start of the day that comes so many days after a day.
@@ -70,9 +101,17 @@ fn moment(field: &'static str, text: &str, days: u64) -> Result<Timestamp, Field
     if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
         return Ok(moment.to_utc().into());
     }
+    // As a browser's field for a moment writes it.
+    let local =
+        ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f"].iter().find_map(|f| NaiveDateTime::parse_from_str(text, f).ok());
+    if let Some(moment) = local {
+        return Ok(moment.and_utc().into());
+    }
     let day = text.parse::<NaiveDate>().ok().and_then(|day| day.checked_add_days(Days::new(days)));
     let midnight = day.and_then(|day| day.and_hms_opt(0, 0, 0)).map(|moment| moment.and_utc().into());
-    midnight.ok_or_else(|| FieldError::new(field, "invalid", "Write a day, such as 2026-11-20."))
+    midnight.ok_or_else(|| {
+        FieldError::new(field, "invalid", "Write a day or a moment, such as 2026-11-20 or 2026-11-20T14:00.")
+    })
 }
 
 #[cfg(test)]
@@ -88,6 +127,7 @@ mod tests {
             user: None,
             address: text(address),
             outcome: text(outcome),
+            request_id: None,
         }
     }
 
@@ -105,6 +145,10 @@ mod tests {
         assert_eq!((filter.event, filter.outcome), (Some(Event::SignOut), Some(Outcome::Failure)));
         let filter = typed("2026-11-20T14:00:00+02:00", "", "", "", "").parse().unwrap();
         assert_eq!(filter.since.unwrap().to_rfc3339(), "2026-11-20T12:00:00+00:00");
+        for (since, read) in [("14:00", "14:00:00"), ("14:00:30", "14:00:30"), ("14:00:30.25", "14:00:30.250")] {
+            let filter = typed(&format!("2026-11-20T{since}"), "", "", "", "").parse().unwrap();
+            assert_eq!(filter.since.unwrap().to_rfc3339(), format!("2026-11-20T{read}+00:00"));
+        }
     }
 
     #[test]

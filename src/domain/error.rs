@@ -60,6 +60,9 @@ pub enum Error {
     /// nothing was compared, and nothing is counted.
     #[error("too many sign-ins at once")]
     Busy,
+    /// As many exports as a node writes at once are under way. 503 with `Retry-After`.
+    #[error("too many exports at once")]
+    TooManyExports,
     /// A store didn't answer in time, or not as it should; what was asked may have been done. 503.
     #[error("{0} is unavailable")]
     Unavailable(Dependency, #[source] Box<dyn std::error::Error + Send + Sync>),

@@ -74,6 +74,16 @@ impl Session {
         self.absolute_limit.min(self.last_active_at + self.idle)
     }
 
+    /// Which one it was, for the audit log: "browser session from 198.51.100.9, Firefox on Linux". What a program calls
+    /// its device comes last and in quotes, so that it can't pass for anything else.
+    pub fn description(&self) -> String {
+        let Self { address, device, .. } = self;
+        match self.kind {
+            SessionKind::Browser => format!("browser session from {address}, {device}"),
+            SessionKind::Api => format!("API session from {address}, “{device}”"),
+        }
+    }
+
     /// Whether neither an act nor a limit has ended it. The owner's epoch and status are asked elsewhere.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.ended.is_none() && now < self.expires_at()

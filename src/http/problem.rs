@@ -289,6 +289,10 @@ impl From<Error> for Problem {
                 let detail = "Too many people sign in right now. Try again in a moment.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(RETRY_SECONDS)
             }
+            Error::TooManyExports => {
+                let detail = "Other exports are under way. Try again in a moment.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(RETRY_SECONDS)
+            }
             Error::Unavailable(..) => Self::unavailable(),
             Error::Internal(_) => Self::internal(),
         }

@@ -99,7 +99,8 @@ impl Services {
                     let end = End { reason: EndReason::EndedByAdministrator, by: &steward.actor, at: now };
                     if rows::end(connection, user.id, session.id, &end)? {
                         let entry = Entry::success(Event::SessionRevoked, &steward.actor, &user, &client);
-                        audit::append(connection, &entry.session(session.id), now)?;
+                        let entry = entry.session(session.id).detail(session.description());
+                        audit::append(connection, &entry, now)?;
                         ended.push(Change::SessionEnded(user.id, session.id));
                     }
                 }

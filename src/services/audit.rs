@@ -1,19 +1,25 @@
 //! The audit log: searched and exported.
 
+mod places;
+
 use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
 
 use super::all_sessions::read_cursor;
+use super::steering::present_steward;
 use super::{Result, Services, Steward};
 use crate::domain::audit::AuditEvent;
-use crate::domain::audit_list::AuditFilter;
+use crate::domain::audit_list::{AuditFilter, AuditedAccount};
 use crate::domain::cursor::Cursors;
 use crate::domain::name::is_invisible;
-use crate::domain::{Actor, Error, EventId, Role};
+use crate::domain::{Actor, Clock, Error, EventId, Role};
 use crate::shapes::EventShape;
-use crate::storage::audit_search;
+use crate::storage::Database;
+use crate::storage::audit_search::{self, Found};
+pub use places::Exports;
+use places::Place;
 
 /// Events that an export holds in memory at once.
 const EXPORTED: usize = 500;
@@ -86,7 +92,19 @@ impl Services {
         Ok(AuditPage { events: found.events, next })
     }
 
-    /// All events that the filter finds, newest first, in pieces of text: read as fast as they are taken.
+    /// Whose events a search for this user finds: accounts that have or had the name, or the id.
+    pub async fn audited_accounts(&self, steward: &Steward, user: &str) -> Result<Vec<AuditedAccount>> {
+        steward.require(Role::Manager)?;
+        let user = user.to_owned();
+        self.database.read(move |connection| audit_search::accounts(connection, &user)).await
+    }
+
+    /// All events that the filter finds, newest first, in pieces of text: read as fast as they are taken, and only as
+    /// long as the steward may.
+    ///
+    /// # Errors
+    /// [`Error::TooManyExports`] where enough are under way on this node; a piece may be it too, where nobody has taken
+    /// one for long.
     pub fn export_audit(
         &self,
         steward: &Steward,
@@ -94,22 +112,48 @@ impl Services {
         format: ExportFormat,
     ) -> Result<impl Stream<Item = Result<String>> + use<>> {
         steward.require(Role::Manager)?;
-        let (database, filter) = (self.database.clone(), Arc::new(filter));
-        let start = Some((None, format.head()));
-        Ok(try_unfold(start, move |place: Option<(Option<EventId>, String)>| {
-            let (database, filter) = (database.clone(), filter.clone());
-            async move {
-                let Some((before, mut text)) = place else { return Ok(None) };
-                // Whoever has half of it waits, rather than to begin anew.
-                let database = if before.is_some() { database.patient() } else { database };
-                let found =
-                    database.read(move |connection| audit_search::page(connection, &filter, before, EXPORTED)).await?;
-                for event in found.events {
-                    text.push_str(&format.line(event)?);
-                }
-                Ok(Some((text, found.next.map(|next| (Some(next), String::new())))))
+        let export = Export {
+            place: self.exports.begin(self.clock.now())?,
+            clock: self.clock.clone(),
+            database: self.database.clone(),
+            steward: steward.clone(),
+            filter: Arc::new(filter),
+        };
+        let start = Some((export, None, format.head()));
+        Ok(try_unfold(start, move |rest: Option<(Export, Option<EventId>, String)>| async move {
+            let Some((export, before, mut text)) = rest else { return Ok(None) };
+            let found = export.read(before).await?;
+            for event in found.events {
+                text.push_str(&format.line(event)?);
             }
+            Ok(Some((text, found.next.map(|next| (export, Some(next), String::new())))))
         }))
+    }
+}
+
+/// An export under way.
+struct Export {
+    place: Place,
+    clock: Clock,
+    database: Database,
+    steward: Steward,
+    filter: Arc<AuditFilter>,
+}
+
+impl Export {
+    async fn read(&self, before: Option<EventId>) -> Result<Found> {
+        self.place.keep(self.clock.now())?;
+        let (steward, filter) = (self.steward.clone(), self.filter.clone());
+        // Whoever has half of it waits, rather than to begin anew.
+        let database = if before.is_some() { self.database.clone().patient() } else { self.database.clone() };
+        database
+            .read(move |connection| {
+                let found = audit_search::page(connection, &filter, before, EXPORTED)?;
+                // Asked last, so that nothing is handed out that was read after the right to it had ended.
+                present_steward(connection, &steward)?.require(Role::Manager)?;
+                Ok(found)
+            })
+            .await
     }
 }
 
@@ -191,7 +235,7 @@ const QUOTES: [char; 9] = ['"', '\'', '`', '“', '”', '„', '‘', '’', '�
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Clock, Event, Outcome};
+    use crate::domain::{Event, Outcome};
 
     fn event(device: &str, detail: &str) -> AuditEvent {
         let now = Clock::default().now();

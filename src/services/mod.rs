@@ -45,6 +45,7 @@ pub struct Services {
     pub sessions: SessionStore,
     pub hasher: hasher::Hasher,
     pub waiting_room: Arc<lockout::WaitingRoom>,
+    pub exports: audit::Exports,
     pub root_key: RootKey,
     pub keys: signing_keys::KeyTable,
     pub noting: Arc<all_sessions::Noting>,

@@ -78,14 +78,12 @@ impl Services {
                 if id != caller_.session_id && !rows::is_open(connection, &user, caller_.session_id)? {
                     return Err(Error::NotSignedIn);
                 }
-                let owned = rows::by_id(connection, id)?.is_some_and(|session| session.user_id == user.id);
-                if !owned {
-                    return Err(Error::NotFound);
-                }
+                let owned = rows::by_id(connection, id)?.filter(|session| session.user_id == user.id);
+                let session = owned.ok_or(Error::NotFound)?;
                 let actor = Actor::user(&user);
                 if rows::end(connection, user.id, id, &End { reason: EndReason::EndedByOwner, by: &actor, at: now })? {
                     let entry = Entry::success(Event::SessionRevoked, &actor, &user, &client).session(id);
-                    audit::append(connection, &entry, now)?;
+                    audit::append(connection, &entry.detail(session.description()), now)?;
                 }
                 Ok(())
             })
@@ -131,7 +129,7 @@ impl Services {
                 let end = End { reason: EndReason::EndedByAdministrator, by: &steward.actor, at: now };
                 if rows::end(connection, user.id, id, &end)? {
                     let entry = Entry::success(Event::SessionRevoked, &steward.actor, &user, &client).session(id);
-                    audit::append(connection, &entry, now)?;
+                    audit::append(connection, &entry.detail(session.description()), now)?;
                 }
                 Ok(user.id)
             })

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use super::{Result, Services};
 use crate::domain::{SessionKind, Timestamp};
 use crate::storage::sessions::{SessionStore, changes, expiry};
-use crate::storage::{audit, leases, links, lockouts, stats};
+use crate::storage::{audit, former_usernames, leases, links, lockouts, stats};
 
 /// Rows that one transaction of a sweep writes: sign-ins wait no longer than for these.
 const BATCH: i64 = 1000;
@@ -50,6 +50,7 @@ impl Services {
         while database.write(move |connection| audit::prune(connection, retention, BATCH)).await? as i64 == BATCH {}
         database
             .write(move |connection| {
+                former_usernames::prune(connection, retention)?;
                 links::prune(connection, now)?;
                 lockouts::prune(connection, now)?;
                 changes::prune(connection)?;

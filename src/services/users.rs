@@ -9,7 +9,7 @@ use crate::domain::{EmailAddress, Error, Event, FieldError, FieldErrors, Role, T
 use crate::storage::audit::{self, Entry};
 use crate::storage::user_search::{self, UserFilter, UserPosition};
 pub use crate::storage::user_search::{FoundUser, UserSort};
-use crate::storage::users;
+use crate::storage::{former_usernames, users};
 
 /// Which accounts, in which order.
 #[derive(Clone, Debug)]
@@ -129,6 +129,10 @@ impl Services {
                     links::void_reset_links(connection, before.id)?;
                 }
                 users::update_profile(connection, before.id, &after.username, &after.email, after.name.as_deref())?;
+                let former = before.username.key();
+                if after.username.key() != former {
+                    former_usernames::keep(connection, &former, before.id, now)?;
+                }
                 let entry = Entry::success(Event::UserUpdated, &by, &after, &client);
                 audit::append(connection, &entry.detail(changed.join(", ")), now)?;
                 Ok(after)

@@ -14,6 +14,7 @@ pub use self::serve::serve;
 pub use self::server::{Draining, Handle, Server};
 use crate::domain::Clock;
 use crate::services::Services;
+use crate::services::audit::Exports;
 use crate::services::hasher::Hasher;
 use crate::services::lockout::WaitingRoom;
 use crate::services::signing_keys::KeyTable;
@@ -80,6 +81,7 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, Failure>
         hasher,
         waiting_room,
         noting: Arc::default(),
+        exports: Exports::default(),
         root_key,
         keys: KeyTable::default(),
     })

@@ -4,24 +4,27 @@
 //! serves them, or a database might walk the index of what is frequent in search of what is rare. A page looks at no
 //! more than [`WALKED`] events; the next one goes on where it stopped.
 
+use std::collections::HashSet;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
+use uuid::Uuid;
 
 use super::audit::Row;
 use super::database::{AnyConnection, MultiBackend};
-use super::schema::{audit_events, users};
+use super::schema::{audit_events, former_usernames, users};
 use crate::domain::audit::AuditEvent;
-use crate::domain::audit_list::AuditFilter;
+use crate::domain::audit_list::{AuditFilter, AuditedAccount};
 use crate::domain::name::NameKey;
-use crate::domain::{Error, EventId, Outcome, UserId};
+use crate::domain::{Error, EventId, Outcome, Timestamp, UserId};
 
 type Result<T> = std::result::Result<T, Error>;
 
 /// So many events are looked at for one page.
 const WALKED: i64 = 10_000;
-/// Accounts that had the same name, one after the other.
-const NAMESAKES: i64 = 20;
+/// So many accounts are looked for that had the same name, one after the other.
+const NAMESAKES: usize = 20;
 
 diesel::define_sql_function! {
     /// Of ASCII letters only, in both databases.
@@ -39,6 +42,7 @@ type Query<'a> = diesel::helper_types::IntoBoxed<'a, audit_events::table, MultiB
 /// What is walked.
 #[derive(Clone, Copy)]
 enum Driver {
+    Request(Uuid),
     Subject(UserId),
     Actor(UserId),
     Address,
@@ -54,10 +58,11 @@ pub fn page(
     before: Option<EventId>,
     limit: usize,
 ) -> Result<Found> {
-    let drivers = match &filter.user {
-        Some(user) => {
-            accounts(connection, user)?.into_iter().flat_map(|id| [Driver::Subject(id), Driver::Actor(id)]).collect()
-        }
+    let accounts = filter.user.as_deref().map(|user| accounts(connection, user)).transpose()?;
+    let users: Option<Vec<UserId>> = accounts.map(|accounts| accounts.into_iter().map(|account| account.id).collect());
+    let drivers = match &users {
+        _ if let Some(request) = filter.request_id => vec![Driver::Request(request)],
+        Some(users) => users.iter().flat_map(|id| [Driver::Subject(*id), Driver::Actor(*id)]).collect(),
         None if filter.address.is_some() => vec![Driver::Address],
         None if filter.event.is_some() => vec![Driver::Event],
         None if filter.outcome == Some(Outcome::Failure) => vec![Driver::Failures],
@@ -66,7 +71,7 @@ pub fn page(
     let mut events = Vec::new();
     let mut stop = None;
     for driver in drivers {
-        let walk = Walk { filter, before, driver };
+        let walk = Walk { filter, users: users.as_deref(), before, driver };
         stop = stop.max(walk.end(connection)?);
         events.extend(walk.events(connection, stop, limit)?);
     }
@@ -80,26 +85,37 @@ pub fn page(
     Ok(Found { events, next: if full { last } else { stop } })
 }
 
-/// The accounts that have this name or id, or had it until they were deleted.
-fn accounts(connection: &mut AnyConnection, typed: &str) -> Result<Vec<UserId>> {
-    if let Ok(id) = typed.trim().parse::<UserId>() {
-        return Ok(vec![id]);
-    }
-    let Some(key) = NameKey::of_typed(typed) else { return Ok(Vec::new()) };
-    let mut ids: Vec<UserId> = users::table
-        .filter(lower(users::username).eq(key.as_str()))
-        .select(users::id)
-        .order(users::id.desc())
-        .limit(NAMESAKES)
-        .load(connection)?;
-    let by_email: Option<UserId> =
-        users::table.filter(users::email_key.eq(key.as_str())).select(users::id).first(connection).optional()?;
-    ids.extend(by_email.filter(|id| !ids.contains(id)));
-    Ok(ids)
+/// The accounts that this names: by id, by e-mail, or by a username that they have or had. First comes who has it.
+pub fn accounts(connection: &mut AnyConnection, typed: &str) -> Result<Vec<AuditedAccount>> {
+    type Columns = (UserId, String, Option<Timestamp>);
+    let columns = (users::id, users::username, users::deleted_at);
+    let mut found: Vec<Columns> = if let Ok(id) = typed.parse::<UserId>() {
+        users::table.find(id).select(columns).load(connection)?
+    } else if let Some(key) = NameKey::of_typed(typed) {
+        let having = users::table.filter(lower(users::username).eq(key.as_str())).order(users::id.desc());
+        let mut found: Vec<Columns> = having.select(columns).limit(NAMESAKES as i64).load(connection)?;
+        let by_email = users::table.filter(users::email_key.eq(key.as_str()));
+        found.extend(by_email.select(columns).load::<Columns>(connection)?);
+        let having_had = former_usernames::table
+            .inner_join(users::table)
+            .filter(former_usernames::username_key.eq(key.as_str()))
+            .order((former_usernames::until.desc(), users::id.desc()));
+        found.extend(having_had.select(columns).limit(NAMESAKES as i64).load::<Columns>(connection)?);
+        found
+    } else {
+        Vec::new()
+    };
+    let mut seen = HashSet::new();
+    found.retain(|(id, ..)| seen.insert(*id));
+    found.truncate(NAMESAKES);
+    let account = |(id, username, deleted_at): Columns| AuditedAccount { id, username, deleted: deleted_at.is_some() };
+    Ok(found.into_iter().map(account).collect())
 }
 
 struct Walk<'f> {
     filter: &'f AuditFilter,
+    /// Those that the filter names.
+    users: Option<&'f [UserId]>,
     before: Option<EventId>,
     driver: Driver,
 }
@@ -109,6 +125,7 @@ impl Walk<'_> {
     fn driven<'a>(&self) -> Query<'a> {
         let mut query = audit_events::table.order(audit_events::id.desc()).into_boxed::<MultiBackend>();
         query = match (self.driver, self.filter.address, self.filter.event) {
+            (Driver::Request(id), ..) => query.filter(audit_events::request_id.eq(id.to_string())),
             (Driver::Subject(id), ..) => query.filter(audit_events::subject_id.eq(id)),
             (Driver::Actor(id), ..) => query.filter(audit_events::actor_id.eq(id)),
             (Driver::Address, Some(address), _) => query.filter(audit_events::address.eq(address.to_string())),
@@ -129,8 +146,12 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether there are filters besides the driver: without any, every event that is looked at is shown.
+    /// Whether there are filters besides the driver: without any, every event that is looked at is shown. Of one request
+    /// there are few.
     fn picks(&self) -> bool {
+        if matches!(self.driver, Driver::Request(_)) {
+            return false;
+        }
         let AuditFilter { event, address, outcome, .. } = self.filter;
         let others = [event.is_some(), address.is_some(), outcome.is_some()].into_iter().filter(|set| *set).count();
         others > usize::from(matches!(self.driver, Driver::Address | Driver::Event | Driver::Failures))
@@ -147,6 +168,9 @@ impl Walk<'_> {
     /// One more than `limit`, if there are so many, down to `stop`.
     fn events(&self, connection: &mut AnyConnection, stop: Option<EventId>, limit: usize) -> Result<Vec<AuditEvent>> {
         let mut query = self.driven().limit(limit as i64 + 1);
+        if let (Driver::Request(_), Some(users)) = (self.driver, self.users) {
+            query = query.filter(audit_events::subject_id.eq_any(users).or(audit_events::actor_id.eq_any(users)));
+        }
         if let Some(event) = self.filter.event.filter(|_| !matches!(self.driver, Driver::Event)) {
             query = query.filter(audit_events::event.concat("").eq(event.as_str()));
         }

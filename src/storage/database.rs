@@ -277,10 +277,10 @@ fn migrate(connection: &mut AnyConnection, url: &DatabaseUrl, target: &str) -> s
             run(connection, SQLITE_MIGRATIONS, target)
         }
         (AnyConnection::Postgres(connection), _) => {
+            // An index of a large table takes longer than any query of a request may, and so does waiting for it.
             connection
-                // Of a large table an index takes as long as it takes.
                 .batch_execute(&format!(
-                    "SET lock_timeout = '60s'; SET statement_timeout = 0; SELECT pg_advisory_lock({MIGRATION_LOCK})"
+                    "SET statement_timeout = 0; SET lock_timeout = '60s'; SELECT pg_advisory_lock({MIGRATION_LOCK})"
                 ))
                 .map_err(OpenError::unreachable)?;
             let done = run(connection, POSTGRES_MIGRATIONS, target);

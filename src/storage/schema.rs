@@ -100,6 +100,17 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
     use super::super::types::{Id, Moment};
+    /// Usernames that accounts had before, and until when.
+    former_usernames (username_key, user_id) {
+        username_key -> Text,
+        user_id -> Id,
+        until -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::{Id, Moment};
     /// One-time links that are still good. Using one up, or replacing it, deletes its row.
     one_time_links (token_hash) {
         token_hash -> Binary,
@@ -171,4 +182,5 @@ diesel::table! {
 }
 
 diesel::joinable!(sessions -> users (user_id));
-diesel::allow_tables_to_appear_in_same_query!(users, sessions, changes, lockouts);
+diesel::joinable!(former_usernames -> users (user_id));
+diesel::allow_tables_to_appear_in_same_query!(users, sessions, changes, lockouts, former_usernames);

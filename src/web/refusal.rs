@@ -87,6 +87,7 @@ impl Refusal {
             | Error::LinkGone
             | Error::RegistrationClosed
             | Error::Busy
+            | Error::TooManyExports
             | Error::Unavailable(..)
             | Error::Internal(_)) => return Err(error.into()),
         })

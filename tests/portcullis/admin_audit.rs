@@ -9,6 +9,7 @@ use portcullis::domain::{Actor, Error, Event, EventId, Outcome, User};
 use portcullis::services::Steward;
 use portcullis::storage::audit::{self, Entry};
 use rstest::rstest;
+use serde_json::json;
 
 use crate::support::hostile::POLYGLOTS;
 use crate::support::spawn::command_line;
@@ -28,6 +29,7 @@ fn typed(pairs: &[(&str, &str)]) -> TypedAuditFilter {
         user: text("user"),
         address: text("address"),
         outcome: text("outcome"),
+        request_id: text("request_id"),
     }
 }
 
@@ -190,6 +192,49 @@ async fn each_security_act_is_exactly_one_event_with_who_what_when_from_where_an
     assert!(!victim.is_signed_in().await);
 }
 
+/// Signs `samuel` in with a program on a device of this name.
+async fn program_on(server: &TestServer, device: &str) -> ApiClient {
+    let mut program = ApiClient::new(server);
+    let login = json!({ "username": "samuel", "password": PASSWORD, "device_name": device });
+    let answer = program.post("/api/v1/auth/login", &login).await.expect(200);
+    program.keep(&answer);
+    program
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_end_of_a_session_tells_which_one_it_was(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let mut samuel = server.newcomer("samuel").await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    keeper.user_agent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned();
+    let in_browser = samuel.clone().cookie().unwrap();
+    let in_browser = in_browser.split('.').nth(1).unwrap();
+    let longest = "n".repeat(100);
+    let [own, one, chosen] = [
+        program_on(&server, "sync on nas-2").await,
+        program_on(&server, "backup").await,
+        program_on(&server, &longest).await,
+    ];
+
+    samuel.end_session(&own.session_id).await.expect(303);
+    keeper.submit(&format!("/admin/sessions/{}/end", one.session_id), &[]).await.expect(303);
+    let selected = json!({ "ids": [chosen.session_id] });
+    server.program(KEEPER).await.post("/api/v1/sessions/revoke", &selected).await.expect(200);
+    keeper.submit(&format!("/admin/sessions/{in_browser}/end"), &[]).await.expect(303);
+
+    let page = keeper.get("/admin/audit?event=session.revoked").await.expect(200);
+    let expected = [
+        "browser session from 127.0.0.1, Firefox on Linux".to_owned(),
+        format!("API session from 127.0.0.1, “{longest}”"),
+        "API session from 127.0.0.1, “backup”".to_owned(),
+        "API session from 127.0.0.1, “sync on nas-2”".to_owned(),
+    ];
+    assert_eq!(page.texts("tbody th .sub"), expected);
+    // Beside it, whence the act came.
+    assert_eq!(page.texts("tbody td[data-label='From'] .sub")[0], "Firefox on Windows");
+}
+
 #[tokio::test]
 async fn what_strangers_write_is_no_formula_in_an_export() {
     let server = TestServer::start(Sqlite).await;
@@ -199,6 +244,12 @@ async fn what_strangers_write_is_no_formula_in_an_export() {
     let hostile: Vec<_> = POLYGLOTS.into_iter().map(|text| (text, text)).chain(formulas).collect();
     for &(device, detail) in &hostile {
         audit_by(&server, &samuel, device, detail).await;
+    }
+    // As a device that is told of when its session is ended.
+    let devices: Vec<_> = POLYGLOTS.into_iter().chain(["=1+1", "”, =1+1, “", "x;@SUM(A1)"]).collect();
+    for device in &devices {
+        let session = program_on(&server, device).await.session_id.parse().unwrap();
+        server.services.end_session(&command_line(), session, &Client::default()).await.unwrap();
     }
     let mut keeper = server.signed_in(KEEPER).await;
     let csv = keeper.get("/admin/audit/export?format=csv").await.expect(200);
@@ -222,6 +273,14 @@ async fn what_strangers_write_is_no_formula_in_an_export() {
     for (device, detail) in hostile {
         assert!(lines.iter().any(|line| line["device"] == device && line["detail"] == detail), "{device}: {lines:#?}");
     }
+    let jsonl = keeper.get("/admin/audit/export?format=jsonl&event=session.revoked").await.expect(200);
+    let details: Vec<serde_json::Value> = jsonl
+        .body
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["detail"].take())
+        .collect();
+    let told: Vec<_> = devices.iter().rev().map(|device| format!("API session from 127.0.0.1, “{device}”")).collect();
+    assert_eq!(details, told);
 }
 
 /// An event of `user`'s, with words that no page would take.
@@ -303,7 +362,7 @@ async fn the_log_is_filtered_and_exported_in_chromium_without_scripts() {
     chromium.submit(&[("username", KEEPER), ("password", PASSWORD)], "/admin/audit").await;
     chromium.fill("user", "samuel").await;
     chromium.choose("event", "sign_in.success").await;
-    let filtered = "/admin/audit?since=&until=&event=sign_in.success&outcome=&user=samuel&address=";
+    let filtered = "/admin/audit?since=&until=&event=sign_in.success&outcome=&address=&user=samuel&request_id=";
     chromium.press(".filter button", filtered).await;
     assert_eq!(chromium.count("tbody tr").await, 2, "{}", chromium.text().await);
     let export = chromium.attribute(".head .actions a", "href").await;

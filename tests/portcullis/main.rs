@@ -17,6 +17,8 @@ mod admin_users;
 mod api;
 mod api_access;
 mod api_admin;
+mod audit_export;
+mod audit_filter;
 mod audit_trail;
 mod client_address;
 mod command_line;

@@ -20,6 +20,22 @@ pub async fn server_behind_relay() -> (TestServer, Relay, u16) {
     (TestServer::on(stores, &[]).await, relay, port)
 }
 
+/// The index of a large table takes longer than any query of a request may.
+#[tokio::test]
+async fn a_node_that_starts_waits_for_another_that_migrates_the_database() {
+    let stores = Stores::new(PostgresRedis).await;
+    let (other, connection) = tokio_postgres::connect(&stores.database_url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    // The lock that migrations are made under.
+    other.batch_execute("SELECT pg_advisory_lock(8101820098873224300)").await.unwrap();
+    let migrated = async {
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        other.batch_execute("SELECT pg_advisory_unlock(8101820098873224300)").await.unwrap();
+    };
+    let (server, ()) = tokio::join!(TestServer::on(stores, &[]), migrated);
+    server.is_ready().await;
+}
+
 #[rstest]
 #[tokio::test]
 async fn without_its_database_the_server_says_so_at_once_and_recovers(#[values(false, true)] frozen: bool) {

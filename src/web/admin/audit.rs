@@ -9,8 +9,8 @@ use futures_util::TryStreamExt as _;
 
 use super::{Choice, url};
 use crate::domain::audit::AuditEvent;
-use crate::domain::audit_list::{AuditFilter, TypedAuditFilter};
-use crate::domain::{Actor, Error, Event, FieldErrors, Outcome, Timestamp};
+use crate::domain::audit_list::{AuditFilter, AuditedAccount, TypedAuditFilter};
+use crate::domain::{Actor, Error, Event, FieldErrors, Outcome, Timestamp, UserId};
 use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
 use crate::http::problem::Problem;
@@ -49,11 +49,43 @@ struct Typed {
     until: TypedField,
     user: TypedField,
     address: TypedField,
+    request_id: TypedField,
 }
 
 struct TypedField {
     text: String,
+    hint: Option<String>,
     error: Option<String>,
+}
+
+impl TypedField {
+    fn new(text: Option<&str>, error: Option<&str>) -> Self {
+        Self { text: text.unwrap_or_default().to_owned(), hint: None, error: error.map(str::to_owned) }
+    }
+
+    /// A moment that could be read, as `<input type="datetime-local">` takes it: any other spelling leaves that empty.
+    fn moment(at: Option<Timestamp>, typed: Self) -> Self {
+        let Some(at) = at else { return typed };
+        let format = match at.timestamp_millis() {
+            millis if millis % 60_000 == 0 => "%Y-%m-%dT%H:%M",
+            millis if millis % 1000 == 0 => "%Y-%m-%dT%H:%M:%S",
+            _ => "%Y-%m-%dT%H:%M:%S%.3f",
+        };
+        Self { text: at.format(format).to_string(), ..typed }
+    }
+}
+
+/// Somebody in the log, and where all of its events are.
+struct Party {
+    name: String,
+    events: Option<String>,
+}
+
+impl Party {
+    /// By the id: the name may be another's now.
+    fn account(id: UserId, name: String) -> Self {
+        Self { name, events: Some(url(PATH, &[("user", &id.to_string())])) }
+    }
 }
 
 /// An event as those who administer read it.
@@ -62,12 +94,27 @@ struct EventRow {
     event: &'static str,
     detail: Option<String>,
     outcome: Outcome,
-    actor: String,
-    subject: Option<String>,
+    actor: Party,
+    subject: Option<Party>,
     address: Option<String>,
     device: Option<String>,
-    /// The end of the request's id, and the whole.
-    request: Option<(String, String)>,
+    request: Option<Request>,
+}
+
+/// What an event was a part of.
+struct Request {
+    id: String,
+    /// How its id ends: what tells it from its neighbours.
+    end: String,
+    /// Where all of its events are.
+    events: String,
+}
+
+impl Request {
+    fn new(id: String) -> Self {
+        let end = id.chars().skip(id.chars().count().saturating_sub(4)).collect();
+        Self { end, events: url(PATH, &[("request_id", &id)]), id }
+    }
 }
 
 impl EventRow {
@@ -77,13 +124,13 @@ impl EventRow {
             event: event.event.as_str(),
             outcome: event.outcome,
             actor: match event.actor {
-                Actor::User { username, .. } => username,
-                other => other.label().to_owned(),
+                Actor::User { id, username } => Party::account(id, username),
+                other => Party { name: other.label().to_owned(), events: None },
             },
-            subject: event.subject.map(|(_, username)| username),
+            subject: event.subject.map(|(id, username)| Party::account(id, username)),
             address: event.address,
             device: event.device,
-            request: event.request_id.map(|id| (id.chars().skip(id.chars().count().saturating_sub(4)).collect(), id)),
+            request: event.request_id.map(Request::new),
             detail: event.detail,
         }
     }
@@ -92,47 +139,21 @@ impl EventRow {
 /// The query of the list.
 #[derive(serde::Deserialize)]
 pub struct AuditQuery {
-    since: Option<String>,
-    until: Option<String>,
-    event: Option<String>,
-    user: Option<String>,
-    address: Option<String>,
-    outcome: Option<String>,
+    #[serde(flatten)]
+    filter: TypedAuditFilter,
     cursor: Option<String>,
     format: Option<String>,
 }
 
 impl AuditQuery {
-    fn filter(&self) -> TypedAuditFilter {
-        TypedAuditFilter {
-            since: self.since.clone(),
-            until: self.until.clone(),
-            event: self.event.clone(),
-            user: self.user.clone(),
-            address: self.address.clone(),
-            outcome: self.outcome.clone(),
-        }
-    }
-
     /// The same filter on another page.
     fn url(&self, path: &str, more: (&str, &str)) -> String {
-        let text = |text: &'_ Option<String>| text.clone().unwrap_or_default();
-        let (since, until, event) = (text(&self.since), text(&self.until), text(&self.event));
-        let (user, address, outcome) = (text(&self.user), text(&self.address), text(&self.outcome));
-        let parameters: [(&str, &str); 7] = [
-            ("since", &since),
-            ("until", &until),
-            ("event", &event),
-            ("user", &user),
-            ("address", &address),
-            ("outcome", &outcome),
-            more,
-        ];
-        url(path, &parameters)
+        let filter = self.filter.fields().into_iter().map(|(name, text)| (name, text.unwrap_or_default()));
+        url(path, &filter.chain([more]).collect::<Vec<_>>())
     }
 }
 
-/// `GET /admin/audit?since=…&until=…&event=…&user=…&address=…&outcome=…&cursor=…`. A filter that can't be read is 422;
+/// `GET /admin/audit?since=…&until=…&event=…&user=…&address=…&outcome=…&request_id=…&cursor=…`. A filter that can't be read is 422;
 /// a cursor that is none of this list shows its first page.
 pub async fn show(
     request: HttpRequest,
@@ -143,7 +164,7 @@ pub async fn show(
     let reader = account_of(&services, &current).await?;
     let steward = current.steward(&reader);
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
-    let (filter, found, refusal) = match query.filter().parse() {
+    let (filter, found, refusal) = match query.filter.parse() {
         Ok(filter) => {
             let found = match services.search_audit(&steward, &filter, cursor, PAGE).await {
                 Err(Error::Invalid(_)) => {
@@ -159,21 +180,23 @@ pub async fn show(
             (AuditFilter::default(), nothing, Refusal::of(Error::Invalid(errors))?)
         }
     };
+    let whose = match &filter.user {
+        Some(user) => whose_events(user, &services.audited_accounts(&steward, user).await?),
+        None => None,
+    };
     let now = services.clock.now();
     let status = refusal.status;
-    let typed = |text: &Option<String>, field: &str| TypedField {
-        text: text.clone().unwrap_or_default(),
-        error: refusal.error_of(field).map(str::to_owned),
-    };
+    let typed = |text: &Option<String>, field: &str| TypedField::new(text.as_deref(), refusal.error_of(field));
     let template = AuditLogPage {
         retention: duration(services.settings.audit_retention),
         csv: query.url(EXPORT, ("format", "csv")),
         jsonl: query.url(EXPORT, ("format", "jsonl")),
         filter: Typed {
-            since: typed(&query.since, "since"),
-            until: typed(&query.until, "until"),
-            user: typed(&query.user, "user"),
-            address: typed(&query.address, "address"),
+            since: TypedField::moment(filter.since, typed(&query.filter.since, "since")),
+            until: TypedField::moment(filter.until, typed(&query.filter.until, "until")),
+            user: TypedField { hint: whose, ..typed(&query.filter.user, "user") },
+            address: typed(&query.filter.address, "address"),
+            request_id: typed(&query.filter.request_id, "request_id"),
         },
         events_of_filter: events(filter.event),
         outcomes: outcomes(filter.outcome),
@@ -187,10 +210,10 @@ pub async fn show(
 }
 
 /// `GET /admin/audit/export?format=csv` (or `jsonl`) with the filter of the page: a file that is written while it is
-/// read. Where the database fails on the way, the answer breaks off and the browser says so.
+/// read. Where the database fails on the way, or the right to it ends, the answer breaks off and the browser says so.
 pub async fn export(services: web::Data<Services>, current: CurrentUser, Query(query): Query<AuditQuery>) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let filter = query.filter().parse().map_err(Error::Invalid)?;
+    let filter = query.filter.parse().map_err(Error::Invalid)?;
     let format = match query.format.as_deref() {
         Some("csv") => ExportFormat::Csv,
         Some("jsonl") => ExportFormat::Jsonl,
@@ -204,6 +227,17 @@ pub async fn export(services: web::Data<Services>, current: CurrentUser, Query(q
         .insert_header((CONTENT_TYPE, format.media_type()))
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
         .streaming(body))
+}
+
+/// Whose events a search for `typed` shows, where that doesn't say it.
+fn whose_events(typed: &str, accounts: &[AuditedAccount]) -> Option<String> {
+    match accounts {
+        [] => Some("No account has or had this name.".to_owned()),
+        [one] if one.deleted => Some(format!("Events of {}, deleted.", one.username)),
+        [one] if one.username.eq_ignore_ascii_case(typed) => None,
+        [one] => Some(format!("Events of {}.", one.username)),
+        many => Some(format!("Events of {} accounts that have or had this name.", many.len())),
+    }
 }
 
 fn unknown_format() -> Problem {

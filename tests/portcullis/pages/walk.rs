@@ -156,6 +156,8 @@ impl People {
             program(server, "stranger", text).await;
             let ended = program(server, "stranger", text).await;
             ended.post("/api/v1/auth/logout", &json!({})).await.expect(204);
+            let revoked = program(server, "stranger", text).await.session_id.parse().unwrap();
+            server.services.end_session(&command_line(), revoked, &Client::default()).await.unwrap();
             audit_by(server, &stranger, text, text).await;
         }
         admin_sessions::seed(server, &stranger, MANY, SessionKind::Api, POLYGLOTS[0]).await;

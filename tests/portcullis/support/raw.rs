@@ -58,6 +58,14 @@ impl RawConnection {
         self.0.write_all(bytes).await.is_ok()
     }
 
+    /// What is there first.
+    pub async fn read_some(&mut self) -> Vec<u8> {
+        let mut buffer = vec![0; 16 * 1024];
+        let read = timeout(Duration::from_secs(20), self.0.read(&mut buffer)).await.expect("an answer in time");
+        buffer.truncate(read.expect("an answer"));
+        buffer
+    }
+
     /// Everything until the server closes the connection or says nothing for `limit`.
     pub async fn read_all(&mut self, limit: Duration) -> (Vec<u8>, bool) {
         let mut bytes = Vec::new();

@@ -1,0 +1,2 @@
+DROP INDEX audit_events_of_request;
+DROP TABLE former_usernames;

@@ -1,0 +1,84 @@
+//! Places for exports: few at once on each node, so that everybody else finds a connection to the database.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use super::super::Result;
+use crate::domain::{Error, Timestamp};
+
+/// Exports at once.
+const PLACES: usize = 3;
+/// Who has read nothing for so long, as in a download that was halted, gives way to the next.
+const PATIENCE: TimeDelta = TimeDelta::minutes(1);
+
+/// The exports under way on this node, and when each was read last. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Exports(Arc<Mutex<HashMap<Uuid, Timestamp>>>);
+
+/// The place of one export, given back when it is dropped.
+pub(super) struct Place {
+    exports: Exports,
+    id: Uuid,
+}
+
+impl Exports {
+    /// # Errors
+    /// [`Error::TooManyExports`] where all places are taken by others who read.
+    pub(super) fn begin(&self, now: Timestamp) -> Result<Place> {
+        let mut under_way = self.under_way();
+        if under_way.len() == PLACES {
+            let halted = under_way.iter().find(|(_, read)| now - **read > PATIENCE).map(|(id, _)| *id);
+            under_way.remove(&halted.ok_or(Error::TooManyExports)?);
+        }
+        let id = Uuid::new_v4();
+        under_way.insert(id, now);
+        Ok(Place { exports: self.clone(), id })
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Uuid, Timestamp>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Notes that the export is read on.
+    ///
+    /// # Errors
+    /// [`Error::TooManyExports`] where another has the place now.
+    pub(super) fn keep(&self, now: Timestamp) -> Result<()> {
+        *self.exports.under_way().get_mut(&self.id).ok_or(Error::TooManyExports)? = now;
+        Ok(())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.exports.under_way().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_given_back_or_lost_to_the_next_when_nobody_reads() {
+        let (exports, start) = (Exports::default(), Timestamp::from_millis(0));
+        let mut places: Vec<_> = (0..PLACES).map(|_| exports.begin(start).unwrap()).collect();
+        assert!(matches!(exports.begin(start), Err(Error::TooManyExports)));
+        drop(places.pop());
+        places.push(exports.begin(start).unwrap());
+
+        let later = start + PATIENCE + TimeDelta::seconds(1);
+        places[1..].iter().for_each(|place| place.keep(start + PATIENCE).unwrap());
+        let next = exports.begin(later).unwrap();
+        assert!(matches!(exports.begin(later), Err(Error::TooManyExports)));
+        assert!(matches!(places[0].keep(later), Err(Error::TooManyExports)));
+        // Whoever lost its place takes nobody else's along.
+        drop(places.remove(0));
+        assert!(next.keep(later).is_ok() && matches!(exports.begin(later), Err(Error::TooManyExports)));
+    }
+}

@@ -1,0 +1,27 @@
+//! Usernames that accounts had before: whoever is searched for in the audit log is found by them too.
+
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+
+use super::database::AnyConnection;
+use super::schema::former_usernames;
+use super::types::{Id, Moment};
+use crate::domain::{Error, NameKey, Timestamp, UserId};
+
+/// Notes that the account had this name until now.
+pub fn keep(connection: &mut AnyConnection, name: &NameKey, user: UserId, now: Timestamp) -> Result<(), Error> {
+    let query = "INSERT INTO former_usernames (username_key, user_id, until) VALUES ($1, $2, $3) \
+                 ON CONFLICT (username_key, user_id) DO UPDATE SET until = excluded.until";
+    diesel::sql_query(query)
+        .bind::<Text, _>(name.as_str())
+        .bind::<Id, _>(user)
+        .bind::<Moment, _>(now)
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Forgets what nobody was called any more after `limit`.
+pub fn prune(connection: &mut AnyConnection, limit: Timestamp) -> Result<(), Error> {
+    diesel::delete(former_usernames::table.filter(former_usernames::until.lt(limit))).execute(connection)?;
+    Ok(())
+}
