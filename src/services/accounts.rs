@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::links::{self, Issued};
-use super::steering::present_steward;
+use super::steering::lock_steward;
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::{AuditEvent, Client};
 use crate::domain::link::OneTimeLink;
@@ -169,7 +169,7 @@ impl Services {
         let user = self
             .database
             .write(move |connection| {
-                let steward = present_steward(connection, &steward)?;
+                let steward = lock_steward(connection, &steward)?;
                 steward.require(Role::Admin)?;
                 let user = checked.insert(connection, UserId::new(now), role, None, now)?;
                 issued.store_for(connection, user.id)?;

@@ -189,6 +189,15 @@ pub(super) fn administered(connection: &mut AnyConnection, steward: &Steward, su
 /// since the request began gets no further: a body may be as slow as it likes, and a thief's is.
 pub(super) fn present_steward(connection: &mut AnyConnection, steward: &Steward) -> Result<Steward> {
     let Actor::User { id, .. } = &steward.actor else { return Ok(steward.clone()) };
+/// The steward of an act on no account, whose own is locked in place of one: whoever ends its session has done so, and
+/// is seen, or waits until the act is done.
+pub(super) fn lock_steward(connection: &mut AnyConnection, steward: &Steward) -> Result<Steward> {
+    if let Actor::User { id, .. } = &steward.actor {
+        users::lock(connection, *id)?;
+    }
+    present_steward(connection, steward)
+}
+
     let user = users::by_id(connection, *id)?.ok_or(Error::NotSignedIn)?.user;
     if let Some(session) = steward.session
         && !rows::is_open(connection, &user, session)?
