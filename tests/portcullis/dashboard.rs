@@ -1,6 +1,7 @@
 //! The figures of the administration, its settings and its keys.
 
 use chrono::TimeDelta;
+use diesel::RunQueryDsl as _;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Event, Role};
 use portcullis::storage::audit::{self, Entry};
@@ -67,6 +68,23 @@ async fn counts_are_exact_under_parallel_sign_ins() {
     let after = server.services.stats(&command_line()).await.unwrap().last_day();
     assert_eq!(after.sign_ins - before.sign_ins, count(303));
     assert_eq!(after.failures - before.failures, count(401));
+}
+
+/// Rows that PostgreSQL can only estimate, and those of deleted accounts stay.
+#[tokio::test]
+async fn deleted_accounts_are_not_counted_however_many_there_are() {
+    let server = TestServer::start(PostgresRedis).await;
+    let seed = "INSERT INTO users (id, username, email, role, status, epoch, rev, created_at, deleted_at, \
+                username_key, email_key) \
+                SELECT gen_random_uuid(), 'u' || n, 'u' || n || '@example.com', 'user', 'active', 1, 1, now(), \
+                CASE WHEN n > 10100 THEN now() END, \
+                CASE WHEN n <= 10100 THEN 'u' || n END, CASE WHEN n <= 10100 THEN 'u' || n || '@example.com' END \
+                FROM generate_series(1, 11000) AS n";
+    let database = server.services.database.clone().patient();
+    for statement in [seed, "ANALYZE users"] {
+        database.write(move |connection| Ok(diesel::sql_query(statement).execute(connection)?)).await.unwrap();
+    }
+    assert_eq!(server.services.stats(&command_line()).await.unwrap().users, 10_101);
 }
 
 #[rstest]
