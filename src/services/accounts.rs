@@ -67,6 +67,7 @@ impl CheckedAccount {
             status: UserStatus::Active,
             epoch: User::FIRST_EPOCH,
             created_at: now,
+            has_password: password_hash.is_some(),
             password_changed_at: password_hash.map(|_| now),
             last_sign_in_at: None,
         };

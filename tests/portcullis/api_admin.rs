@@ -680,10 +680,24 @@ async fn an_administrator_without_a_password_does_not_replace_the_last(
     let link = keeper.post("/api/v1/users", &new).await.expect(201).json()["reset_url"].as_str().unwrap().to_owned();
     let refused = keeper.json("PUT", &own, &json!({ "role": "user" })).await.expect(409).json();
     assert_eq!(refused["code"], "last_admin");
+    assert!(refused["detail"].as_str().unwrap().contains("no other has chosen a password yet"), "{refused}");
+    // Who reads the list, with two active administrators, sees why.
+    let mut reader = server.signed_in(KEEPER).await;
+    let account = format!("/admin/users/{}", server.id_of("adele").await);
+    let told = async |reader: &mut Browser| {
+        let rows = reader.get("/admin/users?role=admin").await.expect(200).texts("tbody tr");
+        let page = reader.get(&account).await.expect(200).text();
+        (rows.iter().filter(|row| row.contains("No password yet")).count(), page.contains("No password yet"))
+    };
+    assert_eq!(told(&mut reader).await, (1, true));
+    let demote = format!("/admin/users/{}/role", server.id_of(KEEPER).await);
+    let refused = reader.submit(&demote, &[("role", "user")]).await.expect(409).text();
+    assert!(refused.contains("no other has chosen a password yet"), "{refused}");
     let link = link.strip_prefix(&server.public_url).unwrap();
     let mut browser = server.browser();
     browser.get(link).await.expect(200);
     browser.submit(link, &[("new_password", PASSWORD)]).await;
+    assert_eq!(told(&mut reader).await, (0, false));
     keeper.json("PUT", &own, &json!({ "role": "user" })).await.expect(200);
 }
 
