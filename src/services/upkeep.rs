@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
+use super::stats::last_day_began;
 use super::{Result, Services};
 use crate::domain::{SessionKind, Timestamp};
 use crate::storage::database::AnyConnection;
 use crate::storage::leases::Lease;
 use crate::storage::sessions::{SessionStore, changes, expiry};
-use crate::storage::{audit, links, lockouts, stats};
+use crate::storage::{audit, failing_addresses, links, lockouts, stats};
 
 /// Rows that one transaction of a sweep writes: sign-ins wait no longer than for these.
 const BATCH: i64 = 1000;
@@ -70,6 +71,7 @@ impl Services {
             self.in_batches(move |connection| lockouts::prune(connection, now)).await,
             self.in_batches(changes::prune).await,
             self.in_batches(move |connection| stats::prune(connection, now - KEPT_HOURS)).await,
+            self.in_batches(move |connection| failing_addresses::prune(connection, last_day_began(now))).await,
             self.count_open_sessions().await,
         ];
         steps.into_iter().collect()
