@@ -59,11 +59,12 @@ async fn failing(server: &TestServer) -> Vec<(String, i64)> {
     addresses.into_iter().map(|failing| (failing.address, failing.failures)).collect()
 }
 
-/// Fails to sign in from there, so often.
-async fn fail(server: &TestServer, address: &str, times: usize) {
+/// Fails to sign in from there, so often, as nobody who exists.
+pub async fn fail(server: &TestServer, address: &str, times: usize) {
     let client = Client { address: Some(address.parse().unwrap()), ..Client::default() };
+    let name = format!("nobody of {address}");
     for _ in 0..times {
-        let refused = server.services.sign_in("nobody", &"wrong".into(), false, None, &client).await;
+        let refused = server.services.sign_in(&name, &"wrong".into(), false, None, &client).await;
         assert!(matches!(refused, Err(Error::WrongCredentials)));
     }
 }
