@@ -2,7 +2,7 @@
 //!
 //! Redis gets nothing: its copies are made by those who come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use portcullis::domain::audit::ActorKind;
@@ -59,6 +59,7 @@ pub fn seed(url: &str, size: Size, heavy: &[UserId], now: Timestamp) {
     progress("audit log");
     let hours = events(&mut connection, size.events, &accounts, now, &mut rng);
     stat_hours(&mut connection, &hours);
+    failing_addresses(&mut connection, now, &mut rng);
     lockouts(&mut connection, &accounts, now, &mut rng);
     connection.settle();
 }
@@ -263,6 +264,19 @@ fn stat_hours(connection: &mut Connection, hours: &BTreeMap<Timestamp, HourCount
     for (hour, counts) in hours {
         let numbers = [counts.sign_ins, counts.failures, counts.reuse_alarms].map(Cell::Number);
         rows.add(&[&[Cell::Moment(*hour)], &numbers[..]].concat());
+    }
+    rows.finish();
+}
+
+/// As many addresses as the server keeps of an hour.
+fn failing_addresses(connection: &mut Connection, now: Timestamp, rng: &mut StdRng) {
+    let mut rows = Rows::of(connection, "failing_addresses", "hour, address, failures");
+    for hours in 0..24 {
+        let hour = hour_of(now) - TimeDelta::hours(hours);
+        let addresses: BTreeSet<_> = (0..200).map(|number| people::address(number, rng)).collect();
+        for address in addresses {
+            rows.add(&[Cell::Moment(hour), Cell::Text(&address), Cell::Number(rng.random_range(1..500))]);
+        }
     }
     rows.finish();
 }

@@ -1,8 +1,8 @@
 //! `/api/v1/keys`: the keys that sign access tokens.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::listing::Page;
+use super::listing::{ListQuery, Listing, NewestFirst, Page, PageParameters, Unfiltered};
 use super::{Answer, EmptyBody};
 use crate::http::bearer::{ApiUser, RecentAdmin};
 use crate::http::client_address::ClientInfo;
@@ -14,12 +14,27 @@ use crate::shapes::KeyShape;
 /// `GET /api/v1/keys`.
 #[utoipa::path(
     get, path = "/api/v1/keys", tag = "keys", operation_id = "keys", summary = "The keys that sign access tokens",
-    responses((status = 200, description = "Newest first. There are few: they are always one page", body = Page<KeyShape>)),
+    params(NewestFirst, PageParameters),
+    responses((
+        status = 200, description = "Newest first", body = Page<KeyShape>,
+        headers(("Link" = Option<String>, description = "The next page")),
+    )),
     security(("bearer" = []))
 )]
-pub async fn list(services: web::Data<Services>, _: RequireRole<Admin, ApiUser>) -> Answer {
-    let keys = services.signing_keys().await?.iter().map(KeyShape::from).collect();
-    Ok(HttpResponse::Ok().json(Page::<KeyShape>::whole(keys)))
+pub async fn list(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    _: RequireRole<Admin, ApiUser>,
+    ListQuery { page, filter: Unfiltered {} }: ListQuery<Unfiltered>,
+) -> Answer {
+    let listing = Listing::<String>::of(&services, page, "keys".to_owned())?;
+    let mut keys = services.signing_keys().await?;
+    if let Some(last) = listing.before() {
+        // One that is forgotten was the oldest: nothing comes after it.
+        let shown = keys.iter().position(|key| key.kid == *last).map_or(keys.len(), |place| place + 1);
+        keys.drain(..shown);
+    }
+    Ok(listing.answer(&request, &services, keys, |key| key.kid.clone(), |key| Some(KeyShape::from(&key))))
 }
 
 /// `POST /api/v1/keys/rotate`. What the former key signed stays good.

@@ -1,6 +1,7 @@
 //! Lists in pages: newest first, a page after the other by a cursor that only we can make.
 
 use std::future::{Ready, ready};
+use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::LINK;
@@ -9,7 +10,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 
 use crate::domain::cursor::Cursors;
 use crate::domain::{Error, FieldError};
@@ -89,16 +89,16 @@ fn refused(field: &'static str, message: &'static str) -> Problem {
     Error::Invalid(FieldError::new(field, "invalid", message).into()).into()
 }
 
-/// The caller's own sessions or events, which are sorted by their ids: one page that is about to be read.
-pub struct Listing {
+/// A list whose place is an id: one page that is about to be read.
+pub struct Listing<I> {
     limit: u16,
-    /// The id after which it begins.
-    before: Option<Uuid>,
+    /// The id of the last one of the page before.
+    before: Option<I>,
     cursors: Cursors,
     name: String,
 }
 
-impl Listing {
+impl<I: FromStr + ToString> Listing<I> {
     /// `name` says which list of whom it is: a cursor of another one is refused.
     pub fn of(services: &Services, query: PageQuery, name: String) -> Result<Self, Problem> {
         let cursors = Cursors::new(&services.root_key);
@@ -110,8 +110,8 @@ impl Listing {
         Ok(Self { limit: query.limit, before, cursors, name })
     }
 
-    pub fn before(&self) -> Option<Uuid> {
-        self.before
+    pub fn before(&self) -> Option<&I> {
+        self.before.as_ref()
     }
 
     /// How many rows to read: one more than are shown, to know whether others follow.
@@ -119,13 +119,13 @@ impl Listing {
         i64::from(self.limit) + 1
     }
 
-    /// The page. `id` is what the rows are sorted by; `shape` may leave a row out.
+    /// The page. `id` is the place of a row; `shape` may leave a row out.
     pub fn answer<R, S: Serialize>(
         self,
         request: &HttpRequest,
         services: &Services,
         mut rows: Vec<R>,
-        id: impl Fn(&R) -> Uuid,
+        id: impl Fn(&R) -> I,
         shape: impl Fn(R) -> Option<S>,
     ) -> HttpResponse {
         let others_follow = rows.len() > usize::from(self.limit);
@@ -160,13 +160,6 @@ pub fn page<S: Serialize>(
 pub struct Page<S> {
     data: Vec<S>,
     page: PageInfo,
-}
-
-impl<S> Page<S> {
-    /// All of a list that is never long.
-    pub fn whole(data: Vec<S>) -> Self {
-        Self { data, page: PageInfo { limit: MAX_LIMIT, next_cursor: None } }
-    }
 }
 
 /// Where in the list it is.

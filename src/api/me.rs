@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::listing::{ListQuery, Listing, NewestFirst, Page, PageParameters, Unfiltered};
 use super::sessions::Revoked;
 use super::{Answer, given, no_content, user_shape};
-use crate::domain::{Error, EventId, SessionId, User};
+use crate::domain::{Error, SessionId, User};
 use crate::http::bearer::{ApiUser, MaybeApiUser};
 use crate::http::client_address::ClientInfo;
 use crate::http::json::Json;
@@ -162,13 +162,13 @@ pub async fn sessions(
 ) -> Answer {
     let user = account_of(&services, &caller).await?;
     let listing = Listing::of(&services, page, format!("sessions of {}", user.id))?;
-    let rows = services.newest_sessions_of(user.id, listing.before().map(SessionId), listing.rows()).await?;
+    let rows = services.newest_sessions_of(user.id, listing.before().copied(), listing.rows()).await?;
     let (now, current) = (services.clock.now(), caller.session.session_id);
     Ok(listing.answer(
         &request,
         &services,
         rows,
-        |session| session.id.0,
+        |session| session.id,
         |session| {
             // The database may know the last activity of the session that asks a little late.
             let shown = session.id == current || session.is_live(now);
@@ -229,6 +229,6 @@ pub async fn activity(
 ) -> Answer {
     let user = caller.session.user_id;
     let listing = Listing::of(&services, page, format!("activity of {user}"))?;
-    let rows = services.activity(user, listing.before().map(EventId), listing.rows()).await?;
-    Ok(listing.answer(&request, &services, rows, |event| event.id.0, |event| Some(EventShape::from(event))))
+    let rows = services.activity(user, listing.before().copied(), listing.rows()).await?;
+    Ok(listing.answer(&request, &services, rows, |event| event.id, |event| Some(EventShape::from(event))))
 }

@@ -64,7 +64,12 @@ impl From<Error> for Failure {
         match &error {
             Error::Invalid(errors) | Error::Taken(errors) => Self::Failed(complaints(errors)),
             Error::NotFound => Self::Failed("there is nothing of that name (any more)".to_owned()),
-            Error::LastAdmin => Self::Failed(format!("{error}: make another administrator first")),
+            Error::LastAdmin { others_without_password: false } => {
+                Self::Failed(format!("{error}: make another administrator first"))
+            }
+            Error::LastAdmin { others_without_password: true } => Self::Failed(format!(
+                "{error}, for no other has chosen a password yet: set one with set-password first"
+            )),
             Error::Locked { .. } | Error::Busy | Error::TooManyExports | Error::Raced => {
                 Self::Failed(format!("{error}: try again"))
             }

@@ -89,6 +89,7 @@ mod tests {
             status: UserStatus::Active,
             epoch: 1,
             created_at: now,
+            has_password: true,
             password_changed_at: Some(now),
             last_sign_in_at: None,
         }

@@ -43,9 +43,9 @@ pub enum Error {
     /// 403 `registration_closed`.
     #[error("registration is closed")]
     RegistrationClosed,
-    /// Would leave no active administrator. 409 `last_admin`.
+    /// Would leave no active administrator, or only such as have chosen no password yet. 409 `last_admin`.
     #[error("the last active administrator can't be demoted, suspended or deleted")]
-    LastAdmin,
+    LastAdmin { others_without_password: bool },
     /// "End all" or a suspension came between the password check and the sign-in. 409 `raced`.
     #[error("the account was changed meanwhile; sign in again")]
     Raced,

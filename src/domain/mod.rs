@@ -15,6 +15,7 @@ pub mod json;
 pub mod keys;
 pub mod link;
 pub mod name;
+pub mod network;
 pub mod password;
 pub mod password_hash;
 pub mod refresh_token;

@@ -28,6 +28,8 @@ pub struct User {
     /// Raised by all that ends every session at once; a session of an older epoch is dead.
     pub epoch: i64,
     pub created_at: Timestamp,
+    /// Until its owner has chosen one, nobody can sign in to it.
+    pub has_password: bool,
     pub password_changed_at: Option<Timestamp>,
     pub last_sign_in_at: Option<Timestamp>,
 }

@@ -1,7 +1,7 @@
 //! From where a request came: the one function that reads `X-Forwarded-For`.
 
 use std::future::{Ready, ready};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::PoisonError;
 
 use actix_web::dev::Payload;
@@ -59,14 +59,6 @@ fn parse(entry: &[u8]) -> Option<IpAddr> {
         None => text.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip())).ok()?,
     };
     Some(address.to_canonical())
-}
-
-/// What limits count by: the address, of IPv6 its /64, since a customer has at least one of those.
-pub fn rate_key(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 => v4,
-    }
 }
 
 /// Where the request came from, for sessions and the audit log.
@@ -154,14 +146,5 @@ mod tests {
         assert_eq!(determined("::ffff:198.51.100.7", &[b"203.0.113.9"]), "198.51.100.7");
         assert_eq!(determined("::ffff:127.0.0.1", &[b"203.0.113.9"]), "203.0.113.9");
         assert_eq!(determined("::1", &[b"203.0.113.9"]), "203.0.113.9");
-    }
-
-    #[test]
-    fn limits_count_ipv6_by_64_bits_and_each_ipv4_for_itself() {
-        let key = |text: &str| rate_key(text.parse().unwrap()).to_string();
-        assert_eq!(key("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_ne!(key("2001:db8:1:3::1"), key("2001:db8:1:2::1"));
-        assert_eq!(key("::ffff:127.0.0.77"), "127.0.0.77");
-        assert_ne!(key("127.0.0.77"), key("127.0.0.1"));
     }
 }

@@ -13,9 +13,10 @@ use actix_web::http::Method;
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError as _};
 
 use super::bearer;
-use super::client_address::{client_address, rate_key};
+use super::client_address::client_address;
 use super::problem::Problem;
 use crate::domain::UserId;
+use crate::domain::network::counted_address;
 use crate::settings::{Rate, Settings};
 
 /// The limits of this node. Made once, outside the `App` factory; clones share the counts.
@@ -74,7 +75,7 @@ impl<K: KeyExtractor> Limit<K> {
     }
 }
 
-/// Counts by [`rate_key`] of the client's address.
+/// Counts by [`counted_address`] of the client's address.
 #[derive(Clone, Debug)]
 pub struct ByAddress;
 
@@ -118,7 +119,7 @@ impl KeyExtractor for ByPrincipal {
 
 /// All without an address share one count.
 fn address_of(request: &ServiceRequest) -> IpAddr {
-    client_address(request.request()).map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), rate_key)
+    client_address(request.request()).map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), counted_address)
 }
 
 /// Seconds, rounded up, so that whoever waits that long is let in.

@@ -272,8 +272,13 @@ impl From<Error> for Problem {
                 let detail = "Registration is closed. Ask your administrator for an account.";
                 Self::new(StatusCode::FORBIDDEN, "registration_closed", detail)
             }
-            Error::LastAdmin => {
-                let detail = "The last active administrator can’t be demoted, suspended or deleted.";
+            Error::LastAdmin { others_without_password } => {
+                let detail = if others_without_password {
+                    "The last active administrator who can sign in can’t be demoted, suspended or deleted: no other has \
+                     chosen a password yet."
+                } else {
+                    "The last active administrator can’t be demoted, suspended or deleted."
+                };
                 Self::new(StatusCode::CONFLICT, "last_admin", detail)
             }
             Error::Raced => {

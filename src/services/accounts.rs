@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::links::{self, Issued};
-use super::steering::present_steward;
+use super::steering::lock_steward;
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::{AuditEvent, Client};
 use crate::domain::link::OneTimeLink;
@@ -67,6 +67,7 @@ impl CheckedAccount {
             status: UserStatus::Active,
             epoch: User::FIRST_EPOCH,
             created_at: now,
+            has_password: password_hash.is_some(),
             password_changed_at: password_hash.map(|_| now),
             last_sign_in_at: None,
         };
@@ -169,7 +170,7 @@ impl Services {
         let user = self
             .database
             .write(move |connection| {
-                let steward = present_steward(connection, &steward)?;
+                let steward = lock_steward(connection, &steward)?;
                 steward.require(Role::Admin)?;
                 let user = checked.insert(connection, UserId::new(now), role, None, now)?;
                 issued.store_for(connection, user.id)?;

@@ -6,6 +6,7 @@ use crate::domain::audit::Client;
 use crate::domain::link::LinkPurpose;
 use crate::domain::{Actor, Error, Event, Role, User, UserId};
 use crate::storage::audit::{self, Entry};
+use crate::storage::database::AnyConnection;
 use crate::storage::users;
 
 impl Services {
@@ -23,8 +24,7 @@ impl Services {
         let (opening, user) = self
             .database
             .write(move |connection| {
-                // Of two links, or of link and bootstrap settings, one makes the first administrator.
-                if !users::lock_active_administrators(connection)?.is_empty() {
+                if !none_but_this(connection)? {
                     return Err(Error::LinkGone);
                 }
                 links::consume(connection, LinkPurpose::Setup, &token, now)?;
@@ -54,10 +54,9 @@ impl Services {
         };
         let (checked, hash) = self.check_account(&account).await?;
         let now = self.clock.now();
-        let created = self
-            .database
+        self.database
             .write(move |connection| {
-                if !users::lock_active_administrators(connection)?.is_empty() {
+                if !none_but_this(connection)? {
                     return Ok(None);
                 }
                 let user = checked.insert(connection, UserId::new(now), Role::Admin, Some(&hash), now)?;
@@ -66,11 +65,13 @@ impl Services {
                 audit::append(connection, &entry.detail("from the bootstrap settings"), now)?;
                 Ok(Some(user))
             })
-            .await;
-        match created {
-            // Another node was first: there was no administrator yet whom both could have locked.
-            Err(Error::Taken(_)) if self.administrator_exists().await? => Ok(None),
-            created => created,
-        }
+            .await
     }
+}
+
+/// Whether there is no administrator, and none will come before this transaction has made one: of two links, or of link
+/// and bootstrap settings, one makes the first. There is no row yet that both could lock, so it is the table.
+fn none_but_this(connection: &mut AnyConnection) -> Result<bool> {
+    users::lock_all(connection)?;
+    Ok(!users::administrator_exists(connection)?)
 }

@@ -13,7 +13,7 @@ use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use super::steering::present_steward;
+use super::steering::lock_steward;
 use super::{Result, Services, Steward};
 use crate::domain::access_token::LEEWAY;
 use crate::domain::audit::Client;
@@ -254,7 +254,7 @@ impl Services {
             .write(move |connection| {
                 // Another node may have done it meanwhile.
                 stored::lock(connection)?;
-                let steward = present_steward(connection, &steward)?;
+                let steward = lock_steward(connection, &steward)?;
                 steward.require(Role::Admin)?;
                 let keys = stored::all(connection)?;
                 match (Due::find(&keys, &occasion, wanted, interval, now), &fresh) {

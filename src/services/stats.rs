@@ -1,17 +1,16 @@
 //! The figures of the dashboard.
 
-use std::collections::HashMap;
-
 use chrono::TimeDelta;
 
 use super::{Result, Services, Steward};
 use crate::domain::{Role, SessionKind, Timestamp};
+pub use crate::storage::failing_addresses::FailingAddress;
 use crate::storage::stats::{self, hour_of};
 pub use crate::storage::stats::{Figure, HourCounts};
-use crate::storage::user_search;
+use crate::storage::{failing_addresses, user_search};
 
 /// Addresses that are told.
-const ADDRESSES: usize = 5;
+const ADDRESSES: i64 = 5;
 const HOURS: i64 = 24;
 const DAYS: i64 = 30;
 const NEW: TimeDelta = TimeDelta::days(7);
@@ -52,6 +51,11 @@ impl Stats {
     }
 }
 
+/// When the last 24 hours of the figures began: with a whole hour.
+pub fn last_day_began(now: Timestamp) -> Timestamp {
+    hour_of(now) - TimeDelta::hours(HOURS - 1)
+}
+
 impl Services {
     /// All of it, from counters: never a scan of the audit log.
     pub async fn stats(&self, steward: &Steward) -> Result<Stats> {
@@ -67,7 +71,7 @@ impl Services {
                 Ok((user_search::total(connection)?, new_users, stats::hours(connection, first_day)?))
             })
             .await?;
-        let by_hour = spread(hour - TimeDelta::hours(HOURS - 1), TimeDelta::hours(1), HOURS, &counted);
+        let by_hour = spread(last_day_began(now), TimeDelta::hours(1), HOURS, &counted);
         let by_day = spread(first_day, TimeDelta::days(1), DAYS, &counted);
         let sessions = self.open_sessions(steward).await?;
         Ok(Stats { users, new_users, sessions, locked: self.locked_accounts().await?, by_hour, by_day })
@@ -93,19 +97,11 @@ impl Services {
         Ok(OpenSessions { browser, api })
     }
 
-    /// From where most of the latest refused sign-ins of 24 hours came, and how many.
-    pub async fn failing_addresses(&self, steward: &Steward) -> Result<Vec<(String, usize)>> {
+    /// From where most sign-ins of the last 24 hours were refused, the worst first.
+    pub async fn failing_addresses(&self, steward: &Steward) -> Result<Vec<FailingAddress>> {
         steward.require(Role::Manager)?;
-        let since = self.clock.now() - TimeDelta::hours(HOURS);
-        let addresses = self.database.read(move |connection| stats::failing_addresses(connection, since)).await?;
-        let mut counts: HashMap<String, usize> = HashMap::new();
-        for address in addresses {
-            *counts.entry(address).or_default() += 1;
-        }
-        let mut counts: Vec<_> = counts.into_iter().collect();
-        counts.sort_by(|(one, few), (other, many)| many.cmp(few).then(one.cmp(other)));
-        counts.truncate(ADDRESSES);
-        Ok(counts)
+        let since = last_day_began(self.clock.now());
+        self.database.read(move |connection| failing_addresses::worst(connection, since, ADDRESSES)).await
     }
 }
 

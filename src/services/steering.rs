@@ -8,7 +8,7 @@ use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::lockouts;
 use crate::storage::sessions::rows::{self, End};
-use crate::storage::users;
+use crate::storage::users::{self, Administrator};
 
 /// The account that an administrator's act is about, and what it must still be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,8 +126,6 @@ impl Services {
                 // both going.
                 let administrators = users::lock_active_administrators(connection)?;
                 let Act { by, on: user } = administered(connection, &steward, &subject)?;
-                let able = administrators.into_iter().filter(|administrator| administrator.has_password);
-                let administrators = able.map(|administrator| administrator.id).collect();
                 act(connection, &Administered { by, user, administrators })?;
                 Ok(users::by_id(connection, id)?.map(|stored| stored.user))
             })
@@ -137,11 +135,11 @@ impl Services {
     }
 }
 
-/// An account under an administrator's hands, and all active administrators who can sign in, locked.
+/// An account under an administrator's hands, and all active administrators, locked.
 struct Administered {
     by: Actor,
     user: User,
-    administrators: Vec<UserId>,
+    administrators: Vec<Administrator>,
 }
 
 impl Administered {
@@ -149,9 +147,15 @@ impl Administered {
         matches!(&self.by, Actor::User { id, .. } if *id == self.user.id)
     }
 
-    /// Refuses what would take away the last active administrator who can sign in.
+    /// Refuses what would take away the last active administrator, or the last of them who can sign in.
     fn keep_an_administrator(&self) -> Result<()> {
-        if self.administrators == [self.user.id] { Err(Error::LastAdmin) } else { Ok(()) }
+        let is_this = |administrator: &&Administrator| administrator.id == self.user.id;
+        let Some(this) = self.administrators.iter().find(is_this) else { return Ok(()) };
+        let others = || self.administrators.iter().filter(|other| !is_this(other));
+        if others().any(|other| other.has_password || !this.has_password) {
+            return Ok(());
+        }
+        Err(Error::LastAdmin { others_without_password: others().next().is_some() })
     }
 
     /// Nothing that was handed out for the account opens anything any more.
@@ -183,6 +187,15 @@ pub(super) fn steered(connection: &mut AnyConnection, steward: &Steward, subject
 pub(super) fn administered(connection: &mut AnyConnection, steward: &Steward, subject: &Subject) -> Result<Act> {
     present_steward(connection, steward)?.require(Role::Admin)?;
     steered(connection, steward, subject)
+}
+
+/// The steward of an act on no account, whose own is locked in place of one: whoever ends its session has done so, and
+/// is seen, or waits until the act is done.
+pub(super) fn lock_steward(connection: &mut AnyConnection, steward: &Steward) -> Result<Steward> {
+    if let Actor::User { id, .. } = &steward.actor {
+        users::lock(connection, *id)?;
+    }
+    present_steward(connection, steward)
 }
 
 /// The steward with the name and the role of this moment. One who was demoted or suspended, or whose session ended,

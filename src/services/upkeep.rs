@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
+use super::stats::last_day_began;
 use super::{Result, Services};
 use crate::domain::{SessionKind, Timestamp};
+use crate::storage::database::AnyConnection;
+use crate::storage::leases::Lease;
 use crate::storage::sessions::{SessionStore, changes, expiry};
-use crate::storage::{audit, former_usernames, leases, links, lockouts, stats};
+use crate::storage::{audit, failing_addresses, former_usernames, links, lockouts, stats};
 
 /// Rows that one transaction of a sweep writes: sign-ins wait no longer than for these.
 const BATCH: i64 = 1000;
@@ -15,7 +18,9 @@ const BATCH: i64 = 1000;
 const PACE: Duration = Duration::from_millis(250);
 const SWEEP: &str = "sweep";
 /// A node that died in its sweep is not waited for any longer.
-const LONGEST_SWEEP: TimeDelta = TimeDelta::minutes(30);
+const LEASE: TimeDelta = TimeDelta::minutes(5);
+/// How often a node that sweeps says that it lives.
+const RENEWAL: Duration = Duration::from_secs(60);
 /// Hours that the figures of thirty days need, and the day before.
 const KEPT_HOURS: TimeDelta = TimeDelta::days(31);
 
@@ -32,33 +37,58 @@ impl Services {
     /// each page. Every node calls it; one at a time does it, in small transactions.
     pub async fn sweep(&self) -> Result<()> {
         let now = self.clock.now();
-        let until = now + LONGEST_SWEEP;
-        if !self.database.write(move |connection| leases::take(connection, SWEEP, now, until)).await? {
-            return Ok(());
-        }
-        let swept = self.sweep_in_batches(now).await;
-        self.database.write(|connection| leases::give_back(connection, SWEEP)).await?;
+        let taken = self.database.write(move |connection| Lease::take(connection, SWEEP, now, now + LEASE)).await?;
+        let Some(mut lease) = taken else { return Ok(()) };
+        let swept = tokio::select! {
+            swept = self.sweep_all(now) => swept,
+            // Another node held this one for dead, and sweeps in its place.
+            () = self.keep(&mut lease) => Ok(()),
+        };
+        self.database.write(move |connection| lease.give_back(connection)).await?;
         swept
     }
 
-    async fn sweep_in_batches(&self, now: Timestamp) -> Result<()> {
+    /// Renews the lease, until another node has it.
+    async fn keep(&self, lease: &mut Lease) {
         let database = self.database.clone().patient();
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            let (present, until) = (*lease, self.clock.now() + LEASE);
+            match database.write(move |connection| present.renew(connection, until)).await {
+                Ok(Some(renewed)) => *lease = renewed,
+                Ok(None) => return,
+                Err(error) => tracing::warn!(%error, "the lease of the sweep was not renewed"),
+            }
+        }
+    }
+
+    /// Every step; the first error, where some failed: none keeps the others from their turn.
+    async fn sweep_all(&self, now: Timestamp) -> Result<()> {
         let retention = now - self.settings.audit_retention;
-        self.note_ends().await?;
-        self.close_expired(now).await?;
-        while database.write(move |connection| expiry::prune(connection, retention, BATCH)).await? as i64 == BATCH {}
-        while database.write(move |connection| audit::prune(connection, retention, BATCH)).await? as i64 == BATCH {}
-        database
-            .write(move |connection| {
-                former_usernames::prune(connection, retention)?;
-                links::prune(connection, now)?;
-                lockouts::prune(connection, now)?;
-                changes::prune(connection)?;
-                stats::prune(connection, now - KEPT_HOURS)?;
-                Ok(())
-            })
-            .await?;
-        self.count_open_sessions().await
+        let steps = [
+            self.note_ends().await,
+            self.close_expired(now).await,
+            self.in_batches(move |connection| expiry::prune(connection, retention, BATCH)).await,
+            self.in_batches(move |connection| audit::prune(connection, retention, BATCH)).await,
+            self.in_batches(move |connection| former_usernames::prune(connection, retention)).await,
+            self.in_batches(move |connection| links::prune(connection, now)).await,
+            self.in_batches(move |connection| lockouts::prune(connection, now)).await,
+            self.in_batches(changes::prune).await,
+            self.in_batches(move |connection| stats::prune(connection, now - KEPT_HOURS)).await,
+            self.in_batches(move |connection| failing_addresses::prune(connection, last_day_began(now))).await,
+            self.count_open_sessions().await,
+        ];
+        steps.into_iter().collect()
+    }
+
+    /// Prunes in transactions of their own, until there is less left than one of them does.
+    async fn in_batches(
+        &self,
+        prune: impl Fn(&mut AnyConnection) -> Result<usize> + Clone + Send + 'static,
+    ) -> Result<()> {
+        let database = self.database.clone().patient();
+        while database.write(prune.clone()).await? as i64 >= BATCH {}
+        Ok(())
     }
 
     /// Writes all that has expired into the history. Not faster than every node can carry out the feed's rows of it.

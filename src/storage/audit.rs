@@ -61,7 +61,7 @@ pub fn append(connection: &mut AnyConnection, entry: &Entry<'_>, now: Timestamp)
             audit_events::detail.eq(entry.detail.as_deref()),
         ))
         .execute(connection)?;
-    stats::count(connection, entry.event, now)
+    stats::count(connection, entry.event, entry.client.address, now)
 }
 
 #[derive(Queryable, Selectable)]

@@ -21,7 +21,6 @@ pub fn keep(connection: &mut AnyConnection, name: &NameKey, user: UserId, now: T
 }
 
 /// Forgets what nobody was called any more after `limit`.
-pub fn prune(connection: &mut AnyConnection, limit: Timestamp) -> Result<(), Error> {
-    diesel::delete(former_usernames::table.filter(former_usernames::until.lt(limit))).execute(connection)?;
-    Ok(())
+pub fn prune(connection: &mut AnyConnection, limit: Timestamp) -> Result<usize, Error> {
+    Ok(diesel::delete(former_usernames::table.filter(former_usernames::until.lt(limit))).execute(connection)?)
 }

@@ -7,20 +7,50 @@ use super::database::AnyConnection;
 use super::types::Moment;
 use crate::domain::{Error, Timestamp};
 
-/// Takes the lease until `until`; false where another node has it.
-pub fn take(connection: &mut AnyConnection, name: &str, now: Timestamp, until: Timestamp) -> Result<bool, Error> {
-    let query = "INSERT INTO leases (name, until) VALUES ($1, $2) \
-                 ON CONFLICT (name) DO UPDATE SET until = excluded.until WHERE leases.until <= $3";
-    let taken = diesel::sql_query(query)
-        .bind::<Text, _>(name)
-        .bind::<Moment, _>(until)
-        .bind::<Moment, _>(now)
-        .execute(connection)?;
-    Ok(taken == 1)
+type Result<T> = std::result::Result<T, Error>;
+
+/// A lease, as this node has it. Its end tells it from that of any other: whoever has it next took it after that end,
+/// and so until later.
+#[derive(Clone, Copy, Debug)]
+pub struct Lease {
+    name: &'static str,
+    until: Timestamp,
 }
 
-/// Gives the lease back.
-pub fn give_back(connection: &mut AnyConnection, name: &str) -> Result<(), Error> {
-    diesel::sql_query("DELETE FROM leases WHERE name = $1").bind::<Text, _>(name).execute(connection)?;
-    Ok(())
+impl Lease {
+    /// Takes the lease until `until`, later than `now`; `None` where another node has it.
+    pub fn take(
+        connection: &mut AnyConnection,
+        name: &'static str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Self>> {
+        let query = "INSERT INTO leases (name, until) VALUES ($1, $2) \
+                     ON CONFLICT (name) DO UPDATE SET until = excluded.until WHERE leases.until <= $3";
+        let taken = diesel::sql_query(query)
+            .bind::<Text, _>(name)
+            .bind::<Moment, _>(until)
+            .bind::<Moment, _>(now)
+            .execute(connection)?;
+        Ok((taken == 1).then_some(Self { name, until }))
+    }
+
+    /// The same until later; `None` where another node has taken it meanwhile.
+    pub fn renew(self, connection: &mut AnyConnection, until: Timestamp) -> Result<Option<Self>> {
+        let renewed = diesel::sql_query("UPDATE leases SET until = $1 WHERE name = $2 AND until = $3")
+            .bind::<Moment, _>(until)
+            .bind::<Text, _>(self.name)
+            .bind::<Moment, _>(self.until)
+            .execute(connection)?;
+        Ok((renewed == 1).then_some(Self { until, ..self }))
+    }
+
+    /// Gives it back, unless another node has taken it meanwhile.
+    pub fn give_back(self, connection: &mut AnyConnection) -> Result<()> {
+        diesel::sql_query("DELETE FROM leases WHERE name = $1 AND until = $2")
+            .bind::<Text, _>(self.name)
+            .bind::<Moment, _>(self.until)
+            .execute(connection)?;
+        Ok(())
+    }
 }

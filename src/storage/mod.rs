@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod audit_search;
 pub mod database;
+pub mod failing_addresses;
 pub mod former_usernames;
 pub mod installation;
 pub mod leases;

@@ -157,6 +157,17 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
     use super::super::types::Moment;
+    /// From where sign-ins were refused in each hour.
+    failing_addresses (hour, address) {
+        hour -> Moment,
+        address -> Text,
+        failures -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::Moment;
     /// Totals of tables too large to be counted for each page.
     figures (name) {
         name -> Text,

@@ -1,20 +1,21 @@
 //! Figures: counted as things happen, or once in a while for all; never by reading the audit log.
 
+use std::net::IpAddr;
+
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::database::AnyConnection;
-use super::schema::{audit_events, figures, sessions, stat_hours, users};
+use super::failing_addresses;
+use super::schema::{figures, sessions, stat_hours, users};
 use super::types::Moment;
-use crate::domain::{Error, Event, EventId, SessionKind, Timestamp};
+use crate::domain::{Error, Event, SessionKind, Timestamp};
 
 type Result<T> = std::result::Result<T, Error>;
 
 /// So many rows are counted for a page; of more, a figure of a while ago is told.
 const COUNTED: i64 = 5000;
-/// Rows of the audit log that are looked at for the addresses from which sign-ins fail.
-const FAILURES_READ: i64 = 2000;
 const MILLIS_OF_AN_HOUR: i64 = 3_600_000;
 
 /// What happened in one hour.
@@ -51,20 +52,24 @@ pub fn hour_of(moment: Timestamp) -> Timestamp {
     Timestamp::from_millis(millis - millis.rem_euclid(MILLIS_OF_AN_HOUR))
 }
 
-/// Counts an event, in its own transaction.
-pub fn count(connection: &mut AnyConnection, event: Event, now: Timestamp) -> Result<()> {
+/// Counts an event from `address`, in its own transaction.
+pub fn count(connection: &mut AnyConnection, event: Event, address: Option<IpAddr>, now: Timestamp) -> Result<()> {
     let Some(counts) = HourCounts::of(event) else { return Ok(()) };
+    let hour = hour_of(now);
     let query = "INSERT INTO stat_hours (hour, sign_ins, failures, reuse_alarms) VALUES ($1, $2, $3, $4) \
                  ON CONFLICT (hour) DO UPDATE SET sign_ins = stat_hours.sign_ins + excluded.sign_ins, \
                  failures = stat_hours.failures + excluded.failures, \
                  reuse_alarms = stat_hours.reuse_alarms + excluded.reuse_alarms";
     diesel::sql_query(query)
-        .bind::<Moment, _>(hour_of(now))
+        .bind::<Moment, _>(hour)
         .bind::<BigInt, _>(counts.sign_ins)
         .bind::<BigInt, _>(counts.failures)
         .bind::<BigInt, _>(counts.reuse_alarms)
         .execute(connection)?;
-    Ok(())
+    match address.filter(|_| counts.failures > 0) {
+        Some(address) => failing_addresses::count(connection, address, hour),
+        None => Ok(()),
+    }
 }
 
 /// The hours since `since` in which something happened, the oldest first.
@@ -134,16 +139,4 @@ fn figure_of(kind: SessionKind) -> &'static str {
         SessionKind::Browser => "open_browser_sessions",
         SessionKind::Api => "open_api_sessions",
     }
-}
-
-/// From where the latest refused sign-ins since `since` came, one row each; no more than [`FAILURES_READ`].
-pub fn failing_addresses(connection: &mut AnyConnection, since: Timestamp) -> Result<Vec<String>> {
-    let addresses: Vec<Option<String>> = audit_events::table
-        .filter(audit_events::event.eq(Event::SignInFailed))
-        .filter(audit_events::id.ge(EventId::first_of(since)))
-        .order(audit_events::id.desc())
-        .limit(FAILURES_READ)
-        .select(audit_events::address)
-        .load(connection)?;
-    Ok(addresses.into_iter().flatten().collect())
 }

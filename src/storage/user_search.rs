@@ -218,13 +218,14 @@ struct Total {
     total: i64,
 }
 
-/// How many accounts there are. Many are not counted by PostgreSQL, which reads every row for it: it estimates.
+/// How many accounts there are. Many are not counted by PostgreSQL, which reads every row for it: it estimates how many
+/// are in an index that has no deleted ones.
 pub fn total(connection: &mut AnyConnection) -> Result<i64> {
     let query = match connection {
         AnyConnection::Postgres(_) => {
             "SELECT CASE WHEN reltuples > 10000 THEN reltuples::bigint \
              ELSE (SELECT count(*) FROM users WHERE deleted_at IS NULL) END AS total \
-             FROM pg_class WHERE oid = 'users'::regclass"
+             FROM pg_class WHERE oid = 'users_created'::regclass"
         }
         AnyConnection::Sqlite(_) => "SELECT count(*) AS total FROM users WHERE deleted_at IS NULL",
     };

@@ -40,7 +40,6 @@ pub(super) struct Row {
 impl From<Row> for StoredUser {
     fn from(row: Row) -> Self {
         Self {
-            password_hash: row.password_hash,
             user: User {
                 id: row.id,
                 username: Username::from_stored(row.username),
@@ -50,9 +49,11 @@ impl From<Row> for StoredUser {
                 status: row.status,
                 epoch: row.epoch,
                 created_at: row.created_at,
+                has_password: row.password_hash.is_some(),
                 password_changed_at: row.password_changed_at,
                 last_sign_in_at: row.last_sign_in_at,
             },
+            password_hash: row.password_hash,
         }
     }
 }

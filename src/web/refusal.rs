@@ -58,9 +58,14 @@ impl Refusal {
                 concerned: &["username", "password"],
                 ..Self::whole(StatusCode::UNAUTHORIZED, "The username or password is not right.")
             },
-            Error::LastAdmin => Self::whole(
+            Error::LastAdmin { others_without_password: false } => Self::whole(
                 StatusCode::CONFLICT,
                 "This is the last active administrator. Make another account administrator first.",
+            ),
+            Error::LastAdmin { others_without_password: true } => Self::whole(
+                StatusCode::CONFLICT,
+                "This is the last active administrator who can sign in: no other has chosen a password yet. Hand over \
+                 a reset link, and wait until it is used, first.",
             ),
             Error::Raced => {
                 Self::whole(StatusCode::CONFLICT, "The account was changed at the same moment. Send the form again.")
@@ -143,7 +148,7 @@ mod tests {
             (Error::Taken(two()), 409),
             (Error::WrongCredentials, 401),
             (Error::WrongPassword { field: "current_password" }, 401),
-            (Error::LastAdmin, 409),
+            (Error::LastAdmin { others_without_password: false }, 409),
             (Error::Raced, 409),
             (Error::Locked { retry_after: 61 }, 429),
             (Error::Stale, 409),

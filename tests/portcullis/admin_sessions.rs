@@ -8,7 +8,7 @@ use portcullis::domain::keys::{Secret, SessionHandle};
 use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState};
 use portcullis::domain::{Error, Event, Role, SessionId, SessionKind, Timestamp, User};
 use portcullis::services::{Caller, Steward};
-use portcullis::storage::leases;
+use portcullis::storage::leases::Lease;
 use portcullis::storage::sessions::rows::{self, NewSession};
 use rstest::rstest;
 
@@ -453,8 +453,8 @@ async fn one_node_at_a_time_sweeps_and_all_that_expired_is_in_the_history(
     assert_eq!(all_pages(&server, &of_samuel, 200).await.len(), 0, "what has expired is not live, swept or not");
 
     let now = server.clock.now();
-    let take = move |connection: &mut _| leases::take(connection, "sweep", now, now + TimeDelta::minutes(30));
-    assert!(server.services.database.write(take).await.unwrap());
+    let take = move |connection: &mut _| Lease::take(connection, "sweep", now, now + TimeDelta::minutes(30));
+    assert!(server.services.database.write(take).await.unwrap().is_some());
     server.services.sweep().await.unwrap();
     let history = SessionFilter { state: SessionState::Ended, ..of_samuel.clone() };
     assert_eq!(all_pages(&server, &history, 200).await.len(), 1, "another node has the lease");

@@ -473,6 +473,8 @@ async fn a_sensitive_act_needs_a_recent_password() {
     program.post("/api/v1/auth/confirm", &json!({ "password": PASSWORD })).await.expect(204);
     let rotated = program.send("POST", "/api/v1/keys/rotate", &[], None).await.expect(200).json();
     assert_eq!(rotated["state"], "active");
+    let list = program.get("/api/v1/keys").await.expect(200).json();
+    assert_eq!((list["data"].as_array().unwrap().len(), &list["page"]["limit"]), (4, &json!(50)));
     assert!(program.is_signed_in().await, "what the former key signed stays good");
     program.refresh().await.expect(200);
 }

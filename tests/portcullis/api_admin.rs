@@ -271,17 +271,18 @@ async fn what_a_list_cannot_be_asked_for_is_named() {
     let of_users = of_users["page"]["next_cursor"].as_str().unwrap();
     admin.get(&format!("/api/v1/users?sort=username&cursor={of_users}")).await.expect(200);
     let of_anna = format!("users/{}/sessions?", server.id_of("anna").await);
-    for path in ["users?", "sessions?", "audit?", &of_anna] {
+    for path in ["users?", "sessions?", "audit?", "keys?", "me/sessions?", "me/activity?", &of_anna] {
         let mut bad = vec![
             ("limit=0", "limit"),
             ("limit=-1", "limit"),
+            ("limit=201", "limit"),
             ("limit=1000000000", "limit"),
             ("limit=x", "limit"),
             ("cursor=x", "cursor"),
             ("cursor=", "cursor"),
         ];
         let long = format!("q={}", "%EF%B7%BA".repeat(1700));
-        if path != "audit?" {
+        if matches!(path, "users?" | "sessions?") || path == of_anna {
             bad.push((&long, "q"));
         }
         let foreign = format!("cursor={of_users}");
@@ -297,6 +298,7 @@ async fn what_a_list_cannot_be_asked_for_is_named() {
                 ("user=%20keeper", "user"),
             ],
             "sessions?" => vec![("user_id=keeper", "user_id"), ("kind=tv", "kind"), ("state=dead", "state")],
+            "keys?" | "me/sessions?" | "me/activity?" => vec![("sort=;drop", "sort"), ("limit=", "limit")],
             _ => vec![("kind=tv", "kind"), ("state=", "state")],
         });
         for (query, field) in bad {
@@ -306,7 +308,7 @@ async fn what_a_list_cannot_be_asked_for_is_named() {
         admin.get(&format!("/api/v1/{path}limit=1&limit=2")).await.expect(400);
     }
     // A typo does not widen the list.
-    for path in ["users?", "sessions?", "audit?", &of_anna, "me/sessions?", "me/activity?"] {
+    for path in ["users?", "sessions?", "audit?", "keys?", "me/sessions?", "me/activity?", &of_anna] {
         admin.get(&format!("/api/v1/{path}limit=1&sort=-created_at")).await.expect(200);
         let answer = admin.get(&format!("/api/v1/{path}limit=1&usr=anna")).await.expect(422).json();
         let error = &answer["errors"][0];
@@ -316,6 +318,8 @@ async fn what_a_list_cannot_be_asked_for_is_named() {
             assert_eq!(answer["errors"][0]["field"], "sort", "{path}");
         }
     }
+    let keys = column(&admin.get("/api/v1/keys").await.expect(200).json(), "kid");
+    assert!(keys.len() > 1 && follow(&admin, "/api/v1/keys?limit=1", "kid").await == keys);
     let answer = admin.get("/api/v1/sessions?user=anna").await.expect(422).json();
     assert_eq!(answer["errors"][0]["field"], "user");
     admin.get(&format!("/api/v1/{of_anna}user_id={}", server.id_of("anna").await)).await.expect(422);
@@ -676,10 +680,24 @@ async fn an_administrator_without_a_password_does_not_replace_the_last(
     let link = keeper.post("/api/v1/users", &new).await.expect(201).json()["reset_url"].as_str().unwrap().to_owned();
     let refused = keeper.json("PUT", &own, &json!({ "role": "user" })).await.expect(409).json();
     assert_eq!(refused["code"], "last_admin");
+    assert!(refused["detail"].as_str().unwrap().contains("no other has chosen a password yet"), "{refused}");
+    // Who reads the list, with two active administrators, sees why.
+    let mut reader = server.signed_in(KEEPER).await;
+    let account = format!("/admin/users/{}", server.id_of("adele").await);
+    let told = async |reader: &mut Browser| {
+        let rows = reader.get("/admin/users?role=admin").await.expect(200).texts("tbody tr");
+        let page = reader.get(&account).await.expect(200).text();
+        (rows.iter().filter(|row| row.contains("No password yet")).count(), page.contains("No password yet"))
+    };
+    assert_eq!(told(&mut reader).await, (1, true));
+    let demote = format!("/admin/users/{}/role", server.id_of(KEEPER).await);
+    let refused = reader.submit(&demote, &[("role", "user")]).await.expect(409).text();
+    assert!(refused.contains("no other has chosen a password yet"), "{refused}");
     let link = link.strip_prefix(&server.public_url).unwrap();
     let mut browser = server.browser();
     browser.get(link).await.expect(200);
     browser.submit(link, &[("new_password", PASSWORD)]).await;
+    assert_eq!(told(&mut reader).await, (0, false));
     keeper.json("PUT", &own, &json!({ "role": "user" })).await.expect(200);
 }
 

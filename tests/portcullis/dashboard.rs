@@ -1,9 +1,11 @@
 //! The figures of the administration, its settings and its keys.
 
 use chrono::TimeDelta;
+use diesel::{QueryDsl as _, RunQueryDsl as _};
 use portcullis::domain::audit::Client;
-use portcullis::domain::{Event, Role};
+use portcullis::domain::{Error, Event, Role};
 use portcullis::storage::audit::{self, Entry};
+use portcullis::storage::schema::failing_addresses;
 use rstest::rstest;
 
 use crate::support::spawn::command_line;
@@ -39,18 +41,69 @@ async fn every_sign_in_failure_and_alarm_is_counted_in_its_hour(#[values(Sqlite,
         server.browser().try_sign_in("anna", "wrong").await;
     }
     assert_eq!(stats().await.locked, 1);
-    let addresses = server.services.failing_addresses(&command_line()).await.unwrap();
-    assert_eq!(addresses, [("127.0.0.1".to_owned(), 6)]);
+    assert_eq!(failing(&server).await, [("127.0.0.1".to_owned(), 6)]);
 
     // A day later they are in the days, no longer in the hours; after a month nowhere.
     server.clock.advance(TimeDelta::hours(25));
     let later = stats().await;
     assert_eq!(later.last_day().failures, 0);
     assert_eq!(later.by_day.iter().map(|(_, counts)| counts.failures).sum::<i64>(), 6);
-    assert!(server.services.failing_addresses(&command_line()).await.unwrap().is_empty());
+    assert!(failing(&server).await.is_empty());
     server.clock.advance(TimeDelta::days(31));
     server.services.sweep().await.unwrap();
     assert_eq!(stats().await.by_day.iter().map(|(_, counts)| counts.sign_ins).sum::<i64>(), 0);
+}
+
+async fn failing(server: &TestServer) -> Vec<(String, i64)> {
+    let addresses = server.services.failing_addresses(&command_line()).await.unwrap();
+    addresses.into_iter().map(|failing| (failing.address, failing.failures)).collect()
+}
+
+/// Fails to sign in from there, so often, as nobody who exists.
+pub async fn fail(server: &TestServer, address: &str, times: usize) {
+    let client = Client { address: Some(address.parse().unwrap()), ..Client::default() };
+    let name = format!("nobody of {address}");
+    for _ in 0..times {
+        let refused = server.services.sign_in(&name, &"wrong".into(), false, None, &client).await;
+        assert!(matches!(refused, Err(Error::WrongCredentials)));
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn whoever_fails_on_is_told_however_many_others_come_once(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let hour = 3_600_000;
+    server.clock.advance(TimeDelta::milliseconds(hour - server.clock.now().timestamp_millis() % hour));
+    fail(&server, "2001:db8:1:2::a", 3).await;
+    fail(&server, "198.51.100.7", 2).await;
+    for number in 0..250 {
+        fail(&server, &format!("203.0.{}.{}", number / 100, number % 100), 1).await;
+    }
+    fail(&server, "198.51.100.7", 2).await;
+    fail(&server, "2001:db8:1:2::b", 2).await;
+    let worst = failing(&server).await;
+    assert_eq!(worst[..2], [("2001:db8:1:2::/64".to_owned(), 5), ("198.51.100.7".to_owned(), 4)], "{worst:?}");
+    let rows = async || {
+        let count = |connection: &mut _| Ok(failing_addresses::table.count().get_result::<i64>(connection)?);
+        server.services.database.read(count).await.unwrap()
+    };
+    assert_eq!(rows().await, 200);
+
+    let mut keeper = server.signed_in(KEEPER).await;
+    let page = keeper.get("/admin").await.expect(200);
+    let told = page.texts("section[aria-labelledby='failing'] tbody tr");
+    assert_eq!((told.len(), told[5].starts_with("All others247")), (6, true), "{told:?}");
+    let links = page.attributes("section[aria-labelledby='failing'] a", "href");
+    assert!(links.iter().all(|link| link.contains("&since=")) && links.len() == 5, "{links:?}");
+    let events = keeper.get(&links[0]).await.expect(200).texts("tbody tr");
+    assert_eq!(events.len(), 4, "{events:?}");
+
+    // The day after nobody asks for them.
+    server.clock.advance(TimeDelta::hours(25));
+    assert!(failing(&server).await.is_empty());
+    server.services.sweep().await.unwrap();
+    assert_eq!(rows().await, 0);
 }
 
 #[tokio::test]
@@ -67,6 +120,23 @@ async fn counts_are_exact_under_parallel_sign_ins() {
     let after = server.services.stats(&command_line()).await.unwrap().last_day();
     assert_eq!(after.sign_ins - before.sign_ins, count(303));
     assert_eq!(after.failures - before.failures, count(401));
+}
+
+/// Rows that PostgreSQL can only estimate, and those of deleted accounts stay.
+#[tokio::test]
+async fn deleted_accounts_are_not_counted_however_many_there_are() {
+    let server = TestServer::start(PostgresRedis).await;
+    let seed = "INSERT INTO users (id, username, email, role, status, epoch, rev, created_at, deleted_at, \
+                username_key, email_key) \
+                SELECT gen_random_uuid(), 'u' || n, 'u' || n || '@example.com', 'user', 'active', 1, 1, now(), \
+                CASE WHEN n > 10100 THEN now() END, \
+                CASE WHEN n <= 10100 THEN 'u' || n END, CASE WHEN n <= 10100 THEN 'u' || n || '@example.com' END \
+                FROM generate_series(1, 11000) AS n";
+    let database = server.services.database.clone().patient();
+    for statement in [seed, "ANALYZE users"] {
+        database.write(move |connection| Ok(diesel::sql_query(statement).execute(connection)?)).await.unwrap();
+    }
+    assert_eq!(server.services.stats(&command_line()).await.unwrap().users, 10_101);
 }
 
 #[rstest]

@@ -79,3 +79,26 @@ async fn an_act_that_began_before_its_session_ended_is_not_done_after_it(
         assert_eq!(server.services.find_user("adele").await.unwrap().name, None, "{way}");
     }
 }
+
+/// While the end of all sessions is written it is not yet to be seen; what it has locked is waited for.
+#[tokio::test]
+async fn an_account_that_is_made_while_everybody_is_signed_out_is_not_made_by_one_of_them() {
+    let server = TestServer::with(PostgresRedis, &[("database_pool", "8")]).await;
+    server.create("adele", Role::Admin).await;
+    let thief = server.program("adele").await;
+    // Where every end is told to other nodes, and no new account is.
+    let feed = HeldTable::new(&server.services.database, "changes").await;
+    let services = server.services.clone();
+    let end_all =
+        tokio::spawn(async move { services.end_everyones_sessions(&command_line(), None, &Client::default()).await });
+    feed.is_waited_for_by(1).await;
+    let create = tokio::spawn(async move {
+        let account = json!({ "username": "eve", "email": "eve@example.com", "role": "admin" });
+        thief.json("POST", "/api/v1/users", &account).await
+    });
+    feed.is_waited_for_by(2).await;
+    feed.release().await;
+    end_all.await.unwrap().unwrap();
+    create.await.unwrap().expect(401);
+    assert!(server.services.find_user("eve").await.is_err());
+}

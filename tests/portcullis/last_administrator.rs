@@ -150,6 +150,20 @@ async fn of_two_who_demote_suspend_or_delete_each_other_one_is_left_each_time(
     }
 }
 
+/// On a new installation, where the command line made one.
+#[tokio::test]
+async fn the_only_one_stays_also_before_it_has_chosen_a_password() {
+    let program = Program::new();
+    let create = ["user", "create", "boss", "--email", "boss@example.com", "--role", "admin", "--yes"];
+    assert_eq!(program.run(&create).code, Some(0));
+    for act in [&["set-role", "boss", "user", "--yes"][..], &["suspend", "boss", "--yes"], &["delete", "boss", "--yes"]]
+    {
+        let refused = program.run(&[&["user"], act].concat());
+        assert_eq!(refused.code, Some(1), "{act:?}");
+        assert!(refused.stderr.contains("last active administrator"), "{act:?}: {}", refused.stderr);
+    }
+}
+
 #[rstest]
 #[tokio::test]
 async fn the_last_one_can_not_go_by_any_act(#[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend) {

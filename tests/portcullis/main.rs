@@ -55,3 +55,4 @@ mod sign_out;
 mod slow_clients;
 mod stores_down;
 mod transfer;
+mod upkeep;

@@ -43,6 +43,7 @@ fn user() -> User {
         status: UserStatus::Active,
         epoch: 1,
         created_at: now,
+        has_password: true,
         password_changed_at: None,
         last_sign_in_at: None,
     }

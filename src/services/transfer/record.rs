@@ -90,6 +90,7 @@ pub(super) fn read(
                 status,
                 epoch: User::FIRST_EPOCH,
                 created_at: created_at.unwrap_or(now),
+                has_password: password_hash.is_some(),
                 password_changed_at: None,
                 last_sign_in_at,
             };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
+use chrono::SecondsFormat;
 
 use super::chart::Chart;
 use super::sessions::told;
@@ -17,7 +18,7 @@ use crate::http::current_user::CurrentUser;
 use crate::http::site::Site;
 use crate::services::Services;
 use crate::services::health::RedisHealth;
-use crate::services::stats::Stats;
+use crate::services::stats::{FailingAddress, Stats, last_day_began};
 use crate::settings::PublicUrl;
 use crate::web::Answer;
 use crate::web::layout::{self, AdminLayout, account_of, page};
@@ -36,9 +37,20 @@ struct DashboardPage {
     attention: Vec<Attention>,
     figures: Figures,
     charts: [Chart; 2],
-    /// From where sign-ins fail: address, how often, and those events.
-    failing: Vec<(String, String, String)>,
+    failing: Vec<FailingRow>,
+    /// From elsewhere, as a number to read.
+    failing_elsewhere: Option<String>,
+    /// All refused sign-ins.
+    failures_url: String,
     node: Node,
+}
+
+/// From where sign-ins fail.
+struct FailingRow {
+    address: String,
+    failures: String,
+    /// Those events; the log can't be asked for a network.
+    events: Option<String>,
 }
 
 /// Something that a person should look into.
@@ -79,6 +91,7 @@ pub async fn show(request: HttpRequest, services: web::Data<Services>, current: 
     let reader = account_of(&services, &current).await?;
     let steward = current.steward(&reader);
     let now = services.clock.now();
+    let since = last_day_began(now);
     let stats = services.stats(&steward).await?;
     let failing = services.failing_addresses(&steward).await?;
     let redis = services.redis_health().await;
@@ -87,17 +100,19 @@ pub async fn show(request: HttpRequest, services: web::Data<Services>, current: 
     let unbelieved = *Site::of(&request).unbelieved_proxy.lock().unwrap_or_else(PoisonError::into_inner);
     let template = DashboardPage {
         now: full(now),
-        attention: attention(&stats, database, redis.as_ref(), &services.settings.public_url, unbelieved),
-        figures: figures(&stats),
+        attention: attention(&stats, since, database, redis.as_ref(), &services.settings.public_url, unbelieved),
+        figures: figures(&stats, since),
         charts: charts(&stats),
-        failing: failing.into_iter().map(failing_row).collect(),
+        failing_elsewhere: failing_elsewhere(&stats, &failing),
+        failing: failing.into_iter().map(|failing| failing_row(failing, since)).collect(),
+        failures_url: events_url(Event::SignInFailed, "", since),
         node: node(database, redis, key.map(|key| key.active_from.unwrap_or(key.created_at)), now),
         layout: AdminLayout::new(&reader, &current, &request, "/admin", Refusal::none()),
     };
     page(StatusCode::OK, &template)
 }
 
-fn figures(stats: &Stats) -> Figures {
+fn figures(stats: &Stats, since: Timestamp) -> Figures {
     let day = stats.last_day();
     let tried = (day.sign_ins + day.failures).max(1);
     let count = |count: i64| number(count.unsigned_abs());
@@ -112,7 +127,7 @@ fn figures(stats: &Stats) -> Figures {
         failure_rate: format!("{:.1} %", day.failures as f64 * 100.0 / tried as f64),
         locked: count(stats.locked),
         reuse_alarms: count(day.reuse_alarms),
-        reuse_url: events_url(Event::TokenReuseDetected),
+        reuse_url: events_url(Event::TokenReuseDetected, "", since),
     }
 }
 
@@ -125,13 +140,20 @@ fn charts(stats: &Stats) -> [Chart; 2] {
     ]
 }
 
-fn failing_row((address, count): (String, usize)) -> (String, String, String) {
-    let events = url("/admin/audit", &[("event", Event::SignInFailed.as_str()), ("address", &address)]);
-    (address, number(count as u64), events)
+fn failing_row(FailingAddress { address, failures }: FailingAddress, since: Timestamp) -> FailingRow {
+    let events = address.parse::<IpAddr>().is_ok().then(|| events_url(Event::SignInFailed, &address, since));
+    FailingRow { address, failures: number(failures.unsigned_abs()), events }
 }
 
-fn events_url(event: Event) -> String {
-    url("/admin/audit", &[("event", event.as_str())])
+fn failing_elsewhere(stats: &Stats, told: &[FailingAddress]) -> Option<String> {
+    let elsewhere = stats.last_day().failures - told.iter().map(|told| told.failures).sum::<i64>();
+    (elsewhere > 0).then(|| number(elsewhere.unsigned_abs()))
+}
+
+/// The events of that name since then; with an address, those from there.
+fn events_url(event: Event, address: &str, since: Timestamp) -> String {
+    let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+    url("/admin/audit", &[("event", event.as_str()), ("address", address), ("since", &since)])
 }
 
 fn node(database: Duration, redis: Option<RedisHealth>, key: Option<Timestamp>, now: Timestamp) -> Node {
@@ -154,6 +176,7 @@ fn millis(latency: Duration) -> String {
 
 fn attention(
     stats: &Stats,
+    since: Timestamp,
     database: Duration,
     redis: Option<&RedisHealth>,
     public_url: &PublicUrl,
@@ -166,7 +189,7 @@ fn attention(
         1 => say(
             "A refresh token was used twice in the last 24 hours: somebody may have a copy. Its session was ended."
                 .to_owned(),
-            Some((events_url(Event::TokenReuseDetected), "See the event")),
+            Some((events_url(Event::TokenReuseDetected, "", since), "See the event")),
         ),
         count => say(
             format!(
@@ -174,7 +197,7 @@ fn attention(
                  ended.",
                 number(count.unsigned_abs())
             ),
-            Some((events_url(Event::TokenReuseDetected), "See the events")),
+            Some((events_url(Event::TokenReuseDetected, "", since), "See the events")),
         ),
     }
     if !public_url.is_https() && !is_local(public_url.host()) {

@@ -42,6 +42,7 @@ struct UserPage {
     active: bool,
     /// Until when, where wrong passwords have locked it.
     locked: Option<Moment>,
+    has_password: bool,
     last_sign_in: Option<Moment>,
     created: Moment,
     /// What an administrator may change; a manager only looks.
@@ -147,6 +148,7 @@ async fn user_page(
         role: user.role.title(),
         active: user.is_active(),
         locked: locked_until.map(|until| moment(until, now)),
+        has_password: user.has_password,
         last_sign_in: last_sign_in(&user, now),
         created: date(user.created_at),
         editor: administers(&steward).then(|| Editor::new(services, current, &user, form, &refusal)),

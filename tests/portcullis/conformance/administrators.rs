@@ -9,9 +9,9 @@ use portcullis::services::{Services, Steward};
 use rstest::rstest;
 use tokio::task::JoinSet;
 
-use super::{House, Node, keeper};
+use super::{House, Node, account, keeper};
 use crate::support::stores::{Backend, Stores};
-use crate::support::{PASSWORD, PostgresRedis, Sqlite};
+use crate::support::{HeldTable, PASSWORD, PostgresRedis, Sqlite};
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,7 +35,7 @@ async fn of_a_hundred_administrators_who_are_all_taken_away_at_once_one_is_left(
         acts.spawn(async move { insist(services, keeper(), subject, number).await });
     }
     let outcomes = acts.join_all().await;
-    let refused = outcomes.iter().filter(|outcome| matches!(outcome, Err(Error::LastAdmin))).count();
+    let refused = outcomes.iter().filter(|outcome| matches!(outcome, Err(Error::LastAdmin { .. }))).count();
     let left = administrators_left(&one).await;
     assert_eq!((left, refused), (1, 1), "{outcomes:?}");
 }
@@ -69,23 +69,54 @@ async fn administrators_left(node: &Node) -> usize {
     node.search_users(&keeper(), &search, None, 200).await.unwrap().users.len()
 }
 
+const BOOTSTRAP: [(&str, &str); 3] = [
+    ("bootstrap_admin_username", "first"),
+    ("bootstrap_admin_email", "first@example.com"),
+    ("bootstrap_admin_password", PASSWORD),
+];
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_start_at_the_same_moment_make_one_administrator_of_their_settings(
     #[values(Sqlite, PostgresRedis)] backend: Backend,
 ) {
     let house = House { stores: Stores::new(backend).await, clock: Clock::adjustable() };
-    let settings = [
-        ("bootstrap_admin_username", "first"),
-        ("bootstrap_admin_email", "first@example.com"),
-        ("bootstrap_admin_password", PASSWORD),
-    ];
     let mut starts = JoinSet::new();
     for _ in 0..4 {
-        let services = house.deaf_node_with(&settings).await.services.clone();
+        let services = house.deaf_node_with(&BOOTSTRAP).await.services.clone();
         starts.spawn(async move { services.bootstrap().await });
     }
     let started = starts.join_all().await;
     let created = started.iter().filter(|start| matches!(start, Ok(Some(_)))).count();
     assert!(created == 1 && started.iter().all(Result::is_ok), "{started:?}");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_link_and_settings_at_the_same_moment_one_makes_the_first_administrator(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let house = House { stores: Stores::new(backend).await, clock: Clock::adjustable() };
+    let node = house.deaf_node_with(&BOOTSTRAP).await;
+    let link = node.issue_setup_link().await.unwrap();
+    // Both have found no administrator when they come to tell of theirs.
+    let log = match backend {
+        PostgresRedis => Some(HeldTable::new(&node.database, "audit_events").await),
+        _ => None,
+    };
+    let services = node.services.clone();
+    let by_link =
+        tokio::spawn(async move { services.complete_setup(link.token(), account("other"), &Client::default()).await });
+    let services = node.services.clone();
+    let by_settings = tokio::spawn(async move { services.bootstrap().await });
+    if let Some(log) = log {
+        log.is_waited_for_by(2).await;
+        log.release().await;
+    }
+    let (by_link, by_settings) = (by_link.await.unwrap(), by_settings.await.unwrap());
+    let made = (by_link.is_ok(), matches!(by_settings, Ok(Some(_))));
+    assert!(matches!(made, (true, false) | (false, true)), "{made:?}");
+    assert!(by_link.is_ok() || matches!(by_link, Err(Error::LinkGone)));
+    assert!(by_settings.is_ok(), "{by_settings:?}");
+    assert_eq!(administrators_left(&node).await, 1);
 }

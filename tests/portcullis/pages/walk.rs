@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::admin_audit::{self, audit_by};
 use crate::admin_sessions;
 use crate::admin_users::{LONG_AGO, create};
+use crate::dashboard;
 use crate::limits::RATE;
 use crate::stores_down::server_behind_relay;
 use crate::support::gallery::Picture;
@@ -394,6 +395,12 @@ async fn lists(walk: &mut Walk, server: &TestServer, people: &People) {
 /// What concerns the server as a whole.
 async fn installation(walk: &mut Walk, server: &TestServer) {
     let mut keeper = server.signed_in(KEEPER).await;
+    for address in
+        ["2001:db8:1234:5678:9abc:def0:1234:5678", "203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4"]
+    {
+        dashboard::fail(server, address, 2).await;
+        dashboard::fail(server, "203.0.113.9", 1).await;
+    }
     walk.open("dashboard", &mut keeper, "/admin").await;
     walk.open("settings", &mut keeper, "/admin/settings").await;
     walk.open("rotate?", &mut keeper, "/admin/keys/rotate").await;

@@ -2,7 +2,7 @@
 //!
 //! [`TestServer`] is the production server on fresh [`stores`]; [`Browser`] and [`Chromium`] are people with a
 //! browser, [`ApiClient`] is a program, [`raw`] a client that keeps no rule, [`Program`] the binary, [`tools`] what others
-//! wrote, [`gallery`] what was seen.
+//! wrote, [`gallery`] what was seen. [`held`] lets transactions meet.
 
 pub mod api_client;
 pub mod browser;
@@ -10,6 +10,7 @@ pub mod chromium;
 pub mod crowd;
 pub mod folder;
 pub mod gallery;
+pub mod held;
 pub mod hostile;
 pub mod jar;
 pub mod page;
@@ -24,6 +25,7 @@ pub mod tools;
 pub use api_client::ApiClient;
 pub use browser::Browser;
 pub use chromium::Chromium;
+pub use held::HeldTable;
 pub use page::Page;
 pub use program::Program;
 pub use redis_server::RedisServer;
