@@ -70,11 +70,11 @@ async fn users_of_other_systems_sign_in_with_their_passwords_and_are_argon2id_af
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["username"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(names.len(), 17);
+    assert_eq!(names.len(), 18);
 
     let imported = program(&server).run_with_input(&["user", "import", "-"], &lines);
     assert_eq!(imported.code, Some(0), "{imported:?}");
-    assert_eq!(imported.stdout, "Created 17 accounts, skipped 0 lines.\n");
+    assert_eq!(imported.stdout, "Created 18 accounts, skipped 0 lines.\n");
     for (number, name) in names.iter().enumerate() {
         assert!(!hash_of(&server, name).await.starts_with(OURS), "{name}");
         // Wrong at the end, where what is cut off would not tell.
