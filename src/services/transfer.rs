@@ -45,7 +45,8 @@ pub struct Import {
     actor: Actor,
     dry_run: bool,
     ignored: Vec<String>,
-    /// The names and ids of the lines so far, which a dry run can't find in the database, and their lines.
+    /// Of a dry run, which leaves nothing in the database to find: the names and ids of the lines so far, and their
+    /// lines.
     claimed: HashMap<String, u64>,
 }
 
@@ -100,7 +101,20 @@ impl Import {
             let mut done = Vec::with_capacity(accounts.len());
             for (line, account) in accounts {
                 let outcome = match account {
-                    Ok(account) => import(connection, account, line, dry_run, &actor, &mut claimed, now)?,
+                    Ok(account) => {
+                        let created = if dry_run {
+                            rehearse(connection, &account.user, line, &mut claimed)
+                        } else {
+                            create(connection, &account, &actor, now)
+                        };
+                        match created {
+                            Ok(()) => {
+                                Outcome::Created { has_password: account.password_hash.is_some(), user: account.user }
+                            }
+                            Err(Error::Taken(taken)) => Outcome::Skipped(taken),
+                            Err(error) => return Err(error),
+                        }
+                    }
                     Err(errors) => Outcome::Skipped(errors),
                 };
                 done.push(Imported { line, outcome });
@@ -118,49 +132,37 @@ impl Import {
     }
 }
 
-/// Creates the account if its names are free, also of the lines before.
-fn import(
-    connection: &mut AnyConnection,
-    StoredUser { user, password_hash }: StoredUser,
-    line: u64,
-    dry_run: bool,
-    actor: &Actor,
-    claimed: &mut HashMap<String, u64>,
-    now: Timestamp,
-) -> Result<Outcome> {
+/// Creates the account; [`Error::Taken`] where its names are not free. Who registers at the same moment makes this
+/// insert fail, and with it no other line.
+fn create(connection: &mut AnyConnection, account: &StoredUser, actor: &Actor, now: Timestamp) -> Result<()> {
+    let StoredUser { user, password_hash } = account;
+    savepoint(connection, |connection| {
+        users::insert(connection, user, password_hash.as_deref())?;
+        let client = Client::default();
+        let entry = Entry::success(Event::UserImported, actor, user, &client);
+        audit::append(connection, &entry.detail(format!("role {}", user.role)), now)
+    })
+}
+
+/// [`Error::Taken`] where the account could not be created after the lines before it, which `claimed` knows.
+fn rehearse(connection: &mut AnyConnection, user: &User, line: u64, claimed: &mut HashMap<String, u64>) -> Result<()> {
     let claims = [
         ("username", user.username.key().as_str().to_owned()),
         ("email", user.email.key().as_str().to_owned()),
         ("id", user.id.to_string()),
     ];
-    let mut errors = FieldErrors::default();
+    let mut taken = FieldErrors::default();
     for (field, claim) in &claims {
         if let Some(line) = claimed.get(claim) {
-            errors.push(FieldError::new(*field, "taken", format!("Line {line} has it already.")));
+            taken.push(FieldError::new(*field, "taken", format!("Line {line} has it already.")));
         }
     }
-    if !errors.is_empty() {
-        return Ok(Outcome::Skipped(errors));
+    if !taken.is_empty() {
+        return Err(Error::Taken(taken));
     }
-    let created = if dry_run {
-        users::refuse_taken(connection, &user)
-    } else {
-        // Who registers at the same moment makes this insert fail, and with it no other line.
-        savepoint(connection, |connection| {
-            users::insert(connection, &user, password_hash.as_deref())?;
-            let client = Client::default();
-            let entry = Entry::success(Event::UserImported, actor, &user, &client);
-            audit::append(connection, &entry.detail(format!("role {}", user.role)), now)
-        })
-    };
-    match created {
-        Ok(()) => {
-            claimed.extend(claims.map(|(_, claim)| (claim, line)));
-            Ok(Outcome::Created { has_password: password_hash.is_some(), user })
-        }
-        Err(Error::Taken(taken)) => Ok(Outcome::Skipped(taken)),
-        Err(error) => Err(error),
-    }
+    users::refuse_taken(connection, user)?;
+    claimed.extend(claims.map(|(_, claim)| (claim, line)));
+    Ok(())
 }
 
 /// Password hashes are for the command line alone.
