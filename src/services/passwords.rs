@@ -100,9 +100,7 @@ impl Services {
         new: &SecretString,
         client: &Client,
     ) -> Result<User> {
-        if steward.actor != Actor::Cli {
-            return Err(Error::Forbidden); // an administrator never chooses another's password
-        }
+        steward.require_command_line()?;
         let found = self.user(user).await?;
         let password = self.check_new_password(&found, new).await?;
         let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());

@@ -54,7 +54,7 @@ impl Services {
     /// All accounts with their password hashes, by username, in pieces of JSON Lines: read as fast as they are taken,
     /// so what changes meanwhile is there or not.
     pub fn export_users(&self, steward: &Steward) -> Result<impl Stream<Item = Result<String>> + use<>> {
-        require_command_line(steward)?;
+        steward.require_command_line()?;
         // The audit log has no event for it.
         tracing::warn!("all accounts are exported with their password hashes");
         let database = self.database.clone();
@@ -78,7 +78,7 @@ impl Services {
     /// Begins to create accounts from lines, of any role; `ignored` fields of them are passed over. A dry run does
     /// every check and creates none.
     pub fn import_users(&self, steward: &Steward, dry_run: bool, ignored: Vec<String>) -> Result<Import> {
-        require_command_line(steward)?;
+        steward.require_command_line()?;
         let (services, actor) = (self.clone(), steward.actor.clone());
         Ok(Import { services, actor, dry_run, ignored, claimed: HashMap::new() })
     }
@@ -163,9 +163,4 @@ fn rehearse(connection: &mut AnyConnection, user: &User, line: u64, claimed: &mu
     users::refuse_taken(connection, user)?;
     claimed.extend(claims.map(|(_, claim)| (claim, line)));
     Ok(())
-}
-
-/// Password hashes are for the command line alone.
-fn require_command_line(steward: &Steward) -> Result<()> {
-    if steward.actor == Actor::Cli { Ok(()) } else { Err(Error::Forbidden) }
 }

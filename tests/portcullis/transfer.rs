@@ -11,11 +11,6 @@ use crate::support::program::{Outcome, mode};
 use crate::support::spawn::command_line;
 use crate::support::*;
 
-/// The binary on the stores of a running server.
-fn program(server: &TestServer) -> Program {
-    server.stores.settings().iter().fold(Program::new(), |program, (key, value)| program.set(key, value))
-}
-
 /// Imports these lines; each is an object, or a text that is none.
 fn import(program: &Program, lines: &[Value], flags: &[&str]) -> Outcome {
     let lines = lines.iter().map(|line| line.as_str().map_or_else(|| line.to_string(), str::to_owned) + "\n");
@@ -72,7 +67,7 @@ async fn users_of_other_systems_sign_in_with_their_passwords_and_are_argon2id_af
         .collect();
     assert_eq!(names.len(), 18);
 
-    let imported = program(&server).run_with_input(&["user", "import", "-"], &lines);
+    let imported = Program::on(&server).run_with_input(&["user", "import", "-"], &lines);
     assert_eq!(imported.code, Some(0), "{imported:?}");
     assert_eq!(imported.stdout, "Created 18 accounts, skipped 0 lines.\n");
     for (number, name) in names.iter().enumerate() {
@@ -100,7 +95,7 @@ async fn users_of_other_systems_sign_in_with_their_passwords_and_are_argon2id_af
 #[tokio::test]
 async fn wrong_passwords_lock_an_imported_account_like_any_other(#[values(Sqlite, PostgresRedis)] backend: Backend) {
     let server = TestServer::with(backend, &[("lockout_threshold", "5")]).await;
-    assert_eq!(import(&program(&server), &[person("nadia")], &[]).code, Some(0));
+    assert_eq!(import(&Program::on(&server), &[person("nadia")], &[]).code, Some(0));
     for _ in 0..5 {
         server.browser().try_sign_in("nadia", NEW_PASSWORD).await.expect(401);
     }
@@ -119,7 +114,7 @@ async fn who_is_suspended_or_has_no_password_does_not_sign_in() {
     suspended["status"] = "suspended".into();
     let without = json!({ "username": "without", "email": "without@example.org" });
     let unusable = json!({ "username": "unusable", "email": "unusable@example.org", "password_hash": "!x7Gq0" });
-    let imported = import(&program(&server), &[suspended, without, unusable], &[]);
+    let imported = import(&Program::on(&server), &[suspended, without, unusable], &[]);
     assert_eq!(imported.code, Some(0), "{imported:?}");
     assert_eq!(imported.stdout, "Created 3 accounts (2 without a password), skipped 0 lines.\n");
     assert_eq!(
@@ -132,7 +127,7 @@ async fn who_is_suspended_or_has_no_password_does_not_sign_in() {
             server.browser().try_sign_in(name, password).await.expect(401);
         }
     }
-    let link = program(&server).run(&["user", "reset-link", "without"]);
+    let link = Program::on(&server).run(&["user", "reset-link", "without"]);
     let path = link.stdout.lines().find_map(|line| line.split_once("/reset/")).expect("a link").1;
     let reset = server.browser().submit(&format!("/reset/{path}"), &[("new_password", NEW_PASSWORD)]).await;
     reset.expect_redirect("/login");
@@ -185,7 +180,7 @@ fn mixed_lines() -> (Vec<Value>, Vec<&'static str>) {
 #[tokio::test]
 async fn a_dry_run_tells_what_an_import_would_and_changes_nothing(#[values(Sqlite, PostgresRedis)] backend: Backend) {
     let server = TestServer::start(backend).await;
-    let program = program(&server);
+    let program = Program::on(&server);
     let (lines, told) = mixed_lines();
     let audit = || program.run(&["audit", "export"]).stdout;
     let (users_before, audit_before) = (listed(&program), audit());
@@ -226,7 +221,7 @@ async fn a_dry_run_tells_what_an_import_would_and_changes_nothing(#[values(Sqlit
 #[tokio::test]
 async fn an_import_can_be_repeated_and_fields_be_passed_over() {
     let server = TestServer::start(Sqlite).await;
-    let program = program(&server);
+    let program = Program::on(&server);
     let names: Vec<_> = (0..450).map(|number| format!("person{number}")).collect();
     let mut lines: Vec<_> = names.iter().map(|name| person(name)).collect();
     for line in &mut lines {
@@ -310,7 +305,7 @@ async fn an_export_moves_everyone_to_another_installation(#[values(Sqlite, Postg
     old.services.delete_user(&command_line(), gone.id, &Client::default()).await.unwrap();
     let suspended = old.create_user("suspended").await;
     old.services.suspend(&command_line(), suspended.id, &Client::default()).await.unwrap();
-    let program = program(&old);
+    let program = Program::on(&old);
     assert_eq!(import(&program, &[person("imported")], &[]).code, Some(0));
 
     let exported = program.run(&["user", "export", "users.jsonl"]);
@@ -325,7 +320,7 @@ async fn an_export_moves_everyone_to_another_installation(#[values(Sqlite, Postg
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "overwritten");
 
     let new = TestServer::without_administrator(stores::Stores::new(backend).await, &[]).await;
-    let there = self::program(&new);
+    let there = Program::on(&new);
     let imported = there.run_with_input(&["user", "import", "-"], &text);
     assert_eq!(imported.code, Some(0), "{imported:?}");
     assert_eq!(imported.stdout, "Created 4 accounts (1 administrator, 1 manager), skipped 0 lines.\n");

@@ -12,6 +12,7 @@ use portcullis::domain::Clock;
 
 use super::browser::Browser;
 use super::folder::Folder;
+use super::spawn::TestServer;
 use super::{KEEPER, PASSWORD, eventually, free_port};
 
 /// A working folder in which the binary is run, with its port and what it is told by environment variables.
@@ -48,6 +49,11 @@ impl Program {
             .set("bootstrap_admin_username", KEEPER)
             .set("bootstrap_admin_email", "keeper@example.com")
             .set("bootstrap_admin_password", PASSWORD)
+    }
+
+    /// On the stores of a running server.
+    pub fn on(server: &TestServer) -> Self {
+        server.stores.settings().iter().fold(Self::new(), |program, (key, value)| program.set(key, value))
     }
 
     /// Sets `PORTCULLIS_{KEY}`.
