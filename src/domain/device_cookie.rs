@@ -59,8 +59,8 @@ struct Account {
 }
 
 impl KnownBrowser {
-    /// A browser in which somebody signs in for the first time.
-    pub fn new() -> Self {
+    /// A browser that is known to nobody yet.
+    pub fn fresh() -> Self {
         Self { id: rand::random(), accounts: Vec::new() }
     }
 
@@ -135,7 +135,7 @@ mod tests {
 
     /// The cookie of a browser in which these have signed in, one after the other.
     fn cookie_of(users: &[&User]) -> DeviceCookie {
-        let mut browser = KnownBrowser::new();
+        let mut browser = KnownBrowser::fresh();
         for user in users {
             browser.remember(user, KEY);
         }

@@ -94,7 +94,7 @@ impl Services {
     /// and keeps it known to others.
     pub fn device_cookie(&self, user: &User, client: &Client) -> DeviceCookie {
         let key = self.device_key();
-        let mut browser = earlier_sign_ins(client, &key).unwrap_or_else(KnownBrowser::new);
+        let mut browser = earlier_sign_ins(client, &key).unwrap_or_else(KnownBrowser::fresh);
         browser.remember(user, &key);
         browser.cookie(&key)
     }
