@@ -14,7 +14,7 @@ use crate::domain::{Actor, Error, Event, FieldError, FieldErrors, NameKey, Times
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::{AnyConnection, savepoint};
 use crate::storage::users::{self, StoredUser};
-use record::Record;
+use record::{Candidate, Record};
 pub use record::{FIELDS, MAX_LINE};
 
 /// Accounts that are held in memory at once, and that are created in one transaction.
@@ -35,7 +35,12 @@ pub struct Imported {
 
 /// In a dry run, what would have come of it.
 pub enum Outcome {
-    Created { user: User, has_password: bool },
+    Created {
+        user: User,
+        has_password: bool,
+        /// Checking the password takes more memory than checking one that was hashed here.
+        costly: bool,
+    },
     Skipped(FieldErrors),
 }
 
@@ -101,7 +106,7 @@ impl Import {
             let mut done = Vec::with_capacity(accounts.len());
             for (line, account) in accounts {
                 let outcome = match account {
-                    Ok(account) => {
+                    Ok(Candidate { account, costly }) => {
                         let created = if dry_run {
                             rehearse(connection, &account.user, line, &mut claimed)
                         } else {
@@ -109,7 +114,8 @@ impl Import {
                         };
                         match created {
                             Ok(()) => {
-                                Outcome::Created { has_password: account.password_hash.is_some(), user: account.user }
+                                let has_password = account.password_hash.is_some();
+                                Outcome::Created { user: account.user, has_password, costly }
                             }
                             Err(Error::Taken(taken)) => Outcome::Skipped(taken),
                             Err(error) => return Err(error),

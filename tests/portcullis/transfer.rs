@@ -1,5 +1,8 @@
 //! Accounts that come from another system, or go to another installation: `user import` and `user export`.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Actor, Event, NameKey, Role, UserStatus};
 use portcullis::services::transfer::{self, Line};
@@ -70,6 +73,10 @@ async fn users_of_other_systems_sign_in_with_their_passwords_and_are_argon2id_af
     let imported = Program::on(&server).run_with_input(&["user", "import", "-"], &lines);
     assert_eq!(imported.code, Some(0), "{imported:?}");
     assert_eq!(imported.stdout, "Created 18 accounts, skipped 0 lines.\n");
+    // Those of Argon2 and scrypt.
+    let costly = "Password hashes that take more memory to check than argon2_memory_kib: 7. They are checked one at a \
+                  time, and replaced when their owners sign in.\n";
+    assert_eq!(imported.stderr, costly);
     for (number, name) in names.iter().enumerate() {
         assert!(!hash_of(&server, name).await.starts_with(OURS), "{name}");
         // Wrong at the end, where what is cut off would not tell.
@@ -89,6 +96,48 @@ async fn users_of_other_systems_sign_in_with_their_passwords_and_are_argon2id_af
         server.browser().sign_in(name).await;
         assert_eq!(hash_of(&server, name).await, hash, "hashed once");
     }
+}
+
+#[tokio::test]
+async fn guesses_at_hashes_that_take_much_memory_take_that_of_one_and_hold_up_nobody_else() {
+    const EACH: u64 = 64;
+    let program = Program::with_administrator().set("hash_concurrency", "8").set("lockout_threshold", "100");
+    let hash = |number: u64| {
+        let salt_and_hash = "MDEyMzQ1Njc4OWFiY2RlZg$N257wxEXrufvOY5coHT+lXKPhTBSNS7woMrryNK28gw";
+        match number % 2 {
+            0 => format!("$argon2id$v=19$m={},t=1,p=1${salt_and_hash}", EACH * 1024),
+            _ => format!("$scrypt$ln=16,r=8,p=1${salt_and_hash}"),
+        }
+    };
+    let lines: Vec<_> = (0..8)
+        .map(|number| {
+            let mut line = person(&format!("person{number}"));
+            line["password_hash"] = hash(number).into();
+            line
+        })
+        .collect();
+    let running = program.serve().await;
+    let imported = import(&program, &lines, &[]);
+    assert_eq!(imported.code, Some(0), "{imported:?}");
+    assert!(imported.stderr.contains("argon2_memory_kib: 8."), "{imported:?}");
+    let before = running.peak_memory();
+
+    let guess = async |number: usize| program.browser().try_sign_in(&format!("person{}", number % 8), "wrong").await;
+    let mut flood = std::pin::pin!(join_all((0..24).map(guess)));
+    let keeper = async {
+        eventually("a guess is compared", Duration::from_secs(10), async || running.peak_memory() > before + EACH / 2)
+            .await;
+        program.browser().sign_in(KEEPER).await
+    };
+    tokio::select! {
+        _ = &mut flood => panic!("all of them came first"),
+        _ = keeper => {}
+    }
+    for page in flood.await {
+        page.expect(401);
+    }
+    let more = running.peak_memory() - before;
+    assert!((EACH / 2..EACH + 100).contains(&more), "{before} MiB, and {more} more");
 }
 
 #[rstest]

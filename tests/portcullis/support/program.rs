@@ -161,6 +161,13 @@ pub struct Running {
 }
 
 impl Running {
+    /// MiB of memory that it had at most.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak.expect("a peak").parse::<u64>().expect("a number") / 1024
+    }
+
     /// Waits until `/livez` answers; fails when the process ends before.
     pub async fn answers(&self) {
         let address = self.address;
