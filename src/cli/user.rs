@@ -11,13 +11,14 @@ use super::{Failure, one_of};
 use crate::domain::audit::Client;
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, Role, Timestamp, User, UserStatus};
+use crate::services::accounts::NewAccount;
 use crate::services::users::{FoundUser, UserSearch, UserSort};
 use crate::services::{Services, Steward};
 use crate::shapes::UserShape;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Create an account, and print the link with which its owner chooses a password.
+    /// Create an account, and print the link with which its owner chooses a password, unless that comes from stdin.
     Create {
         /// 3 to 32 ASCII letters, digits and `_ . -`, beginning with a letter.
         username: String,
@@ -151,20 +152,14 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
     let (steward, client) = (&Steward::command_line(), &Client::default());
     match command {
         Command::Create { username, email, name, role, password, yes: _ } => {
-            // Read first: a password that can't be read creates nothing.
-            let password = if password.password_stdin { Some(password.read()?) } else { None };
+            if password.password_stdin {
+                let account = NewAccount { username, email, name, password: password.read()? };
+                let user = services.create_user_with_password(steward, account, role, client).await?;
+                return Ok(format!("Created {} with this password.\n", user.username.as_str()));
+            }
             let name = name.as_deref();
             let (user, link) = services.create_user(steward, &username, &email, name, role, client).await?;
-            let Some(password) = password else { return Ok(handed_over(&user, &link)) };
-            match services.set_password(steward, user.id, &password, client).await {
-                Ok(user) => Ok(format!("Created {} with this password.\n", user.username.as_str())),
-                Err(error) => Err(Failure::Failed(format!(
-                    "{} was created, but has no password yet: {} Set one with `portcullis user set-password {}`.",
-                    user.username.as_str(),
-                    Failure::from(error),
-                    user.username.as_str()
-                ))),
-            }
+            Ok(handed_over(&user, &link))
         }
         Command::List { search, output } => list(services, search, output.format).await,
         Command::Show { target, output } => {

@@ -18,7 +18,7 @@ use super::text::text_enum;
 
 const MIB: u64 = 1024 * 1024;
 
-// What a check may take: two or three seconds of a core at most.
+// What a check may take: a few seconds of a core, and twice that for a password that has two spellings.
 /// Bytes of memory.
 const MAX_MEMORY: u64 = 256 * MIB;
 /// Bytes that are written over, pass by pass.
@@ -99,30 +99,42 @@ impl PasswordHash {
             let message = format!("Too costly to check at a sign-in: at most {limit} are taken.");
             Err(FieldError::new("password_hash", "too_costly", message))
         };
-        let (memory, passes) = match self {
+        let passes = match self {
             Self::Bcrypt(Bcrypt { cost, .. }) if *cost > MAX_BCRYPT_COST => {
                 return too_costly(format!("2^{MAX_BCRYPT_COST} rounds of bcrypt"));
             }
             Self::Pbkdf2 { iterations, .. } if iterations.get() > MAX_ITERATIONS => {
                 return too_costly(format!("{MAX_ITERATIONS} iterations of PBKDF2"));
             }
-            Self::Bcrypt(_) | Self::Pbkdf2 { .. } => return Ok(()),
-            // RFC 7914, section 6: p blocks of 128 * r bytes, each mixed with N others.
-            Self::Scrypt { params, .. } => {
-                let block = 128 * u64::from(params.r());
-                (block.saturating_mul(params.n().max(params.p().into())), params.p())
-            }
-            Self::Argon2(hash) => {
-                let params = argon2::Params::try_from(&**hash).unwrap_or_default();
-                (1024 * u64::from(params.m_cost()), params.t_cost())
-            }
+            Self::Bcrypt(_) | Self::Pbkdf2 { .. } => 1,
+            Self::Scrypt { params, .. } => params.p(),
+            Self::Argon2(hash) => argon2_params(hash).t_cost(),
         };
+        let memory = self.memory();
         if memory > MAX_MEMORY || memory.saturating_mul(passes.into()) > MAX_WORK {
             let [memory, work] = [MAX_MEMORY, MAX_WORK].map(|bytes| bytes / MIB);
             return too_costly(format!("{memory} MiB of memory, and {work} MiB over all passes,"));
         }
         Ok(())
     }
+
+    /// Bytes that a check takes, beyond a few thousand.
+    pub fn memory(&self) -> u64 {
+        match self {
+            Self::Bcrypt(_) | Self::Pbkdf2 { .. } => 0,
+            // RFC 7914, section 6: p blocks of 128 * r bytes, each mixed with N others.
+            Self::Scrypt { params, .. } => {
+                let block = 128 * u64::from(params.r());
+                block.saturating_mul(params.n().max(params.p().into()))
+            }
+            Self::Argon2(hash) => 1024 * u64::from(argon2_params(hash).m_cost()),
+        }
+    }
+}
+
+fn argon2_params(hash: &argon2::PasswordHash) -> argon2::Params {
+    // Those of a hash that was parsed are good.
+    argon2::Params::try_from(hash).unwrap_or_default()
 }
 
 /// The one spelling that is stored.

@@ -182,6 +182,27 @@ impl Services {
         Ok((user, link))
     }
 
+    /// The command line's: creates an account that has its password already. There is no link.
+    pub async fn create_user_with_password(
+        &self,
+        steward: &Steward,
+        account: NewAccount,
+        role: Role,
+        client: &Client,
+    ) -> Result<User> {
+        steward.require_command_line()?;
+        let (checked, hash) = self.check_account(&account).await?;
+        let (actor, client, now) = (steward.actor.clone(), client.clone(), self.clock.now());
+        self.database
+            .write(move |connection| {
+                let user = checked.insert(connection, UserId::new(now), role, Some(&hash), now)?;
+                let entry = Entry::success(Event::UserCreated, &actor, &user, &client);
+                audit::append(connection, &entry.detail(format!("role {role}, with a password")), now)?;
+                Ok(user)
+            })
+            .await
+    }
+
     /// Checks all fields of a new account, the password too, and hashes that.
     pub(super) async fn check_account(&self, account: &NewAccount) -> Result<(CheckedAccount, String)> {
         let mut errors = FieldErrors::default();

@@ -5,8 +5,10 @@
 //! their own with a short queue in front: neither the async workers nor the web server's blocking pool of hundreds of
 //! threads would keep the memory bounded. Past the queue the answer is [`Error::Busy`], at once.
 //!
-//! A hash of another system takes its own time and memory, within [`PasswordHash::check_cost`]. Until it is hashed anew
-//! at the first sign-in, that time may tell that the account exists, for the decoy takes as long as our own.
+//! A hash of another system takes its own time and memory, within [`PasswordHash::check_cost`]. Those that take more
+//! memory than ours are checked one at a time, on a thread with a queue of their own: so all of them together take no
+//! more memory than one, and a flood at such accounts holds up nobody else. Until it is hashed anew at the first sign-in,
+//! the time may tell that the account exists, for the decoy takes as long as our own.
 
 mod check;
 mod pool;
@@ -28,6 +30,8 @@ use pool::Pool;
 #[derive(Clone)]
 pub struct Hasher {
     pool: Pool,
+    /// One thread, for [`Hasher::is_costly`].
+    costly: Pool,
     engine: Arc<Engine>,
 }
 
@@ -41,14 +45,16 @@ pub struct Verdict {
 }
 
 impl Hasher {
-    /// Starts `concurrency` threads that serve a queue of `queue` entries, and makes the decoy: takes as long as a
-    /// hash. The threads end with the last clone.
+    /// Starts `concurrency` threads that serve a queue of `queue` entries, one more with such a queue for costly hashes,
+    /// and makes the decoy: takes as long as a hash. The threads end with the last clone.
     ///
     /// # Errors
     /// Parameters that Argon2 does not allow (`memory_kib` is at least 8 for each lane), or no threads.
     pub fn new(cost: Argon2Cost, concurrency: usize, queue: usize) -> Result<Self, Error> {
         let engine = Arc::new(Engine::new(cost).map_err(Error::internal)?);
-        Ok(Self { pool: Pool::new(concurrency, queue).map_err(Error::internal)?, engine })
+        let pool = Pool::new(concurrency, queue).map_err(Error::internal)?;
+        let costly = Pool::new(1, queue).map_err(Error::internal)?;
+        Ok(Self { pool, costly, engine })
     }
 
     /// [`PasswordPolicy::check`] on the hashing threads, for it can take as long as a hash.
@@ -84,12 +90,19 @@ impl Hasher {
     /// same work is done on a decoy, so that the time tells nothing; so it is for a stored text that is no hash.
     ///
     /// # Errors
-    /// [`Error::Busy`] when the queue is full: nothing was checked. [`Error::Internal`] without memory.
+    /// [`Error::Busy`] when the queue is full: nothing was checked. [`Error::Internal`] without the memory for Argon2;
+    /// without that for scrypt, the process ends.
     pub async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<Verdict, Error> {
         let password = password.clone();
-        let stored = stored.map(str::to_owned);
+        let hash = stored.and_then(read);
+        let pool = if hash.as_ref().is_some_and(|hash| self.is_costly(hash)) { &self.costly } else { &self.pool };
         let engine = self.engine.clone();
-        self.pool.run(move || engine.verify(&password, stored.as_deref())).await?.map_err(Error::internal)
+        pool.run(move || engine.verify(&password, hash.as_ref())).await?.map_err(Error::internal)
+    }
+
+    /// Whether checking it takes more memory than checking one of ours.
+    pub fn is_costly(&self, hash: &PasswordHash) -> bool {
+        hash.memory() > self.engine.decoy.memory()
     }
 
     /// Reads the hash of an account that is to be imported.
@@ -124,9 +137,8 @@ impl Engine {
         Ok(argon2id(&self.params).hash_password(password.as_bytes())?.to_string())
     }
 
-    fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<Verdict, HashError> {
-        let known = stored.and_then(read);
-        let hash = known.as_ref().unwrap_or(&self.decoy);
+    fn verify(&self, password: &SecretString, known: Option<&PasswordHash>) -> Result<Verdict, HashError> {
+        let hash = known.unwrap_or(&self.decoy);
         let mut matches = false;
         for spelling in password::spellings(password) {
             matches |= check::matches(hash, spelling.as_bytes())?;

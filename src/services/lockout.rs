@@ -13,9 +13,10 @@
 //! **How a guess is counted.** As under way, before the hash is spent, and as a failure once it was wrong; failures and
 //! guesses under way together are never more than the threshold, so no more are compared, in parallel or not. A right
 //! password forgets the failures; others that are under way stay so. When nothing was compared (the hashing queue was
-//! full, or whoever asked has gone away and so never learns the answer) the guess is given back. Refused guesses neither
-//! count nor prolong a lock: it ends by itself, and is forgotten like any count `lockout_duration` after its last failure.
-//! Guesses of a node that crashed are under way until a minute after the last one, or as long as failures are remembered.
+//! full), or nobody learns the answer (whoever asked has gone away, or the store failed), the guess is given back.
+//! Refused guesses neither count nor prolong a lock: it ends by itself, and is forgotten like any count
+//! `lockout_duration` after its last failure. Guesses of a node that crashed are under way until a minute after the
+//! last one, or as long as failures are remembered.
 //!
 //! **Who waits.** Where only guesses under way fill the count nothing is locked: they are decided within a moment, and a
 //! build that signs in twenty times at once has given no wrong password. So the next one waits, before it has a place
@@ -89,10 +90,13 @@ impl Services {
         Ok(proven.ok_or(Error::WrongPassword { field })?.account.user)
     }
 
-    /// The cookie that makes this browser known to the account, which has just signed in there or changed its password.
+    /// The cookie that makes this browser known to the account, which has just signed in there or chosen its password,
+    /// and keeps it known to others.
     pub fn device_cookie(&self, user: &User, client: &Client) -> DeviceCookie {
-        let browser = self.known_browser(user, client).unwrap_or_else(|| KnownBrowser::new(user));
-        browser.cookie(user, &self.root_key.derive("device"))
+        let key = self.device_key();
+        let mut browser = earlier_sign_ins(client, &key).unwrap_or_else(KnownBrowser::fresh);
+        browser.remember(user, &key);
+        browser.cookie(&key)
     }
 
     /// Ends a lock of the account, in its known browsers too. A manager does it for users, an administrator for everyone.
@@ -140,7 +144,12 @@ impl Services {
     }
 
     fn known_browser(&self, user: &User, client: &Client) -> Option<KnownBrowser> {
-        KnownBrowser::read(client.device_cookie.as_ref()?, user, &self.root_key.derive("device"))
+        let key = self.device_key();
+        earlier_sign_ins(client, &key).filter(|browser| browser.is_known_to(user, &key))
+    }
+
+    fn device_key(&self) -> [u8; 32] {
+        self.root_key.derive("device")
     }
 
     pub(super) fn lockout_rule(&self) -> Rule {
@@ -149,4 +158,9 @@ impl Services {
         let duration = self.settings.lockout_duration;
         Rule { threshold, now, until: now + duration, lease: now + duration.min(LEASE) }
     }
+}
+
+/// The client as a browser in which people have signed in before.
+fn earlier_sign_ins(client: &Client, key: &[u8; 32]) -> Option<KnownBrowser> {
+    KnownBrowser::read(client.device_cookie.as_ref()?, key)
 }

@@ -110,6 +110,11 @@ impl Steward {
         if self.role.reaches(role) { Ok(()) } else { Err(Error::Forbidden) }
     }
 
+    /// For what nobody does over HTTP: choosing another's password, or seeing its hash.
+    fn require_command_line(&self) -> Result<()> {
+        if self.actor == Actor::Cli { Ok(()) } else { Err(Error::Forbidden) }
+    }
+
     /// A manager reaches users; an administrator reaches everyone.
     pub fn reaches(&self, subject: &User) -> bool {
         self.reaches_role(subject.role)

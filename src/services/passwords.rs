@@ -72,7 +72,7 @@ impl Services {
         Ok(self.deliver(caller, secret, remember).await)
     }
 
-    /// Uses a reset link up: sets the password, ends all sessions.
+    /// Uses a reset link up: sets the password, ends all sessions. The account is as it is then.
     pub async fn reset_password(&self, token: &str, new: &SecretString, client: &Client) -> Result<User> {
         let (user, _) = self.reset_link(token).await?;
         let password = self.check_new_password(&user, new).await?;
@@ -84,8 +84,8 @@ impl Services {
                 let user = users::lock(connection, user.id)?.ok_or(Error::LinkGone)?.user;
                 links::consume(connection, LinkPurpose::Reset, &token, now)?;
                 replace_password(connection, &user, &password, None, &Actor::user(&user), &client, now)?;
-                users::raise_epoch(connection, user.id)?;
-                Ok(user)
+                let epoch = users::raise_epoch(connection, user.id)?;
+                Ok(User { epoch, password_changed_at: Some(now), ..user })
             })
             .await?;
         self.announce_user_changed(user.id).await?;
@@ -100,9 +100,7 @@ impl Services {
         new: &SecretString,
         client: &Client,
     ) -> Result<User> {
-        if steward.actor != Actor::Cli {
-            return Err(Error::Forbidden); // an administrator never chooses another's password
-        }
+        steward.require_command_line()?;
         let found = self.user(user).await?;
         let password = self.check_new_password(&found, new).await?;
         let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());

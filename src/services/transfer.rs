@@ -14,7 +14,7 @@ use crate::domain::{Actor, Error, Event, FieldError, FieldErrors, NameKey, Times
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::{AnyConnection, savepoint};
 use crate::storage::users::{self, StoredUser};
-use record::Record;
+use record::{Candidate, Record};
 pub use record::{FIELDS, MAX_LINE};
 
 /// Accounts that are held in memory at once, and that are created in one transaction.
@@ -35,7 +35,12 @@ pub struct Imported {
 
 /// In a dry run, what would have come of it.
 pub enum Outcome {
-    Created { user: User, has_password: bool },
+    Created {
+        user: User,
+        has_password: bool,
+        /// Checking the password takes more memory than checking one that was hashed here.
+        costly: bool,
+    },
     Skipped(FieldErrors),
 }
 
@@ -45,7 +50,8 @@ pub struct Import {
     actor: Actor,
     dry_run: bool,
     ignored: Vec<String>,
-    /// The names and ids of the lines so far, which a dry run can't find in the database, and their lines.
+    /// Of a dry run, which leaves nothing in the database to find: the names and ids of the lines so far, and their
+    /// lines.
     claimed: HashMap<String, u64>,
 }
 
@@ -53,7 +59,7 @@ impl Services {
     /// All accounts with their password hashes, by username, in pieces of JSON Lines: read as fast as they are taken,
     /// so what changes meanwhile is there or not.
     pub fn export_users(&self, steward: &Steward) -> Result<impl Stream<Item = Result<String>> + use<>> {
-        require_command_line(steward)?;
+        steward.require_command_line()?;
         // The audit log has no event for it.
         tracing::warn!("all accounts are exported with their password hashes");
         let database = self.database.clone();
@@ -77,7 +83,7 @@ impl Services {
     /// Begins to create accounts from lines, of any role; `ignored` fields of them are passed over. A dry run does
     /// every check and creates none.
     pub fn import_users(&self, steward: &Steward, dry_run: bool, ignored: Vec<String>) -> Result<Import> {
-        require_command_line(steward)?;
+        steward.require_command_line()?;
         let (services, actor) = (self.clone(), steward.actor.clone());
         Ok(Import { services, actor, dry_run, ignored, claimed: HashMap::new() })
     }
@@ -100,7 +106,21 @@ impl Import {
             let mut done = Vec::with_capacity(accounts.len());
             for (line, account) in accounts {
                 let outcome = match account {
-                    Ok(account) => import(connection, account, line, dry_run, &actor, &mut claimed, now)?,
+                    Ok(Candidate { account, costly }) => {
+                        let created = if dry_run {
+                            rehearse(connection, &account.user, line, &mut claimed)
+                        } else {
+                            create(connection, &account, &actor, now)
+                        };
+                        match created {
+                            Ok(()) => {
+                                let has_password = account.password_hash.is_some();
+                                Outcome::Created { user: account.user, has_password, costly }
+                            }
+                            Err(Error::Taken(taken)) => Outcome::Skipped(taken),
+                            Err(error) => return Err(error),
+                        }
+                    }
                     Err(errors) => Outcome::Skipped(errors),
                 };
                 done.push(Imported { line, outcome });
@@ -118,52 +138,35 @@ impl Import {
     }
 }
 
-/// Creates the account if its names are free, also of the lines before.
-fn import(
-    connection: &mut AnyConnection,
-    StoredUser { user, password_hash }: StoredUser,
-    line: u64,
-    dry_run: bool,
-    actor: &Actor,
-    claimed: &mut HashMap<String, u64>,
-    now: Timestamp,
-) -> Result<Outcome> {
+/// Creates the account; [`Error::Taken`] where its names are not free. Who registers at the same moment makes this
+/// insert fail, and with it no other line.
+fn create(connection: &mut AnyConnection, account: &StoredUser, actor: &Actor, now: Timestamp) -> Result<()> {
+    let StoredUser { user, password_hash } = account;
+    savepoint(connection, |connection| {
+        users::insert(connection, user, password_hash.as_deref())?;
+        let client = Client::default();
+        let entry = Entry::success(Event::UserImported, actor, user, &client);
+        audit::append(connection, &entry.detail(format!("role {}", user.role)), now)
+    })
+}
+
+/// [`Error::Taken`] where the account could not be created after the lines before it, which `claimed` knows.
+fn rehearse(connection: &mut AnyConnection, user: &User, line: u64, claimed: &mut HashMap<String, u64>) -> Result<()> {
     let claims = [
         ("username", user.username.key().as_str().to_owned()),
         ("email", user.email.key().as_str().to_owned()),
         ("id", user.id.to_string()),
     ];
-    let mut errors = FieldErrors::default();
+    let mut taken = FieldErrors::default();
     for (field, claim) in &claims {
         if let Some(line) = claimed.get(claim) {
-            errors.push(FieldError::new(*field, "taken", format!("Line {line} has it already.")));
+            taken.push(FieldError::new(*field, "taken", format!("Line {line} has it already.")));
         }
     }
-    if !errors.is_empty() {
-        return Ok(Outcome::Skipped(errors));
+    if !taken.is_empty() {
+        return Err(Error::Taken(taken));
     }
-    let created = if dry_run {
-        users::refuse_taken(connection, &user)
-    } else {
-        // Who registers at the same moment makes this insert fail, and with it no other line.
-        savepoint(connection, |connection| {
-            users::insert(connection, &user, password_hash.as_deref())?;
-            let client = Client::default();
-            let entry = Entry::success(Event::UserImported, actor, &user, &client);
-            audit::append(connection, &entry.detail(format!("role {}", user.role)), now)
-        })
-    };
-    match created {
-        Ok(()) => {
-            claimed.extend(claims.map(|(_, claim)| (claim, line)));
-            Ok(Outcome::Created { has_password: password_hash.is_some(), user })
-        }
-        Err(Error::Taken(taken)) => Ok(Outcome::Skipped(taken)),
-        Err(error) => Err(error),
-    }
-}
-
-/// Password hashes are for the command line alone.
-fn require_command_line(steward: &Steward) -> Result<()> {
-    if steward.actor == Actor::Cli { Ok(()) } else { Err(Error::Forbidden) }
+    users::refuse_taken(connection, user)?;
+    claimed.extend(claims.map(|(_, claim)| (claim, line)));
+    Ok(())
 }

@@ -1,6 +1,9 @@
 //! Failed password checks, counted, and apart from them the guesses that are under way. A row is a count: it ends at
 //! `expires_at`, and while it lives with as many failures as the threshold it is a lock. Which counts there are, and why
 //! they are here, is told in [`crate::services::lockout`].
+//!
+//! Whoever changes several rows in one transaction does it in the order of their keys, so that on PostgreSQL none waits
+//! for another who waits for it.
 
 use diesel::dsl::count;
 use diesel::prelude::*;
@@ -110,7 +113,13 @@ fn end_guess(connection: &mut AnyConnection, key: &Key) -> Result<()> {
 
 /// Forgets every count of the account, also those of its known browsers; says how many there were.
 pub fn forget_user(connection: &mut AnyConnection, user: UserId) -> Result<usize> {
-    Ok(diesel::delete(lockouts::table.filter(lockouts::user_id.eq(user))).execute(connection)?)
+    let of_user = lockouts::table.filter(lockouts::user_id.eq(user));
+    let AnyConnection::Postgres(postgres) = connection else {
+        return Ok(diesel::delete(of_user).execute(connection)?);
+    };
+    // A DELETE locks rows in whatever order it finds them. A count that comes after this look is of a later guess.
+    let keys: Vec<Vec<u8>> = of_user.select(lockouts::key).order(lockouts::key).for_update().load(postgres)?;
+    Ok(diesel::delete(lockouts::table.filter(lockouts::key.eq_any(keys))).execute(postgres)?)
 }
 
 /// The accounts among these that are locked, for strangers or in one of their known browsers, with the end of each lock.
@@ -148,7 +157,12 @@ pub fn count_locked(connection: &mut AnyConnection, rule: Rule) -> Result<i64> {
         .first(connection)?)
 }
 
-/// Forgets counts that have ended.
+/// Forgets counts that have ended. One that somebody is just beginning anew is left alone, and not waited for.
 pub fn prune(connection: &mut AnyConnection, now: Timestamp) -> Result<usize> {
-    Ok(diesel::delete(lockouts::table.filter(lockouts::expires_at.le(now))).execute(connection)?)
+    let AnyConnection::Postgres(postgres) = connection else {
+        return Ok(diesel::delete(lockouts::table.filter(lockouts::expires_at.le(now))).execute(connection)?);
+    };
+    let delete = "DELETE FROM lockouts WHERE key IN \
+                  (SELECT key FROM lockouts WHERE expires_at <= $1 FOR UPDATE SKIP LOCKED)";
+    Ok(diesel::sql_query(delete).bind::<Moment, _>(now).execute(postgres)?)
 }

@@ -9,6 +9,7 @@ use super::moment::{Moment, deadline};
 use super::refusal::Refusal;
 use super::{Answer, see_other};
 use crate::http::client_address::ClientInfo;
+use crate::http::device_cookie;
 use crate::http::flash::{self, Notice};
 use crate::http::forms::GuestForm;
 use crate::http::parameters::PathParam;
@@ -45,7 +46,9 @@ pub async fn submit(
     GuestForm(form): GuestForm<ResetForm>,
 ) -> Answer {
     match services.reset_password(&token, &form.new_password.into(), &client).await {
-        Ok(_) => {
+        Ok(user) => {
+            // The owner: strangers that lock the name on the way to `/login` are no hindrance.
+            device_cookie::set(&request, services.device_cookie(&user, &client));
             flash::set(&request, Notice::PasswordReset);
             Ok(see_other("/login"))
         }

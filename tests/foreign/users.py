@@ -36,6 +36,9 @@ hashes["bcrypt-2a"] = bcrypt.hashpw(octets, bcrypt.gensalt(prefix=b"2a")).decode
 hashes["bcrypt-2y"] = bcrypt.hashpw(octets, bcrypt.gensalt(10)).decode().replace("$2b$", "$2y$")
 hashes["argon2-id"] = argon2.PasswordHasher().hash(password)
 hashes["argon2-i"] = argon2.PasswordHasher(type=argon2.Type.I).hash(password)
+# Named no version before there was a second one, in what Django and passlib stored then, too.
+old = argon2.low_level.hash_secret(octets, b"somesalt", 2, 512, 2, 32, argon2.Type.I, version=16).decode()
+hashes["argon2-old"] = old.replace("$v=16", "")
 hashes["passlib-scrypt"] = scrypt.hash(password)
 hashes["passlib-sha1"] = pbkdf2_sha1.hash(password)
 hashes["passlib-sha256"] = pbkdf2_sha256.hash(password)

@@ -1,5 +1,10 @@
 //! The command line, beside a running server and alone.
 
+use diesel::{QueryDsl as _, RunQueryDsl as _};
+use portcullis::domain::{Event, Role};
+use portcullis::storage::schema::one_time_links;
+use rstest::rstest;
+
 use crate::support::*;
 
 #[tokio::test]
@@ -58,6 +63,43 @@ async fn the_command_line_works_beside_the_running_server_and_counts_at_once() {
     let deleted = program.run(&["user", "delete", "nadia", "--yes"]);
     assert_eq!(deleted.code, Some(0), "{deleted:?}");
     assert!(!running.output().contains("panicked"), "{}", running.output());
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_account_is_created_with_its_password_or_not_at_all(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let program = Program::on(&server);
+    let create = ["user", "create", "nadia", "--email", "nadia@example.com", "--role", "manager", "--password-stdin"];
+    let links = async || {
+        let count = |connection: &mut _| Ok(one_time_links::table.count().get_result::<i64>(connection)?);
+        server.services.database.read(count).await.unwrap()
+    };
+    let (before, links_before) = (program.run(&["audit", "export"]).stdout, links().await);
+    for weak in ["short", "nadia@example.com", "password1234"] {
+        let refused = program.run_with_input(&create, weak);
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""), "{refused:?}");
+        assert!(refused.stderr.starts_with("portcullis: password: ") && !refused.stderr.contains(weak), "{refused:?}");
+        assert!(server.services.find_user("nadia").await.is_err(), "the account was left behind");
+    }
+    assert_eq!(program.run(&["audit", "export"]).stdout, before);
+
+    let created = program.run_with_input(&create, PASSWORD);
+    assert_eq!(
+        (created.code, created.stdout.as_str()),
+        (Some(0), "Created nadia with this password.\n"),
+        "{created:?}"
+    );
+    server.browser().sign_in("nadia").await;
+    assert_eq!(links().await, links_before, "a link that nobody is shown");
+    let nadia = server.services.find_user("nadia").await.unwrap();
+    assert_eq!(nadia.role, Role::Manager);
+    let events = server.services.activity(nadia.id, None, 10).await.unwrap();
+    let events: Vec<_> = events.iter().map(|event| (event.event, event.detail.as_deref())).collect();
+    assert_eq!(events, [(Event::SignInSuccess, None), (Event::UserCreated, Some("role manager, with a password"))]);
+
+    let taken = program.run_with_input(&create, PASSWORD);
+    assert!(taken.code == Some(1) && taken.stderr.contains("username: The username"), "{taken:?}");
 }
 
 /// What a list prints as JSON.

@@ -774,6 +774,145 @@ async fn redis_losing_its_memory_forgets_no_lock() {
     attempt(&server, "anna", PASSWORD).await.expect(429);
 }
 
+// --- rows of one account, locked by several ---------------------------------------------------------------------
+
+fn key(first: u8, user: UserId) -> Key {
+    Key { hash: [first; 32], user_id: Some(user) }
+}
+
+fn rule(server: &TestServer) -> Rule {
+    let now = server.clock.now();
+    Rule { threshold: 5, now, until: now + TimeDelta::minutes(15), lease: now + TimeDelta::minutes(1) }
+}
+
+async fn take(server: &TestServer, key: Key) {
+    let rule = rule(server);
+    let taken = server.services.database.write(move |connection| store::take(connection, &key, rule)).await;
+    assert_eq!(taken.unwrap(), Taken::Guess);
+}
+
+/// A guess that has one of these counts goes on to the other when `beside`, begun meanwhile, waits for it.
+async fn take_both<T>(server: &TestServer, keys: [Key; 2], beside: impl Future<Output = T>) -> T {
+    let rule = rule(server);
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let both = server.services.database.write(move |connection| {
+        store::take(connection, &keys[0], rule)?;
+        begun.send(()).unwrap();
+        let waiting = "(SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid)))";
+        let waiting = || diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(waiting));
+        for _ in 0..100 {
+            if waiting().get_result::<i64>(connection)? > 0 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        store::take(connection, &keys[1], rule)
+    });
+    let beside = async {
+        begins.await.unwrap();
+        beside.await
+    };
+    let (both, beside) = tokio::join!(both, beside);
+    assert_eq!(both.expect("neither waits for the other"), Taken::Guess);
+    beside
+}
+
+#[tokio::test]
+async fn an_unlock_and_a_guess_do_not_wait_for_each_other() {
+    let server = server_on(PostgresRedis).await;
+    let anna = server.create_user("anna").await.id;
+    // Found in this order.
+    take(&server, key(9, anna)).await;
+    take(&server, key(1, anna)).await;
+    let (steward, client) = (command_line(), Client::default());
+    let unlock = server.services.unlock(&steward, anna, &client);
+    take_both(&server, [key(1, anna), key(9, anna)], unlock).await.unwrap();
+    assert_eq!(counts(&server).await, 0);
+}
+
+#[tokio::test]
+async fn a_guess_in_a_known_browser_locks_its_counts_in_the_order_of_everyone() {
+    let server = server_on(PostgresRedis).await;
+    let anna = server.create_user("anna").await.id;
+    let (steward, client) = (command_line(), Client::default());
+    let keys = async || {
+        let keys =
+            server.services.database.read(|connection| Ok(lockouts::table.select(lockouts::key).load(connection)?));
+        let keys: Vec<Vec<u8>> = keys.await.unwrap();
+        keys.into_iter().map(|key| <[u8; 32]>::try_from(key).unwrap()).collect::<BTreeSet<_>>()
+    };
+    let wrong = [("password", WRONG)];
+    attempt(&server, "anna", WRONG).await.expect(401);
+    let account = keys().await;
+    // Until there is a browser whose count comes after the account's.
+    let (mut known, both) = loop {
+        let mut known = server.signed_in("anna").await;
+        known.submit("/confirm", &wrong).await.expect(401);
+        let both = keys().await;
+        assert!(both.len() == 2 && both.is_superset(&account), "{both:?}");
+        if both.first() == account.first() {
+            break (known, both);
+        }
+        server.services.unlock(&steward, anna, &client).await.unwrap();
+    };
+    let both: Vec<_> = both.into_iter().map(|hash| Key { hash, user_id: Some(anna) }).collect();
+    let token = known.get("/account").await.csrf_token().unwrap();
+    let noted = events(&server, anna, Event::SignInFailed).await;
+    let fields = [("csrf_token", token.as_str()), wrong[0]];
+    take_both(&server, both.try_into().unwrap(), known.post("/confirm", &fields)).await.expect(401);
+    assert_eq!(events(&server, anna, Event::SignInFailed).await, noted + 1);
+}
+
+#[tokio::test]
+async fn the_sweep_does_not_wait_for_a_count_that_somebody_begins_anew() {
+    let server = server_on(PostgresRedis).await;
+    let anna = server.create_user("anna").await.id;
+    take(&server, key(1, anna)).await;
+    take(&server, key(9, anna)).await;
+    server.clock.advance(TimeDelta::minutes(2));
+    let rule = rule(&server);
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let (end, ends) = std::sync::mpsc::channel::<()>();
+    let anew = server.services.database.write(move |connection| {
+        let taken = store::take(connection, &key(1, anna), rule)?;
+        begun.send(()).unwrap();
+        ends.recv().unwrap();
+        Ok(taken)
+    });
+    let prune = async {
+        begins.await.unwrap();
+        let pruned = server.services.database.write(move |connection| store::prune(connection, rule.now)).await;
+        end.send(()).unwrap();
+        pruned
+    };
+    let (anew, pruned) = tokio::join!(anew, prune);
+    assert_eq!((anew.unwrap(), pruned.unwrap()), (Taken::Guess, 1));
+    assert_eq!(counts(&server).await, 1);
+}
+
+#[tokio::test]
+async fn a_wrong_password_that_could_not_be_noted_holds_up_nobody() {
+    let server = server_on(Sqlite).await;
+    server.create_user("anna").await;
+    let execute = async |statement: &'static str| {
+        let done =
+            server.services.database.write(move |connection| Ok(diesel::sql_query(statement).execute(connection)?));
+        done.await.unwrap();
+    };
+    execute(
+        "CREATE TRIGGER broken BEFORE INSERT ON audit_events WHEN NEW.event = 'sign_in.failed' \
+         BEGIN SELECT RAISE(ABORT, 'broken'); END",
+    )
+    .await;
+    for _ in 0..5 {
+        attempt(&server, "anna", WRONG).await.expect(503);
+    }
+    eventually("the guesses are given back", Duration::from_secs(10), async || counts(&server).await == 0).await;
+    attempt(&server, "anna", PASSWORD).await.expect(303);
+    execute("DROP TRIGGER broken").await;
+    lock(&server, "anna").await;
+}
+
 // --- the owner --------------------------------------------------------------------------------------------------
 
 #[rstest]
@@ -827,12 +966,13 @@ async fn a_device_cookie_is_good_for_one_account_and_one_password() {
     let mallory = server.newcomer("mallory").await;
     let (annas, mallorys) = (device(&anna), device(&mallory));
     lock(&server, "anna").await;
-    let (user, rest) = annas.split_once('.').unwrap();
-    let (other, others_rest) = mallorys.split_once('.').unwrap();
+    // What begins like one and ends like the other.
+    let spliced = |one: &str, other: &str, at: usize| format!("{}{}", &one[..at], &other[at..]);
+    let half = annas.len() / 2;
     let forged = [
         mallorys.clone(),
-        format!("{user}.{others_rest}"),
-        format!("{other}.{rest}"),
+        spliced(&annas, &mallorys, half),
+        spliced(&mallorys, &annas, half),
         annas.to_uppercase(),
         "x".into(),
     ];
@@ -868,15 +1008,81 @@ async fn someone_who_registers_or_sets_up_is_known_in_that_browser() {
     anna.sign_in("anna").await;
 }
 
+/// Signs in as a program would, in a browser with this device cookie.
+async fn log_in(server: &TestServer, device: &str, name: &str, password: &str) -> Page {
+    let cookie = format!("portcullis-device={device}");
+    let body = json!({ "username": name, "password": password });
+    ApiClient::new(server).json_with("POST", "/api/v1/auth/login", &body, &[("cookie", &cookie)]).await
+}
+
+#[rstest]
 #[tokio::test]
-async fn a_reset_link_lets_the_owner_in_while_a_stranger_holds_the_lock() {
-    let server = server_on(Sqlite).await;
+async fn a_browser_is_known_to_each_of_the_last_accounts_that_signed_in_there(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let server = server_on(backend).await;
+    let names = ["anna", "berta", "carla", "doris", "elsa", "frieda"];
+    let mut shared = server.browser();
+    for name in names {
+        server.create_user(name).await;
+        // Over the session of the one before, and after a sign-out.
+        shared.post("/login", &[("username", name), ("password", PASSWORD)]).await.expect(303);
+        if name == "carla" {
+            shared.sign_out().await;
+        }
+    }
+    shared.sign_out().await;
+    let device = shared.jar.get("portcullis-device").expect("a device cookie").to_owned();
+    for name in names {
+        lock(&server, name).await;
+    }
+    for (number, name) in names.into_iter().enumerate() {
+        // More than five are not kept.
+        let [page, program] = if number == 0 { [429, 429] } else { [303, 200] };
+        let mut browser = server.browser();
+        browser.jar.set("portcullis-device", &device);
+        browser.post("/login", &[("username", name), ("password", PASSWORD)]).await.expect(page);
+        log_in(&server, &device, name, PASSWORD).await.expect(program);
+        attempt(&server, name, PASSWORD).await.expect(429);
+    }
+    // Each has its own count there.
+    for _ in 0..5 {
+        log_in(&server, &device, "berta", WRONG).await.expect(401);
+    }
+    log_in(&server, &device, "berta", PASSWORD).await.expect(429);
+    log_in(&server, &device, "elsa", PASSWORD).await.expect(200);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_reset_link_lets_the_owner_in_while_a_stranger_goes_on(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+    #[values("http://127.0.0.1:8080", "https://auth.example.test")] public_url: &str,
+) {
+    let server = TestServer::with(backend, &[FIVE, ("public_url", public_url)]).await;
     let anna = server.create_user("anna").await;
+    let mut known = server.signed_in("anna").await;
     lock(&server, "anna").await;
     let link = server.services.issue_reset_link(&command_line(), anna.id, &Client::default()).await.unwrap();
     let path = link.url.strip_prefix(&server.public_url).unwrap();
-    server.browser().submit(path, &[("new_password", NEW_PASSWORD)]).await.expect(303);
-    attempt(&server, "anna", NEW_PASSWORD).await.expect(303);
+    let mut owner = server.browser();
+    owner.submit(path, &[("new_password", "short")]).await.expect(422);
+    assert!(!owner.jar.header(&server.clock).unwrap_or_default().contains("-device"), "known without a password");
+    owner.submit(path, &[("new_password", NEW_PASSWORD)]).await.expect_redirect("/login");
+    // The stranger is faster than the owner types.
+    for _ in 0..5 {
+        attempt(&server, "anna", WRONG).await.expect(401);
+    }
+    for password in [PASSWORD, NEW_PASSWORD] {
+        attempt(&server, "anna", password).await.expect(429);
+        known.post("/login", &[("username", "anna"), ("password", password)]).await.expect(429);
+    }
+    let name = if public_url.starts_with("https") { "__Host-portcullis-device" } else { "portcullis-device" };
+    let device = owner.jar.get(name).expect("a device cookie").to_owned();
+    owner.try_sign_in("anna", NEW_PASSWORD).await.expect_redirect("/account");
+    if name == "portcullis-device" {
+        log_in(&server, &device, "anna", NEW_PASSWORD).await.expect(200);
+    }
 }
 
 // --- unlocking --------------------------------------------------------------------------------------------------

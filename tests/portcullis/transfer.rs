@@ -1,5 +1,8 @@
 //! Accounts that come from another system, or go to another installation: `user import` and `user export`.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Actor, Event, NameKey, Role, UserStatus};
 use portcullis::services::transfer::{self, Line};
@@ -10,11 +13,6 @@ use serde_json::{Value, json};
 use crate::support::program::{Outcome, mode};
 use crate::support::spawn::command_line;
 use crate::support::*;
-
-/// The binary on the stores of a running server.
-fn program(server: &TestServer) -> Program {
-    server.stores.settings().iter().fold(Program::new(), |program, (key, value)| program.set(key, value))
-}
 
 /// Imports these lines; each is an object, or a text that is none.
 fn import(program: &Program, lines: &[Value], flags: &[&str]) -> Outcome {
@@ -70,11 +68,15 @@ async fn users_of_other_systems_sign_in_with_their_passwords_and_are_argon2id_af
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["username"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(names.len(), 17);
+    assert_eq!(names.len(), 18);
 
-    let imported = program(&server).run_with_input(&["user", "import", "-"], &lines);
+    let imported = Program::on(&server).run_with_input(&["user", "import", "-"], &lines);
     assert_eq!(imported.code, Some(0), "{imported:?}");
-    assert_eq!(imported.stdout, "Created 17 accounts, skipped 0 lines.\n");
+    assert_eq!(imported.stdout, "Created 18 accounts, skipped 0 lines.\n");
+    // Those of Argon2 and scrypt.
+    let costly = "Password hashes that take more memory to check than argon2_memory_kib: 7. They are checked one at a \
+                  time, and replaced when their owners sign in.\n";
+    assert_eq!(imported.stderr, costly);
     for (number, name) in names.iter().enumerate() {
         assert!(!hash_of(&server, name).await.starts_with(OURS), "{name}");
         // Wrong at the end, where what is cut off would not tell.
@@ -96,11 +98,53 @@ async fn users_of_other_systems_sign_in_with_their_passwords_and_are_argon2id_af
     }
 }
 
+#[tokio::test]
+async fn guesses_at_hashes_that_take_much_memory_take_that_of_one_and_hold_up_nobody_else() {
+    const EACH: u64 = 64;
+    let program = Program::with_administrator().set("hash_concurrency", "8").set("lockout_threshold", "100");
+    let hash = |number: u64| {
+        let salt_and_hash = "MDEyMzQ1Njc4OWFiY2RlZg$N257wxEXrufvOY5coHT+lXKPhTBSNS7woMrryNK28gw";
+        match number % 2 {
+            0 => format!("$argon2id$v=19$m={},t=1,p=1${salt_and_hash}", EACH * 1024),
+            _ => format!("$scrypt$ln=16,r=8,p=1${salt_and_hash}"),
+        }
+    };
+    let lines: Vec<_> = (0..8)
+        .map(|number| {
+            let mut line = person(&format!("person{number}"));
+            line["password_hash"] = hash(number).into();
+            line
+        })
+        .collect();
+    let running = program.serve().await;
+    let imported = import(&program, &lines, &[]);
+    assert_eq!(imported.code, Some(0), "{imported:?}");
+    assert!(imported.stderr.contains("argon2_memory_kib: 8."), "{imported:?}");
+    let before = running.peak_memory();
+
+    let guess = async |number: usize| program.browser().try_sign_in(&format!("person{}", number % 8), "wrong").await;
+    let mut flood = std::pin::pin!(join_all((0..24).map(guess)));
+    let keeper = async {
+        eventually("a guess is compared", Duration::from_secs(10), async || running.peak_memory() > before + EACH / 2)
+            .await;
+        program.browser().sign_in(KEEPER).await
+    };
+    tokio::select! {
+        _ = &mut flood => panic!("all of them came first"),
+        _ = keeper => {}
+    }
+    for page in flood.await {
+        page.expect(401);
+    }
+    let more = running.peak_memory() - before;
+    assert!((EACH / 2..EACH + 100).contains(&more), "{before} MiB, and {more} more");
+}
+
 #[rstest]
 #[tokio::test]
 async fn wrong_passwords_lock_an_imported_account_like_any_other(#[values(Sqlite, PostgresRedis)] backend: Backend) {
     let server = TestServer::with(backend, &[("lockout_threshold", "5")]).await;
-    assert_eq!(import(&program(&server), &[person("nadia")], &[]).code, Some(0));
+    assert_eq!(import(&Program::on(&server), &[person("nadia")], &[]).code, Some(0));
     for _ in 0..5 {
         server.browser().try_sign_in("nadia", NEW_PASSWORD).await.expect(401);
     }
@@ -119,7 +163,7 @@ async fn who_is_suspended_or_has_no_password_does_not_sign_in() {
     suspended["status"] = "suspended".into();
     let without = json!({ "username": "without", "email": "without@example.org" });
     let unusable = json!({ "username": "unusable", "email": "unusable@example.org", "password_hash": "!x7Gq0" });
-    let imported = import(&program(&server), &[suspended, without, unusable], &[]);
+    let imported = import(&Program::on(&server), &[suspended, without, unusable], &[]);
     assert_eq!(imported.code, Some(0), "{imported:?}");
     assert_eq!(imported.stdout, "Created 3 accounts (2 without a password), skipped 0 lines.\n");
     assert_eq!(
@@ -132,7 +176,7 @@ async fn who_is_suspended_or_has_no_password_does_not_sign_in() {
             server.browser().try_sign_in(name, password).await.expect(401);
         }
     }
-    let link = program(&server).run(&["user", "reset-link", "without"]);
+    let link = Program::on(&server).run(&["user", "reset-link", "without"]);
     let path = link.stdout.lines().find_map(|line| line.split_once("/reset/")).expect("a link").1;
     let reset = server.browser().submit(&format!("/reset/{path}"), &[("new_password", NEW_PASSWORD)]).await;
     reset.expect_redirect("/login");
@@ -185,7 +229,7 @@ fn mixed_lines() -> (Vec<Value>, Vec<&'static str>) {
 #[tokio::test]
 async fn a_dry_run_tells_what_an_import_would_and_changes_nothing(#[values(Sqlite, PostgresRedis)] backend: Backend) {
     let server = TestServer::start(backend).await;
-    let program = program(&server);
+    let program = Program::on(&server);
     let (lines, told) = mixed_lines();
     let audit = || program.run(&["audit", "export"]).stdout;
     let (users_before, audit_before) = (listed(&program), audit());
@@ -202,7 +246,12 @@ async fn a_dry_run_tells_what_an_import_would_and_changes_nothing(#[values(Sqlit
         told.iter().copied().chain([summary.as_str()]).collect::<Vec<_>>().join("\n") + "\n"
     };
     assert_eq!(dry.stderr, expected("Would create"));
-    assert_eq!(done.stderr, expected("Created"));
+    // The same lines for the same fields; who has a name already is in the database by then.
+    let [username, email] = ["username: The username “ANNA” is taken.", "email: An account with this e-mail exists."];
+    let found = expected("Created")
+        .replace("username: Line 1 has it already.", username)
+        .replace("email: Line 1 has it already.", email);
+    assert_eq!(done.stderr, found);
 
     let anna = stored(&server, "anna").await.user;
     assert_eq!((anna.role, anna.status), (Role::User, UserStatus::Active));
@@ -221,7 +270,7 @@ async fn a_dry_run_tells_what_an_import_would_and_changes_nothing(#[values(Sqlit
 #[tokio::test]
 async fn an_import_can_be_repeated_and_fields_be_passed_over() {
     let server = TestServer::start(Sqlite).await;
-    let program = program(&server);
+    let program = Program::on(&server);
     let names: Vec<_> = (0..450).map(|number| format!("person{number}")).collect();
     let mut lines: Vec<_> = names.iter().map(|name| person(name)).collect();
     for line in &mut lines {
@@ -237,7 +286,8 @@ async fn an_import_can_be_repeated_and_fields_be_passed_over() {
     let ended = import(&program, &lines, &ignore);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.ends_with("portcullis: Created 220 accounts, skipped 231 lines.\n"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("line 451: skipped. username: Line 441 has it already."), "{}", ended.stderr);
+    let twice = "line 451: skipped. username: The username “person440” is taken.";
+    assert!(ended.stderr.contains(twice), "{}", ended.stderr);
     assert_eq!(accounts(&server).await, 451);
 }
 
@@ -304,7 +354,7 @@ async fn an_export_moves_everyone_to_another_installation(#[values(Sqlite, Postg
     old.services.delete_user(&command_line(), gone.id, &Client::default()).await.unwrap();
     let suspended = old.create_user("suspended").await;
     old.services.suspend(&command_line(), suspended.id, &Client::default()).await.unwrap();
-    let program = program(&old);
+    let program = Program::on(&old);
     assert_eq!(import(&program, &[person("imported")], &[]).code, Some(0));
 
     let exported = program.run(&["user", "export", "users.jsonl"]);
@@ -319,7 +369,7 @@ async fn an_export_moves_everyone_to_another_installation(#[values(Sqlite, Postg
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "overwritten");
 
     let new = TestServer::without_administrator(stores::Stores::new(backend).await, &[]).await;
-    let there = self::program(&new);
+    let there = Program::on(&new);
     let imported = there.run_with_input(&["user", "import", "-"], &text);
     assert_eq!(imported.code, Some(0), "{imported:?}");
     assert_eq!(imported.stdout, "Created 4 accounts (1 administrator, 1 manager), skipped 0 lines.\n");

@@ -36,7 +36,7 @@ fn after_help() -> String {
         "Each line is a JSON object with `username` and `email`, and, where there is something to say: {}. Any other \
          field is an error, unless it is named by --ignore.\n\
          A password hash is Argon2, bcrypt, scrypt or PBKDF2, as a PHC string or as Django writes it, and is replaced \
-         by Argon2id at the next sign-in. One that would keep the server busy for seconds is refused. An account \
+         by Argon2id at the next sign-in. One that would keep the server busy for many seconds is refused. An account \
          without one is created; its owner needs `portcullis user reset-link`.\n\
          Lines that can't be imported are skipped, and told on stderr with their number; then the exit status is 1. An \
          import that was interrupted can be repeated: what is there already is skipped.",
@@ -88,6 +88,8 @@ struct Report {
     managers: u64,
     administrators: u64,
     without_password: u64,
+    /// With a password that takes more memory to check than one that was hashed here.
+    costly: u64,
     skipped: u64,
     /// Fields for which lines were skipped.
     unknown: BTreeSet<String>,
@@ -97,8 +99,9 @@ impl Report {
     /// Counts a line, and tells on stderr of one that needs looking after.
     fn take(&mut self, Imported { line, outcome }: &Imported) {
         let told = match outcome {
-            Outcome::Created { user, has_password } => {
+            Outcome::Created { user, has_password, costly } => {
                 self.created += 1;
+                self.costly += u64::from(*costly);
                 self.managers += u64::from(user.role == Role::Manager);
                 self.administrators += u64::from(user.role == Role::Admin);
                 if *has_password {
@@ -120,8 +123,14 @@ impl Report {
         writeln!(std::io::stderr(), "line {line}: {}", escaped(&told)).ok();
     }
 
-    /// Says what to do about fields that come with every line.
+    /// Says what to do about fields that come with every line, and what costly hashes mean for the server.
     fn advise(&self) {
+        if self.costly > 0 {
+            let costly =
+                format!("Password hashes that take more memory to check than argon2_memory_kib: {}.", self.costly);
+            let advice = "They are checked one at a time, and replaced when their owners sign in.";
+            writeln!(std::io::stderr(), "{costly} {advice}").ok();
+        }
         if !self.unknown.is_empty() {
             let fields: Vec<_> = self.unknown.iter().map(String::as_str).collect();
             let advice = format!("To pass over what is not known here: --ignore {}", fields.join(","));

@@ -76,11 +76,13 @@ pub(super) fn parse(text: &str) -> Result<PasswordHash, Unusable> {
 
 /// One that can be computed again.
 fn argon2(text: &str) -> Option<PasswordHash> {
-    let hash = argon2::PasswordHash::new(text).ok()?;
+    let mut hash = argon2::PasswordHash::new(text).ok()?;
+    // The reference implementation names a version only since it has had a second one.
+    let version = *hash.version.get_or_insert(argon2::Version::V0x10.into());
     let can_be_computed = hash.salt.as_ref().is_some_and(|salt| salt.len() >= argon2::MIN_SALT_LEN)
         && hash.hash.is_some()
         && argon2::Algorithm::try_from(hash.algorithm.as_str()).is_ok()
-        && hash.version.is_none_or(|version| argon2::Version::try_from(version).is_ok())
+        && argon2::Version::try_from(version).is_ok()
         && argon2::Params::try_from(&hash).is_ok();
     can_be_computed.then(|| PasswordHash::Argon2(Box::new(hash)))
 }

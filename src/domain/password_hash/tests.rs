@@ -13,6 +13,10 @@ use super::*;
     "argon2$argon2id$v=19$m=64,t=1,p=2$QlNuZkRLdzlQa2hoMnYwcWNDdzB1eQ$aiBFDsDWvawyv3LMkF4p+sLQv7QX7AC5qKU1VfwukfY",
     Some("$argon2id$v=19$m=64,t=1,p=2$QlNuZkRLdzlQa2hoMnYwcWNDdzB1eQ$aiBFDsDWvawyv3LMkF4p+sLQv7QX7AC5qKU1VfwukfY")
 )]
+#[case::argon2_of_the_reference_implementation_before_it_named_versions(
+    "$argon2i$m=256,t=2,p=1$c29tZXNhbHQ$/U3YPXYsSb3q9XxHvc0MLxur+GP960kN9j7emXX8zwY",
+    Some("$argon2i$v=16$m=256,t=2,p=1$c29tZXNhbHQ$/U3YPXYsSb3q9XxHvc0MLxur+GP960kN9j7emXX8zwY")
+)]
 #[case::bcrypt("$2b$04$THQfhVQXQW0dDvsMe8FT1.VQBdCfg.XGG2nheJlOE3CpvM3AMW3Sm", None)]
 #[case::bcrypt_2a(
     "$2a$04$2QqGHpP2q3HOc2NrTy.d2.ArAttMhS4V8BN2Th12J44CMdLAslQUa",

@@ -100,6 +100,16 @@ mod tests {
         }
     }
 
+    /// From the tests of the Argon2 reference implementation (`src/test.c`): version 0x10, 256 KiB, two passes.
+    #[test]
+    fn argon2_without_a_version_is_the_first_one_also_as_it_is_stored() {
+        let hash = "$argon2i$m=256,t=2,p=1$c29tZXNhbHQ$/U3YPXYsSb3q9XxHvc0MLxur+GP960kN9j7emXX8zwY";
+        let stored = PasswordHash::parse(hash).unwrap().to_string();
+        for hash in [hash, &stored] {
+            assert!(matches(hash, "password") && !matches(hash, "passwore"), "{hash}");
+        }
+    }
+
     #[test]
     fn a_zero_byte_does_not_end_the_password_that_bcrypt_looks_at() {
         let hash = "$2b$04$THQfhVQXQW0dDvsMe8FT1.VQBdCfg.XGG2nheJlOE3CpvM3AMW3Sm";

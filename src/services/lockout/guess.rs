@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::sync::{Mutex, Semaphore};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::Proven;
@@ -13,6 +14,7 @@ use crate::domain::{Actor, Error, Event, NameKey, Outcome, SessionId, Timestamp,
 use crate::services::{Result, Services};
 use crate::storage::Database;
 use crate::storage::audit::{self, Entry};
+use crate::storage::database::AnyConnection;
 use crate::storage::lockouts::{self, Key, Taken};
 use crate::storage::users::{self, StoredUser};
 
@@ -46,34 +48,46 @@ pub(super) enum Whose {
     Account(UserId),
 }
 
+/// A count that a guess is in.
+#[derive(Clone)]
+struct Count {
+    key: Key,
+    /// Whether it decides that the guess may be made; the account's, beside that of a known browser, does not.
+    decides: bool,
+}
+
 /// A guess that is under way until it is decided. Dropped undecided, it is given back.
 pub(super) struct Guess {
     database: Database,
     account: Option<StoredUser>,
-    /// The counts that it is in; the first one decided that it may be made.
-    counted: Vec<Key>,
-    decided: bool,
+    /// In the order of their keys. None once it is decided or given back.
+    counts: Vec<Count>,
 }
 
 impl Guess {
-    async fn give_back(database: Database, counted: Vec<Key>) {
-        let given_back = database
-            .write(move |connection| counted.iter().try_for_each(|key| lockouts::give_back(connection, key)))
-            .await;
-        if let Err(error) = given_back {
-            tracing::warn!(%error, "a password that was not compared stays counted for a while");
+    /// Gives it back, even where nobody waits for that.
+    fn give_back(&mut self) -> Option<JoinHandle<()>> {
+        let (database, counts) = (self.database.clone(), std::mem::take(&mut self.counts));
+        if counts.is_empty() {
+            return None;
         }
+        let runtime = tokio::runtime::Handle::try_current().ok()?;
+        Some(runtime.spawn(async move {
+            if let Err(error) = database.write(move |connection| give_back(connection, &counts)).await {
+                tracing::warn!(%error, "a password that was not compared stays counted for a while");
+            }
+        }))
     }
 }
 
 impl Drop for Guess {
     fn drop(&mut self) {
-        if !self.decided
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn(Self::give_back(self.database.clone(), std::mem::take(&mut self.counted)));
-        }
+        self.give_back();
     }
+}
+
+fn give_back(connection: &mut AnyConnection, counts: &[Count]) -> Result<()> {
+    counts.iter().try_for_each(|count| lockouts::give_back(connection, &count.key))
 }
 
 impl Services {
@@ -111,23 +125,27 @@ impl Services {
                     },
                     Whose::Account(id) => Some(users::by_id(connection, *id)?.ok_or(Error::NotSignedIn)?),
                 };
-                let mut counted = Vec::new();
-                for key in services.counts(&whose, account.as_ref().map(|account| &account.user), &client) {
-                    match lockouts::take(connection, &key, rule)? {
-                        Taken::Guess => counted.push(key),
-                        // Counted where it was decided; the other count is full already.
-                        Taken::Full | Taken::Locked(_) if !counted.is_empty() => {}
-                        Taken::Full => return Ok(None),
+                let (mut counts, mut full) = (Vec::new(), false);
+                for count in services.counts(&whose, account.as_ref().map(|account| &account.user), &client) {
+                    match lockouts::take(connection, &count.key, rule)? {
+                        Taken::Guess => counts.push(count),
+                        // Counted where it is decided; this one is full already.
+                        Taken::Full | Taken::Locked(_) if !count.decides => {}
+                        Taken::Full => full = true,
                         Taken::Locked(until) => return Err(locked(until, rule.now)),
                     }
                 }
-                Ok(Some(Guess { database: services.database.clone(), account, counted, decided: false }))
+                if full {
+                    give_back(connection, &counts)?;
+                    return Ok(None);
+                }
+                Ok(Some(Guess { database: services.database.clone(), account, counts }))
             })
             .await
     }
 
-    /// In which counts a guess belongs; the first one decides whether it may be made.
-    fn counts(&self, whose: &Whose, account: Option<&User>, client: &Client) -> Vec<Key> {
+    /// In which counts a guess belongs, in the order of their keys, in which everyone locks them.
+    fn counts(&self, whose: &Whose, account: Option<&User>, client: &Client) -> Vec<Count> {
         let hash_key = self.root_key.derive("lockout");
         let Some(user) = account else {
             let Whose::Named(name) = whose else { return Vec::new() };
@@ -136,16 +154,19 @@ impl Services {
                 Some(name) => mac(&hash_key, &[b"name ", name.as_str().as_bytes()]),
                 None => mac(&hash_key, &[b"text ", name.as_bytes()]),
             };
-            return vec![Key { hash, user_id: None }];
+            return vec![Count { key: Key { hash, user_id: None }, decides: true }];
         };
         let id = user.id.0.as_bytes();
-        let account = Key { hash: mac(&hash_key, &[b"account ", id]), user_id: Some(user.id) };
-        let Some(browser) = self.known_browser(user, client) else { return vec![account] };
-        let browser = Key { hash: mac(&hash_key, &[b"browser ", id, &browser.id]), user_id: Some(user.id) };
-        match whose {
-            Whose::Named(_) => vec![browser],
-            Whose::Account(_) => vec![browser, account],
-        }
+        let count = |hash, decides| Count { key: Key { hash, user_id: Some(user.id) }, decides };
+        let account = mac(&hash_key, &[b"account ", id]);
+        let Some(browser) = self.known_browser(user, client) else { return vec![count(account, true)] };
+        let browser = mac(&hash_key, &[b"browser ", id, &browser.id]);
+        let mut counts = match whose {
+            Whose::Named(_) => vec![count(browser, true)],
+            Whose::Account(_) => vec![count(browser, true), count(account, false)],
+        };
+        counts.sort_unstable_by_key(|count| count.key.hash);
+        counts
     }
 
     /// Compares the password, and lets the counts know. `None`: it is wrong; that is audited.
@@ -162,33 +183,43 @@ impl Services {
         let verdict = match compared.unwrap_or(Err(Error::Busy)) {
             Ok(verdict) => verdict,
             Err(error) => {
-                guess.decided = true;
-                Guess::give_back(self.database.clone(), std::mem::take(&mut guess.counted)).await;
+                if let Some(given_back) = guess.give_back() {
+                    given_back.await.ok();
+                }
                 return Err(error);
             }
         };
         let account = guess.account.take();
-        let counted = guess.counted.clone();
-        if let Some(account) = account.clone().filter(|_| verdict.matches) {
-            let rule = self.lockout_rule();
-            let succeed = self.database.write(move |connection| {
-                let mut counted = counted.iter();
-                counted.next().map_or(Ok(()), |key| lockouts::succeed(connection, key, rule))?;
-                counted.try_for_each(|key| lockouts::give_back(connection, key))
-            });
-            succeed.await?;
-            guess.decided = true;
-            return Ok(Some(Proven { account, outdated: verdict.outdated }));
-        }
-        guess.decided = true;
-        self.note_failure(counted, account.map(|account| account.user), session, client).await?;
-        Ok(None)
+        let counts = guess.counts.clone();
+        let proven = match account {
+            Some(account) if verdict.matches => {
+                let rule = self.lockout_rule();
+                let succeed = self.database.write(move |connection| {
+                    counts.iter().try_for_each(|Count { key, decides }| {
+                        if *decides {
+                            lockouts::succeed(connection, key, rule)
+                        } else {
+                            lockouts::give_back(connection, key)
+                        }
+                    })
+                });
+                succeed.await?;
+                Some(Proven { account, outdated: verdict.outdated })
+            }
+            account => {
+                self.note_failure(counts, account.map(|account| account.user), session, client).await?;
+                None
+            }
+        };
+        // Not before the store knows: who gets no answer has not guessed.
+        guess.counts.clear();
+        Ok(proven)
     }
 
     /// The name is noted only where such an account exists: people type passwords there.
     async fn note_failure(
         &self,
-        counted: Vec<Key>,
+        counts: Vec<Count>,
         subject: Option<User>,
         session_id: Option<SessionId>,
         client: &Client,
@@ -197,8 +228,8 @@ impl Services {
         self.database
             .write(move |connection| {
                 let mut lock_begins = false;
-                for key in &counted {
-                    lock_begins |= lockouts::fail(connection, key, rule)? == Some(rule.threshold);
+                for count in &counts {
+                    lock_begins |= lockouts::fail(connection, &count.key, rule)? == Some(rule.threshold);
                 }
                 let actor = match (&subject, session_id) {
                     (Some(user), Some(_)) => Actor::user(user),

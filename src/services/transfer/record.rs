@@ -53,13 +53,15 @@ impl From<StoredUser> for Record {
     }
 }
 
+/// An account to be imported.
+pub(super) struct Candidate {
+    pub account: StoredUser,
+    /// Of its password hash: [`Hasher::is_costly`].
+    pub costly: bool,
+}
+
 /// The account of a line, or all that is wrong with it.
-pub(super) fn read(
-    line: &[u8],
-    ignored: &[String],
-    hasher: &Hasher,
-    now: Timestamp,
-) -> Result<StoredUser, FieldErrors> {
+pub(super) fn read(line: &[u8], ignored: &[String], hasher: &Hasher, now: Timestamp) -> Result<Candidate, FieldErrors> {
     let Record { username, email, name, role, status, created_at, last_sign_in_at, password_hash, id } =
         parse(line, ignored)?;
     let mut errors = FieldErrors::default();
@@ -94,7 +96,9 @@ pub(super) fn read(
                 password_changed_at: None,
                 last_sign_in_at,
             };
-            Ok(StoredUser { user, password_hash: password_hash.map(|hash| hash.to_string()) })
+            let costly = password_hash.as_ref().is_some_and(|hash| hasher.is_costly(hash));
+            let password_hash = password_hash.map(|hash| hash.to_string());
+            Ok(Candidate { account: StoredUser { user, password_hash }, costly })
         }
         _ => Err(errors),
     }
@@ -150,7 +154,7 @@ mod tests {
     fn read(line: &str) -> Result<(User, Option<String>), String> {
         let hasher = Hasher::new(Argon2Cost { memory_kib: 8, iterations: 1, lanes: 1 }, 1, 1).unwrap();
         let read = super::read(line.as_bytes(), &["phone".to_owned()], &hasher, Clock::default().now());
-        read.map(|StoredUser { user, password_hash }| (user, password_hash)).map_err(|errors| {
+        read.map(|Candidate { account, .. }| (account.user, account.password_hash)).map_err(|errors| {
             let errors: Vec<_> = errors.iter().map(|error| format!("{} {}", error.field, error.code)).collect();
             errors.join(", ")
         })

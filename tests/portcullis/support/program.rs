@@ -12,6 +12,7 @@ use portcullis::domain::Clock;
 
 use super::browser::Browser;
 use super::folder::Folder;
+use super::spawn::TestServer;
 use super::{KEEPER, PASSWORD, eventually, free_port};
 
 /// A working folder in which the binary is run, with its port and what it is told by environment variables.
@@ -48,6 +49,11 @@ impl Program {
             .set("bootstrap_admin_username", KEEPER)
             .set("bootstrap_admin_email", "keeper@example.com")
             .set("bootstrap_admin_password", PASSWORD)
+    }
+
+    /// On the stores of a running server.
+    pub fn on(server: &TestServer) -> Self {
+        server.stores.settings().iter().fold(Self::new(), |program, (key, value)| program.set(key, value))
     }
 
     /// Sets `PORTCULLIS_{KEY}`.
@@ -155,6 +161,13 @@ pub struct Running {
 }
 
 impl Running {
+    /// MiB of memory that it had at most.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak.expect("a peak").parse::<u64>().expect("a number") / 1024
+    }
+
     /// Waits until `/livez` answers; fails when the process ends before.
     pub async fn answers(&self) {
         let address = self.address;
