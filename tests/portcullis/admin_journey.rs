@@ -52,7 +52,7 @@ async fn an_account_is_led_from_its_creation_to_its_end_without_scripts() {
     // Found by a part of the address.
     keeper.press(".tabs a[href='/admin/users']", "/admin/users").await;
     keeper.fill("q", "harbour").await;
-    keeper.press(".filter button", "/admin/users?q=harbour&role=&status=").await;
+    keeper.press(".filter button", "/admin/users?q=harbour&role=&status=&sort=username").await;
     assert_eq!(keeper.texts("tbody th a").await, ["anna"]);
     keeper.press("tbody th a", &own).await;
     assert_eq!(keeper.count("code[data-copy]").await, 0);

@@ -532,6 +532,31 @@ async fn whoever_acts_on_the_own_account_is_told_that_it_signs_out() {
     assert!(all.contains(sign_out), "{all}");
 }
 
+#[tokio::test]
+async fn the_list_is_sorted_where_its_heads_are_not_to_be_seen_and_no_focus_is_lost() {
+    let server = TestServer::start(Sqlite).await;
+    create(&server, "berta", "berta@example.com", "").await;
+    create(&server, "anna", "anna@example.com", "").await;
+    let chromium = Chromium::open(&server.public_url, true).await;
+    chromium.look(320, false).await;
+    chromium.goto("/admin/users").await;
+    chromium.submit(&[("username", KEEPER), ("password", PASSWORD)], "/admin/users").await;
+    assert_eq!(chromium.texts("tbody th a").await, ["anna", "berta", KEEPER]);
+    chromium.choose("sort", "-created_at").await;
+    chromium.press(".filter button", "/admin/users?q=&role=&status=&sort=-created_at").await;
+    assert_eq!(chromium.texts("tbody th a").await, ["anna", "berta", KEEPER]);
+    chromium.choose("sort", "-username").await;
+    chromium.press(".filter button", "/admin/users?q=&role=&status=&sort=-username").await;
+    assert_eq!(chromium.texts("tbody th a").await, [KEEPER, "berta", "anna"]);
+    chromium.tab_to("Created").await;
+    let shown = "
+        const { width, height } = document.activeElement.getBoundingClientRect();
+        const clipped = getComputedStyle(document.activeElement.closest('thead')).clipPath;
+        arguments[0](`${width > 20 && height > 10} ${clipped}`);";
+    assert_eq!(chromium.run(shown, vec![]).await, "true none");
+    chromium.quit().await;
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_reset_link_is_made_on_the_page_and_voids_the_one_before(#[values(Sqlite, PostgresRedis)] backend: Backend) {
