@@ -533,6 +533,29 @@ async fn whoever_acts_on_the_own_account_is_told_that_it_signs_out() {
 }
 
 #[tokio::test]
+async fn an_administrator_who_gives_the_own_role_up_is_warned_before_and_told_after() {
+    let server = TestServer::start(Sqlite).await;
+    let (adele, anna) = (server.create("adele", Role::Admin).await, server.create_user("anna").await);
+    let mut browser = server.signed_in("adele").await;
+    let warning = "lose access to the administration";
+    for act in ["", "/role"] {
+        let own = browser.get(&format!("{}{act}", page_of(&adele))).await.expect(200).text();
+        assert!(own.contains(warning), "{act}: {own}");
+        let another = browser.get(&format!("{}{act}", page_of(&anna))).await.expect(200).text();
+        assert!(!another.contains(warning), "{act}: {another}");
+    }
+    let role = format!("{}/role", page_of(&adele));
+    browser.submit(&role, &[("role", "user")]).await.expect_redirect("/account");
+    assert!(browser.get("/account").await.expect(200).text().contains("The role is changed."));
+    browser.get("/admin").await.expect(403);
+
+    let bela = server.create("bela", Role::Admin).await;
+    let mut browser = server.signed_in("bela").await;
+    browser.submit(&format!("{}/role", page_of(&bela)), &[("role", "manager")]).await.expect_redirect(&page_of(&bela));
+    assert!(browser.get(&page_of(&bela)).await.expect(200).text().contains("The role is changed."));
+}
+
+#[tokio::test]
 async fn the_list_is_sorted_where_its_heads_are_not_to_be_seen_and_no_focus_is_lost() {
     let server = TestServer::start(Sqlite).await;
     create(&server, "berta", "berta@example.com", "").await;

@@ -10,6 +10,7 @@ pub mod sessions;
 pub mod settings;
 pub mod user;
 pub mod user_acts;
+pub mod user_role;
 pub mod users;
 
 use url::form_urlencoded;

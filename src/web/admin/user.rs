@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
+use super::user_role::GIVES_UP;
 use super::{Choice, administers, last_sign_in, roles};
 use crate::domain::{User, UserId};
 use crate::http::client_address::ClientInfo;

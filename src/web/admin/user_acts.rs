@@ -1,18 +1,15 @@
-//! What administrators do to one account. `GET` says what will happen, `POST` of the same URL does it.
+//! What administrators do to one account, but for another role. `GET` says what will happen, `POST` of the same URL does it.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::users::known_role;
-use super::{Choice, roles};
 use crate::domain::audit::Client;
-use crate::domain::{Error, Role, User, UserId};
+use crate::domain::{Error, User, UserId};
 use crate::http::client_address::ClientInfo;
-use crate::http::current_user::{CurrentUser, RecentPassword, confirm_url};
+use crate::http::current_user::{CurrentUser, RecentPassword};
 use crate::http::flash::{self, LinkToken, Notice};
 use crate::http::forms::Form;
-use crate::http::parameters::{PathParam, Query};
-use crate::http::problem::wants_json;
+use crate::http::parameters::PathParam;
 use crate::services::{Services, Steward};
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::Moment;
@@ -21,7 +18,7 @@ use crate::web::sessions::Others;
 use crate::web::words::number;
 use crate::web::{Answer, Nothing, see_other};
 
-/// What can be done to an account, but for another role.
+/// What can be done to an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Act {
     Suspend,
@@ -183,16 +180,16 @@ struct ActPage {
 }
 
 /// The account that the act is about, so that nobody takes one for another.
-struct Subject {
-    id: UserId,
-    username: String,
-    name: Option<String>,
-    email: String,
-    last_sign_in: Option<Moment>,
+pub(super) struct Subject {
+    pub id: UserId,
+    pub username: String,
+    pub name: Option<String>,
+    pub email: String,
+    pub last_sign_in: Option<Moment>,
 }
 
 impl Subject {
-    fn new(user: &User, services: &Services) -> Self {
+    pub(super) fn new(user: &User, services: &Services) -> Self {
         Self {
             id: user.id,
             username: user.username.as_str().to_owned(),
@@ -204,7 +201,7 @@ impl Subject {
 }
 
 /// What every act is asked with.
-type Asked = (HttpRequest, web::Data<Services>, RecentPassword, PathParam<UserId>, ClientInfo);
+pub(super) type Asked = (HttpRequest, web::Data<Services>, RecentPassword, PathParam<UserId>, ClientInfo);
 
 /// `GET /admin/users/{id}/suspend`.
 pub async fn suspend_page(asked: Asked) -> Answer {
@@ -306,96 +303,6 @@ async fn act_page(
         words: act.words(&user, user.id == reader.id, &Others { browser: counts.browser, api: counts.api }),
         act,
         subject: Subject::new(&user, services),
-        layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
-    };
-    page(status, &template)
-}
-
-#[derive(Template)]
-#[template(path = "admin/role.html")]
-struct RolePage {
-    layout: AdminLayout,
-    subject: Subject,
-    roles: Vec<Choice>,
-}
-
-/// The role that is chosen, in the query as in the form.
-#[derive(serde::Deserialize)]
-pub struct RoleChoice {
-    #[serde(default)]
-    role: String,
-}
-
-/// `GET /admin/users/{id}/role?role=…`.
-pub async fn role_page(
-    (request, services, recent, PathParam(id), _): Asked,
-    Query(choice): Query<RoleChoice>,
-) -> Answer {
-    let reader = account_of(&services, &recent.user).await?;
-    let user = services.user(id).await?;
-    let chosen = choice.role.parse().unwrap_or(user.role);
-    show_roles(&request, &services, &recent.user, &reader, &user, chosen, Refusal::none())
-}
-
-/// `POST /admin/users/{id}/role`. Where the password is asked for first, the choice is kept.
-pub async fn set_role(
-    request: HttpRequest,
-    services: web::Data<Services>,
-    recent: Result<RecentPassword, actix_web::Error>,
-    PathParam(id): PathParam<UserId>,
-    ClientInfo(client): ClientInfo,
-    Form(form): Form<RoleChoice>,
-) -> Result<HttpResponse, actix_web::Error> {
-    let chosen = known_role(&form.role);
-    let current = match (recent, &chosen) {
-        (Ok(recent), _) => recent.user,
-        (Err(_), Ok(role)) if !wants_json(&request) => {
-            return Ok(see_other(&confirm_url(&format!("/admin/users/{id}/role?role={role}"))));
-        }
-        (Err(refusal), _) => return Err(refusal),
-    };
-    Ok(change_role(&request, &services, &current, id, chosen, &client).await?)
-}
-
-async fn change_role(
-    request: &HttpRequest,
-    services: &Services,
-    current: &CurrentUser,
-    id: UserId,
-    chosen: Result<Role, Error>,
-    client: &Client,
-) -> Answer {
-    let reader = account_of(services, current).await?;
-    let changed = match chosen {
-        Ok(role) => services.set_role(&current.steward(&reader), id, role, client).await,
-        Err(error) => Err(error),
-    };
-    match changed {
-        Ok(_) => {
-            flash::set(request, Notice::RoleChanged);
-            Ok(see_other(&format!("/admin/users/{id}")))
-        }
-        Err(error) => {
-            let refusal = Refusal::of(error)?;
-            let user = services.user(id).await?;
-            show_roles(request, services, current, &reader, &user, user.role, refusal)
-        }
-    }
-}
-
-fn show_roles(
-    request: &HttpRequest,
-    services: &Services,
-    current: &CurrentUser,
-    reader: &User,
-    user: &User,
-    chosen: Role,
-    refusal: Refusal,
-) -> Answer {
-    let status = refusal.status;
-    let template = RolePage {
-        subject: Subject::new(user, services),
-        roles: roles(Some(chosen)),
         layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
     };
     page(status, &template)

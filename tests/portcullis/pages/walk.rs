@@ -343,6 +343,9 @@ async fn acts(walk: &mut Walk, server: &TestServer, people: &People) {
     walk.open("unlocked", &mut keeper, &path).await;
     walk.keep("no such user", keeper.get(&page_of(&people.suspended)).await.expect(404));
 
+    let own = format!("/admin/users/{}", server.id_of(KEEPER).await);
+    walk.open("the own role", &mut keeper, &format!("{own}/role")).await;
+
     server.clock.advance(LONG_AGO);
     walk.open("a user's page long after the password", &mut keeper, &page_of(&people.anna)).await;
 }
