@@ -556,6 +556,22 @@ async fn an_administrator_who_gives_the_own_role_up_is_warned_before_and_told_af
 }
 
 #[tokio::test]
+async fn a_reset_link_for_a_suspended_account_says_that_it_opens_nothing_yet() {
+    let server = TestServer::start(Sqlite).await;
+    let anna = server.create_user("anna").await;
+    let mut keeper = keeper(&server).await;
+    let path = format!("{}/reset-link", page_of(&anna));
+    assert!(!keeper.get(&path).await.expect(200).text().contains("suspended"));
+    server.services.suspend(&command_line(), anna.id, &client()).await.unwrap();
+    assert!(keeper.get(&page_of(&anna)).await.expect(200).text().contains("The account stays suspended."));
+    let asked = keeper.get(&path).await.expect(200).text();
+    assert!(asked.contains("The account is suspended and stays so"), "{asked}");
+    keeper.submit(&path, &[]).await.expect_redirect(&page_of(&anna));
+    let made = keeper.get(&page_of(&anna)).await.expect(200).text();
+    assert!(made.contains("signing in is refused until you reinstate it"), "{made}");
+}
+
+#[tokio::test]
 async fn the_list_is_sorted_where_its_heads_are_not_to_be_seen_and_no_focus_is_lost() {
     let server = TestServer::start(Sqlite).await;
     create(&server, "berta", "berta@example.com", "").await;

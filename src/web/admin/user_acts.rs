@@ -91,8 +91,13 @@ impl Act {
                 "Cancel",
                 &[
                     "You get a link to hand over. It works once, for 24 hours; earlier ones stop working.",
-                    "The password stays as it is until the owner of the account chooses another. That ends all its \
-                     sessions.",
+                    match user.is_active() {
+                        true => {
+                            "The password stays as it is until the owner of the account chooses another. That ends all \
+                             its sessions."
+                        }
+                        false => SUSPENDED_STAYS_SO,
+                    },
                 ],
             ),
             Self::EndSessions => say(
@@ -169,6 +174,10 @@ fn ends(sessions: &Others) -> String {
         }
     }
 }
+
+/// What no reset link changes.
+const SUSPENDED_STAYS_SO: &str =
+    "The account is suspended and stays so: also with the new password, signing in is refused until you reinstate it.";
 
 #[derive(Template)]
 #[template(path = "admin/act.html")]
