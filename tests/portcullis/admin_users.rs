@@ -572,6 +572,24 @@ async fn a_reset_link_for_a_suspended_account_says_that_it_opens_nothing_yet() {
 }
 
 #[tokio::test]
+async fn nothing_to_end_is_no_button() {
+    let server = TestServer::start(Sqlite).await;
+    let anna = server.create_user("anna").await;
+    let mut keeper = keeper(&server).await;
+    for path in [format!("{}/end-sessions", page_of(&anna)), format!("/admin/sessions/end?user={}", anna.id)] {
+        let page = keeper.get(&path).await.expect(200);
+        assert!(page.text().contains("There is no session to end."), "{}", page.text());
+        assert_eq!(page.forms().len(), 1, "{path}: the sign-out alone");
+    }
+    server.signed_in("anna").await;
+    for path in [format!("{}/end-sessions", page_of(&anna)), format!("/admin/sessions/end?user={}", anna.id)] {
+        let page = keeper.get(&path).await.expect(200);
+        assert!(page.text().contains("1 session ends at once on every node: 1 in a browser."), "{}", page.text());
+        assert_eq!(page.text_of("main form button").as_deref(), Some("End 1 session"));
+    }
+}
+
+#[tokio::test]
 async fn the_list_is_sorted_where_its_heads_are_not_to_be_seen_and_no_focus_is_lost() {
     let server = TestServer::start(Sqlite).await;
     create(&server, "berta", "berta@example.com", "").await;

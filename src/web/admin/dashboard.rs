@@ -9,7 +9,6 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::chart::Chart;
-use super::sessions::told;
 use super::url;
 use crate::domain::signing_key::KeyState;
 use crate::domain::{Event, Timestamp};
@@ -20,6 +19,7 @@ use crate::services::health::RedisHealth;
 use crate::services::stats::Stats;
 use crate::settings::PublicUrl;
 use crate::web::Answer;
+use crate::web::counts::told;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::{Moment, full, moment};
 use crate::web::refusal::Refusal;

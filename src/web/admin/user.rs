@@ -13,15 +13,16 @@ use crate::http::flash::{self, Flash, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
 use crate::services::Services;
+use crate::services::stats::OpenSessions;
 use crate::services::steering::Subject;
 use crate::services::users::UserChange;
 use crate::web::field::Field;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::{Moment, date, moment};
 use crate::web::refusal::Refusal;
-use crate::web::sessions::{Others, SessionRow};
-use crate::web::words::{EventRow, number};
-use crate::web::{Answer, see_other};
+use crate::web::sessions::SessionRow;
+use crate::web::words::EventRow;
+use crate::web::{Answer, counts, see_other};
 
 /// Sessions shown.
 const SESSIONS: i64 = 5;
@@ -49,9 +50,11 @@ struct UserPage {
     editor: Option<Editor>,
     /// Whether the reader may end its sessions.
     reached: bool,
-    counts: Others,
-    /// All sessions, as a number to read.
+    /// Open sessions; the same as a number to read.
+    open: i64,
     total: String,
+    /// Of which kinds those are.
+    kinds: String,
     sessions: Vec<SessionRow>,
     events: Vec<EventRow>,
     /// A link to hand over, shown once.
@@ -137,7 +140,7 @@ async fn user_page(
     let events = services.activity(user.id, None, EVENTS).await?;
     let locked_until = services.locked_until(user.id).await?;
     let now = services.clock.now();
-    let counts = Others { browser: counts.browser, api: counts.api };
+    let counts = OpenSessions::from(counts);
     let status = refusal.status;
     let template = UserPage {
         id: user.id,
@@ -152,8 +155,9 @@ async fn user_page(
         created: date(user.created_at),
         editor: administers(&steward).then(|| Editor::new(services, current, &user, form, &refusal)),
         reached: steward.reaches(&user),
-        total: number(counts.total().unsigned_abs()),
-        counts,
+        open: counts.total().value,
+        total: counts::told(counts.total()),
+        kinds: counts::kinds(counts),
         sessions: sessions.iter().map(|session| SessionRow::new(session, now)).collect(),
         events: events.into_iter().map(|event| EventRow::new(event, user.id, now)).collect(),
         link,

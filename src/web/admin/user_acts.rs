@@ -10,17 +10,16 @@ use crate::http::current_user::{CurrentUser, RecentPassword};
 use crate::http::flash::{self, LinkToken, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
+use crate::services::stats::OpenSessions;
 use crate::services::{Services, Steward};
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::Moment;
 use crate::web::refusal::Refusal;
-use crate::web::sessions::Others;
-use crate::web::words::number;
-use crate::web::{Answer, Nothing, see_other};
+use crate::web::{Answer, Nothing, counts, see_other};
 
 /// What can be done to an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Act {
+pub(super) enum Act {
     Suspend,
     Reinstate,
     ResetLink,
@@ -31,8 +30,8 @@ enum Act {
 /// What the page of an act says.
 struct Words {
     title: String,
-    /// The word of the button, and of the link that leaves everything as it is.
-    button: String,
+    /// The word of the button, where there is something to do; and of the link that leaves everything as it is.
+    button: Option<String>,
     cancel: &'static str,
     consequences: Vec<String>,
     /// Many or for good: red.
@@ -41,7 +40,7 @@ struct Words {
 
 impl Act {
     /// The last part of its URL.
-    fn path(self) -> &'static str {
+    pub(super) fn path(self) -> &'static str {
         match self {
             Self::Suspend => "suspend",
             Self::Reinstate => "reinstate",
@@ -52,12 +51,12 @@ impl Act {
     }
 
     /// What is said to the reader of the page; `own`: whose account it is.
-    fn words(self, user: &User, own: bool, sessions: &Others) -> Words {
+    fn words(self, user: &User, own: bool, sessions: OpenSessions) -> Words {
         let username = &user.username;
-        let ends = ends(sessions);
+        let ends = counts::ends(sessions);
         let say = |title: String, button: String, cancel, consequences: &[&str]| Words {
             title,
-            button,
+            button: Some(button),
             cancel,
             consequences: consequences.iter().map(|&words| words.to_owned()).collect(),
             destructive: matches!(self, Self::Suspend | Self::EndSessions | Self::Delete),
@@ -100,12 +99,14 @@ impl Act {
                     },
                 ],
             ),
+            Self::EndSessions if sessions.total().value == 0 => Words {
+                button: None,
+                destructive: false,
+                ..say(format!("End all sessions of {username}?"), String::new(), "Back", &[&ends])
+            },
             Self::EndSessions => say(
                 format!("End all sessions of {username}?"),
-                match sessions.total() {
-                    1 => "End 1 session".to_owned(),
-                    total => format!("End {} sessions", number(total.unsigned_abs())),
-                },
+                format!("End {}", counts::sessions(sessions.total())),
                 "Keep them",
                 &[&ends, "The owner of the account can sign in again at once."],
             ),
@@ -163,17 +164,6 @@ impl Act {
 
 /// What ends one's own session.
 pub(super) const SIGNS_YOU_OUT: &str = "This signs you out.";
-
-/// "5 sessions end at once on every node: 3 in browsers, 2 of programs."
-fn ends(sessions: &Others) -> String {
-    match sessions.total() {
-        0 => "There is no session to end.".to_owned(),
-        1 => format!("1 session ends at once on every node: {}.", sessions.kinds()),
-        total => {
-            format!("{} sessions end at once on every node: {}.", number(total.unsigned_abs()), sessions.kinds())
-        }
-    }
-}
 
 /// What no reset link changes.
 const SUSPENDED_STAYS_SO: &str =
@@ -309,27 +299,10 @@ async fn act_page(
     let (_, counts) = services.sessions_of(id, 1).await?;
     let status = refusal.status;
     let template = ActPage {
-        words: act.words(&user, user.id == reader.id, &Others { browser: counts.browser, api: counts.api }),
+        words: act.words(&user, user.id == reader.id, counts.into()),
         act,
         subject: Subject::new(&user, services),
         layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
     };
     page(status, &template)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_act_tells_to_how_many_sessions_it_happens() {
-        for (browser, api, expected) in [
-            (0, 0, "There is no session to end."),
-            (1, 0, "1 session ends at once on every node: 1 in a browser."),
-            (3, 2, "5 sessions end at once on every node: 3 in browsers, 2 of programs."),
-            (9_999, 1, "10,000 sessions end at once on every node: 9,999 in browsers, 1 of a program."),
-        ] {
-            assert_eq!(ends(&Others { browser, api }), expected);
-        }
-    }
 }
