@@ -57,6 +57,8 @@ pub struct SessionRow {
     pub signed_in: Moment,
     pub last_active: Moment,
     pub expires: Moment,
+    /// Marked as the session in which it is read.
+    pub here: bool,
 }
 
 impl SessionRow {
@@ -73,7 +75,13 @@ impl SessionRow {
             signed_in: moment(session.created_at, now),
             last_active: moment(session.last_active_at, now),
             expires: moment(session.expires_at(), now),
+            here: false,
         }
+    }
+
+    /// In a list with others: whether it is the reader's session.
+    pub fn mark(self, own: SessionId) -> Self {
+        Self { here: self.id == own, ..self }
     }
 }
 

@@ -590,6 +590,30 @@ async fn nothing_to_end_is_no_button() {
 }
 
 #[tokio::test]
+async fn a_manager_is_told_what_only_an_administrator_does_and_sees_the_own_device() {
+    let server = TestServer::start(Sqlite).await;
+    let anna = server.create_user("anna").await;
+    let own = server.create("manuel", Role::Manager).await;
+    let admin = server.services.find_user(KEEPER).await.unwrap();
+    server.signed_in("manuel").await;
+    let mut manuel = server.signed_in("manuel").await;
+    for (user, told) in [
+        (&anna, "Only an administrator can change this account."),
+        (&own, "Only an administrator can act on this account."),
+        (&admin, "Only an administrator can act on this account."),
+    ] {
+        let page = manuel.get(&page_of(user)).await.expect(200);
+        assert!(page.text().contains(told), "{}: {}", user.username, page.text());
+        assert_eq!(page.texts(".split > *").len(), 1, "no empty column");
+    }
+    let page = manuel.get(&page_of(&own)).await.expect(200);
+    assert_eq!(page.texts(".rows .item").len(), 2);
+    assert_eq!(page.texts(".rows .item .here"), ["This device"]);
+    let page = keeper(&server).await.get(&page_of(&anna)).await.expect(200);
+    assert!(!page.text().contains("Only an administrator") && page.texts(".split > *").len() == 2);
+}
+
+#[tokio::test]
 async fn the_list_is_sorted_where_its_heads_are_not_to_be_seen_and_no_focus_is_lost() {
     let server = TestServer::start(Sqlite).await;
     create(&server, "berta", "berta@example.com", "").await;

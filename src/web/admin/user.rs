@@ -139,7 +139,7 @@ async fn user_page(
     let (sessions, counts) = services.sessions_of(user.id, SESSIONS).await?;
     let events = services.activity(user.id, None, EVENTS).await?;
     let locked_until = services.locked_until(user.id).await?;
-    let now = services.clock.now();
+    let (now, own) = (services.clock.now(), current.session.session_id);
     let counts = OpenSessions::from(counts);
     let status = refusal.status;
     let template = UserPage {
@@ -158,7 +158,7 @@ async fn user_page(
         open: counts.total().value,
         total: counts::told(counts.total()),
         kinds: counts::kinds(counts),
-        sessions: sessions.iter().map(|session| SessionRow::new(session, now)).collect(),
+        sessions: sessions.iter().map(|session| SessionRow::new(session, now).mark(own)).collect(),
         events: events.into_iter().map(|event| EventRow::new(event, user.id, now)).collect(),
         link,
         layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
