@@ -344,6 +344,9 @@ async fn whoever_ends_sessions_or_keeps_them_comes_back_to_where_that_was_asked(
     let of_samuel = format!("/admin/sessions?kind=api&user={}", samuel.id);
     let all = keeper.get(&of_samuel).await.expect(200).attributes(".head .actions a", "href").remove(0);
     let confirm = keeper.get(&all).await.expect(303).location().unwrap().to_owned();
+    let asked = keeper.get(&confirm).await.expect(200);
+    assert!(asked.text().contains("Enter your password to end all sessions of samuel."), "{}", asked.text());
+    assert_eq!(asked.attributes("main a.button", "href"), [of_samuel.as_str()], "cancel");
     let act = keeper.submit(&confirm, &[("password", PASSWORD)]).await.expect(303).location().unwrap().to_owned();
     keeper.submit(&act, &[]).await.expect_redirect(&of_samuel);
 

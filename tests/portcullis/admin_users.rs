@@ -614,6 +614,50 @@ async fn a_manager_is_told_what_only_an_administrator_does_and_sees_the_own_devi
 }
 
 #[tokio::test]
+async fn the_password_is_asked_for_an_act_by_its_name_and_cancel_leads_to_the_page_above_it() {
+    let server = TestServer::start(Sqlite).await;
+    let anna = server.create_user("anna").await;
+    let mut keeper = keeper(&server).await;
+    server.clock.advance(LONG_AGO);
+    let own = page_of(&anna);
+    for (path, words, tab, above) in [
+        (format!("{own}/delete"), "to delete anna.", "Users", own.as_str()),
+        (format!("{own}/suspend"), "to suspend anna.", "Users", &own),
+        (format!("{own}/role"), "to change the role of anna.", "Users", &own),
+        (format!("{own}/reset-link"), "to make a reset link for anna.", "Users", &own),
+        ("/admin/users/new".to_owned(), "to create an account.", "Users", "/admin/users"),
+        ("/admin/keys/rotate".to_owned(), "to rotate the signing keys.", "Keys", "/admin/keys"),
+        ("/admin/sessions/end?all=1".to_owned(), "to end all sessions.", "Sessions", "/admin/sessions"),
+        (
+            format!("/admin/sessions/end?user={}", anna.id),
+            "to end all sessions of anna.",
+            "Sessions",
+            "/admin/sessions",
+        ),
+    ] {
+        let confirm = keeper.get(&path).await.expect(303).location().unwrap().to_owned();
+        let page = keeper.get(&confirm).await.expect(200);
+        assert!(page.text().contains(&format!("Enter your password {words}")), "{path}: {}", page.text());
+        assert_eq!(page.texts(".tabs [aria-current]"), [tab], "{path}");
+        assert_eq!(page.attributes("nav.tabs", "aria-label"), ["Administration"]);
+        assert_eq!(page.attributes("main a.button", "href"), [above], "{path}");
+        let refused = keeper.submit(&confirm, &[("password", NEW_PASSWORD)]).await.expect(401);
+        assert!(refused.text().contains(words), "{path}: {}", refused.text());
+    }
+    // Whoever may not see the account does not learn its name here.
+    let user = server.signed_in("anna").await;
+    for (mut browser, next) in [
+        (user, page_of(&server.services.find_user(KEEPER).await.unwrap())),
+        (keeper.clone(), format!("/admin/users/{}", UserId::new(server.clock.now()))),
+        (keeper, "/admin/users/x".to_owned()),
+    ] {
+        let page = browser.get(&format!("/confirm?next={next}/delete")).await.expect(200);
+        assert!(page.text().contains("Enter your password to go on."), "{next}: {}", page.text());
+        assert_eq!(page.attributes("main a.button", "href"), ["/account"]);
+    }
+}
+
+#[tokio::test]
 async fn the_list_is_sorted_where_its_heads_are_not_to_be_seen_and_no_focus_is_lost() {
     let server = TestServer::start(Sqlite).await;
     create(&server, "berta", "berta@example.com", "").await;

@@ -6,6 +6,7 @@ pub mod chart;
 pub mod dashboard;
 pub mod end_sessions;
 pub mod keys;
+pub mod purpose;
 pub mod sessions;
 pub mod settings;
 pub mod user;

@@ -39,6 +39,20 @@ struct Words {
 }
 
 impl Act {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Suspend, Self::Reinstate, Self::ResetLink, Self::EndSessions, Self::Delete];
+
+    /// What it does, before the name of the account.
+    pub(super) fn verb(self) -> &'static str {
+        match self {
+            Self::Suspend => "suspend",
+            Self::Reinstate => "reinstate",
+            Self::ResetLink => "make a reset link for",
+            Self::EndSessions => "end all sessions of",
+            Self::Delete => "delete",
+        }
+    }
+
     /// The last part of its URL.
     pub(super) fn path(self) -> &'static str {
         match self {

@@ -347,6 +347,7 @@ async fn acts(walk: &mut Walk, server: &TestServer, people: &People) {
     walk.open("the own role", &mut keeper, &format!("{own}/role")).await;
 
     server.clock.advance(LONG_AGO);
+    walk.open("confirm an act", &mut keeper, &format!("/confirm?next={path}/delete")).await;
     walk.open("a user's page long after the password", &mut keeper, &page_of(&people.anna)).await;
 }
 
