@@ -11,7 +11,7 @@ use crate::http::principal::require;
 use crate::http::problem::Problem;
 use crate::http::{authenticate, cors, csrf, health, session_store};
 use crate::services::Services;
-use crate::web::admin::{self, user_acts};
+use crate::web::admin::{self, user_acts, user_role};
 use crate::{api, web as pages};
 
 /// Who may call a route.
@@ -133,7 +133,7 @@ routes! {
         "/admin/users" manager { get admin::users::show }
         "/admin/users/new" admin { get admin::users::new, post admin::users::create }
         "/admin/users/{id}" manager { get admin::user::show, post(admin) admin::user::update }
-        "/admin/users/{id}/role" admin { get user_acts::role_page, post user_acts::set_role }
+        "/admin/users/{id}/role" admin { get user_role::ask, post user_role::change }
         "/admin/users/{id}/suspend" admin { get user_acts::suspend_page, post user_acts::suspend }
         "/admin/users/{id}/reinstate" admin { get user_acts::reinstate_page, post user_acts::reinstate }
         "/admin/users/{id}/unlock" manager { post user_acts::unlock }

@@ -72,6 +72,13 @@ impl Services {
         Ok(SessionPage { sessions: found.sessions, next })
     }
 
+    /// A session, live or ended.
+    pub async fn known_session(&self, steward: &Steward, id: SessionId) -> Result<ListedSession> {
+        steward.require(Role::Manager)?;
+        let found = self.database.read(move |connection| search::by_ids(connection, &[id])).await?;
+        found.into_iter().next().ok_or(Error::NotFound)
+    }
+
     /// Those of these sessions that have not ended, each within the steward's reach.
     ///
     /// # Errors

@@ -2,10 +2,11 @@
 
 use chrono::TimeDelta;
 
+use super::sessions::SessionCounts;
 use super::{Result, Services, Steward};
 use crate::domain::{Role, SessionKind, Timestamp};
 pub use crate::storage::failing_addresses::FailingAddress;
-use crate::storage::stats::{self, hour_of};
+use crate::storage::stats::{self, Owners, hour_of};
 pub use crate::storage::stats::{Figure, HourCounts};
 use crate::storage::{failing_addresses, user_search};
 
@@ -39,6 +40,18 @@ pub struct OpenSessions {
 impl OpenSessions {
     pub fn total(&self) -> Figure {
         Figure { value: self.browser.value + self.api.value, exact: self.browser.exact && self.api.exact }
+    }
+
+    /// Without the one that asks for a page, as browsers do.
+    pub fn others(self) -> Self {
+        Self { browser: Figure { value: (self.browser.value - 1).max(0), ..self.browser }, ..self }
+    }
+}
+
+impl From<SessionCounts> for OpenSessions {
+    fn from(SessionCounts { browser, api }: SessionCounts) -> Self {
+        let exactly = |value| Figure { value, exact: true };
+        Self { browser: exactly(browser), api: exactly(api) }
     }
 }
 
@@ -80,10 +93,20 @@ impl Services {
     /// How many sessions there are; where they are many, how many there were a while ago.
     pub async fn open_sessions(&self, steward: &Steward) -> Result<OpenSessions> {
         steward.require(Role::Manager)?;
+        self.open_sessions_of(Owners::Everyone).await
+    }
+
+    /// The same of those that the steward reaches.
+    pub async fn reached_sessions(&self, steward: &Steward) -> Result<OpenSessions> {
+        steward.require(Role::Manager)?;
+        self.open_sessions_of(if steward.role == Role::Admin { Owners::Everyone } else { Owners::Users }).await
+    }
+
+    async fn open_sessions_of(&self, owners: Owners) -> Result<OpenSessions> {
         let known = || {
-            self.database.read(|connection| {
-                let browser = stats::open_sessions(connection, SessionKind::Browser)?;
-                Ok(browser.zip(stats::open_sessions(connection, SessionKind::Api)?))
+            self.database.read(move |connection| {
+                let browser = stats::open_sessions(connection, SessionKind::Browser, owners)?;
+                Ok(browser.zip(stats::open_sessions(connection, SessionKind::Api, owners)?))
             })
         };
         let (browser, api) = match known().await? {
@@ -127,6 +150,13 @@ fn spread(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_sessions_are_counted_without_the_one_that_asks() {
+        for (browser, api, expected) in [(4, 3, 6), (1, 1, 1), (0, 0, 0)] {
+            assert_eq!(OpenSessions::from(SessionCounts { browser, api }).others().total().value, expected);
+        }
+    }
 
     #[test]
     fn hours_are_summed_into_the_span_in_which_they_begin() {

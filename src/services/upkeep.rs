@@ -115,7 +115,10 @@ impl Services {
         let (database, now) = (self.database.clone().patient(), self.clock.now());
         for kind in SessionKind::ALL.iter().copied() {
             let open = database.read(move |connection| stats::count_open_sessions(connection, kind)).await?;
-            database.write(move |connection| stats::keep_count(connection, kind, open, now)).await?;
+            let keep = move |connection: &mut _| {
+                open.into_iter().try_for_each(|counted| stats::keep_count(connection, kind, counted, now))
+            };
+            database.write(keep).await?;
         }
         Ok(())
     }

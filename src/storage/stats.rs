@@ -9,8 +9,9 @@ use diesel::sql_types::BigInt;
 use super::database::AnyConnection;
 use super::failing_addresses;
 use super::schema::{figures, sessions, stat_hours, users};
+use super::sessions::rows::open_in_index;
 use super::types::Moment;
-use crate::domain::{Error, Event, SessionKind, Timestamp};
+use crate::domain::{Error, Event, Role, SessionKind, Timestamp};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -99,44 +100,73 @@ pub struct Figure {
     pub exact: bool,
 }
 
+/// Whose sessions a figure is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owners {
+    Everyone,
+    /// Accounts with the role user: all that a manager reaches.
+    Users,
+}
+
 /// How many sessions of that kind have not ended; `None` where they are many and were never counted.
-pub fn open_sessions(connection: &mut AnyConnection, kind: SessionKind) -> Result<Option<Figure>> {
-    let few: Vec<i64> = sessions::table
-        .filter(sessions::ended_at.is_null())
-        .filter(sessions::kind.eq(kind))
-        .select(1i64.into_sql::<BigInt>())
-        .limit(COUNTED + 1)
-        .load(connection)?;
+pub fn open_sessions(connection: &mut AnyConnection, kind: SessionKind, owners: Owners) -> Result<Option<Figure>> {
+    let open = sessions::table.filter(sessions::ended_at.is_null()).filter(sessions::kind.eq(kind));
+    let few: Vec<i64> = open.select(1i64.into_sql::<BigInt>()).limit(COUNTED + 1).load(connection)?;
     let few = few.len() as i64;
     if few <= COUNTED {
-        return Ok(Some(Figure { value: few, exact: true }));
+        let value = match owners {
+            Owners::Everyone => few,
+            Owners::Users => {
+                let of_users = open.inner_join(users::table).filter(users::role.eq(Role::User));
+                of_users.select(count_star()).first(connection)?
+            }
+        };
+        return Ok(Some(Figure { value, exact: true }));
     }
     let known: Option<i64> =
-        figures::table.find(figure_of(kind)).select(figures::value).first(connection).optional()?;
-    Ok(known.map(|value| Figure { value: value.max(few), exact: false }))
+        figures::table.find(figure_of(kind, owners)).select(figures::value).first(connection).optional()?;
+    let least = if owners == Owners::Everyone { few } else { 0 };
+    Ok(known.map(|value| Figure { value: value.max(least), exact: false }))
 }
 
 /// Counts them all, for [`open_sessions`] to tell from.
-pub fn count_open_sessions(connection: &mut AnyConnection, kind: SessionKind) -> Result<i64> {
+pub fn count_open_sessions(connection: &mut AnyConnection, kind: SessionKind) -> Result<[(Owners, i64); 2]> {
     let open = sessions::table.filter(sessions::ended_at.is_null()).filter(sessions::kind.eq(kind));
-    Ok(open.select(count_star()).first(connection)?)
+    let all: i64 = open.select(count_star()).first(connection)?;
+    // Those of the others are few, and found by their accounts: nobody is looked up for each of a million sessions.
+    let above: Vec<Role> = Role::ALL.iter().copied().filter(|role| *role != Role::User).collect();
+    let others = users::table.filter(users::deleted_at.is_null()).filter(users::role.eq_any(above)).select(users::id);
+    let of_others = sessions::table
+        .filter(sessions::user_id.eq_any(others))
+        .filter(open_in_index())
+        // So that the index of the kind does not serve it.
+        .filter(sessions::kind.concat("").eq(kind.as_str()));
+    let of_others: i64 = of_others.select(count_star()).first(connection)?;
+    Ok([(Owners::Everyone, all), (Owners::Users, (all - of_others).max(0))])
 }
 
 /// Keeps what [`count_open_sessions`] has counted.
-pub fn keep_count(connection: &mut AnyConnection, kind: SessionKind, value: i64, now: Timestamp) -> Result<()> {
+pub fn keep_count(
+    connection: &mut AnyConnection,
+    kind: SessionKind,
+    (owners, value): (Owners, i64),
+    now: Timestamp,
+) -> Result<()> {
     let query = "INSERT INTO figures (name, value, at) VALUES ($1, $2, $3) \
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at";
     diesel::sql_query(query)
-        .bind::<diesel::sql_types::Text, _>(figure_of(kind))
+        .bind::<diesel::sql_types::Text, _>(figure_of(kind, owners))
         .bind::<BigInt, _>(value)
         .bind::<Moment, _>(now)
         .execute(connection)?;
     Ok(())
 }
 
-fn figure_of(kind: SessionKind) -> &'static str {
-    match kind {
-        SessionKind::Browser => "open_browser_sessions",
-        SessionKind::Api => "open_api_sessions",
+fn figure_of(kind: SessionKind, owners: Owners) -> &'static str {
+    match (kind, owners) {
+        (SessionKind::Browser, Owners::Everyone) => "open_browser_sessions",
+        (SessionKind::Api, Owners::Everyone) => "open_api_sessions",
+        (SessionKind::Browser, Owners::Users) => "open_browser_sessions_of_users",
+        (SessionKind::Api, Owners::Users) => "open_api_sessions_of_users",
     }
 }

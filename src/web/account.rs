@@ -8,7 +8,7 @@ use super::Answer;
 use super::layout::{self, AccountLayout, account_of, page};
 use super::moment::{Moment, date};
 use super::refusal::Refusal;
-use super::sessions::{Others, SessionRow, take_current};
+use super::sessions::{SessionRow, take_current};
 use super::words::EventRow;
 use crate::domain::Event;
 use crate::domain::audit::AuditEvent;
@@ -16,6 +16,7 @@ use crate::domain::session::LiveSession;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
 use crate::services::Services;
+use crate::services::stats::OpenSessions;
 
 /// Other sessions shown.
 const SESSIONS: usize = 2;
@@ -65,7 +66,7 @@ pub async fn show(
         since: date(user.created_at),
         password_changed: user.password_changed_at.map(date),
         last_sign_in: sign_in_before(&events, &current.session).map(row),
-        sessions_total: Others::of(counts).total() + 1,
+        sessions_total: OpenSessions::from(counts).others().total().value + 1,
         here: SessionRow::new(&here, now),
         others: sessions.iter().take(SESSIONS).map(|session| SessionRow::new(session, now)).collect(),
         events: events.iter().take(EVENTS).map(row).collect(),

@@ -3,8 +3,9 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
+use super::admin::purpose::Purpose;
 use super::field::Field;
-use super::layout::{self, AccountLayout, account_of, page};
+use super::layout::{self, SignedInLayout, account_of, page};
 use super::moment::duration;
 use super::next::{self, NextQuery};
 use super::refusal::Refusal;
@@ -19,9 +20,10 @@ use crate::services::Services;
 #[derive(Template)]
 #[template(path = "confirm.html")]
 struct ConfirmPage {
-    layout: AccountLayout,
-    /// Where to go on.
+    layout: SignedInLayout,
+    /// Where to go on, and what for, where that is known.
     next: String,
+    purpose: Option<Purpose>,
     /// How long an entry of the password is good for.
     window: String,
     password: Field,
@@ -73,11 +75,15 @@ async fn form_page(
 ) -> Answer {
     let user = account_of(services, current).await?;
     let status = refusal.status;
+    let next = next::or_default(next, services.settings.public_url.as_str());
+    let purpose = Purpose::of(services, &user, next).await?;
+    let tab = purpose.as_ref().map_or("/confirm", |purpose| purpose.tab);
     let template = ConfirmPage {
-        next: next::or_default(next, services.settings.public_url.as_str()).to_owned(),
+        next: next.to_owned(),
+        purpose,
         window: duration(services.settings.reauthentication_window),
         password: Field::current_password("password", "Password").refused(&refusal).autofocus(true),
-        layout: AccountLayout::new(&user, current, request, "/confirm", refusal),
+        layout: SignedInLayout::new(&user, current, request, tab, refusal),
     };
     page(status, &template)
 }

@@ -2,14 +2,15 @@
 //!
 //! Each file is a group of pages with its templates' structs beside the handlers; `templates/` mirrors it.
 //! What they share: [`layout`] (the frame, and [`layout::page`]), [`field`] (an input with its label, hint and error),
-//! [`refusal`] (why a form comes back), [`moment`] (times in words), [`words`]
-//! (events in words), [`next`] (where to go on), [`error_pages`].
+//! [`refusal`] (why a form comes back), [`moment`] (times in words), [`words`] (events in words), [`counts`] (numbers of
+//! sessions in words), [`next`] (where to go on), [`error_pages`].
 
 pub mod account;
 pub mod activity;
 pub mod admin;
 pub mod assets;
 pub mod confirm;
+pub mod counts;
 pub mod error_pages;
 pub mod field;
 pub mod layout;

@@ -11,10 +11,15 @@ const MAX_LENGTH: usize = 2048;
 /// `next` if a browser that follows it stays on this server, else [`DEFAULT`]: a bad one is no error, and never a
 /// way to another site (CWE-601).
 pub fn or_default<'a>(next: &'a str, public_url: &str) -> &'a str {
-    if is_own_path(next, public_url) { next } else { DEFAULT }
+    or(DEFAULT, next, public_url)
 }
 
-/// The query of pages that go on somewhere.
+/// The same where one lands elsewhere without a `next`.
+pub fn or<'a>(default: &'a str, next: &'a str, public_url: &str) -> &'a str {
+    if is_own_path(next, public_url) { next } else { default }
+}
+
+/// What pages that go on somewhere are asked with, in the query as in the form.
 #[derive(serde::Deserialize)]
 pub struct NextQuery {
     #[serde(default)]

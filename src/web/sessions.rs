@@ -7,8 +7,7 @@ use askama::Template;
 use super::layout::{self, AccountLayout, account_of, page};
 use super::moment::{Moment, moment};
 use super::refusal::Refusal;
-use super::words::number;
-use super::{Answer, Nothing, see_other};
+use super::{Answer, Nothing, counts, see_other};
 use crate::domain::audit::Client;
 use crate::domain::device::DeviceKind;
 use crate::domain::{Session, SessionId, SessionKind, Timestamp};
@@ -19,7 +18,7 @@ use crate::http::forms::Form;
 use crate::http::parameters::{PathParam, Query};
 use crate::http::session_cookie;
 use crate::services::Services;
-use crate::services::sessions::SessionCounts;
+use crate::services::stats::OpenSessions;
 
 /// Other sessions on a page, and how many more each "show more" adds.
 const STEP: i64 = 50;
@@ -33,7 +32,10 @@ struct SessionsPage {
     layout: AccountLayout,
     here: SessionRow,
     others: Vec<SessionRow>,
-    counts: Others,
+    /// Besides this one.
+    total: i64,
+    /// Of which kinds those are.
+    kinds: String,
     /// The `limit` that shows more of them.
     more: Option<i64>,
 }
@@ -42,38 +44,6 @@ struct SessionsPage {
 #[derive(serde::Deserialize)]
 pub struct SessionsQuery {
     limit: Option<String>,
-}
-
-/// How many sessions there are besides the one that asks.
-pub struct Others {
-    pub browser: i64,
-    pub api: i64,
-}
-
-impl Others {
-    /// Pages are asked for by browsers, so the one that asks is among those.
-    pub fn of(all: SessionCounts) -> Self {
-        Self { browser: (all.browser - 1).max(0), api: all.api }
-    }
-
-    pub fn total(&self) -> i64 {
-        self.browser + self.api
-    }
-
-    /// "3 in browsers, 3 of programs".
-    pub fn kinds(&self) -> String {
-        let browsers = match self.browser {
-            0 => None,
-            1 => Some("1 in a browser".to_owned()),
-            many => Some(format!("{} in browsers", number(many.unsigned_abs()))),
-        };
-        let programs = match self.api {
-            0 => None,
-            1 => Some("1 of a program".to_owned()),
-            many => Some(format!("{} of programs", number(many.unsigned_abs()))),
-        };
-        browsers.into_iter().chain(programs).collect::<Vec<_>>().join(", ")
-    }
 }
 
 /// A session as its owner reads it.
@@ -87,6 +57,8 @@ pub struct SessionRow {
     pub signed_in: Moment,
     pub last_active: Moment,
     pub expires: Moment,
+    /// Marked as the session in which it is read.
+    pub here: bool,
 }
 
 impl SessionRow {
@@ -103,7 +75,13 @@ impl SessionRow {
             signed_in: moment(session.created_at, now),
             last_active: moment(session.last_active_at, now),
             expires: moment(session.expires_at(), now),
+            here: false,
         }
+    }
+
+    /// In a list with others: whether it is the reader's session.
+    pub fn mark(self, own: SessionId) -> Self {
+        Self { here: self.id == own, ..self }
     }
 }
 
@@ -158,13 +136,15 @@ pub async fn show(
     let now = services.clock.now();
     let (mut sessions, counts) = services.sessions_of(user.id, limit + 1).await?;
     let here = take_current(&mut sessions, &current, &client, &services, now);
-    let counts = Others::of(counts);
+    let counts = OpenSessions::from(counts).others();
+    let total = counts.total().value;
     let template = SessionsPage {
         layout: AccountLayout::new(&user, &current, &request, "/account/sessions", Refusal::none()),
         here: SessionRow::new(&here, now),
         others: sessions.iter().map(|session| SessionRow::new(session, now)).collect(),
-        more: (counts.total() > limit && limit < MOST).then_some(limit + STEP),
-        counts,
+        more: (total > limit && limit < MOST).then_some(limit + STEP),
+        total,
+        kinds: counts::kinds(counts),
     };
     page(StatusCode::OK, &template)
 }
@@ -207,18 +187,5 @@ fn icon(kind: SessionKind, device: &str) -> &'static str {
         (SessionKind::Api, _) | (_, DeviceKind::Program) => "M3 5h18v14H3zM6.500 9.500l3 2.500-3 2.500M12 15h5",
         (SessionKind::Browser, DeviceKind::Phone) => "M7.500 3h9v18h-9zM11 18h2",
         (SessionKind::Browser, DeviceKind::Desktop) => "M5 5.500h14v9.500H5zM2.500 18.500h19",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn other_sessions_are_counted_without_the_one_that_asks() {
-        let others = Others::of(SessionCounts { browser: 4, api: 3 });
-        assert_eq!((others.total(), others.kinds().as_str()), (6, "3 in browsers, 3 of programs"));
-        assert_eq!(Others::of(SessionCounts { browser: 1, api: 1 }).kinds(), "1 of a program");
-        assert_eq!(Others::of(SessionCounts { browser: 0, api: 0 }).total(), 0);
     }
 }

@@ -52,7 +52,7 @@ async fn an_account_is_led_from_its_creation_to_its_end_without_scripts() {
     // Found by a part of the address.
     keeper.press(".tabs a[href='/admin/users']", "/admin/users").await;
     keeper.fill("q", "harbour").await;
-    keeper.press(".filter button", "/admin/users?q=harbour&role=&status=").await;
+    keeper.press(".filter button", "/admin/users?q=harbour&role=&status=&sort=username").await;
     assert_eq!(keeper.texts("tbody th a").await, ["anna"]);
     keeper.press("tbody th a", &own).await;
     assert_eq!(keeper.count("code[data-copy]").await, 0);
@@ -98,9 +98,9 @@ async fn an_account_is_led_from_its_creation_to_its_end_without_scripts() {
     // One device, whose next click leads to the sign-in page.
     keeper.goto(&own).await;
     assert_eq!(keeper.texts(".rows .item h3").await, ["Chrome on Linux\nBrowser"]);
-    keeper.leave("a[href^='/admin/sessions/'][href$='/end']").await;
+    keeper.leave("a[href^='/admin/sessions/'][href*='/end?next=']").await;
     says(&keeper, "End the session of anna?").await;
-    keeper.press("main form button", "/admin/sessions").await;
+    keeper.press("main form button", &own).await;
     owner.press(".tabs a[href='/account/sessions']", "/login?next=%2Faccount%2Fsessions").await;
     owner.submit(&[("username", "anna"), ("password", NEW_PASSWORD)], "/account/sessions").await;
 
@@ -170,10 +170,10 @@ async fn a_device_is_found_and_ended_by_keyboard_alone() {
     keeper.keys(" ").await;
     keeper.tab_to("End selected sessions").await;
     let selected = keeper.attribute("main input[name='id']:checked", "value").await;
-    keeper.enter(&format!("/admin/sessions/end?id={selected}")).await;
+    keeper.enter(&format!("/admin/sessions/end?next=%2Fadmin%2Fsessions%3Fq%3Dbert&id={selected}")).await;
     keeper.tab_to("End the session").await;
     assert!(bert.is_signed_in().await, "asking ends nothing");
-    keeper.enter("/admin/sessions").await;
+    keeper.enter("/admin/sessions?q=bert").await;
     says(&keeper, "1 session has ended.").await;
     assert!(!bert.is_signed_in().await && anna.is_signed_in().await);
     keeper.quit().await;

@@ -137,7 +137,7 @@ async fn a_session_is_found_by_whose_it_is_by_device_and_by_address(#[values(Sql
         assert_eq!(rows.len(), expected, "{query}: {rows:#?}");
     }
     let page = keeper.get("/admin/sessions").await;
-    assert!(page.text().contains("5 active: 4 in browsers, 1 of programs."), "{}", page.text());
+    assert!(page.text().contains("5 active: 4 in browsers, 1 of a program."), "{}", page.text());
     let phone_row = find(&mut keeper, "q=aiko").await.remove(0);
     assert!(phone_row.contains("aiko@example.com") && phone_row.contains("Safari on iPhone"), "{phone_row}");
     let ended = find(&mut keeper, "state=ended&q=samuel").await.remove(0);
@@ -232,6 +232,13 @@ async fn what_matches_much_is_found_as_what_matches_little_is(#[values(Sqlite, P
     let open = server.services.open_sessions(&command_line()).await.unwrap();
     assert_eq!((open.browser.value, open.browser.exact), (5_101, false));
     assert_eq!((open.api.value, open.api.exact), (10, true));
+    // Of those that a manager reaches, none of the first administrator's.
+    let manager = Steward::of(&server.create("manuel", Role::Manager).await);
+    let reached = server.services.reached_sessions(&manager).await.unwrap();
+    assert_eq!((reached.browser.value, reached.browser.exact), (5_100, false));
+    assert_eq!((reached.api.value, reached.api.exact), (10, true));
+    let reached = server.services.reached_sessions(&command_line()).await.unwrap();
+    assert_eq!(reached.total().value, 5_111);
 }
 
 #[tokio::test]
@@ -281,7 +288,17 @@ async fn a_manager_ends_what_is_selected_of_users_and_nothing_of_others() {
     let form = asked.form(&format!("/admin/sessions/{cleo}/end"));
     manager.submit_form(form, &[]).await.expect_redirect("/admin/sessions");
     assert!(!three.is_signed_in().await);
-    manager.get(&format!("/admin/sessions/{cleo}/end")).await.expect(404);
+    // Asked for again from a list of before.
+    let asked = manager.get(&format!("/admin/sessions/{cleo}/end?next=/admin/users")).await.expect(200);
+    assert_eq!(asked.text_of("h1").as_deref(), Some("This session has ended already"));
+    let facts = asked.texts("main dd");
+    assert_eq!(facts[1..], ["manuel", "Ended by an administrator"], "when, by whom and why");
+    assert_eq!(asked.forms().len(), 1, "there is nothing to send but the sign-out");
+    assert_eq!(asked.attributes("main a.button", "href"), ["/admin/users"]);
+    let asked = manager.get(&format!("/admin/sessions/end?id={cleo}")).await.expect(200);
+    assert!(asked.text().contains("The selected sessions have ended already"), "{}", asked.text());
+    let unknown = SessionId::new(server.clock.now());
+    manager.get(&format!("/admin/sessions/{unknown}/end")).await.expect(404);
     assert_eq!(events(&server, Event::SessionRevoked).await, 3);
 }
 
@@ -293,6 +310,105 @@ fn row_of(rows: &[String], name: &str) -> usize {
 fn session_in_row(page: &Page, row: usize) -> String {
     let href = page.attributes(&format!("tbody tr:nth-of-type({}) td.do a", row + 1), "href").remove(0);
     href.split('/').nth(3).expect("/admin/sessions/{id}/end").to_owned()
+}
+
+#[tokio::test]
+async fn whoever_ends_sessions_or_keeps_them_comes_back_to_where_that_was_asked() {
+    let server = TestServer::start(Sqlite).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let samuel = server.create_user("samuel").await;
+    seed(&server, &samuel, 60, SessionKind::Api, "curl").await;
+    let first = keeper.get("/admin/sessions?q=samuel&kind=api").await.expect(200);
+    let second = first.attributes("a[rel='next']", "href").remove(0);
+    let account = format!("/admin/users/{}", samuel.id);
+
+    for place in [second.as_str(), account.as_str()] {
+        let page = keeper.get(place).await.expect(200);
+        let end = page.attributes("a[href*='/end?next=']", "href").remove(0);
+        let asked = keeper.get(&end).await.expect(200);
+        assert_eq!(asked.attributes("form a.button", "href"), [place], "keep them");
+        keeper.submit(&end, &[]).await.expect_redirect(place);
+        assert!(keeper.get(place).await.expect(200).text().contains("The session has ended."));
+    }
+
+    // The selected: the form of the list carries its place along.
+    let page = keeper.get(&second).await.expect(200);
+    assert_eq!(page.form("/admin/sessions/end").fields, [("next".to_owned(), second.clone())]);
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("next", &second);
+    query.extend_pairs(page.attributes("input[name='id']", "value").iter().take(2).map(|id| ("id", id)));
+    keeper.submit(&format!("/admin/sessions/end?{}", query.finish()), &[]).await.expect_redirect(&second);
+
+    // All of the account; the password, where it is asked for, does not make it forgotten.
+    server.clock.advance(LONG_AGO);
+    let of_samuel = format!("/admin/sessions?kind=api&user={}", samuel.id);
+    let all = keeper.get(&of_samuel).await.expect(200).attributes(".head .actions a", "href").remove(0);
+    let confirm = keeper.get(&all).await.expect(303).location().unwrap().to_owned();
+    let asked = keeper.get(&confirm).await.expect(200);
+    assert!(asked.text().contains("Enter your password to end all sessions of samuel."), "{}", asked.text());
+    assert_eq!(asked.attributes("main a.button", "href"), [of_samuel.as_str()], "cancel");
+    let act = keeper.submit(&confirm, &[("password", PASSWORD)]).await.expect(303).location().unwrap().to_owned();
+    keeper.submit(&act, &[]).await.expect_redirect(&of_samuel);
+
+    // Never to another site.
+    let own = all_pages(&server, &live(), 200).await.len();
+    for next in ["//evil.example", "https://evil.example/", "/%09/evil.example", "javascript:alert(1)"] {
+        let samuel = server.services.user(samuel.id).await.unwrap();
+        let [session] = &seed(&server, &samuel, 1, SessionKind::Api, "curl").await[..] else { panic!("one") };
+        let end = format!("/admin/sessions/{}/end?next={next}", session.session_id);
+        assert_eq!(keeper.get(&end).await.expect(200).attributes("form a.button", "href"), ["/admin/sessions"]);
+        keeper.submit(&end, &[]).await.expect_redirect("/admin/sessions");
+    }
+    assert_eq!(all_pages(&server, &live(), 200).await.len(), own);
+}
+
+#[tokio::test]
+async fn the_list_says_of_whom_its_figure_is_and_keeps_the_columns_of_what_is_live() {
+    let server = TestServer::start(Sqlite).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let samuel = server.create_user("samuel").await;
+    let nadia = server.create_user("nadia").await;
+    seed(&server, &samuel, 3, SessionKind::Api, "curl").await;
+    server.signed_in("samuel").await;
+    let in_all = "6 active in all accounts: 3 in browsers, 3 of programs.";
+    for (query, lede) in [
+        ("", "6 active: 3 in browsers, 3 of programs."),
+        ("?q=samuel", in_all),
+        ("?kind=api", in_all),
+        ("?state=ended", in_all),
+        ("?state=all", in_all),
+        (&format!("?user={}", samuel.id), "4 active: 1 in a browser, 3 of programs."),
+        (&format!("?user={}&state=ended", samuel.id), "4 active: 1 in a browser, 3 of programs."),
+        (&format!("?user={}", nadia.id), "None active."),
+    ] {
+        let page = keeper.get(&format!("/admin/sessions{query}")).await.expect(200);
+        assert_eq!(page.text_of(".lede").as_deref(), Some(lede), "{query}");
+    }
+    let all = keeper.get("/admin/sessions?state=all&q=samuel").await.expect(200);
+    for column in ["Last active", "Expires", "Ended"] {
+        assert_eq!(all.texts(&format!("td[data-label='{column}']")).len(), 5, "{column}");
+    }
+    let ended = all.texts("td[data-label='Ended']");
+    assert_eq!(ended.iter().filter(|text| *text == "Live").count(), 4, "{ended:?}");
+    assert!(ended.iter().any(|text| text.contains("Signed out, by samuel")), "{ended:?}");
+
+    // The search goes on among those that ended.
+    let none = keeper.get(&format!("/admin/sessions?q=curl&user={}", nadia.id)).await.expect(200);
+    let among_ended = format!("/admin/sessions?q=curl&state=ended&user={}", nadia.id);
+    assert_eq!(none.attributes(".empty .hint a", "href"), [among_ended]);
+}
+
+#[tokio::test]
+async fn nothing_is_offered_to_be_ended_where_nothing_can_be() {
+    let server = TestServer::start(Sqlite).await;
+    server.create("manuel", Role::Manager).await;
+    let mut manager = server.signed_in("manuel").await;
+    let page = manager.get("/admin/sessions").await.expect(200);
+    assert!(page.texts("tbody tr").len() > 1 && page.attributes("input[name='id']", "value").is_empty());
+    assert!(page.texts(".bulk").is_empty() && page.texts("th.pick").is_empty(), "{}", page.text());
+    server.newcomer("anna").await;
+    let page = manager.get("/admin/sessions").await.expect(200);
+    assert_eq!((page.texts(".bulk").len(), page.attributes("input[name='id']", "value").len()), (1, 1));
 }
 
 #[tokio::test]
@@ -369,10 +485,14 @@ async fn ending_all_spares_the_own_session_asks_for_the_password_and_is_one_act(
     // A manager reaches users only, and stays signed in.
     let asked = manager.get("/admin/sessions/end?all=1").await.expect(200);
     assert!(asked.text().contains("Those of managers and administrators stay."), "{}", asked.text());
+    let ending = "2 sessions end at once on every node: 1 in a browser, 1 of a program.";
+    assert!(asked.text().contains(ending), "{}", asked.text());
     manager.submit_form(asked.form("/admin/sessions/end"), &[]).await.expect_redirect("/admin/sessions");
     assert!(!user.is_signed_in().await);
     assert_eq!(program.get("/api/v1/me").await.status, 401);
     assert!(manager.is_signed_in().await && keeper.is_signed_in().await && elsewhere.is_signed_in().await);
+    let asked = manager.get("/admin/sessions/end?all=1").await.expect(200);
+    assert!(asked.text().contains("There is no session to end.") && asked.forms().len() == 1, "{}", asked.text());
     assert_eq!(events(&server, Event::SessionRevokedAll).await, 1);
 
     let mut user = server.signed_in("anna").await;
@@ -516,10 +636,11 @@ async fn one_and_selected_devices_are_ended_in_chromium_without_scripts() {
     let end_anna = chromium.attribute("tbody td.do a", "href").await;
     chromium.press("tbody td.do a", &end_anna).await;
     assert!(chromium.text().await.contains("What will happen"));
-    chromium.press("main form button", "/admin/sessions").await;
+    chromium.press("main form button", "/admin/sessions?q=anna").await;
     assert!(chromium.text().await.contains("The session has ended."), "{}", chromium.text().await);
     assert!(!one.is_signed_in().await);
 
+    chromium.press(".tabs a[href='/admin/sessions']", "/admin/sessions").await;
     for box_of in ["bert", "cleo"] {
         chromium.click(&format!("//tr[contains(., '{box_of}@example.com')]//input[@name='id']")).await;
     }

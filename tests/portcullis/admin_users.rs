@@ -532,6 +532,156 @@ async fn whoever_acts_on_the_own_account_is_told_that_it_signs_out() {
     assert!(all.contains(sign_out), "{all}");
 }
 
+#[tokio::test]
+async fn an_administrator_who_gives_the_own_role_up_is_warned_before_and_told_after() {
+    let server = TestServer::start(Sqlite).await;
+    let (adele, anna) = (server.create("adele", Role::Admin).await, server.create_user("anna").await);
+    let mut browser = server.signed_in("adele").await;
+    let warning = "lose access to the administration";
+    for act in ["", "/role"] {
+        let own = browser.get(&format!("{}{act}", page_of(&adele))).await.expect(200).text();
+        assert!(own.contains(warning), "{act}: {own}");
+        let another = browser.get(&format!("{}{act}", page_of(&anna))).await.expect(200).text();
+        assert!(!another.contains(warning), "{act}: {another}");
+    }
+    let role = format!("{}/role", page_of(&adele));
+    browser.submit(&role, &[("role", "user")]).await.expect_redirect("/account");
+    assert!(browser.get("/account").await.expect(200).text().contains("The role is changed."));
+    browser.get("/admin").await.expect(403);
+
+    let bela = server.create("bela", Role::Admin).await;
+    let mut browser = server.signed_in("bela").await;
+    browser.submit(&format!("{}/role", page_of(&bela)), &[("role", "manager")]).await.expect_redirect(&page_of(&bela));
+    assert!(browser.get(&page_of(&bela)).await.expect(200).text().contains("The role is changed."));
+}
+
+#[tokio::test]
+async fn a_reset_link_for_a_suspended_account_says_that_it_opens_nothing_yet() {
+    let server = TestServer::start(Sqlite).await;
+    let anna = server.create_user("anna").await;
+    let mut keeper = keeper(&server).await;
+    let path = format!("{}/reset-link", page_of(&anna));
+    assert!(!keeper.get(&path).await.expect(200).text().contains("suspended"));
+    server.services.suspend(&command_line(), anna.id, &client()).await.unwrap();
+    assert!(keeper.get(&page_of(&anna)).await.expect(200).text().contains("The account stays suspended."));
+    let asked = keeper.get(&path).await.expect(200).text();
+    assert!(asked.contains("The account is suspended and stays so"), "{asked}");
+    keeper.submit(&path, &[]).await.expect_redirect(&page_of(&anna));
+    let made = keeper.get(&page_of(&anna)).await.expect(200).text();
+    assert!(made.contains("signing in is refused until you reinstate it"), "{made}");
+}
+
+#[tokio::test]
+async fn nothing_to_end_is_no_button() {
+    let server = TestServer::start(Sqlite).await;
+    let anna = server.create_user("anna").await;
+    let mut keeper = keeper(&server).await;
+    for path in [format!("{}/end-sessions", page_of(&anna)), format!("/admin/sessions/end?user={}", anna.id)] {
+        let page = keeper.get(&path).await.expect(200);
+        assert!(page.text().contains("There is no session to end."), "{}", page.text());
+        assert_eq!(page.forms().len(), 1, "{path}: the sign-out alone");
+    }
+    server.signed_in("anna").await;
+    for path in [format!("{}/end-sessions", page_of(&anna)), format!("/admin/sessions/end?user={}", anna.id)] {
+        let page = keeper.get(&path).await.expect(200);
+        assert!(page.text().contains("1 session ends at once on every node: 1 in a browser."), "{}", page.text());
+        assert_eq!(page.text_of("main form button").as_deref(), Some("End 1 session"));
+    }
+}
+
+#[tokio::test]
+async fn a_manager_is_told_what_only_an_administrator_does_and_sees_the_own_device() {
+    let server = TestServer::start(Sqlite).await;
+    let anna = server.create_user("anna").await;
+    let own = server.create("manuel", Role::Manager).await;
+    let admin = server.services.find_user(KEEPER).await.unwrap();
+    server.signed_in("manuel").await;
+    let mut manuel = server.signed_in("manuel").await;
+    for (user, told) in [
+        (&anna, "Only an administrator can change this account."),
+        (&own, "Only an administrator can act on this account."),
+        (&admin, "Only an administrator can act on this account."),
+    ] {
+        let page = manuel.get(&page_of(user)).await.expect(200);
+        assert!(page.text().contains(told), "{}: {}", user.username, page.text());
+        assert_eq!(page.texts(".split > *").len(), 1, "no empty column");
+    }
+    let page = manuel.get(&page_of(&own)).await.expect(200);
+    assert_eq!(page.texts(".rows .item").len(), 2);
+    assert_eq!(page.texts(".rows .item .here"), ["This device"]);
+    let page = keeper(&server).await.get(&page_of(&anna)).await.expect(200);
+    assert!(!page.text().contains("Only an administrator") && page.texts(".split > *").len() == 2);
+}
+
+#[tokio::test]
+async fn the_password_is_asked_for_an_act_by_its_name_and_cancel_leads_to_the_page_above_it() {
+    let server = TestServer::start(Sqlite).await;
+    let anna = server.create_user("anna").await;
+    let mut keeper = keeper(&server).await;
+    server.clock.advance(LONG_AGO);
+    let own = page_of(&anna);
+    for (path, words, tab, above) in [
+        (format!("{own}/delete"), "to delete anna.", "Users", own.as_str()),
+        (format!("{own}/suspend"), "to suspend anna.", "Users", &own),
+        (format!("{own}/role"), "to change the role of anna.", "Users", &own),
+        (format!("{own}/reset-link"), "to make a reset link for anna.", "Users", &own),
+        ("/admin/users/new".to_owned(), "to create an account.", "Users", "/admin/users"),
+        ("/admin/keys/rotate".to_owned(), "to rotate the signing keys.", "Keys", "/admin/keys"),
+        ("/admin/sessions/end?all=1".to_owned(), "to end all sessions.", "Sessions", "/admin/sessions"),
+        (
+            format!("/admin/sessions/end?user={}", anna.id),
+            "to end all sessions of anna.",
+            "Sessions",
+            "/admin/sessions",
+        ),
+    ] {
+        let confirm = keeper.get(&path).await.expect(303).location().unwrap().to_owned();
+        let page = keeper.get(&confirm).await.expect(200);
+        assert!(page.text().contains(&format!("Enter your password {words}")), "{path}: {}", page.text());
+        assert_eq!(page.texts(".tabs [aria-current]"), [tab], "{path}");
+        assert_eq!(page.attributes("nav.tabs", "aria-label"), ["Administration"]);
+        assert_eq!(page.attributes("main a.button", "href"), [above], "{path}");
+        let refused = keeper.submit(&confirm, &[("password", NEW_PASSWORD)]).await.expect(401);
+        assert!(refused.text().contains(words), "{path}: {}", refused.text());
+    }
+    // Whoever may not see the account does not learn its name here.
+    let user = server.signed_in("anna").await;
+    for (mut browser, next) in [
+        (user, page_of(&server.services.find_user(KEEPER).await.unwrap())),
+        (keeper.clone(), format!("/admin/users/{}", UserId::new(server.clock.now()))),
+        (keeper, "/admin/users/x".to_owned()),
+    ] {
+        let page = browser.get(&format!("/confirm?next={next}/delete")).await.expect(200);
+        assert!(page.text().contains("Enter your password to go on."), "{next}: {}", page.text());
+        assert_eq!(page.attributes("main a.button", "href"), ["/account"]);
+    }
+}
+
+#[tokio::test]
+async fn the_list_is_sorted_where_its_heads_are_not_to_be_seen_and_no_focus_is_lost() {
+    let server = TestServer::start(Sqlite).await;
+    create(&server, "berta", "berta@example.com", "").await;
+    create(&server, "anna", "anna@example.com", "").await;
+    let chromium = Chromium::open(&server.public_url, true).await;
+    chromium.look(320, false).await;
+    chromium.goto("/admin/users").await;
+    chromium.submit(&[("username", KEEPER), ("password", PASSWORD)], "/admin/users").await;
+    assert_eq!(chromium.texts("tbody th a").await, ["anna", "berta", KEEPER]);
+    chromium.choose("sort", "-created_at").await;
+    chromium.press(".filter button", "/admin/users?q=&role=&status=&sort=-created_at").await;
+    assert_eq!(chromium.texts("tbody th a").await, ["anna", "berta", KEEPER]);
+    chromium.choose("sort", "-username").await;
+    chromium.press(".filter button", "/admin/users?q=&role=&status=&sort=-username").await;
+    assert_eq!(chromium.texts("tbody th a").await, [KEEPER, "berta", "anna"]);
+    chromium.tab_to("Created").await;
+    let shown = "
+        const { width, height } = document.activeElement.getBoundingClientRect();
+        const clipped = getComputedStyle(document.activeElement.closest('thead')).clipPath;
+        arguments[0](`${width > 20 && height > 10} ${clipped}`);";
+    assert_eq!(chromium.run(shown, vec![]).await, "true none");
+    chromium.quit().await;
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_reset_link_is_made_on_the_page_and_voids_the_one_before(#[values(Sqlite, PostgresRedis)] backend: Backend) {

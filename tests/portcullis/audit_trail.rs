@@ -228,6 +228,8 @@ async fn every_event_of_the_contract_is_one_row_that_says_who_did_what_to_whom_a
     let sessions = server.services.sessions_of(server.id_of("nora.n").await, 1).await.unwrap().0;
     let answer = keeper.submit(&format!("/admin/sessions/{}/end", sessions[0].id), &[]).await.expect(303);
     trail.wrote(&answer, &[row(SessionRevoked, KEEPER, "Nora.N").of(&session)]).await;
+    server.signed_in("Nora.N").await;
+    trail.forget().await;
     for (act, event) in [
         ("end-sessions", SessionRevokedAll),
         ("suspend", UserSuspended),

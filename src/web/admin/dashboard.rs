@@ -10,7 +10,6 @@ use askama::Template;
 use chrono::SecondsFormat;
 
 use super::chart::Chart;
-use super::sessions::told;
 use super::url;
 use crate::domain::signing_key::KeyState;
 use crate::domain::{Event, Timestamp};
@@ -21,6 +20,7 @@ use crate::services::health::RedisHealth;
 use crate::services::stats::{FailingAddress, Stats, last_day_began};
 use crate::settings::PublicUrl;
 use crate::web::Answer;
+use crate::web::counts::told;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::{Moment, full, moment};
 use crate::web::refusal::Refusal;

@@ -1,43 +1,65 @@
 //! `/admin/sessions/end` and `/admin/sessions/{id}/end`: `GET` says what will happen, `POST` of the same URL does it.
+//! Both go back to where the reader came from: `next`, a path of ours, or the list.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::sessions::{SessionRow, told};
+use super::sessions::SessionRow;
+use super::url;
 use super::user_acts::SIGNS_YOU_OUT;
+use crate::domain::session_list::ListedSession;
 use crate::domain::{Error, FieldError, Role, SessionId, User, UserId};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, RecentPassword, confirm_url};
 use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
-use crate::http::parameters::PathParam;
+use crate::http::parameters::{PathParam, Query};
 use crate::http::problem::Problem;
 use crate::http::selection::{SelectionForm, SelectionQuery};
 use crate::http::session_cookie;
+use crate::services::stats::OpenSessions;
 use crate::services::{Services, Steward};
 use crate::web::layout::{self, AdminLayout, account_of, page};
+use crate::web::next::{self, NextQuery};
 use crate::web::refusal::Refusal;
-use crate::web::words::number;
-use crate::web::{Answer, Nothing, see_other};
+use crate::web::{Answer, counts, see_other};
 
-const LIST: &str = "/admin/sessions";
+/// The list, where one goes back to without a `next`.
+pub(super) const LIST: &str = "/admin/sessions";
 
 #[derive(Template)]
 #[template(path = "admin/end_sessions.html")]
 struct EndPage {
     layout: AdminLayout,
-    title: String,
     /// Where the form goes.
     action: String,
-    /// The selected ones.
-    sessions: Vec<SessionRow>,
+    /// Where it goes on from there, and where one leaves it as it is.
+    back: String,
     /// Their ids are fields of the form, unless the address has the one.
     sends_ids: bool,
     user: Option<UserId>,
     all: bool,
+    question: Question,
+}
+
+/// What the page says.
+#[derive(Default)]
+struct Question {
+    title: String,
+    /// The selected ones.
+    sessions: Vec<SessionRow>,
+    /// What will happen; or why nothing can.
     consequences: Vec<String>,
-    button: String,
+    /// The word of the button, where there is something to end.
+    button: Option<String>,
+}
+
+impl Question {
+    /// There is nothing to end.
+    fn none(title: &str, why: &str) -> Self {
+        Self { title: title.to_owned(), consequences: vec![why.to_owned()], ..Self::default() }
+    }
 }
 
 /// What is asked for beside selected sessions.
@@ -47,10 +69,14 @@ pub struct Scope {
     all: String,
     #[serde(default)]
     user: String,
+    #[serde(default)]
+    next: String,
 }
 
 /// Which sessions an act is about.
 enum Target {
+    /// The one that the address names.
+    One(SessionId),
     Selected(Vec<SessionId>),
     User(User),
     Everyone,
@@ -76,14 +102,17 @@ impl Target {
     }
 
     /// The answer that asks for the password first, as all of somebody's and all do where it was entered too long ago.
-    fn password_first(&self, current: &CurrentUser, services: &Services) -> Option<HttpResponse> {
-        let scope = match self {
-            Self::Selected(_) => return None,
-            Self::User(user) => format!("user={}", user.id),
-            Self::Everyone => "all=1".to_owned(),
+    fn password_first(&self, current: &CurrentUser, services: &Services, back: &str) -> Option<HttpResponse> {
+        let (name, value) = match self {
+            Self::One(_) | Self::Selected(_) => return None,
+            Self::User(user) => ("user", user.id.to_string()),
+            Self::Everyone => ("all", "1".to_owned()),
         };
-        let given = RecentPassword::is_given(current, services);
-        (!given).then(|| see_other(&confirm_url(&format!("{LIST}/end?{scope}"))))
+        let asked = |next: &str| url(&format!("{LIST}/end"), &[(name, &value), ("next", next)]);
+        let (plain, asked) = (asked(""), asked(if back == LIST { "" } else { back }));
+        // Where one came from is not worth losing the act, as an address that is too long would be.
+        let asked = next::or(&plain, &asked, services.settings.public_url.as_str());
+        (!RecentPassword::is_given(current, services)).then(|| see_other(&confirm_url(asked)))
     }
 }
 
@@ -95,11 +124,12 @@ pub async fn ask(
     SelectionQuery { ids, rest: scope }: SelectionQuery<SessionId, Scope>,
 ) -> Answer {
     let target = Target::of(&services, ids, &scope).await?;
-    if let Some(confirm) = target.password_first(&current, &services) {
+    let back = back(&scope.next, &services);
+    if let Some(confirm) = target.password_first(&current, &services, back) {
         return Ok(confirm);
     }
     let reader = account_of(&services, &current).await?;
-    end_page(&request, &services, &current, &reader, target, None).await
+    end_page(&request, &services, &current, &reader, target, back).await
 }
 
 /// `GET /admin/sessions/{id}/end`.
@@ -108,9 +138,10 @@ pub async fn ask_one(
     services: web::Data<Services>,
     current: CurrentUser,
     PathParam(id): PathParam<SessionId>,
+    Query(query): Query<NextQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    end_page(&request, &services, &current, &reader, Target::Selected(vec![id]), Some(id)).await
+    end_page(&request, &services, &current, &reader, Target::One(id), back(&query.next, &services)).await
 }
 
 /// `POST /admin/sessions/end`.
@@ -122,7 +153,8 @@ pub async fn end(
     SelectionForm { ids, rest: scope }: SelectionForm<SessionId, Scope>,
 ) -> Answer {
     let target = Target::of(&services, ids, &scope).await?;
-    if let Some(confirm) = target.password_first(&current, &services) {
+    let back = back(&scope.next, &services);
+    if let Some(confirm) = target.password_first(&current, &services, back) {
         return Ok(confirm);
     }
     let reader = account_of(&services, &current).await?;
@@ -131,14 +163,12 @@ pub async fn end(
     let (ended, signs_out) = match target {
         Target::Everyone => (services.end_everyones_sessions(&steward, Some(&current.caller()), &client).await?, false),
         Target::User(user) => (services.end_all_sessions(&steward, user.id, &client).await?, user.id == reader.id),
-        Target::Selected(ids) => {
-            if ids.is_empty() {
-                return end_page(&request, &services, &current, &reader, Target::Selected(ids), None).await;
-            }
+        Target::Selected(ids) if !ids.is_empty() => {
             (services.end_sessions(&steward, &ids, &client).await?, ids.contains(&own))
         }
+        nothing => return end_page(&request, &services, &current, &reader, nothing, back).await,
     };
-    Ok(leave(&request, signs_out, Notice::SessionsEnded(ended)))
+    Ok(leave(&request, signs_out, Notice::SessionsEnded(ended), back))
 }
 
 /// `POST /admin/sessions/{id}/end`.
@@ -148,125 +178,141 @@ pub async fn end_one(
     current: CurrentUser,
     PathParam(id): PathParam<SessionId>,
     ClientInfo(client): ClientInfo,
-    Form(Nothing {}): Form<Nothing>,
+    Form(form): Form<NextQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
     services.end_session(&current.steward(&reader), id, &client).await?;
-    Ok(leave(&request, id == current.session.session_id, Notice::SessionEnded))
+    let signs_out = id == current.session.session_id;
+    Ok(leave(&request, signs_out, Notice::SessionEnded, back(&form.next, &services)))
 }
 
-/// Back to the list; or to the sign-in page, where the reader's own session was among them.
-fn leave(request: &HttpRequest, signs_out: bool, notice: Notice) -> HttpResponse {
+fn back<'a>(next: &'a str, services: &Services) -> &'a str {
+    next::or(LIST, next, services.settings.public_url.as_str())
+}
+
+/// Back; or to the sign-in page, where the reader's own session was among them.
+fn leave(request: &HttpRequest, signs_out: bool, notice: Notice, back: &str) -> HttpResponse {
     if signs_out {
         session_cookie::remove(request);
         flash::set(request, Notice::SignedOut);
         return see_other("/login");
     }
     flash::set(request, notice);
-    see_other(LIST)
+    see_other(back)
 }
 
-/// `one` is the session that the address names.
 async fn end_page(
     request: &HttpRequest,
     services: &Services,
     current: &CurrentUser,
     reader: &User,
     target: Target,
-    one: Option<SessionId>,
+    back: &str,
 ) -> Answer {
     let steward = current.steward(reader);
-    let now = services.clock.now();
-    let mut template = EndPage {
-        layout: AdminLayout::new(reader, current, request, LIST, Refusal::none()),
-        title: String::new(),
-        action: one.map_or_else(|| format!("{LIST}/end"), |id| format!("{LIST}/{id}/end")),
-        sessions: Vec::new(),
-        sends_ids: one.is_none(),
-        user: None,
-        all: false,
-        consequences: Vec::new(),
-        button: String::new(),
+    let rows = |found: Vec<ListedSession>| -> Vec<SessionRow> {
+        let (own, now) = (current.session.session_id, services.clock.now());
+        found.into_iter().map(|listed| SessionRow::new(listed, &steward, own, now)).collect()
     };
     let mut status = StatusCode::OK;
-    match target {
-        Target::Selected(ids) => {
-            let found = services.selected_sessions(&steward, &ids).await?;
-            let own = current.session.session_id;
-            template.sessions = found.into_iter().map(|listed| SessionRow::new(listed, &steward, own, now)).collect();
-            let count = counted(template.sessions.len() as u64);
-            match &template.sessions[..] {
-                [] if one.is_some() => return Err(Problem::not_found()),
-                [] => {
-                    status = StatusCode::UNPROCESSABLE_ENTITY;
-                    template.title = "No session is selected".to_owned();
-                }
-                [session] => {
-                    template.title = format!("End the session of {}?", session.username);
-                    template.button = "End the session".to_owned();
-                }
-                _ => {
-                    template.title = format!("End {count}?");
-                    template.button = format!("End {count}");
-                }
-            }
-            let verb = if template.sessions.len() == 1 { "ends" } else { "end" };
-            template.consequences = vec![
-                format!("{count} {verb} at once on every node, with cookie and tokens."),
-                "Whoever used them can sign in again at once.".to_owned(),
-            ];
-            if template.sessions.iter().any(|session| session.current) {
-                template.consequences.insert(0, SIGNS_YOU_OUT.to_owned());
+    let question = match &target {
+        Target::One(id) => {
+            let listed = services.known_session(&steward, *id).await?;
+            match listed.session.ended.is_some() {
+                true => Question {
+                    sessions: rows(vec![listed]),
+                    ..Question::none("This session has ended already", "There is nothing left to end.")
+                },
+                false => selected(rows(services.selected_sessions(&steward, &[*id]).await?)),
             }
         }
+        Target::Selected(ids) if ids.is_empty() => {
+            status = StatusCode::UNPROCESSABLE_ENTITY;
+            Question::none("No session is selected", "Go back to the list and tick those that are to end.")
+        }
+        Target::Selected(ids) => selected(rows(services.selected_sessions(&steward, ids).await?)),
         Target::User(user) => {
-            if !steward.reaches(&user) {
+            if !steward.reaches(user) {
                 return Err(Problem::forbidden());
             }
             let (_, counts) = services.sessions_of(user.id, 0).await?;
-            let count = counted((counts.browser + counts.api).unsigned_abs());
-            let (browser, api) = (number(counts.browser.unsigned_abs()), number(counts.api.unsigned_abs()));
-            template.title = format!("End all sessions of {}?", user.username);
-            template.button = format!("End {count}");
-            template.consequences = vec![
-                format!("{count} end at once on every node: {browser} in browsers, {api} of programs."),
-                format!("{} can sign in again at once.", user.username),
-            ];
-            if user.id == reader.id {
-                template.consequences.insert(0, SIGNS_YOU_OUT.to_owned());
-            }
-            template.user = Some(user.id);
+            of_user(user, user.id == reader.id, counts.into())
         }
-        Target::Everyone => {
-            template.title = "End all sessions?".to_owned();
-            template.button = "End all sessions".to_owned();
-            template.all = true;
-            template.consequences = everyone(services, &steward).await?;
-        }
-    }
+        Target::Everyone => everyone(&steward, services.reached_sessions(&steward).await?),
+    };
+    let template = EndPage {
+        layout: AdminLayout::new(reader, current, request, LIST, Refusal::none()),
+        action: match target {
+            Target::One(id) => format!("{LIST}/{id}/end"),
+            _ => format!("{LIST}/end"),
+        },
+        back: back.to_owned(),
+        sends_ids: matches!(target, Target::Selected(_)),
+        all: matches!(target, Target::Everyone),
+        user: match target {
+            Target::User(user) => Some(user.id),
+            _ => None,
+        },
+        question,
+    };
     page(status, &template)
 }
 
-async fn everyone(services: &Services, steward: &Steward) -> Result<Vec<String>, Problem> {
-    if steward.role != Role::Admin {
-        return Ok(vec![
-            "All sessions of accounts with the role User end at once on every node, in browsers and programs."
-                .to_owned(),
-            "Those of managers and administrators stay.".to_owned(),
-            "All users must sign in again, and all their programs.".to_owned(),
-        ]);
+/// Those of the selected that have not ended.
+fn selected(sessions: Vec<SessionRow>) -> Question {
+    let (count, verb, title) = match &sessions[..] {
+        [] => return Question::none("The selected sessions have ended already", "There is nothing left to end."),
+        [session] => ("1 session".to_owned(), "ends", format!("End the session of {}?", session.username)),
+        many => {
+            let count = format!("{} sessions", many.len());
+            (count.clone(), "end", format!("End {count}?"))
+        }
+    };
+    let mut consequences = vec![
+        format!("{count} {verb} at once on every node, with cookie and tokens."),
+        "Whoever used them can sign in again at once.".to_owned(),
+    ];
+    if sessions.iter().any(|session| session.current) {
+        consequences.insert(0, SIGNS_YOU_OUT.to_owned());
     }
-    let open = services.open_sessions(steward).await?;
-    let (total, browser, api) = (told(open.total()), told(open.browser), told(open.api));
-    Ok(vec![
-        format!(
-            "All of {total} sessions but this one end at once on every node: {browser} in browsers, {api} of programs."
-        ),
-        "Everyone must sign in again, and all programs.".to_owned(),
-        "This session, in which you read this, stays.".to_owned(),
-    ])
+    let button = if sessions.len() == 1 { "End the session".to_owned() } else { format!("End {count}") };
+    Question { title, button: Some(button), consequences, sessions }
 }
 
-fn counted(sessions: u64) -> String {
-    if sessions == 1 { "1 session".to_owned() } else { format!("{} sessions", number(sessions)) }
+/// All sessions of one account; `own`: the reader's.
+fn of_user(user: &User, own: bool, open: OpenSessions) -> Question {
+    let title = format!("End all sessions of {}?", user.username);
+    if open.total().value == 0 {
+        return Question::none(&title, &counts::ends(open));
+    }
+    let mut consequences = vec![counts::ends(open), format!("{} can sign in again at once.", user.username)];
+    if own {
+        consequences.insert(0, SIGNS_YOU_OUT.to_owned());
+    }
+    let button = format!("End {}", counts::sessions(open.total()));
+    Question { title, button: Some(button), consequences, ..Question::default() }
+}
+
+/// All that the steward reaches, but the one in which this is asked.
+fn everyone(steward: &Steward, reached: OpenSessions) -> Question {
+    let (ending, staying) = match steward.role {
+        Role::Admin => (
+            reached.others(),
+            ["Everyone must sign in again, and all programs.", "This session, in which you read this, stays."],
+        ),
+        Role::Manager | Role::User => (
+            reached,
+            [
+                "They are all sessions of accounts with the role User: all users must sign in again, and all their \
+                 programs.",
+                "Those of managers and administrators stay.",
+            ],
+        ),
+    };
+    let title = "End all sessions?".to_owned();
+    if ending.total().value == 0 {
+        return Question::none(&title, &counts::ends(ending));
+    }
+    let consequences = [&*counts::ends(ending)].into_iter().chain(staying).map(str::to_owned).collect();
+    Question { title, button: Some("End all sessions".to_owned()), consequences, ..Question::default() }
 }

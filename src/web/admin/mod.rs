@@ -6,10 +6,12 @@ pub mod chart;
 pub mod dashboard;
 pub mod end_sessions;
 pub mod keys;
+pub mod purpose;
 pub mod sessions;
 pub mod settings;
 pub mod user;
 pub mod user_acts;
+pub mod user_role;
 pub mod users;
 
 use url::form_urlencoded;

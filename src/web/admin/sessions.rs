@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
+use super::end_sessions::LIST;
 use super::{Choice, url};
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionState};
 use crate::domain::{EndReason, Error, SessionId, SessionKind, Timestamp, UserId};
@@ -11,17 +12,14 @@ use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
 use crate::http::problem::Problem;
 use crate::services::all_sessions::SessionPage;
-use crate::services::stats::{Figure, OpenSessions};
 use crate::services::{Services, Steward};
-use crate::web::Answer;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::{Moment, moment};
 use crate::web::refusal::Refusal;
-use crate::web::words::number;
+use crate::web::{Answer, counts};
 
 /// Sessions on a page.
 const PAGE: u16 = 50;
-const PATH: &str = "/admin/sessions";
 
 #[derive(Template)]
 #[template(path = "admin/sessions.html")]
@@ -35,7 +33,13 @@ struct SessionsPage {
     /// The one account whose sessions these are.
     user: Option<Whose>,
     filtered: bool,
+    /// Whether any of them can be ended.
+    pickable: bool,
     sessions: Vec<SessionRow>,
+    /// This page, where whoever ends some of them comes back to; none where that is the list as it begins.
+    back: Option<String>,
+    /// The same list of those that ended.
+    ended: String,
     /// Where the first page is, on a later one.
     first: Option<String>,
     next: Option<String>,
@@ -144,18 +148,6 @@ fn why(reason: EndReason) -> &'static str {
     }
 }
 
-/// "2,031 active: 1,512 in browsers, 519 of programs."
-fn totals(open: OpenSessions) -> String {
-    let (browser, api) = (told(open.browser), told(open.api));
-    format!("{} active: {browser} in browsers, {api} of programs.", told(open.total()))
-}
-
-/// "2,031", or "about 1,000,000" where it is not counted for each page.
-pub fn told(figure: Figure) -> String {
-    let value = number(figure.value.unsigned_abs());
-    if figure.exact { value } else { format!("about {value}") }
-}
-
 /// The query of the list. What it doesn't know is as if it were not there.
 #[derive(serde::Deserialize)]
 pub struct SessionsQuery {
@@ -202,28 +194,41 @@ pub async fn show(
         Some(id) => Some(Whose::of(&services, &steward, id, &found.sessions).await?),
         None => None,
     };
-    let list = |cursor: &str| {
+    let list = |state: SessionState, cursor: &str| {
         let user = filter.user.map(|user| user.to_string()).unwrap_or_default();
-        let state = if filter.state == SessionState::Live { "" } else { filter.state.as_str() };
+        let state = if state == SessionState::Live { "" } else { state.as_str() };
         let kind = filter.kind.map_or("", SessionKind::as_str);
-        url(PATH, &[("q", &q), ("kind", kind), ("state", state), ("user", &user), ("cursor", cursor)])
+        url(LIST, &[("q", &q), ("kind", kind), ("state", state), ("user", &user), ("cursor", cursor)])
     };
     let now = services.clock.now();
+    let filtered = filter.q.is_some() || filter.kind.is_some() || filter.user.is_some();
+    let totals = match filter.user {
+        Some(id) => counts::active(services.sessions_of(id, 0).await?.1.into(), ""),
+        None => {
+            let all = !filtered && state == SessionState::Live;
+            counts::active(services.open_sessions(&steward).await?, if all { "" } else { " in all accounts" })
+        }
+    };
+    let here = list(state, cursor.unwrap_or_default());
+    let sessions: Vec<_> = found
+        .sessions
+        .into_iter()
+        .map(|listed| SessionRow::new(listed, &steward, current.session.session_id, now))
+        .collect();
     let template = SessionsPage {
-        totals: totals(services.open_sessions(&steward).await?),
+        totals,
         kinds: kinds(filter.kind),
         states: states(filter.state),
         state: filter.state,
         user,
-        filtered: filter.q.is_some() || filter.kind.is_some() || filter.user.is_some(),
-        first: cursor.map(|_| list("")),
-        next: found.next.as_deref().map(list),
-        sessions: found
-            .sessions
-            .into_iter()
-            .map(|listed| SessionRow::new(listed, &steward, current.session.session_id, now))
-            .collect(),
-        layout: AdminLayout::new(&reader, &current, &request, PATH, Refusal::none()),
+        filtered,
+        first: cursor.map(|_| list(state, "")),
+        next: found.next.as_deref().map(|next| list(state, next)),
+        ended: list(SessionState::Ended, ""),
+        pickable: sessions.iter().any(|session| session.can_end),
+        back: (here != LIST).then_some(here),
+        sessions,
+        layout: AdminLayout::new(&reader, &current, &request, LIST, Refusal::none()),
         q,
     };
     page(StatusCode::OK, &template)
@@ -245,18 +250,4 @@ fn states(chosen: SessionState) -> Vec<Choice> {
         selected: chosen == *state,
     };
     SessionState::ALL.iter().map(choice).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_counted_for_each_page_is_told_as_an_estimate() {
-        let figure = |value, exact| Figure { value, exact };
-        let open = OpenSessions { browser: figure(1512, true), api: figure(519, true) };
-        assert_eq!(totals(open), "2,031 active: 1,512 in browsers, 519 of programs.");
-        let open = OpenSessions { browser: figure(1_000_000, false), api: figure(0, true) };
-        assert_eq!(totals(open), "about 1,000,000 active: about 1,000,000 in browsers, 0 of programs.");
-    }
 }

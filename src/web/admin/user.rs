@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
+use super::user_role::GIVES_UP;
 use super::{Choice, administers, last_sign_in, roles};
 use crate::domain::{User, UserId};
 use crate::http::client_address::ClientInfo;
@@ -12,15 +13,16 @@ use crate::http::flash::{self, Flash, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
 use crate::services::Services;
+use crate::services::stats::OpenSessions;
 use crate::services::steering::Subject;
 use crate::services::users::UserChange;
 use crate::web::field::Field;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::{Moment, date, moment};
 use crate::web::refusal::Refusal;
-use crate::web::sessions::{Others, SessionRow};
-use crate::web::words::{EventRow, number};
-use crate::web::{Answer, see_other};
+use crate::web::sessions::SessionRow;
+use crate::web::words::EventRow;
+use crate::web::{Answer, counts, see_other};
 
 /// Sessions shown.
 const SESSIONS: i64 = 5;
@@ -49,9 +51,11 @@ struct UserPage {
     editor: Option<Editor>,
     /// Whether the reader may end its sessions.
     reached: bool,
-    counts: Others,
-    /// All sessions, as a number to read.
+    /// Open sessions; the same as a number to read.
+    open: i64,
     total: String,
+    /// Of which kinds those are.
+    kinds: String,
     sessions: Vec<SessionRow>,
     events: Vec<EventRow>,
     /// A link to hand over, shown once.
@@ -136,8 +140,8 @@ async fn user_page(
     let (sessions, counts) = services.sessions_of(user.id, SESSIONS).await?;
     let events = services.activity(user.id, None, EVENTS).await?;
     let locked_until = services.locked_until(user.id).await?;
-    let now = services.clock.now();
-    let counts = Others { browser: counts.browser, api: counts.api };
+    let (now, own) = (services.clock.now(), current.session.session_id);
+    let counts = OpenSessions::from(counts);
     let status = refusal.status;
     let template = UserPage {
         id: user.id,
@@ -153,9 +157,10 @@ async fn user_page(
         created: date(user.created_at),
         editor: administers(&steward).then(|| Editor::new(services, current, &user, form, &refusal)),
         reached: steward.reaches(&user),
-        total: number(counts.total().unsigned_abs()),
-        counts,
-        sessions: sessions.iter().map(|session| SessionRow::new(session, now)).collect(),
+        open: counts.total().value,
+        total: counts::told(counts.total()),
+        kinds: counts::kinds(counts),
+        sessions: sessions.iter().map(|session| SessionRow::new(session, now).mark(own)).collect(),
         events: events.into_iter().map(|event| EventRow::new(event, user.id, now)).collect(),
         link,
         layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),

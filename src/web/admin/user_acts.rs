@@ -1,29 +1,25 @@
-//! What administrators do to one account. `GET` says what will happen, `POST` of the same URL does it.
+//! What administrators do to one account, but for another role. `GET` says what will happen, `POST` of the same URL does it.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::users::known_role;
-use super::{Choice, roles};
 use crate::domain::audit::Client;
-use crate::domain::{Error, Role, User, UserId};
+use crate::domain::{Error, User, UserId};
 use crate::http::client_address::ClientInfo;
-use crate::http::current_user::{CurrentUser, RecentPassword, confirm_url};
+use crate::http::current_user::{CurrentUser, RecentPassword};
 use crate::http::flash::{self, LinkToken, Notice};
 use crate::http::forms::Form;
-use crate::http::parameters::{PathParam, Query};
-use crate::http::problem::wants_json;
+use crate::http::parameters::PathParam;
+use crate::services::stats::OpenSessions;
 use crate::services::{Services, Steward};
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::Moment;
 use crate::web::refusal::Refusal;
-use crate::web::sessions::Others;
-use crate::web::words::number;
-use crate::web::{Answer, Nothing, see_other};
+use crate::web::{Answer, Nothing, counts, see_other};
 
-/// What can be done to an account, but for another role.
+/// What can be done to an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Act {
+pub(super) enum Act {
     Suspend,
     Reinstate,
     ResetLink,
@@ -34,8 +30,8 @@ enum Act {
 /// What the page of an act says.
 struct Words {
     title: String,
-    /// The word of the button, and of the link that leaves everything as it is.
-    button: String,
+    /// The word of the button, where there is something to do; and of the link that leaves everything as it is.
+    button: Option<String>,
     cancel: &'static str,
     consequences: Vec<String>,
     /// Many or for good: red.
@@ -43,8 +39,22 @@ struct Words {
 }
 
 impl Act {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Suspend, Self::Reinstate, Self::ResetLink, Self::EndSessions, Self::Delete];
+
+    /// What it does, before the name of the account.
+    pub(super) fn verb(self) -> &'static str {
+        match self {
+            Self::Suspend => "suspend",
+            Self::Reinstate => "reinstate",
+            Self::ResetLink => "make a reset link for",
+            Self::EndSessions => "end all sessions of",
+            Self::Delete => "delete",
+        }
+    }
+
     /// The last part of its URL.
-    fn path(self) -> &'static str {
+    pub(super) fn path(self) -> &'static str {
         match self {
             Self::Suspend => "suspend",
             Self::Reinstate => "reinstate",
@@ -55,12 +65,12 @@ impl Act {
     }
 
     /// What is said to the reader of the page; `own`: whose account it is.
-    fn words(self, user: &User, own: bool, sessions: &Others) -> Words {
+    fn words(self, user: &User, own: bool, sessions: OpenSessions) -> Words {
         let username = &user.username;
-        let ends = ends(sessions);
+        let ends = counts::ends(sessions);
         let say = |title: String, button: String, cancel, consequences: &[&str]| Words {
             title,
-            button,
+            button: Some(button),
             cancel,
             consequences: consequences.iter().map(|&words| words.to_owned()).collect(),
             destructive: matches!(self, Self::Suspend | Self::EndSessions | Self::Delete),
@@ -94,16 +104,23 @@ impl Act {
                 "Cancel",
                 &[
                     "You get a link to hand over. It works once, for 24 hours; earlier ones stop working.",
-                    "The password stays as it is until the owner of the account chooses another. That ends all its \
-                     sessions.",
+                    match user.is_active() {
+                        true => {
+                            "The password stays as it is until the owner of the account chooses another. That ends all \
+                             its sessions."
+                        }
+                        false => SUSPENDED_STAYS_SO,
+                    },
                 ],
             ),
+            Self::EndSessions if sessions.total().value == 0 => Words {
+                button: None,
+                destructive: false,
+                ..say(format!("End all sessions of {username}?"), String::new(), "Back", &[&ends])
+            },
             Self::EndSessions => say(
                 format!("End all sessions of {username}?"),
-                match sessions.total() {
-                    1 => "End 1 session".to_owned(),
-                    total => format!("End {} sessions", number(total.unsigned_abs())),
-                },
+                format!("End {}", counts::sessions(sessions.total())),
                 "Keep them",
                 &[&ends, "The owner of the account can sign in again at once."],
             ),
@@ -162,16 +179,9 @@ impl Act {
 /// What ends one's own session.
 pub(super) const SIGNS_YOU_OUT: &str = "This signs you out.";
 
-/// "5 sessions end at once on every node: 3 in browsers, 2 of programs."
-fn ends(sessions: &Others) -> String {
-    match sessions.total() {
-        0 => "There is no session to end.".to_owned(),
-        1 => format!("1 session ends at once on every node: {}.", sessions.kinds()),
-        total => {
-            format!("{} sessions end at once on every node: {}.", number(total.unsigned_abs()), sessions.kinds())
-        }
-    }
-}
+/// What no reset link changes.
+const SUSPENDED_STAYS_SO: &str =
+    "The account is suspended and stays so: also with the new password, signing in is refused until you reinstate it.";
 
 #[derive(Template)]
 #[template(path = "admin/act.html")]
@@ -183,16 +193,16 @@ struct ActPage {
 }
 
 /// The account that the act is about, so that nobody takes one for another.
-struct Subject {
-    id: UserId,
-    username: String,
-    name: Option<String>,
-    email: String,
-    last_sign_in: Option<Moment>,
+pub(super) struct Subject {
+    pub id: UserId,
+    pub username: String,
+    pub name: Option<String>,
+    pub email: String,
+    pub last_sign_in: Option<Moment>,
 }
 
 impl Subject {
-    fn new(user: &User, services: &Services) -> Self {
+    pub(super) fn new(user: &User, services: &Services) -> Self {
         Self {
             id: user.id,
             username: user.username.as_str().to_owned(),
@@ -204,7 +214,7 @@ impl Subject {
 }
 
 /// What every act is asked with.
-type Asked = (HttpRequest, web::Data<Services>, RecentPassword, PathParam<UserId>, ClientInfo);
+pub(super) type Asked = (HttpRequest, web::Data<Services>, RecentPassword, PathParam<UserId>, ClientInfo);
 
 /// `GET /admin/users/{id}/suspend`.
 pub async fn suspend_page(asked: Asked) -> Answer {
@@ -303,117 +313,10 @@ async fn act_page(
     let (_, counts) = services.sessions_of(id, 1).await?;
     let status = refusal.status;
     let template = ActPage {
-        words: act.words(&user, user.id == reader.id, &Others { browser: counts.browser, api: counts.api }),
+        words: act.words(&user, user.id == reader.id, counts.into()),
         act,
         subject: Subject::new(&user, services),
         layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
     };
     page(status, &template)
-}
-
-#[derive(Template)]
-#[template(path = "admin/role.html")]
-struct RolePage {
-    layout: AdminLayout,
-    subject: Subject,
-    roles: Vec<Choice>,
-}
-
-/// The role that is chosen, in the query as in the form.
-#[derive(serde::Deserialize)]
-pub struct RoleChoice {
-    #[serde(default)]
-    role: String,
-}
-
-/// `GET /admin/users/{id}/role?role=…`.
-pub async fn role_page(
-    (request, services, recent, PathParam(id), _): Asked,
-    Query(choice): Query<RoleChoice>,
-) -> Answer {
-    let reader = account_of(&services, &recent.user).await?;
-    let user = services.user(id).await?;
-    let chosen = choice.role.parse().unwrap_or(user.role);
-    show_roles(&request, &services, &recent.user, &reader, &user, chosen, Refusal::none())
-}
-
-/// `POST /admin/users/{id}/role`. Where the password is asked for first, the choice is kept.
-pub async fn set_role(
-    request: HttpRequest,
-    services: web::Data<Services>,
-    recent: Result<RecentPassword, actix_web::Error>,
-    PathParam(id): PathParam<UserId>,
-    ClientInfo(client): ClientInfo,
-    Form(form): Form<RoleChoice>,
-) -> Result<HttpResponse, actix_web::Error> {
-    let chosen = known_role(&form.role);
-    let current = match (recent, &chosen) {
-        (Ok(recent), _) => recent.user,
-        (Err(_), Ok(role)) if !wants_json(&request) => {
-            return Ok(see_other(&confirm_url(&format!("/admin/users/{id}/role?role={role}"))));
-        }
-        (Err(refusal), _) => return Err(refusal),
-    };
-    Ok(change_role(&request, &services, &current, id, chosen, &client).await?)
-}
-
-async fn change_role(
-    request: &HttpRequest,
-    services: &Services,
-    current: &CurrentUser,
-    id: UserId,
-    chosen: Result<Role, Error>,
-    client: &Client,
-) -> Answer {
-    let reader = account_of(services, current).await?;
-    let changed = match chosen {
-        Ok(role) => services.set_role(&current.steward(&reader), id, role, client).await,
-        Err(error) => Err(error),
-    };
-    match changed {
-        Ok(_) => {
-            flash::set(request, Notice::RoleChanged);
-            Ok(see_other(&format!("/admin/users/{id}")))
-        }
-        Err(error) => {
-            let refusal = Refusal::of(error)?;
-            let user = services.user(id).await?;
-            show_roles(request, services, current, &reader, &user, user.role, refusal)
-        }
-    }
-}
-
-fn show_roles(
-    request: &HttpRequest,
-    services: &Services,
-    current: &CurrentUser,
-    reader: &User,
-    user: &User,
-    chosen: Role,
-    refusal: Refusal,
-) -> Answer {
-    let status = refusal.status;
-    let template = RolePage {
-        subject: Subject::new(user, services),
-        roles: roles(Some(chosen)),
-        layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
-    };
-    page(status, &template)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_act_tells_to_how_many_sessions_it_happens() {
-        for (browser, api, expected) in [
-            (0, 0, "There is no session to end."),
-            (1, 0, "1 session ends at once on every node: 1 in a browser."),
-            (3, 2, "5 sessions end at once on every node: 3 in browsers, 2 of programs."),
-            (9_999, 1, "10,000 sessions end at once on every node: 9,999 in browsers, 1 of a program."),
-        ] {
-            assert_eq!(ends(&Others { browser, api }), expected);
-        }
-    }
 }

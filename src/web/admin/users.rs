@@ -33,8 +33,7 @@ struct UsersPage {
     q: String,
     roles: Vec<Choice>,
     statuses: Vec<Choice>,
-    /// The order, where it isn't the one of a fresh page.
-    sort: Option<&'static str>,
+    sorts: Vec<Choice>,
     by_username: Column,
     by_creation: Column,
     filtered: bool,
@@ -135,7 +134,7 @@ pub async fn show(
         administers: administers(&steward),
         roles: roles(search.role),
         statuses: statuses(&search),
-        sort: (search.sort != DEFAULT_SORT).then_some(search.sort.as_str()),
+        sorts: sorts(search.sort),
         by_username: column(&search, UserSort::Username, UserSort::UsernameDescending),
         by_creation: column(&search, UserSort::Newest, UserSort::Oldest),
         filtered: !search.text.is_empty() || search.role.is_some() || status_word(&search).is_some(),
@@ -162,6 +161,21 @@ fn statuses(search: &UserSearch) -> Vec<Choice> {
 /// The `status` of the query that was asked for.
 fn status_word(search: &UserSearch) -> Option<&'static str> {
     if search.locked { Some(LOCKED) } else { search.status.map(UserStatus::as_str) }
+}
+
+/// For those who don't see the heads of the table.
+fn sorts(chosen: UserSort) -> Vec<Choice> {
+    let choice = |sort: &UserSort| Choice {
+        value: sort.as_str(),
+        title: match sort {
+            UserSort::Username => "Username A–Z",
+            UserSort::UsernameDescending => "Username Z–A",
+            UserSort::Newest => "Newest first",
+            UserSort::Oldest => "Oldest first",
+        },
+        selected: chosen == *sort,
+    };
+    UserSort::ALL.iter().map(choice).collect()
 }
 
 /// The same accounts in another order, or on another page.

@@ -58,6 +58,18 @@ async fn the_walk_meets_every_page_and_each_is_valid_html() {
     expect_none(&wrong);
 }
 
+#[tokio::test]
+async fn every_page_of_the_signed_in_leads_to_the_reference_of_the_api() {
+    let pictures = pictures().await;
+    let of_the_signed_in = pictures.iter().filter(|Picture { page, .. }| !page.texts(".lintel .who").is_empty());
+    let mut met = 0;
+    for Picture { title, page } in of_the_signed_in {
+        assert_eq!(page.attributes("footer a", "href"), ["/docs"], "{title}");
+        met += 1;
+    }
+    assert!(met > 50, "{met}");
+}
+
 fn expect_none(findings: &[String]) {
     let first = &findings[..findings.len().min(40)];
     assert!(findings.is_empty(), "{} findings, the first of them:\n{}", findings.len(), first.join("\n"));

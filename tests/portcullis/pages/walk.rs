@@ -1,7 +1,7 @@
 //! A walk through every page, in each state that a person may meet.
 
 use portcullis::domain::audit::Client;
-use portcullis::domain::{Event, Role, SessionKind, User};
+use portcullis::domain::{Event, Role, SessionId, SessionKind, User};
 use serde_json::json;
 
 use crate::admin_audit::{self, audit_by};
@@ -346,7 +346,11 @@ async fn acts(walk: &mut Walk, server: &TestServer, people: &People) {
     walk.open("unlocked", &mut keeper, &path).await;
     walk.keep("no such user", keeper.get(&page_of(&people.suspended)).await.expect(404));
 
+    let own = format!("/admin/users/{}", server.id_of(KEEPER).await);
+    walk.open("the own role", &mut keeper, &format!("{own}/role")).await;
+
     server.clock.advance(LONG_AGO);
+    walk.open("confirm an act", &mut keeper, &format!("/confirm?next={path}/delete")).await;
     walk.open("a user's page long after the password", &mut keeper, &page_of(&people.anna)).await;
 }
 
@@ -388,8 +392,13 @@ async fn lists(walk: &mut Walk, server: &TestServer, people: &People) {
     walk.keep("end nothing?", keeper.get("/admin/sessions/end").await.expect(422));
     let path = format!("/admin/sessions/{}/end", boxes[0]);
     walk.done("one has ended", &mut keeper, &path, &[]).await;
-    walk.keep("no such session", keeper.get(&path).await.expect(404));
-    walk.done("all of one have ended", &mut keeper, &format!("{}/end-sessions", page_of(&people.stranger)), &[]).await;
+    walk.open("one that has ended already", &mut keeper, &path).await;
+    walk.open("some that have ended already", &mut keeper, &format!("/admin/sessions/end?id={}", boxes[0])).await;
+    let unknown = SessionId::new(server.clock.now());
+    walk.keep("no such session", keeper.get(&format!("/admin/sessions/{unknown}/end")).await.expect(404));
+    let path = format!("{}/end-sessions", page_of(&people.stranger));
+    walk.done("all of one have ended", &mut keeper, &path, &[]).await;
+    walk.open("there is no session to end", &mut keeper, &path).await;
 }
 
 /// What concerns the server as a whole.

@@ -1,0 +1,117 @@
+//! `/admin/users/{id}/role`: another role for an account.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+
+use super::user_acts::{Asked, Subject};
+use super::users::known_role;
+use super::{Choice, roles};
+use crate::domain::audit::Client;
+use crate::domain::{Error, Role, User, UserId};
+use crate::http::client_address::ClientInfo;
+use crate::http::current_user::{CurrentUser, RecentPassword, confirm_url};
+use crate::http::flash::{self, Notice};
+use crate::http::forms::Form;
+use crate::http::parameters::{PathParam, Query};
+use crate::http::problem::wants_json;
+use crate::services::Services;
+use crate::web::layout::{self, AdminLayout, account_of, page};
+use crate::web::refusal::Refusal;
+use crate::web::{Answer, next, see_other};
+
+/// What an administrator who takes another role gives up.
+pub(super) const GIVES_UP: &str = "This is your own account. As a manager you can no longer change accounts, keys or \
+                                   settings; as a user you lose access to the administration. Only another \
+                                   administrator can give it back.";
+
+#[derive(Template)]
+#[template(path = "admin/role.html")]
+struct RolePage {
+    layout: AdminLayout,
+    subject: Subject,
+    /// Whether the account is the reader's own.
+    own: bool,
+    roles: Vec<Choice>,
+}
+
+/// The role that is chosen, in the query as in the form.
+#[derive(serde::Deserialize)]
+pub struct RoleChoice {
+    #[serde(default)]
+    role: String,
+}
+
+/// `GET /admin/users/{id}/role?role=…`.
+pub async fn ask((request, services, recent, PathParam(id), _): Asked, Query(choice): Query<RoleChoice>) -> Answer {
+    let reader = account_of(&services, &recent.user).await?;
+    let user = services.user(id).await?;
+    let chosen = choice.role.parse().unwrap_or(user.role);
+    role_page(&request, &services, &recent.user, &reader, &user, chosen, Refusal::none())
+}
+
+/// `POST /admin/users/{id}/role`. Where the password is asked for first, the choice is kept.
+pub async fn change(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    recent: Result<RecentPassword, actix_web::Error>,
+    PathParam(id): PathParam<UserId>,
+    ClientInfo(client): ClientInfo,
+    Form(form): Form<RoleChoice>,
+) -> Result<HttpResponse, actix_web::Error> {
+    let chosen = known_role(&form.role);
+    let current = match (recent, &chosen) {
+        (Ok(recent), _) => recent.user,
+        (Err(_), Ok(role)) if !wants_json(&request) => {
+            return Ok(see_other(&confirm_url(&format!("/admin/users/{id}/role?role={role}"))));
+        }
+        (Err(refusal), _) => return Err(refusal),
+    };
+    Ok(change_role(&request, &services, &current, id, chosen, &client).await?)
+}
+
+async fn change_role(
+    request: &HttpRequest,
+    services: &Services,
+    current: &CurrentUser,
+    id: UserId,
+    chosen: Result<Role, Error>,
+    client: &Client,
+) -> Answer {
+    let reader = account_of(services, current).await?;
+    let changed = match chosen {
+        Ok(role) => services.set_role(&current.steward(&reader), id, role, client).await,
+        Err(error) => Err(error),
+    };
+    match changed {
+        Ok(changed) => {
+            flash::set(request, Notice::RoleChanged);
+            // Whoever gave the own role up may not look at the account's page any more.
+            let shut_out = changed.id == reader.id && !changed.role.reaches(Role::Manager);
+            Ok(see_other(&if shut_out { next::DEFAULT.to_owned() } else { format!("/admin/users/{id}") }))
+        }
+        Err(error) => {
+            let refusal = Refusal::of(error)?;
+            let user = services.user(id).await?;
+            role_page(request, services, current, &reader, &user, user.role, refusal)
+        }
+    }
+}
+
+fn role_page(
+    request: &HttpRequest,
+    services: &Services,
+    current: &CurrentUser,
+    reader: &User,
+    user: &User,
+    chosen: Role,
+    refusal: Refusal,
+) -> Answer {
+    let status = refusal.status;
+    let template = RolePage {
+        subject: Subject::new(user, services),
+        own: user.id == reader.id,
+        roles: roles(Some(chosen)),
+        layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
+    };
+    page(status, &template)
+}
