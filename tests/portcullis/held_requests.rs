@@ -1,7 +1,8 @@
 //! A request whose body comes slowly: what its caller may do is decided when it is complete.
 
-use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
+use portcullis::domain::{Actor, Error, Role};
+use portcullis::services::Steward;
 use rstest::rstest;
 use serde_json::json;
 
@@ -84,21 +85,24 @@ async fn an_act_that_began_before_its_session_ended_is_not_done_after_it(
 #[tokio::test]
 async fn an_account_that_is_made_while_everybody_is_signed_out_is_not_made_by_one_of_them() {
     let server = TestServer::with(PostgresRedis, &[("database_pool", "8")]).await;
-    server.create("adele", Role::Admin).await;
-    let thief = server.program("adele").await;
+    let adele = server.create("adele", Role::Admin).await;
+    let session = server.program("adele").await.session_id.parse().unwrap();
+    let thief = Steward::signed_in(Actor::user(&adele), Role::Admin, session);
+    let mut services = server.services.clone();
+    // However busy the machine is.
+    services.database = services.database.patient();
     // Where every end is told to other nodes, and no new account is.
-    let feed = HeldTable::new(&server.services.database, "changes").await;
-    let services = server.services.clone();
+    let feed = HeldTable::new(&services.database, "changes").await;
+    let ending = services.clone();
     let end_all =
-        tokio::spawn(async move { services.end_everyones_sessions(&command_line(), None, &Client::default()).await });
+        tokio::spawn(async move { ending.end_everyones_sessions(&command_line(), None, &Client::default()).await });
     feed.is_waited_for_by(1).await;
     let create = tokio::spawn(async move {
-        let account = json!({ "username": "eve", "email": "eve@example.com", "role": "admin" });
-        thief.json("POST", "/api/v1/users", &account).await
+        services.create_user(&thief, "eve", "eve@example.com", None, Role::Admin, &Client::default()).await
     });
     feed.is_waited_for_by(2).await;
     feed.release().await;
     end_all.await.unwrap().unwrap();
-    create.await.unwrap().expect(401);
+    assert!(matches!(create.await.unwrap(), Err(Error::NotSignedIn)));
     assert!(server.services.find_user("eve").await.is_err());
 }
