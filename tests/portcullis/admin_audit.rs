@@ -154,7 +154,8 @@ async fn each_security_act_is_exactly_one_event_with_who_what_when_from_where_an
     let server = TestServer::start(Sqlite).await;
     let mut keeper = server.signed_in(KEEPER).await;
     let samuel = server.create_user("samuel").await;
-    let mut victim = server.signed_in("samuel").await;
+    // One session to be ended alone, one to be ended with all.
+    let mut victims = [server.signed_in("samuel").await, server.signed_in("samuel").await];
     let of_samuel = typed(&[("user", "samuel")]).parse().unwrap();
     let mut seen: BTreeSet<EventId> = BTreeSet::new();
     let mut new = async || {
@@ -189,7 +190,9 @@ async fn each_security_act_is_exactly_one_event_with_who_what_when_from_where_an
             assert_eq!(written.session_id, session);
         }
     }
-    assert!(!victim.is_signed_in().await);
+    for victim in &mut victims {
+        assert!(!victim.is_signed_in().await);
+    }
 }
 
 /// Signs `samuel` in with a program on a device of this name.
