@@ -1,6 +1,7 @@
 //! `portcullis sessions`.
 
 use std::collections::BTreeSet;
+use std::io::{Write as _, stderr};
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -11,7 +12,7 @@ use super::progress::Progress;
 use super::{Failure, one_of, user};
 use crate::domain::audit::Client;
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState, counted};
-use crate::domain::{SessionId, SessionKind};
+use crate::domain::{Error, SessionId, SessionKind};
 use crate::services::all_sessions::MOST_SELECTED;
 use crate::services::{Services, Steward};
 use crate::shapes::SessionShape;
@@ -82,7 +83,10 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
                 Some(user) => services.end_all_sessions(steward, user.id, client).await?,
                 None => {
                     let ended = services.end_everyones_sessions(steward, None, client).await?;
-                    note_ends(services).await?;
+                    if let Err(error) = note_ends(services).await {
+                        // They are dead all the same.
+                        writeln!(stderr(), "The history is left to the next sweep of a server: {error}").ok();
+                    }
                     ended
                 }
             };
@@ -92,12 +96,12 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
 }
 
 /// Waits for the history of what has ended: nobody else may be there to write it.
-async fn note_ends(services: &Services) -> Result<(), Failure> {
+async fn note_ends(services: &Services) -> Result<(), Error> {
     let (mut progress, mut pace) = (Progress::new(), tokio::time::interval(Duration::from_millis(100)));
     let mut noting = std::pin::pin!(services.note_ends());
     loop {
         tokio::select! {
-            noted = &mut noting => return Ok(noted?),
+            noted = &mut noting => return noted,
             _ = pace.tick() => progress.tell(|| format!("Writing the history: {}", counted(services.noting.noted()))),
         }
     }

@@ -138,7 +138,7 @@ impl Services {
                 steward.require(Role::Manager)?;
                 let roles: Vec<Role> = Role::ALL.iter().copied().filter(|role| steward.reaches_role(*role)).collect();
                 let kept = spared.as_ref().map(|caller| caller.session_id);
-                let ended = everyone::count(connection, &roles, kept, now)?;
+                let ended = everyone::raise_epochs(connection, &roles, kept, now)?;
                 let whose = if steward.role == Role::Admin { "all accounts" } else { "all accounts of role user" };
                 let entry = Entry {
                     event: Event::SessionRevokedAll,
@@ -150,16 +150,14 @@ impl Services {
                     client: &client,
                 };
                 audit::append(connection, &entry, now)?;
-                everyone::raise_epochs(connection, &roles)?;
                 if let Some(caller) = spared {
                     let owner = users::by_id(connection, caller.user_id)?.ok_or(Error::NotSignedIn)?.user;
                     rows::set_epoch(connection, owner.id, caller.session_id, owner.epoch)?;
                 }
-                everyone::tell(connection, &End { reason: EndReason::EndedAll, by: &steward.actor, at: now })?;
+                everyone::tell(connection, &roles, &End { reason: EndReason::EndedAll, by: &steward.actor, at: now })?;
                 Ok(ended)
             })
             .await?;
-        self.sessions.announce(&[Change::Everyone]).await?;
         // The history of few is there when the answer is; that of many is written on while it goes out.
         let services = self.clone();
         let noting = tokio::spawn(async move {
@@ -167,8 +165,9 @@ impl Services {
                 tracing::warn!(%error, "the history of ended sessions is left to the next sweep");
             }
         });
-        drop(tokio::time::timeout(NOTING, noting).await);
-        Ok(ended)
+        let (announced, _) =
+            tokio::join!(self.sessions.announce(&[Change::Everyone]), tokio::time::timeout(NOTING, noting));
+        announced.map(|()| ended)
     }
 
     /// Writes into the history what [`Self::end_everyones_sessions`] has ended, and what an earlier process left
@@ -178,6 +177,7 @@ impl Services {
         let _turn = self.noting.turn.lock().await;
         self.noting.noted.store(0, Ordering::Relaxed);
         while let Some(end) = database.read(everyone::unnoted).await? {
+            database.write(everyone::tell_again).await?;
             let mut after = None;
             loop {
                 let some = end.clone();

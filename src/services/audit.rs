@@ -104,7 +104,7 @@ impl Services {
     ///
     /// # Errors
     /// [`Error::TooManyExports`] where enough are under way on this node; a piece may be it too, where nobody has taken
-    /// one for long.
+    /// one for long, or where somebody else needs the place more.
     pub fn export_audit(
         &self,
         steward: &Steward,
@@ -113,7 +113,7 @@ impl Services {
     ) -> Result<impl Stream<Item = Result<String>> + use<>> {
         steward.require(Role::Manager)?;
         let export = Export {
-            place: self.exports.begin(self.clock.now())?,
+            place: self.exports.begin(&steward.actor, self.clock.now())?,
             clock: self.clock.clone(),
             database: self.database.clone(),
             steward: steward.clone(),

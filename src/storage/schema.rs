@@ -70,6 +70,7 @@ diesel::table! {
     /// Ends of everyone's sessions that the history has not noted yet, or not of all.
     unnoted_ends (id) {
         id -> BigInt,
+        roles -> Text,
         at -> Moment,
         ended_by -> Text,
         end_reason -> Text,

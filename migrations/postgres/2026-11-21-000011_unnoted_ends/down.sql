@@ -1,1 +1,2 @@
+ALTER TABLE users RESET (fillfactor);
 DROP TABLE unnoted_ends;

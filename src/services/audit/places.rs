@@ -7,16 +7,22 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::super::Result;
-use crate::domain::{Error, Timestamp};
+use crate::domain::{Actor, Error, Timestamp};
 
 /// Exports at once.
 const PLACES: usize = 3;
 /// Who has read nothing for so long, as in a download that was halted, gives way to the next.
 const PATIENCE: TimeDelta = TimeDelta::minutes(1);
 
-/// The exports under way on this node, and when each was read last. Cheap to clone.
+/// The exports under way on this node. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Exports(Arc<Mutex<HashMap<Uuid, Timestamp>>>);
+pub struct Exports(Arc<Mutex<HashMap<Uuid, UnderWay>>>);
+
+struct UnderWay {
+    whose: Actor,
+    /// When a piece was taken last.
+    read: Timestamp,
+}
 
 /// The place of one export, given back when it is dropped.
 pub(super) struct Place {
@@ -25,20 +31,29 @@ pub(super) struct Place {
 }
 
 impl Exports {
+    /// Where all places are taken, one that nobody reads gives way, or one of somebody who has several, so that nobody
+    /// keeps all others from theirs.
+    ///
     /// # Errors
     /// [`Error::TooManyExports`] where all places are taken by others who read.
-    pub(super) fn begin(&self, now: Timestamp) -> Result<Place> {
+    pub(super) fn begin(&self, whose: &Actor, now: Timestamp) -> Result<Place> {
         let mut under_way = self.under_way();
         if under_way.len() == PLACES {
-            let halted = under_way.iter().find(|(_, read)| now - **read > PATIENCE).map(|(id, _)| *id);
-            under_way.remove(&halted.ok_or(Error::TooManyExports)?);
+            let halted = |export: &UnderWay| now - export.read > PATIENCE;
+            let one_of_several = |export: &UnderWay| {
+                export.whose != *whose && under_way.values().filter(|other| other.whose == export.whose).count() > 1
+            };
+            let gives_way = under_way.iter().find(|(_, export)| halted(export));
+            let gives_way = gives_way.or_else(|| under_way.iter().find(|(_, export)| one_of_several(export)));
+            let gives_way = gives_way.map(|(id, _)| *id).ok_or(Error::TooManyExports)?;
+            under_way.remove(&gives_way);
         }
         let id = Uuid::new_v4();
-        under_way.insert(id, now);
+        under_way.insert(id, UnderWay { whose: whose.clone(), read: now });
         Ok(Place { exports: self.clone(), id })
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<Uuid, Timestamp>> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Uuid, UnderWay>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -49,7 +64,7 @@ impl Place {
     /// # Errors
     /// [`Error::TooManyExports`] where another has the place now.
     pub(super) fn keep(&self, now: Timestamp) -> Result<()> {
-        *self.exports.under_way().get_mut(&self.id).ok_or(Error::TooManyExports)? = now;
+        self.exports.under_way().get_mut(&self.id).ok_or(Error::TooManyExports)?.read = now;
         Ok(())
     }
 }
@@ -67,18 +82,28 @@ mod tests {
     #[test]
     fn a_place_is_given_back_or_lost_to_the_next_when_nobody_reads() {
         let (exports, start) = (Exports::default(), Timestamp::from_millis(0));
-        let mut places: Vec<_> = (0..PLACES).map(|_| exports.begin(start).unwrap()).collect();
-        assert!(matches!(exports.begin(start), Err(Error::TooManyExports)));
+        let mut places: Vec<_> = (0..PLACES).map(|_| exports.begin(&Actor::Cli, start).unwrap()).collect();
+        assert!(matches!(exports.begin(&Actor::Cli, start), Err(Error::TooManyExports)));
         drop(places.pop());
-        places.push(exports.begin(start).unwrap());
+        places.push(exports.begin(&Actor::Cli, start).unwrap());
 
         let later = start + PATIENCE + TimeDelta::seconds(1);
         places[1..].iter().for_each(|place| place.keep(start + PATIENCE).unwrap());
-        let next = exports.begin(later).unwrap();
-        assert!(matches!(exports.begin(later), Err(Error::TooManyExports)));
+        let next = exports.begin(&Actor::Cli, later).unwrap();
+        assert!(matches!(exports.begin(&Actor::Cli, later), Err(Error::TooManyExports)));
         assert!(matches!(places[0].keep(later), Err(Error::TooManyExports)));
         // Whoever lost its place takes nobody else's along.
         drop(places.remove(0));
-        assert!(next.keep(later).is_ok() && matches!(exports.begin(later), Err(Error::TooManyExports)));
+        assert!(next.keep(later).is_ok() && matches!(exports.begin(&Actor::Cli, later), Err(Error::TooManyExports)));
+    }
+
+    #[test]
+    fn whoever_has_all_places_gives_one_to_another() {
+        let (exports, now) = (Exports::default(), Timestamp::from_millis(0));
+        let places: Vec<_> = (0..PLACES).map(|_| exports.begin(&Actor::Cli, now).unwrap()).collect();
+        let other = exports.begin(&Actor::System, now).unwrap();
+        assert_eq!(places.iter().filter(|place| place.keep(now).is_ok()).count(), PLACES - 1);
+        assert!(matches!(exports.begin(&Actor::Cli, now), Err(Error::TooManyExports)), "of one's own");
+        assert!(other.keep(now).is_ok());
     }
 }

@@ -25,53 +25,48 @@ const RAISED: i64 = 20_000;
 /// Sessions that one transaction looks at for the history: sign-ins wait no longer than for these.
 const NOTED: i64 = 5000;
 
-/// How many sessions of accounts of these roles live, but for `kept`.
-pub fn count(connection: &mut AnyConnection, roles: &[Role], kept: Option<SessionId>, now: Timestamp) -> Result<u64> {
-    let mut live = sessions::table
-        .inner_join(users::table)
-        .filter(open())
-        .filter(sql::<Bool>(nearer_limit(connection)).sql(" > ").bind::<Moment, _>(now - ACTIVITY_LAG))
-        .filter(sessions::epoch.eq(users::epoch))
-        .filter(users::role.eq_any(roles))
-        .select(count_star())
-        .into_boxed::<MultiBackend>();
-    if let Some(kept) = kept {
-        live = live.filter(sessions::id.ne(kept));
-    }
-    Ok(live.first::<i64>(connection)?.unsigned_abs())
-}
-
-/// Kills every session of accounts of these roles, and every sign-in under way there. All accounts are locked.
-pub fn raise_epochs(connection: &mut AnyConnection, roles: &[Role]) -> Result<()> {
-    let mut after: Option<UserId> = None;
+/// Kills every session of accounts of these roles, and every sign-in under way there; says how many sessions lived, but
+/// for `kept`. All accounts are locked.
+pub fn raise_epochs(
+    connection: &mut AnyConnection,
+    roles: &[Role],
+    kept: Option<SessionId>,
+    now: Timestamp,
+) -> Result<u64> {
+    let (mut lived, mut after) = (0, UserId(Uuid::nil()));
     loop {
-        let mut chunk =
-            users::table.select(users::id).order(users::id).offset(RAISED - 1).limit(1).into_boxed::<MultiBackend>();
-        if let Some(after) = after {
-            chunk = chunk.filter(users::id.gt(after));
-        }
-        let last: Option<UserId> = chunk.first(connection).optional()?;
-        let mut raise = diesel::update(users::table.filter(users::role.eq_any(roles)))
-            .set((users::epoch.eq(users::epoch + 1), users::rev.eq(users::rev + 1)))
+        let chunk = users::table.filter(users::id.gt(after)).select(users::id).order(users::id);
+        let last: Option<UserId> = chunk.offset(RAISED - 1).first(connection).optional()?;
+        let to = last.unwrap_or(UserId(Uuid::max()));
+        let some = users::role.eq_any(roles).and(users::id.gt(after)).and(users::id.le(to));
+        let mut live = sessions::table
+            .inner_join(users::table)
+            .filter(some.clone())
+            .filter(open())
+            .filter(sql::<Bool>(nearer_limit(connection)).sql(" > ").bind::<Moment, _>(now - ACTIVITY_LAG))
+            .filter(sessions::epoch.eq(users::epoch))
+            .select(count_star())
             .into_boxed::<MultiBackend>();
-        if let Some(after) = after {
-            raise = raise.filter(users::id.gt(after));
+        if let Some(kept) = kept {
+            live = live.filter(sessions::id.ne(kept));
         }
-        if let Some(last) = last {
-            raise = raise.filter(users::id.le(last));
+        lived += live.first::<i64>(connection)?.unsigned_abs();
+        diesel::update(users::table.filter(some))
+            .set((users::epoch.eq(users::epoch + 1), users::rev.eq(users::rev + 1)))
+            .execute(connection)?;
+        match last {
+            Some(last) => after = last,
+            None => return Ok(lived),
         }
-        raise.execute(connection)?;
-        if last.is_none() {
-            return Ok(());
-        }
-        after = last;
     }
 }
 
-/// Tells the feed, and what the history is to note. The last thing that a transaction does.
-pub fn tell(connection: &mut AnyConnection, end: &End<'_>) -> Result<()> {
+/// Tells the feed, and what the history is to note of accounts of these roles. The last thing that a transaction does.
+pub fn tell(connection: &mut AnyConnection, roles: &[Role], end: &End<'_>) -> Result<()> {
+    let roles = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ");
     diesel::insert_into(unnoted_ends::table)
         .values((
+            unnoted_ends::roles.eq(roles),
             unnoted_ends::at.eq(end.at),
             unnoted_ends::ended_by.eq(end.by.label()),
             unnoted_ends::end_reason.eq(end.reason),
@@ -84,9 +79,17 @@ pub fn tell(connection: &mut AnyConnection, end: &End<'_>) -> Result<()> {
 #[derive(Clone, Queryable)]
 pub struct UnnotedEnd {
     id: i64,
+    /// Of the accounts within reach, with spaces between.
+    roles: String,
     at: Timestamp,
     by: String,
     reason: EndReason,
+}
+
+/// Tells the feed once more: had the commit taken longer than readers look back, nobody would have seen the row of the
+/// act, and the history must not have as ended what some copy lets live.
+pub fn tell_again(connection: &mut AnyConnection) -> Result<()> {
+    changes::append(connection, Change::Everyone)
 }
 
 /// The oldest one.
@@ -94,25 +97,18 @@ pub fn unnoted(connection: &mut AnyConnection) -> Result<Option<UnnotedEnd>> {
     Ok(unnoted_ends::table.order(unnoted_ends::id).first(connection).optional()?)
 }
 
-/// Notes in the history that some sessions have ended so, or had expired before: those with the next ids after `after`
-/// of whose accounts the epoch was raised. Says of how many, and after which to go on; `None`: that were all.
+/// Notes in the history that some sessions have ended so, or had expired before: of those with the next ids after
+/// `after` each that had begun and whose account's epoch was raised. Says of how many, and after which to go on; `None`:
+/// that were all.
 pub fn note_some(
     connection: &mut AnyConnection,
     end: &UnnotedEnd,
     after: Option<SessionId>,
 ) -> Result<(u64, Option<SessionId>)> {
-    let mut chunk = sessions::table
-        .select(sessions::id)
-        .order(sessions::id)
-        .offset(NOTED - 1)
-        .limit(1)
-        .into_boxed::<MultiBackend>();
-    if let Some(after) = after {
-        chunk = chunk.filter(sessions::id.gt(after));
-    }
-    let last: Option<SessionId> = chunk.first(connection).optional()?;
-    let (below, to) = (after.unwrap_or(SessionId(Uuid::nil())), last.unwrap_or(SessionId(Uuid::max())));
-
+    let below = after.unwrap_or(SessionId(Uuid::nil()));
+    let chunk = sessions::table.filter(sessions::id.gt(below)).select(sessions::id).order(sessions::id);
+    let last: Option<SessionId> = chunk.offset(NOTED - 1).first(connection).optional()?;
+    let to = last.unwrap_or(SessionId(Uuid::max()));
     if let AnyConnection::Postgres(connection) = connection {
         // In the order in which every transaction does that touches more than one session.
         let lock = "SELECT id FROM sessions WHERE ended_at IS NULL \
@@ -120,14 +116,17 @@ pub fn note_some(
         diesel::sql_query(lock).bind::<Id, _>(below).bind::<Id, _>(to).execute(connection)?;
     }
     let limit = nearer_limit(connection);
+    let roles: Vec<_> = end.roles.split(' ').map(|role| format!("'{role}'")).collect();
     // SQLite numbers parameters as they appear.
     let note = format!(
         "UPDATE sessions SET \
          ended_at = CASE WHEN {limit} <= $1 THEN {limit} ELSE $2 END, \
          ended_by = CASE WHEN {limit} <= $1 THEN 'system' ELSE $3 END, \
          end_reason = CASE WHEN {limit} <= $1 THEN 'expired' ELSE $4 END \
-         WHERE ended_at IS NULL AND id > $5 AND id <= $6 AND EXISTS \
-         (SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.epoch > sessions.epoch)"
+         WHERE ended_at IS NULL AND created_at <= $2 AND id > $5 AND id <= $6 AND EXISTS \
+         (SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.epoch > sessions.epoch \
+         AND users.role IN ({}))",
+        roles.join(", ")
     );
     let noted = diesel::sql_query(note)
         .bind::<Moment, _>(end.at - ACTIVITY_LAG)

@@ -230,7 +230,10 @@ pub fn end_all(connection: &mut AnyConnection, user: UserId, kept: Option<Sessio
     expiry::close_expired(connection, Expired::Of(user), end.at)?;
     let change =
         (sessions::ended_at.eq(end.at), sessions::ended_by.eq(end.by.label()), sessions::end_reason.eq(end.reason));
-    let sessions = diesel::update(sessions::table.filter(open()).filter(sessions::user_id.eq(user)));
+    // Those of an earlier epoch have ended with everyone's, which the history has yet to note.
+    let present = users::table.find(user).select(users::epoch);
+    let theirs = sessions::table.filter(open()).filter(sessions::user_id.eq(user));
+    let sessions = diesel::update(theirs.filter(sessions::epoch.eq_any(present)));
     let sessions = sessions.set(change).into_boxed::<MultiBackend>();
     let sessions = match kept {
         Some(kept) => sessions.filter(sessions::id.ne(kept)),

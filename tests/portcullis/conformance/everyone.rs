@@ -4,9 +4,11 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use diesel::RunQueryDsl as _;
 use portcullis::domain::audit::Client;
 use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState};
 use portcullis::domain::{Actor, EndReason, Error, Role, Session};
+use portcullis::storage::database::AnyConnection;
 use portcullis::storage::sessions::everyone;
 use portcullis::storage::sessions::rows::End;
 use portcullis::storage::users;
@@ -17,17 +19,17 @@ use super::{House, Node, keeper, try_sign_in};
 use crate::support::stores::Backend;
 use crate::support::{PostgresRedis, Sqlite, SqliteRedis};
 
-/// The transaction that ends everyone's sessions, and then waits for a word before it commits. What would follow it, as
-/// where the process dies, does not.
-async fn half_done(node: &Node) -> (Sender<()>, JoinHandle<Result<(), Error>>) {
+/// The transaction that ends the sessions of accounts of these roles, and then waits for a word before it commits. What
+/// would follow it does not, as where the process dies.
+async fn half_done(node: &Node, roles: &'static [Role]) -> (Sender<()>, JoinHandle<Result<(), Error>>) {
     let (go_on, waiting) = channel();
     let (begun, has_begun) = tokio::sync::oneshot::channel();
     let (database, at) = (node.database.clone().patient(), node.clock.now());
     let transaction = tokio::spawn(async move {
         let act = database.write(move |connection| {
             users::lock_all(connection)?;
-            everyone::raise_epochs(connection, Role::ALL)?;
-            everyone::tell(connection, &End { reason: EndReason::EndedAll, by: &Actor::Cli, at })?;
+            everyone::raise_epochs(connection, roles, None, at)?;
+            everyone::tell(connection, roles, &End { reason: EndReason::EndedAll, by: &Actor::System, at })?;
             begun.send(()).expect("somebody waits for this");
             waiting.recv().map_err(Error::internal)
         });
@@ -54,7 +56,7 @@ async fn a_copy_that_is_made_while_everyones_sessions_end_is_believed_by_nobody(
     nodes[0].create("ann").await;
     nodes[0].create("bob").await;
     let (ann, bob) = (nodes[0].opens("ann").await, nodes[0].opens("bob").await);
-    let (go_on, transaction) = half_done(nodes[0]).await;
+    let (go_on, transaction) = half_done(nodes[0], Role::ALL).await;
     // Somebody else would add to the feed, which the copy would then be as new as.
     let other = async { nodes[1].end_session(&keeper(), bob.session_id, &Client::default()).await };
     let other_is_done = matches!(tokio::time::timeout(Duration::from_millis(300), other).await, Ok(Ok(())));
@@ -118,7 +120,7 @@ async fn what_an_end_of_everyones_sessions_left_unwritten_is_written_by_the_next
     house.clock.advance(grace);
     let ended = node.opens("ann").await;
     let at = node.clock.now();
-    let (go_on, transaction) = half_done(&node).await;
+    let (go_on, transaction) = half_done(&node, Role::ALL).await;
     go_on.send(()).unwrap();
     transaction.await.unwrap().unwrap();
     let later = node.opens("ann").await;
@@ -134,7 +136,7 @@ async fn what_an_end_of_everyones_sessions_left_unwritten_is_written_by_the_next
         let session = all.iter().find(|session| session.id == handle.session_id).expect("the history has it");
         session.ended.as_ref().map(|ended| (ended.reason, ended.at, ended.by.clone()))
     };
-    assert_eq!(told(&ended), Some((EndReason::EndedAll, at, "cli".to_owned())));
+    assert_eq!(told(&ended), Some((EndReason::EndedAll, at, "system".to_owned())));
     assert_eq!(told(&later), None);
     let (reason, when, by) = told(&expired).expect("it has ended");
     assert!((reason, by.as_str()) == (EndReason::Expired, "system") && when < at - grace, "{reason:?} {when:?} {by}");
@@ -145,12 +147,77 @@ async fn what_an_end_of_everyones_sessions_left_unwritten_is_written_by_the_next
 }
 
 #[rstest]
+#[tokio::test]
+async fn of_two_ends_of_everyones_sessions_the_history_says_which_one_ended_each(
+    #[values(Sqlite, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let node = house.node().await;
+    node.create("ann").await;
+    let mary = node.create("mary").await;
+    node.sets_role(&mary, Role::Manager).await;
+    let (of_ann, of_mary) = (node.opens("ann").await, node.opens("mary").await);
+    let first = node.clock.now();
+    let (go_on, transaction) = half_done(&node, &[Role::User]).await;
+    go_on.send(()).unwrap();
+    transaction.await.unwrap().unwrap();
+    house.clock.advance(TimeDelta::minutes(1));
+    let again = node.opens("ann").await;
+    // What has ended with everyone's is nothing that another act could end.
+    let ann = node.caller(&again).await.user_id;
+    assert_eq!(node.sessions_of(ann, 10).await.unwrap().1.browser, 1);
+    assert_eq!(node.end_everyones_sessions(&keeper(), None, &Client::default()).await.unwrap(), 2);
+
+    let all = listed(&node, SessionState::All).await;
+    for (handle, at, by) in
+        [(of_ann, first, "system"), (of_mary, node.clock.now(), "cli"), (again, node.clock.now(), "cli")]
+    {
+        let session = all.iter().find(|session| session.id == handle.session_id).expect("the history has it");
+        let ended = session.ended.as_ref().expect("it has ended");
+        assert_eq!((ended.by.as_str(), ended.reason), (by, EndReason::EndedAll));
+        // To the clock's tick of this test, which goes on.
+        assert!((ended.at - at).num_seconds().abs() < 30 && ended.at >= session.created_at, "{ended:?}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_was_committed_too_late_for_the_feed_is_told_once_more(
+    #[values(SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let nodes = [&house.node().await, &house.node().await];
+    nodes[0].create("ann").await;
+    let handle = nodes[0].opens("ann").await;
+    assert!(nodes[0].alive(&handle).await && nodes[1].alive(&handle).await);
+    let at = nodes[0].clock.now();
+    let committed = nodes[0].database.write(move |connection| {
+        everyone::raise_epochs(connection, Role::ALL, None, at)?;
+        everyone::tell(connection, Role::ALL, &End { reason: EndReason::EndedAll, by: &Actor::Cli, at })?;
+        // As it would be had the commit taken half a minute.
+        let long_ago = match connection {
+            AnyConnection::Postgres(_) => "at - interval '30 seconds'",
+            AnyConnection::Sqlite(_) => "at - 30000",
+        };
+        let row = format!("UPDATE changes SET at = {long_ago} WHERE kind = 'everyone_changed'");
+        diesel::sql_query(row).execute(connection)?;
+        Ok(())
+    });
+    committed.await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(nodes[1].alive(&handle).await, "the feed has told it, so this shows nothing");
+    nodes[0].sweep().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!nodes[0].alive(&handle).await && !nodes[1].alive(&handle).await);
+}
+
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_reads_is_served_while_many_wait_to_write(#[values(Sqlite, PostgresRedis)] backend: Backend) {
     let house = House::new(backend).await;
     let node = house.node().await;
     let ann = node.create("ann").await;
-    let (go_on, transaction) = half_done(&node).await;
+    let (go_on, transaction) = half_done(&node, Role::ALL).await;
     let mut sign_ins = JoinSet::new();
     // Longer than any of them waits.
     for _ in 0..12 {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -30,25 +30,36 @@ pub struct Progress {
 
 #[derive(Default)]
 struct State {
-    /// When the last complete reading began: by this process's clock, and by the database's.
-    complete: Option<(Instant, Timestamp)>,
+    /// The last complete one.
+    complete: Option<Reading>,
     /// Rows that were carried out, each with the stamp of the server where. A reading finds those of the last ten
     /// seconds again, and need not repeat them there: a load after them reads SQL after their commit.
     done: HashMap<i64, String>,
 }
 
+/// When a reading of the feed began.
+#[derive(Clone, Copy)]
+struct Reading {
+    began: Instant,
+    began_at: SystemTime,
+    /// By the database's clock.
+    at: Timestamp,
+}
+
 impl Progress {
-    /// Whether copies may be believed.
+    /// Whether copies may be believed. By both clocks of this machine: one stands still while it sleeps, the other can be
+    /// set.
     pub fn is_fresh(&self) -> bool {
-        self.lock().complete.is_some_and(|(began, _)| began.elapsed() < STALE)
+        let Some(Reading { began, began_at, .. }) = self.lock().complete else { return false };
+        began.elapsed() < STALE && began_at.elapsed().is_ok_and(|elapsed| elapsed < STALE)
     }
 
     fn is_complete_since(&self, moment: Instant) -> bool {
-        self.lock().complete.is_some_and(|(began, _)| began >= moment)
+        self.lock().complete.is_some_and(|reading| reading.began >= moment)
     }
 
     fn last(&self) -> Option<Timestamp> {
-        self.lock().complete.map(|(_, at)| at)
+        self.lock().complete.map(|reading| reading.at)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -107,7 +118,8 @@ impl RedisSessions {
     /// `joining` is the server to which this node is coming, and its slot: what was done elsewhere is done again there.
     pub(super) async fn read_feed_on(&self, joining: Option<(u16, &Server)>) -> Result<()> {
         let inner = &self.0;
-        let began = Instant::now();
+        #[expect(clippy::disallowed_methods, reason = "how long this machine slept is nothing that a test can set")]
+        let (began, began_at) = (Instant::now(), SystemTime::now());
         let last = inner.feed.last();
         let (at, rows) = inner.database.read(move |connection| changes::read(connection, last)).await?;
         if last.is_some_and(|last| at - last > KEPT / 2) {
@@ -120,8 +132,8 @@ impl RedisSessions {
         let mut state = inner.feed.lock();
         state.done.retain(|id, _| seen.contains(id));
         // A later reading may have completed first.
-        if state.complete.is_none_or(|(earlier, _)| earlier < began) {
-            state.complete = Some((began, at));
+        if state.complete.is_none_or(|earlier| earlier.began < began) {
+            state.complete = Some(Reading { began, began_at, at });
         }
         Ok(())
     }

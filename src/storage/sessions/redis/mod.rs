@@ -278,8 +278,10 @@ impl RedisSessions {
         let slot = self.0.connection.slot(user);
         let attempts = async {
             for _ in 0..ATTEMPTS {
+                // In this order: a reading raises floors before it makes the feed fresh.
+                let fresh = self.0.feed.is_fresh();
                 let known = self.0.servers.get(slot);
-                let floor = known.as_ref().filter(|_| self.0.feed.is_fresh()).map_or(i64::MAX, |server| server.floor);
+                let floor = known.as_ref().filter(|_| fresh).map_or(i64::MAX, |server| server.floor);
                 let reply = self.0.scripts.run(&self.0.connection, script, user, session, &arguments(floor)).await?;
                 // Not "known by now": another task may have joined it meanwhile, and this answer went by a lower floor.
                 if known.is_some_and(|server| server.stamp == reply.stamp) {
