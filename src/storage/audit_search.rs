@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::audit::Row;
 use super::database::{AnyConnection, MultiBackend};
+use super::functions::lower;
 use super::schema::{audit_events, former_usernames, users};
 use crate::domain::audit::AuditEvent;
 use crate::domain::audit_list::{AuditFilter, AuditedAccount};
@@ -25,11 +26,6 @@ type Result<T> = std::result::Result<T, Error>;
 const WALKED: i64 = 10_000;
 /// So many accounts are looked for that had the same name, one after the other.
 const NAMESAKES: usize = 20;
-
-diesel::define_sql_function! {
-    /// Of ASCII letters only, in both databases.
-    fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
-}
 
 /// A page, and after which event the next one begins, if there may be any.
 pub struct Found {

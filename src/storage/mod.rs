@@ -5,6 +5,7 @@ pub mod audit_search;
 pub mod database;
 pub mod failing_addresses;
 pub mod former_usernames;
+mod functions;
 pub mod installation;
 pub mod leases;
 pub mod links;

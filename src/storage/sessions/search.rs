@@ -7,9 +7,10 @@
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Bool};
 
 use super::super::database::{AnyConnection, MultiBackend};
+use super::super::functions::lower;
 use super::super::schema::{sessions, users};
 use super::super::types::Moment;
 use super::super::user_search::{contains, few_candidates};
@@ -29,11 +30,6 @@ const WALKED: i64 = 20_000;
 const SEARCHED: i64 = 3000;
 /// So many accounts are searched for one by one.
 const ACCOUNTS: i64 = 200;
-
-diesel::define_sql_function! {
-    /// Of ASCII letters only, in both databases.
-    fn lower(text: Text) -> Text;
-}
 
 /// A page, and after which session the next one begins, if there may be any.
 pub struct Found {
