@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use uuid::Uuid;
 
-use super::super::database::{AnyConnection, MultiBackend};
+use super::super::database::AnyConnection;
 use super::super::schema::{sessions, unnoted_ends, users};
 use super::super::types::{Id, Moment};
 use super::ACTIVITY_LAG;
@@ -39,18 +39,14 @@ pub fn raise_epochs(
         let last: Option<UserId> = chunk.offset(RAISED - 1).first(connection).optional()?;
         let to = last.unwrap_or(UserId(Uuid::max()));
         let some = users::role.eq_any(roles).and(users::id.gt(after)).and(users::id.le(to));
-        let mut live = sessions::table
+        let live = sessions::table
             .inner_join(users::table)
             .filter(some.clone())
             .filter(open())
             .filter(sql::<Bool>(nearer_limit(connection)).sql(" > ").bind::<Moment, _>(now - ACTIVITY_LAG))
             .filter(sessions::epoch.eq(users::epoch))
-            .select(count_star())
-            .into_boxed::<MultiBackend>();
-        if let Some(kept) = kept {
-            live = live.filter(sessions::id.ne(kept));
-        }
-        lived += live.first::<i64>(connection)?.unsigned_abs();
+            .filter(sessions::id.ne(kept.unwrap_or(SessionId(Uuid::nil()))));
+        lived += live.select(count_star()).first::<i64>(connection)?.unsigned_abs();
         diesel::update(users::table.filter(some))
             .set((users::epoch.eq(users::epoch + 1), users::rev.eq(users::rev + 1)))
             .execute(connection)?;
@@ -116,7 +112,8 @@ pub fn note_some(
         diesel::sql_query(lock).bind::<Id, _>(below).bind::<Id, _>(to).execute(connection)?;
     }
     let limit = nearer_limit(connection);
-    let roles: Vec<_> = end.roles.split(' ').map(|role| format!("'{role}'")).collect();
+    let roles = end.roles.split(' ').filter_map(|role| role.parse::<Role>().ok());
+    let roles: Vec<_> = roles.map(|role| format!("'{role}'")).collect();
     // SQLite numbers parameters as they appear.
     let note = format!(
         "UPDATE sessions SET \
