@@ -62,8 +62,8 @@ impl Services {
     /// Checks the password of the active account with that username or e-mail. For every kind of sign-in.
     ///
     /// # Errors
-    /// [`Error::Locked`] or [`Error::Busy`] before anything is compared. [`Error::WrongCredentials`], the same after one hash for an
-    /// unknown name, a wrong password, no password yet and a suspended account.
+    /// [`Error::Locked`] or [`Error::Busy`] before anything is compared. [`Error::WrongCredentials`], the same after one
+    /// hash for an unknown name, a wrong password, no password yet and a suspended account.
     pub(super) async fn check_credentials(
         &self,
         name: &str,

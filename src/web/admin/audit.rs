@@ -153,8 +153,8 @@ impl AuditQuery {
     }
 }
 
-/// `GET /admin/audit?since=…&until=…&event=…&user=…&address=…&outcome=…&request_id=…&cursor=…`. A filter that can't be read is 422;
-/// a cursor that is none of this list shows its first page.
+/// `GET /admin/audit?since=…&until=…&event=…&user=…&address=…&outcome=…&request_id=…&cursor=…`. A filter that can't be
+/// read is 422; a cursor that is none of this list shows its first page.
 pub async fn show(
     request: HttpRequest,
     services: web::Data<Services>,
