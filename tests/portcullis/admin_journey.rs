@@ -139,6 +139,11 @@ async fn an_account_is_led_from_its_creation_to_its_end_without_scripts() {
     ] {
         assert_eq!(acts.iter().filter(|written| *written == act).count(), 1, "{act}: {acts:?}");
     }
+    // And it can be taken along, as it is filtered.
+    keeper.click("//a[text()='Export CSV']").await;
+    let exported = keeper.download(".csv").await;
+    assert_eq!(exported.lines().count(), 1 + keeper.count("tbody tr").await, "{exported}");
+    assert!(exported.starts_with("\"id\",") && exported.contains("\"user.deleted\",\"success\""), "{exported}");
     assert_eq!(keeper.console_errors().await, Vec::<String>::new());
     assert_eq!(owner.console_errors().await, Vec::<String>::new());
     keeper.quit().await;

@@ -17,7 +17,8 @@ pub struct Chromium {
     driver: Child,
     /// The browser's own process: a driver that is killed leaves it behind.
     browser: Option<u64>,
-    _profile: Folder,
+    /// Downloads are there too.
+    profile: Folder,
     origin: String,
 }
 
@@ -46,7 +47,10 @@ impl Chromium {
                 format!("--user-data-dir={}", profile.display()),
             ],
             // 2 blocks scripts of every site, as a person would in the settings.
-            "prefs": { "profile.managed_default_content_settings.javascript": if javascript { 1 } else { 2 } },
+            "prefs": {
+                "profile.managed_default_content_settings.javascript": if javascript { 1 } else { 2 },
+                "download.default_directory": profile.display().to_string(),
+            },
         });
         let capabilities = json!({
             "goog:chromeOptions": options,
@@ -58,7 +62,7 @@ impl Chromium {
             .await
             .expect("Chromium starts");
         let browser = client.capabilities().and_then(|capabilities| capabilities.get("goog:processID")?.as_u64());
-        Self { client, driver, browser, _profile: profile, origin: origin.to_owned() }
+        Self { client, driver, browser, profile, origin: origin.to_owned() }
     }
 
     pub async fn goto(&self, path: &str) {
@@ -144,6 +148,16 @@ impl Chromium {
     pub async fn click(&self, xpath: &str) {
         let element = self.client.find(Locator::XPath(xpath)).await.unwrap_or_else(|error| panic!("{xpath}: {error}"));
         element.click().await.unwrap_or_else(|error| panic!("{xpath}: {error}"));
+    }
+
+    /// What was downloaded into a file whose name ends so.
+    pub async fn download(&self, ending: &str) -> String {
+        let found = || {
+            let files = std::fs::read_dir(&*self.profile).expect("the profile").flatten().map(|file| file.path());
+            files.into_iter().find(|path| path.to_string_lossy().ends_with(ending))
+        };
+        eventually(&format!("a download of {ending}"), Duration::from_secs(20), async || found().is_some()).await;
+        std::fs::read_to_string(found().expect("it was there")).expect("text")
     }
 
     /// Presses what `css` selects, and waits until the browser has gone elsewhere.
