@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::browser::Browser;
@@ -45,6 +45,14 @@ impl RawConnection {
     pub async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("the server listens");
         Self::of(stream)
+    }
+
+    /// Takes little of what it doesn't read: the kernel holds back the rest, on the side of the server. The buffer is set
+    /// before the connection is made, since the kernel never makes one that was set any larger.
+    pub async fn open_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4 * 1024).expect("SO_RCVBUF");
+        Self::of(socket.connect(address).await.expect("the server listens"))
     }
 
     /// On a connection that was made elsewhere.
