@@ -39,6 +39,7 @@ mod journey;
 mod last_administrator;
 mod limits;
 mod links;
+mod listen;
 mod lockout;
 mod matrix;
 mod output;
