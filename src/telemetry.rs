@@ -24,8 +24,8 @@ const QUIETER: &str = "actix_session=error,actix_http=off,actix_server=warn";
 /// Lines that may wait for the reader of the log.
 const WAITING_LINES: usize = 4096;
 
-/// How long the last lines may take when the program ends.
-const LAST_LINES: Duration = Duration::from_secs(1);
+/// How long words for whoever watches may take, and the last lines when the program ends.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts logging for the whole program. `level` is the setting `log_level`. Keep the guard until the program ends.
 pub fn start(level: &str, format: LogFormat) -> io::Result<Guard> {
@@ -42,7 +42,8 @@ pub fn start(level: &str, format: LogFormat) -> io::Result<Guard> {
 /// Text has no colours: every control character in a line is then one that somebody smuggled in, and is escaped.
 fn subscriber(level: &str, json: bool, queue: Queue) -> Box<dyn Subscriber + Send + Sync> {
     let lines = registry().with(EnvFilter::new(format!("{QUIETER},{level}")));
-    let layer = fmt::layer().with_ansi(false).with_writer(move || queue.clone());
+    // What goes wrong inside would be printed, and a print panics where stderr can't be written.
+    let layer = fmt::layer().with_ansi(false).log_internal_errors(false).with_writer(move || queue.clone());
     if json {
         Box::new(lines.with(layer.json().flatten_event(true).with_current_span(false)))
     } else {
@@ -82,8 +83,8 @@ struct Queue {
 
 enum Job {
     Line(String),
-    /// Says so when all lines before it are written.
-    Flush(SyncSender<()>),
+    /// Words for whoever watches: says whether they were written.
+    Words(String, SyncSender<bool>),
 }
 
 impl Queue {
@@ -98,14 +99,22 @@ impl Queue {
 
 fn write_lines(mut out: impl Write, receiver: &Receiver<Job>, lost: &AtomicU64) {
     while let Ok(job) = receiver.recv() {
-        match job {
-            // There is nowhere to tell that the log itself can't be written.
-            Job::Line(line) => drop(out.write_all(line.as_bytes())),
-            Job::Flush(done) => drop(done.try_send(())),
-        }
-        let lost = lost.swap(0, Ordering::Relaxed);
+        let written = match job {
+            Job::Line(line) => {
+                let written = out.write_all(line.as_bytes()).is_ok();
+                lost.fetch_add(u64::from(!written), Ordering::Relaxed);
+                written
+            }
+            Job::Words(words, told) => {
+                let written = out.write_all(words.as_bytes()).is_ok();
+                told.try_send(written).ok();
+                written
+            }
+        };
+        // Where the log can't be written, there is nowhere to tell of it before it can be again.
+        let lost = if written { lost.swap(0, Ordering::Relaxed) } else { 0 };
         if lost > 0 {
-            tracing::warn!(lost, "log lines were lost: nobody read them in time");
+            tracing::warn!(lost, "log lines were lost: they could not be written, or nobody read them in time");
         }
     }
 }
@@ -126,16 +135,21 @@ impl Write for Queue {
     }
 }
 
-/// Lets the last lines out when it is dropped; waits for them a second at most.
+/// Lets the last lines out when it is dropped.
 pub struct Guard(SyncSender<Job>);
+
+impl Guard {
+    /// Writes these words, which are no part of the log, between its lines; says whether they were written. A reader
+    /// that doesn't read is waited for a second at most.
+    pub fn tell(&self, words: String) -> bool {
+        let (told, written) = sync_channel(1);
+        self.0.try_send(Job::Words(words, told)).is_ok() && written.recv_timeout(PATIENCE).unwrap_or(false)
+    }
+}
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let (done, written) = sync_channel(1);
-        if self.0.try_send(Job::Flush(done)).is_ok() {
-            // A reader that doesn't read is not waited for any longer.
-            written.recv_timeout(LAST_LINES).ok();
-        }
+        self.tell(String::new());
     }
 }
 
@@ -202,6 +216,44 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&line["message"], &line["name"]), (&"done".into(), &HOSTILE.into()));
         assert_eq!(line["spans"][0]["request_id"], "r1");
+    }
+
+    #[test]
+    fn a_log_that_can_be_written_again_tells_how_many_lines_it_lost() {
+        #[derive(Clone, Default)]
+        struct Disk {
+            is_full: Arc<std::sync::atomic::AtomicBool>,
+            kept: Kept,
+        }
+        impl Write for Disk {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                if self.is_full.load(Ordering::Relaxed) {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                self.kept.write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let disk = Disk::default();
+        let (queue, guard) = Queue::start(disk.clone()).unwrap();
+        let lost = queue.lost.clone();
+        tracing::subscriber::with_default(subscriber("info", true, queue), || {
+            assert!(guard.tell("shown\n".to_owned()));
+            disk.is_full.store(true, Ordering::Relaxed);
+            tracing::info!("first");
+            tracing::info!("second");
+            assert!(!guard.tell("not shown\n".to_owned()));
+            assert_eq!(lost.load(Ordering::Relaxed), 2);
+            disk.is_full.store(false, Ordering::Relaxed);
+            tracing::info!("third");
+            assert!(guard.tell(String::new()));
+        });
+        let log = String::from_utf8(disk.kept.0.lock().unwrap().clone()).unwrap();
+        assert!(log.starts_with("shown\n") && log.contains("third") && !log.contains("second"), "{log}");
+        // The thread of the log tells it to whoever listens for the whole program.
+        assert_eq!(lost.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -36,6 +36,7 @@ command -v redis-server >/dev/null && command -v redis-cli >/dev/null || missing
 [ -n "$(postgres_bin)" ] || missing+=(postgresql)
 command -v chromium >/dev/null || missing+=(chromium)
 command -v chromedriver >/dev/null || missing+=(chromium-driver)
+command -v nginx >/dev/null || missing+=(nginx)
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v curl >/dev/null || missing+=(curl ca-certificates)
 command -v jq >/dev/null || missing+=(jq)

@@ -10,6 +10,7 @@
 //! no longer than one and a half times what half of those of the small one take, and 20 ms. A call that takes longer
 //! makes the exit status 1.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark fails by panicking")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints what it measured")]
 
 mod acts;
 mod calls;

@@ -1,11 +1,11 @@
 //! Questions to the person at the terminal.
 
-use std::io::{BufRead, IsTerminal as _, Read as _, Write as _};
+use std::io::{BufRead, IsTerminal as _, Read as _};
 
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::Failure;
+use super::{Failure, output};
 
 /// Longest password that is read from stdin, in bytes: far above what the policy takes.
 const MAX_PASSWORD_INPUT: u64 = 4096;
@@ -34,8 +34,7 @@ impl Yes {
                 "{question} There is no terminal to ask on: say --yes if you mean it. Nothing was changed."
             )));
         }
-        let mut err = std::io::stderr();
-        write!(err, "{question} [y/N] ").and_then(|()| err.flush()).ok();
+        output::ask(&format!("{question} [y/N] "))?;
         let mut answer = String::new();
         input.read_line(&mut answer).map_err(unreadable)?;
         match answer.trim().to_ascii_lowercase().as_str() {

@@ -2,7 +2,6 @@
 
 use clap::Subcommand;
 
-use super::progress::Progress;
 use super::{Failure, output};
 use crate::domain::audit_list::TypedAuditFilter;
 use crate::services::audit::ExportFormat;
@@ -54,6 +53,6 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         return Err(Failure::Failed(format!("no account has or had the name, e-mail or id “{user}”")));
     }
     let pieces = services.export_audit(&steward, filter, format)?;
-    output::stream(pieces, std::io::stdout().lock(), "stdout", Progress::of_stdout()).await?;
+    output::print_stream(pieces).await?;
     Ok(String::new())
 }

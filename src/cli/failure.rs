@@ -23,13 +23,15 @@ pub enum Failure {
     Unavailable(String),
     Settings(Problems),
     Startup(startup::Failure),
+    /// Its answer was read by nobody: whoever closed the pipe knows.
+    Unread,
 }
 
 impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => USAGE,
-            Self::Failed(_) => FAILED,
+            Self::Failed(_) | Self::Unread => FAILED,
             Self::Unavailable(_) => UNAVAILABLE,
             Self::Settings(_) => CONFIGURATION,
             Self::Startup(failure) => failure.exit_code(),
@@ -43,6 +45,7 @@ impl std::fmt::Display for Failure {
             Self::Usage(message) | Self::Failed(message) | Self::Unavailable(message) => f.write_str(&escaped(message)),
             Self::Settings(problems) => problems.fmt(f),
             Self::Startup(failure) => failure.fmt(f),
+            Self::Unread => f.write_str("nobody reads what this command answers"),
         }
     }
 }

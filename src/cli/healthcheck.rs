@@ -1,22 +1,37 @@
 //! `portcullis healthcheck`, for containers that have no HTTP client.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use socket2::{SockAddr, Socket, Type};
+
 use super::Failure;
-use crate::settings::Settings;
+use crate::settings::{Listen, Settings};
 
 /// For connecting, and for each read and write.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Asks `/readyz` on the address that the server listens on.
+/// Asks `/readyz` at the first place, of those that the server listens on, where anything answers.
 pub fn run(settings: &Settings) -> Result<String, Failure> {
-    let address = reachable(settings.listen);
-    match status(address) {
-        Ok(200) => Ok("ready\n".to_owned()),
-        Ok(status) => Err(Failure::Failed(format!("not ready: {address} answered {status}, see /readyz and the log"))),
-        Err(error) => Err(Failure::Failed(format!("nothing answers at {address} ({error}): is the server running?"))),
+    let mut silent = Vec::new();
+    for (name, address) in settings.listen.iter().flat_map(targets) {
+        match address.and_then(|address| status(&address)) {
+            Ok(200) => return Ok("ready\n".to_owned()),
+            Ok(status) => {
+                return Err(Failure::Failed(format!("not ready: {name} answered {status}, see /readyz and the log")));
+            }
+            Err(error) => silent.push(format!("{name} ({error})")),
+        }
+    }
+    Err(Failure::Failed(format!("nothing answers at {}: is the server running?", silent.join(" nor at "))))
+}
+
+/// Where to ask, and what that is called.
+fn targets(place: &Listen) -> Vec<(String, io::Result<SockAddr>)> {
+    match place {
+        Listen::Unix(path) => vec![(place.to_string(), SockAddr::unix(path))],
+        _ => place.addresses().into_iter().map(reachable).map(|at| (at.to_string(), Ok(at.into()))).collect(),
     }
 }
 
@@ -31,11 +46,12 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 }
 
 /// The status of the answer (RFC 9112, section 4: `HTTP/1.1 200 OK`).
-fn status(address: SocketAddr) -> io::Result<u16> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+fn status(address: &SockAddr) -> io::Result<u16> {
+    let mut stream = Socket::new(address.domain(), Type::STREAM, None)?;
+    stream.connect_timeout(address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut line = [0; 12];
     stream.read_exact(&mut line)?;
     let status = line.strip_prefix(b"HTTP/1.1 ").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());

@@ -15,7 +15,6 @@ mod setup_link;
 mod user;
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -88,16 +87,22 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let (command, flags) = match parse(args) {
         Ok(parsed) => parsed,
         Err(error) => {
-            // Help and version are "errors" too, and go to stdout with status 0.
-            error.print().ok();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(failure::USAGE));
+            // Help and version are "errors" too, with status 0.
+            let status = u8::try_from(error.exit_code()).unwrap_or(failure::USAGE);
+            return end(output::print_usage(&error), status);
         }
     };
-    match perform(command, flags).and_then(|text| output::print(&text)) {
-        Ok(_) => ExitCode::SUCCESS,
+    end(perform(command, flags).and_then(|text| output::print(&text)), 0)
+}
+
+/// The exit status: `status` where all went well.
+fn end(outcome: Result<(), Failure>, status: u8) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::from(status),
         Err(failure) => {
-            // Where stderr is closed there is only the exit status left.
-            writeln!(std::io::stderr(), "portcullis: {failure}").ok();
+            if !matches!(failure, Failure::Unread) {
+                output::tell(&format!("portcullis: {failure}"));
+            }
             ExitCode::from(failure.exit_code())
         }
     }
@@ -120,8 +125,8 @@ fn perform(command: Command, flags: Vec<(String, String)>) -> Result<String, Fai
         Command::Healthcheck => healthcheck::run(&load()?.settings),
         Command::Serve => {
             let loaded = load()?;
-            let _guard = start_logs(&loaded, &loaded.settings.log_level)?;
-            actix_web::rt::System::new().block_on(startup::serve(loaded, Clock::default()))?;
+            let log = start_logs(&loaded, &loaded.settings.log_level)?;
+            actix_web::rt::System::new().block_on(startup::serve(loaded, Clock::default(), &log))?;
             Ok(String::new())
         }
         Command::Stored(command) => {

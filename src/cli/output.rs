@@ -1,6 +1,7 @@
-//! What lists look like: a table for people, JSON for programs.
+//! What a command writes, and the one place that writes it: its answer to stdout, what else there is to tell to stderr.
+//! Lists are a table for people, JSON for programs.
 
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::ops::ControlFlow;
 use std::pin::pin;
 
@@ -30,17 +31,53 @@ pub enum Format {
     Json,
 }
 
-/// Writes to stdout. `Break` where whoever reads has seen enough (`| head`).
-pub fn print(text: &str) -> Result<ControlFlow<()>, Failure> {
-    write(&mut std::io::stdout().lock(), "stdout", text)
+/// Writes the answer of a command to stdout. Where nobody reads it, it was in vain.
+pub fn print(text: &str) -> Result<(), Failure> {
+    match write(&mut io::stdout().lock(), STDOUT, text)? {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Failure::Unread),
+    }
 }
 
+/// Tells a line on stderr. Where that can't be written there is only the exit status left.
+pub fn tell(line: &str) {
+    writeln!(io::stderr(), "{line}").ok();
+}
+
+/// Prints what clap has to say: help and version to stdout, errors to stderr.
+pub fn print_usage(error: &clap::Error) -> Result<(), Failure> {
+    match error.print().and_then(|()| io::stdout().flush()) {
+        Err(_) if error.use_stderr() => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::Unread),
+        printed => printed.map_err(|error| unwritable(STDOUT, &error)),
+    }
+}
+
+/// Asks on stderr. A question that nobody sees is not answered either.
+pub fn ask(question: &str) -> Result<(), Failure> {
+    let unasked = |error| Failure::Failed(format!("the question can't be shown ({error}): nothing was changed"));
+    write!(io::stderr(), "{question}").map_err(unasked)
+}
+
+/// What stdout is called where it can't be written.
+const STDOUT: &str = "stdout";
+
+/// `Break` where whoever reads has seen enough (`| head`).
 fn write(out: &mut impl Write, name: &str, text: &str) -> Result<ControlFlow<()>, Failure> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(ControlFlow::Continue(())),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
-        Err(error) => Err(Failure::Failed(format!("{name} can't be written: {error}"))),
+        Err(error) => Err(unwritable(name, &error)),
     }
+}
+
+fn unwritable(name: &str, error: &io::Error) -> Failure {
+    Failure::Failed(format!("{name} can't be written: {error}"))
+}
+
+/// Writes an export to stdout as fast as it is taken.
+pub async fn print_stream(pieces: impl Stream<Item = Result<String, Error>>) -> Result<(), Failure> {
+    stream(pieces, io::stdout().lock(), STDOUT, Progress::of_stdout()).await.map(drop)
 }
 
 /// Writes an export as fast as it is taken, and says how many lines it had. `name` is what it is written to.
@@ -145,8 +182,8 @@ impl<const N: usize> Listing<N> {
     }
 }
 
-/// Asks for one page after the other, each by the cursor that the one before gave, and prints them; gives back what is
-/// left to print.
+/// Asks for one page after the other, each by the cursor that the one before gave, and prints them; nothing is left to
+/// print then.
 pub async fn print_pages<S: Serialize, const N: usize>(
     mut listing: Listing<N>,
     mut ask: impl AsyncFnMut(Option<String>) -> Result<(Vec<(S, [String; N])>, Option<String>), Error>,
@@ -154,11 +191,12 @@ pub async fn print_pages<S: Serialize, const N: usize>(
     let mut cursor = None;
     loop {
         let (rows, next) = ask(cursor).await?;
-        if print(&listing.page(rows)?)?.is_break() {
-            return Ok(String::new());
-        }
+        let mut text = listing.page(rows)?;
         if next.is_none() {
-            return Ok(listing.end().to_owned());
+            text += listing.end();
+        }
+        if write(&mut io::stdout().lock(), STDOUT, &text)?.is_break() || next.is_none() {
+            return Ok(String::new());
         }
         cursor = next;
     }

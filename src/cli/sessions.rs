@@ -1,7 +1,6 @@
 //! `portcullis sessions`.
 
 use std::collections::BTreeSet;
-use std::io::{Write as _, stderr};
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -85,7 +84,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
                     let ended = services.end_everyones_sessions(steward, None, client).await?;
                     if let Err(error) = note_ends(services).await {
                         // They are dead all the same.
-                        writeln!(stderr(), "The history is left to the next sweep of a server: {error}").ok();
+                        output::tell(&format!("The history is left to the next sweep of a server: {error}"));
                     }
                     ended
                 }

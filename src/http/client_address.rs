@@ -1,7 +1,7 @@
 //! From where a request came: the one function that reads `X-Forwarded-For`.
 
 use std::future::{Ready, ready};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::PoisonError;
 
 use actix_web::dev::Payload;
@@ -16,38 +16,60 @@ use crate::domain::device::device_label;
 
 const FORWARDED_FOR: HeaderName = X_FORWARDED_FOR;
 
-/// The address of the client, IPv4-mapped ones as IPv4. `None` only without a network, as in tests.
-pub fn client_address(request: &HttpRequest) -> Option<IpAddr> {
-    let peer = request.peer_addr()?.ip();
-    let site = Site::of(request);
-    let address = determine(peer, request.headers(), &site.trusted_proxies);
-    if request.headers().contains_key(FORWARDED_FOR) && !is_trusted(peer.to_canonical(), &site.trusted_proxies) {
-        *site.unbelieved_proxy.lock().unwrap_or_else(PoisonError::into_inner) = Some(peer.to_canonical());
+/// Who stands for the peer on a Unix socket, which has no address: this host. Only a proxy gets there, by the mode of the
+/// socket's file, so that it is trusted whatever `trusted_proxies` says.
+const UNIX_SOCKET: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// The address of the client, IPv4-mapped ones as IPv4.
+pub fn client_address(request: &HttpRequest) -> IpAddr {
+    let (site, headers) = (Site::of(request), request.headers());
+    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+    if let Some(peer) = peer.filter(|peer| !is_trusted(*peer, &site.trusted_proxies))
+        && headers.contains_key(FORWARDED_FOR)
+    {
+        *site.unbelieved_proxy.lock().unwrap_or_else(PoisonError::into_inner) = Some(peer);
     }
-    Some(address)
+    determine(peer, headers, &site.trusted_proxies)
+}
+
+/// The same for whoever counts by it. Says once where a proxy on a Unix socket names nobody, so that all its clients are
+/// counted as one.
+pub fn address_to_count(request: &HttpRequest) -> IpAddr {
+    if request.peer_addr().is_none() && !request.headers().contains_key(FORWARDED_FOR) {
+        Site::of(request).nameless_clients.call_once(|| {
+            tracing::warn!(
+                "requests come over the Unix socket without X-Forwarded-For: limits by address take them all for one \
+                 client; let the proxy send that header"
+            );
+        });
+    }
+    client_address(request)
 }
 
 fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&address))
 }
 
-/// The peer, unless it is a trusted proxy: then the rightmost address in `X-Forwarded-For` that isn't one. Where an
-/// entry on the way can't be read, or all are proxies, the peer after all: what stands further left may be made up.
-fn determine(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let peer = peer.to_canonical();
-    if !is_trusted(peer, trusted) {
-        return peer;
+/// The peer (`None`: on a Unix socket), unless it is a trusted proxy that says better.
+fn determine(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    match peer {
+        Some(stranger) if !is_trusted(stranger, trusted) => stranger,
+        _ => forwarded(headers, trusted).or(peer).unwrap_or(UNIX_SOCKET),
     }
+}
+
+/// What a trusted proxy says: the rightmost address in `X-Forwarded-For` that isn't one itself. `None`, so that the peer
+/// counts after all, where all are proxies or an entry on the way can't be read: what stands further left may be made up.
+fn forwarded(headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     let lines: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).map(|line| line.as_bytes()).collect();
     let entries = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
     for entry in entries {
         match parse(entry) {
             Some(address) if is_trusted(address, trusted) => {}
-            Some(address) => return address,
-            None => return peer,
+            found => return found,
         }
     }
-    peer
+    None
 }
 
 /// `1.2.3.4`, `1.2.3.4:5`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:5`.
@@ -71,7 +93,7 @@ impl FromRequest for ClientInfo {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
         ready(Ok(Self(Client {
-            address: client_address(request),
+            address: Some(client_address(request)),
             device: Some(device_label(user_agent)),
             request_id: request_id::of(request),
             device_cookie: device_cookie::of(request),
@@ -85,6 +107,7 @@ mod tests {
 
     use super::*;
 
+    /// A peer without an address is on a Unix socket.
     fn determined(peer: &str, lines: &[&[u8]]) -> String {
         let trusted: Vec<IpNet> =
             ["127.0.0.0/8", "::1/128", "10.0.0.0/8"].iter().map(|net| net.parse().unwrap()).collect();
@@ -92,7 +115,8 @@ mod tests {
         for line in lines {
             headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap());
         }
-        determine(peer.parse().unwrap(), &headers, &trusted).to_string()
+        let peer = peer.parse::<IpAddr>().ok().map(|peer| peer.to_canonical());
+        determine(peer, &headers, &trusted).to_string()
     }
 
     #[test]
@@ -113,6 +137,7 @@ mod tests {
         ];
         for (lines, expected) in cases {
             assert_eq!(determined("127.0.0.1", lines), expected, "{lines:?}");
+            assert_eq!(determined("unix", lines), expected, "{lines:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Limits by address, before any work is done. On this node; the shared limits are the services'.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use actix_web::http::Method;
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError as _};
 
 use super::bearer;
-use super::client_address::client_address;
+use super::client_address::address_to_count;
 use super::problem::Problem;
 use crate::domain::UserId;
 use crate::domain::network::counted_address;
@@ -117,9 +117,8 @@ impl KeyExtractor for ByPrincipal {
     }
 }
 
-/// All without an address share one count.
 fn address_of(request: &ServiceRequest) -> IpAddr {
-    client_address(request.request()).map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), counted_address)
+    counted_address(address_to_count(request.request()))
 }
 
 /// Seconds, rounded up, so that whoever waits that long is let in.

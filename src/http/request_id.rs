@@ -36,7 +36,7 @@ impl RootSpanBuilder for RequestSpan {
             request_id = of(http).map(tracing::field::display),
             method = %request.method(),
             path = shown_path(http),
-            client = client_address(http).map(tracing::field::display),
+            client = %client_address(http),
         )
     }
 

@@ -1,7 +1,7 @@
 //! This installation as browsers and proxies see it: what this layer needs of the settings, in the app's data.
 
 use std::net::IpAddr;
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 
 use actix_web::{HttpRequest, web};
 use ipnet::IpNet;
@@ -20,6 +20,8 @@ pub struct Site {
     pub trusted_proxies: Vec<IpNet>,
     /// Who sent that header last without being believed: a proxy that the settings don't name, or somebody who tries.
     pub unbelieved_proxy: Mutex<Option<IpAddr>>,
+    /// Done when it was said that a proxy names no clients.
+    pub nameless_clients: Once,
     /// Max-Age of the session cookie with "keep me signed in", in seconds.
     pub remember_seconds: i64,
     /// Signs [`super::flash`] cookies.
@@ -35,6 +37,7 @@ impl Site {
             cors_origins: settings.cors_origins.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
             unbelieved_proxy: Mutex::default(),
+            nameless_clients: Once::new(),
             remember_seconds: settings.remember_lifetime.absolute.num_seconds(),
             flash_key: services.root_key.derive("flash"),
         }
@@ -70,6 +73,7 @@ pub(super) mod tests {
             cors_origins: Vec::new(),
             trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
             unbelieved_proxy: Mutex::default(),
+            nameless_clients: Once::new(),
             remember_seconds: 7_776_000,
             flash_key: [5; 32],
         })

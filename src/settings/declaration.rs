@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use ipnet::IpNet;
 use secrecy::SecretString;
 
+use super::listen::{self, Listen};
 use super::parse::{self, given, list, number, optional};
 use super::resolve::Resolved;
 use super::urls::{self, database_url, redis_url};
@@ -93,8 +94,8 @@ macro_rules! declare {
 use Fallback::{Derived, Text, Unset};
 
 declare! {
-    listen: SocketAddr, Text("127.0.0.1:8080"), Public, "ADDRESS:PORT", given(parse::address),
-        "Where to listen";
+    listen: Vec<Listen>, Text("127.0.0.1:8080"), Public, "PLACES", given(listen::places),
+        "Where to listen: ADDRESS:PORT, localhost:PORT, :PORT (all addresses) or unix:/PATH; several with commas";
     public_url: PublicUrl, Text("http://localhost:8080"), Public, "URL", given(urls::origin),
         "Where browsers reach this server: scheme and host of links, cookies and tokens";
     data_dir: PathBuf, Text("./data"), Public, "FOLDER", given(parse::path),

@@ -6,6 +6,7 @@ mod check;
 pub mod declaration;
 pub mod flags;
 mod layer;
+mod listen;
 mod parse;
 mod problem;
 mod resolve;
@@ -21,6 +22,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 
 use self::declaration::Values;
+pub use self::listen::Listen;
 pub use self::problem::{Problem, Problems};
 use self::resolve::Resolved;
 pub use self::show::Effective;
@@ -32,7 +34,8 @@ pub use crate::domain::signing_key::SigningAlgorithm as JwtAlgorithm;
 /// All settings, parsed and valid. Secrets print as `…`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub listen: SocketAddr,
+    /// At least one place.
+    pub listen: Vec<Listen>,
     pub public_url: PublicUrl,
     pub data_dir: PathBuf,
     pub database_url: DatabaseUrl,

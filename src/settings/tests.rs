@@ -62,7 +62,7 @@ fn shown(sources: &Sources, key: &str) -> (Option<String>, String) {
 #[test]
 fn without_any_source_every_default_holds() {
     let settings = load(&Sources::default()).unwrap().settings;
-    assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.listen, [Listen::Address(([127, 0, 0, 1], 8080).into())]);
     assert_eq!(settings.public_url.as_str(), "http://localhost:8080");
     assert!(!settings.public_url.is_https());
     assert!(matches!(&settings.database_url, DatabaseUrl::Sqlite(path) if path == Path::new("./data/portcullis.db")));
@@ -175,7 +175,7 @@ fn all_that_is_wrong_is_told_at_once() {
     ));
     assert_eq!(told.len(), 7, "{told:#?}");
     for (start, end) in [
-        ("listen (--listen): \"nonsense\" can't be used: write an IP address and a port", "[::]:8080"),
+        ("listen (--listen): \"nonsense\" can't be used: write ADDRESS:PORT, localhost:PORT", "commas between them"),
         ("public_url (PORTCULLIS_PUBLIC_URL): ", "https://auth.example.org"),
         ("log_format (log_format in portcullis.toml): \"xml\" can't be used: ", "write auto, text or json"),
         ("registration (registration in portcullis.toml): ", "write a text, a number or a list of texts"),

@@ -2,6 +2,7 @@
 
 mod data_dir;
 mod failure;
+mod listeners;
 mod serve;
 mod server;
 

@@ -6,10 +6,11 @@ use super::{Failure, Handle, Server, services};
 use crate::domain::Clock;
 use crate::domain::link::OneTimeLink;
 use crate::settings::Loaded;
+use crate::telemetry;
 
 /// Serves until SIGTERM or SIGINT. Where no administrator exists it makes the one of the bootstrap settings, or prints
 /// the link that makes one.
-pub async fn serve(loaded: Loaded, clock: Clock) -> Result<(), Failure> {
+pub async fn serve(loaded: Loaded, clock: Clock, log: &telemetry::Guard) -> Result<(), Failure> {
     let services = services(loaded, clock).await?;
     let server = Server::bind(services.clone())?;
     let bootstrapped = services.bootstrap().await.map_err(|error| Failure::bootstrap(&error))?;
@@ -19,7 +20,9 @@ pub async fn serve(loaded: Loaded, clock: Clock) -> Result<(), Failure> {
     let administrator = services.administrator_exists().await.map_err(|error| Failure::services(&error))?;
     if !administrator {
         let link = services.issue_setup_link().await.map_err(|error| Failure::services(&error))?;
-        eprint!("{}", first_run(&link));
+        if !log.tell(first_run(&link)) {
+            tracing::warn!("the link that makes the first administrator was not shown: run portcullis setup-link");
+        }
     }
     stop_on_signal(server.handle())?;
     server.run().await

@@ -11,6 +11,7 @@ use actix_web::{App, HttpServer, web};
 use tokio::task::AbortHandle;
 
 use super::Failure;
+use super::listeners::{self, Listener};
 use crate::http::limits::Limits;
 use crate::http::site::Site;
 use crate::http::{cookie_guard, headers, parameters, problem, request_id};
@@ -38,8 +39,7 @@ impl Draining {
 /// A server that listens, and does not answer before [`Server::run`].
 pub struct Server {
     services: Services,
-    listener: std::net::TcpListener,
-    address: SocketAddr,
+    listeners: Vec<Listener>,
     draining: Draining,
     /// What a second call to stop, or the signal, uses.
     stopping: tokio::sync::watch::Sender<bool>,
@@ -57,25 +57,19 @@ impl Handle {
 }
 
 impl Server {
-    /// Takes the address.
+    /// Takes every place of the setting `listen`.
     pub fn bind(services: Services) -> Result<Self, Failure> {
-        let listen = services.settings.listen;
-        let taken = |error: std::io::Error| {
-            let advice = match error.kind() {
-                std::io::ErrorKind::AddrInUse => "another program has it; stop that, or set listen to another port",
-                std::io::ErrorKind::PermissionDenied => "a port below 1024 needs a right; set listen to another port",
-                _ => "set listen to an address of this machine",
-            };
-            Failure::general(format!("can't listen on {listen}: {error}; {advice}"))
-        };
-        let listener = std::net::TcpListener::bind(listen).map_err(taken)?;
-        let address = listener.local_addr().map_err(taken)?;
-        Ok(Self { services, listener, address, draining: Draining::default(), stopping: Default::default() })
+        let listeners = listeners::bind(&services.settings.listen)?;
+        Ok(Self { services, listeners, draining: Draining::default(), stopping: Default::default() })
     }
 
-    /// The address that it listens on, with the port that the system chose where the setting says 0.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// The first address that it listens on, with the port that the system chose where the setting says 0. `None` where
+    /// it listens on Unix sockets alone.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listeners.iter().find_map(|listener| match listener {
+            Listener::Tcp { address, .. } => Some(*address),
+            Listener::Unix { .. } => None,
+        })
     }
 
     pub fn handle(&self) -> Handle {
@@ -84,7 +78,7 @@ impl Server {
 
     /// Answers until [`Handle::stop`], then lets what is under way finish and brings the last activity to SQL.
     pub async fn run(self) -> Result<(), Failure> {
-        let Self { services, listener, address, draining, stopping } = self;
+        let Self { services, listeners, draining, stopping } = self;
         let failed = |error: std::io::Error| Failure::general(error.to_string());
         let timeout = services.settings.shutdown_timeout.num_seconds().unsigned_abs();
         // Keys are published before the first token is asked for.
@@ -95,7 +89,7 @@ impl Server {
 
         let site = web::Data::new(Site::new(&services));
         let (shared, ready) = (services.clone(), draining.clone());
-        let server = HttpServer::new(move || {
+        let mut server = HttpServer::new(move || {
             App::new()
                 .app_data(site.clone())
                 .app_data(web::Data::new(shared.clone()))
@@ -110,15 +104,28 @@ impl Server {
                 .wrap(request_id::logger())
         })
         .disable_signals()
-        .shutdown_timeout(timeout)
-        .listen(listener)
-        .map_err(failed)?
-        .run();
-        tracing::info!(%address, "listening");
+        .shutdown_timeout(timeout);
+        let mut files = Vec::new();
+        for listener in listeners {
+            server = match listener {
+                Listener::Tcp { socket, address } => {
+                    tracing::info!(%address, "listening");
+                    server.listen(socket)
+                }
+                Listener::Unix { file, socket } => {
+                    tracing::info!(address = format!("unix:{}", file.path().display()), "listening");
+                    files.push(file);
+                    server.listen_uds(socket)
+                }
+            }
+            .map_err(failed)?;
+        }
+        let server = server.run();
 
         let mut asked = stopping.subscribe();
         let stop = wait_for_stop(server.handle(), draining, async move {
             let _ = asked.wait_for(|stop| *stop).await;
+            drop(files);
         });
         let (ended, ()) = futures_util::future::join(server, stop).await;
         background.stop();

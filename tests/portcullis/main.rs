@@ -5,6 +5,7 @@
 //!
 //! `tests/run.sh` brings what the tests need. A test whose store or browser is missing fails and says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "the test harness keeps it")]
 
 mod support;
 
@@ -38,8 +39,10 @@ mod journey;
 mod last_administrator;
 mod limits;
 mod links;
+mod listen;
 mod lockout;
 mod matrix;
+mod output;
 mod pages;
 mod passwords;
 mod readme;

@@ -28,7 +28,7 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments, services: &Services) -> Result<String, Failure> {
     let accounts = services.export_users(&Steward::command_line())?;
     let Some(path) = arguments.file else {
-        output::stream(accounts, std::io::stdout().lock(), "stdout", Progress::of_stdout()).await?;
+        output::print_stream(accounts).await?;
         return Ok(String::new());
     };
     let shown = path.display().to_string();

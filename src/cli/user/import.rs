@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,6 +11,7 @@ use super::super::Failure;
 use super::super::ask::Yes;
 use super::super::failure::complaints;
 use super::super::progress::Progress;
+use super::output;
 use crate::domain::Role;
 use crate::services::transfer::{BATCH, FIELDS, Import, Imported, Line, MAX_LINE, Outcome};
 use crate::services::{Services, Steward};
@@ -56,7 +57,7 @@ pub async fn run(arguments: Arguments, services: &Services) -> Result<String, Fa
         Ok(()) if report.skipped == 0 => Ok(summary + "\n"),
         Ok(()) => Err(Failure::Failed(summary)),
         Err(failure) => {
-            writeln!(std::io::stderr(), "{summary}").ok();
+            output::tell(&summary);
             Err(failure)
         }
     }
@@ -120,7 +121,7 @@ impl Report {
                 format!("skipped. {}", complaints(errors))
             }
         };
-        writeln!(std::io::stderr(), "line {line}: {}", escaped(&told)).ok();
+        output::tell(&format!("line {line}: {}", escaped(&told)));
     }
 
     /// Says what to do about fields that come with every line, and what costly hashes mean for the server.
@@ -129,12 +130,12 @@ impl Report {
             let costly =
                 format!("Password hashes that take more memory to check than argon2_memory_kib: {}.", self.costly);
             let advice = "They are checked one at a time, and replaced when their owners sign in.";
-            writeln!(std::io::stderr(), "{costly} {advice}").ok();
+            output::tell(&format!("{costly} {advice}"));
         }
         if !self.unknown.is_empty() {
             let fields: Vec<_> = self.unknown.iter().map(String::as_str).collect();
             let advice = format!("To pass over what is not known here: --ignore {}", fields.join(","));
-            writeln!(std::io::stderr(), "{}", escaped(&advice)).ok();
+            output::tell(&escaped(&advice));
         }
     }
 

@@ -110,6 +110,23 @@ impl Program {
         finish(bash.args(["-c", script]).env("PATH", format!("{}:{path}", binaries.display())), "")
     }
 
+    /// Runs a command to its end whose stdout goes there.
+    pub fn run_into(&self, arguments: &[&str], stdout: impl Into<Stdio>) -> Outcome {
+        let mut child = self.command(arguments).stdin(Stdio::null()).stdout(stdout).spawn().expect("the binary");
+        let stderr = Lines::of(child.stderr.take().expect("its errors"));
+        let status = wait(&mut child, Duration::from_secs(60));
+        let status = status.unwrap_or_else(|| panic!("{arguments:?} does not end: {}", stderr.text()));
+        Outcome { code: status.code(), stdout: String::new(), stderr: stderr.all() }
+    }
+
+    /// Starts `serve`, whose stderr goes there.
+    pub fn start_logging_into(&self, stderr: impl Into<Stdio>) -> Running {
+        let mut command = self.command(&[]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().expect("the binary");
+        let nothing = || Lines::of(std::io::empty());
+        Running { child, stdout: nothing(), stderr: nothing(), address: self.address() }
+    }
+
     /// Starts `serve` and waits until it answers.
     pub async fn serve(&self) -> Running {
         let running = self.start();

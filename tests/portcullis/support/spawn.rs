@@ -103,7 +103,8 @@ impl TestServer {
                 actix_web::rt::System::new().block_on(async move {
                     let services = startup::services(loaded, clock).await.unwrap_or_else(|error| panic!("{error}"));
                     let server = startup::Server::bind(services.clone()).unwrap_or_else(|error| panic!("{error}"));
-                    let _ = started.send((server.address(), server.handle(), services));
+                    let address = server.address().expect("an address");
+                    let _ = started.send((address, server.handle(), services));
                     server.run().await.expect("the server runs");
                 });
             }
