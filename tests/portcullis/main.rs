@@ -56,6 +56,7 @@ mod settings;
 mod sign_in;
 mod sign_out;
 mod slow_clients;
+mod static_files;
 mod stores_down;
 mod transfer;
 mod upkeep;
