@@ -365,11 +365,13 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::http::site::tests::site;
 
     #[actix_web::test]
     async fn every_error_answer_is_a_problem_with_the_request_id() {
         let app = init_service(
             App::new()
+                .app_data(site("http://localhost:8080"))
                 .service(web::resource("/only-post").route(web::post().to(HttpResponse::Ok)))
                 .route("/text", web::get().to(|| async { HttpResponse::BadRequest().body("Json error: line 1") }))
                 .route("/raced", web::get().to(|| async { Err::<HttpResponse, _>(Problem::from(Error::Raced)) }))
