@@ -17,7 +17,7 @@ use crate::support::raw::{RawConnection, request};
 use crate::support::spawn::command_line;
 use crate::support::*;
 
-/// About 8 MiB. Of a narrow connection the kernel buffers a part of that, as much as it sends before the first answer.
+/// About 8 MiB: several times what the kernel takes for a reader with a small buffer, who keeps it from sending more.
 const MANY: usize = 21_000;
 const EXPORT: &str = "/admin/audit/export?format=jsonl";
 
