@@ -21,6 +21,9 @@ pub const LEEWAY: TimeDelta = TimeDelta::seconds(30);
 /// RFC 9068, section 2.1.
 const TYPE: &str = "at+jwt";
 
+/// `client_id` (RFC 9068, section 2.2) of who signs in with this server itself: the one client that there is.
+pub const CLIENT_ID: &str = "portcullis";
+
 /// Longest token that is looked at, and longest header in it, in bytes. Ours are below 1 KiB and 120 bytes.
 const MAX_TOKEN: usize = 8192;
 const MAX_HEADER: usize = 512;
@@ -40,6 +43,8 @@ pub struct AccessClaims {
     #[serde(deserialize_with = "parsed")]
     pub sub: UserId,
     pub aud: String,
+    /// [`CLIENT_ID`].
+    pub client_id: String,
     pub exp: i64,
     pub iat: i64,
     pub nbf: i64,
@@ -78,6 +83,7 @@ impl AccessClaims {
             iss: realm.issuer.to_owned(),
             sub: user.id,
             aud: realm.audience.to_owned(),
+            client_id: CLIENT_ID.to_owned(),
             exp: (now + ttl).timestamp().min(session_limit.timestamp()),
             iat,
             nbf: iat,

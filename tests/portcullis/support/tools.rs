@@ -1,5 +1,5 @@
-//! What `tests/run.sh` installs beside the stores: Python with PyJWT, Schemathesis and Django, Node.js with jose,
-//! html-validate and axe.
+//! What `tests/run.sh` installs beside the stores: Python with PyJWT, Schemathesis and Django, Node.js with libraries for
+//! OAuth, html-validate and axe.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
