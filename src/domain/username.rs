@@ -2,7 +2,7 @@
 
 use super::FieldError;
 use super::audit::ActorKind;
-use super::name::NameKey;
+use super::name_key::NameKey;
 
 const MIN_LENGTH: usize = 3;
 const MAX_LENGTH: usize = 32;

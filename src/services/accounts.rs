@@ -6,11 +6,11 @@ use super::links::{self, Issued};
 use super::steering::lock_steward;
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::{AuditEvent, Client};
+use crate::domain::display_name::parse_display_name;
 use crate::domain::link::OneTimeLink;
-use crate::domain::name::{NameKey, parse_display_name};
 use crate::domain::{
-    Actor, EmailAddress, Error, Event, EventId, FieldError, FieldErrors, Role, Timestamp, User, UserId, UserStatus,
-    Username,
+    Actor, EmailAddress, Error, Event, EventId, FieldError, FieldErrors, NameKey, Role, Timestamp, User, UserId,
+    UserStatus, Username,
 };
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;

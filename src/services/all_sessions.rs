@@ -10,7 +10,7 @@ use super::steering::present_steward;
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::cursor::Cursors;
-use crate::domain::name::parse_search;
+use crate::domain::lookup::parse_search;
 use crate::domain::session_list::{ListedSession, Position, SessionFilter, counted};
 use crate::domain::{EndReason, Error, Event, FieldError, Outcome, Role, SessionId};
 use crate::storage::audit::{self, Entry};

@@ -13,7 +13,7 @@ use super::{Result, Services, Steward};
 use crate::domain::audit::AuditEvent;
 use crate::domain::audit_list::{AuditFilter, AuditedAccount};
 use crate::domain::cursor::Cursors;
-use crate::domain::name::is_invisible;
+use crate::domain::invisible::is_invisible;
 use crate::domain::{Actor, Clock, Error, EventId, Role};
 use crate::shapes::EventShape;
 use crate::storage::Database;

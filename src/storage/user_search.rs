@@ -28,7 +28,7 @@ text_enum!(
 /// Which accounts.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
-    /// A part of username, e-mail or name, in [`crate::domain::name::search_form`]; empty finds all.
+    /// A part of username, e-mail or name, in [`crate::domain::lookup::search_form`]; empty finds all.
     pub text: String,
     pub role: Option<Role>,
     pub status: Option<UserStatus>,

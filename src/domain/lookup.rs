@@ -1,25 +1,9 @@
-//! What a name may look like, and the one form in which names are compared.
-//!
-//! Registering, signing in, counting failures, looking up and the `UNIQUE` columns all use [`NameKey`]. A second
-//! opinion anywhere on which spellings are the same name is how accounts get duplicated, taken over or guessed at
-//! twice the rate (CVE-2019-19844, CVE-2025-24806). Keys are pure ASCII, so a newer Unicode table can't change them.
+//! How what somebody typed finds an account: as its username or e-mail, or as a part of a name.
 
 use unicode_normalization::UnicodeNormalization as _;
-use unicode_security::GeneralSecurityProfile as _;
-use unicode_security::general_security_profile::IdentifierType;
 
-use super::{EmailAddress, FieldError, Username};
-
-/// Text beyond this many bytes names nobody: the longest e-mail address, 254 characters, at four bytes each.
-pub(super) const MAX_TYPED_BYTES: usize = 4 * super::email::MAX_LENGTH;
-
-/// Characters in a display name.
-const MAX_DISPLAY_NAME: usize = 100;
-
-/// The canonical form of a username or an e-mail address: equal keys are the same name. A key with an `@` is an
-/// e-mail's; usernames can't have one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct NameKey(String);
+use super::email::{self, MAX_TYPED_BYTES};
+use super::{EmailAddress, FieldError, NameKey, Username};
 
 impl NameKey {
     /// The key of what somebody typed to sign in: a username or an e-mail address, in any case, width or composition,
@@ -36,15 +20,6 @@ impl NameKey {
             None => Username::well_formed(&fold(&text)).ok().map(|username| username.key()),
         }
     }
-
-    /// The key of a name that is known to be valid, which makes it ASCII.
-    pub(super) fn of_valid(name: &str) -> Self {
-        Self(name.to_ascii_lowercase())
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 /// Full case folding of text in NFKC, as far as it can lead to ASCII. (NFKC has turned `ſ`, ligatures, full-width
@@ -54,7 +29,7 @@ fn fold(text: &str) -> String {
 }
 
 /// Characters of a text that is searched for: those of the longest e-mail address.
-const MAX_SEARCHED: usize = super::email::MAX_LENGTH;
+const MAX_SEARCHED: usize = email::MAX_LENGTH;
 
 /// The text of a search, without spaces around it; empty is none.
 ///
@@ -75,40 +50,13 @@ pub fn search_form(text: &str) -> String {
     fold(&text.nfkc().collect::<String>())
 }
 
-/// Whether the character shows nothing or moves what is around it: controls, line separators, zero-width and
-/// bidirectional formatting characters, soft hyphens, fillers, variation selectors, tags.
-pub fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}')
-        || matches!(c, '\u{FFF9}'..='\u{FFFB}')
-        || matches!(c.identifier_type(), Some(IdentifierType::Default_Ignorable))
-}
-
-/// The optional name that is shown for a person; empty is none. Any script and any mixture of scripts: it identifies
-/// nobody.
-///
-/// # Errors
-/// More than 100 characters, controls, line breaks, or characters that turn the direction of the page around.
-pub fn parse_display_name(typed: &str) -> Result<Option<String>, FieldError> {
-    let typed = typed.trim();
-    if typed.chars().take(MAX_DISPLAY_NAME + 1).count() > MAX_DISPLAY_NAME {
-        return Err(FieldError::new("name", "too_long", format!("Use at most {MAX_DISPLAY_NAME} characters.")));
-    }
-    // Joiners and emoji selectors shape their neighbours in honest names; alone they show nothing.
-    let shapes = |c: char| matches!(c, '\u{200C}' | '\u{200D}' | '\u{FE0E}' | '\u{FE0F}');
-    if typed.chars().any(|c| is_invisible(c) && !shapes(c)) || (!typed.is_empty() && typed.chars().all(shapes)) {
-        return Err(FieldError::new("name", "invalid", "Leave out line breaks and invisible characters."));
-    }
-    Ok((!typed.is_empty()).then(|| typed.nfc().collect()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use rstest::rstest;
 
     fn key(typed: &str) -> Option<String> {
-        NameKey::of_typed(typed).map(|key| key.0)
+        NameKey::of_typed(typed).map(|key| key.as_str().to_owned())
     }
 
     #[rstest]
@@ -168,49 +116,5 @@ mod tests {
             assert!(parse_search(&fits).is_ok());
             assert_eq!(parse_search(&too_long).unwrap_err().field, "q");
         }
-    }
-
-    #[rstest]
-    #[case('\u{AD}')]
-    #[case('\u{34F}')]
-    #[case('\u{61C}')]
-    #[case('\u{115F}')]
-    #[case('\u{180E}')]
-    #[case('\u{200B}')]
-    #[case('\u{202E}')]
-    #[case('\u{2028}')]
-    #[case('\u{2066}')]
-    #[case('\u{3164}')]
-    #[case('\u{FE0F}')]
-    #[case('\u{FEFF}')]
-    #[case('\u{FFA0}')]
-    #[case('\u{E0041}')]
-    #[case('\u{E0100}')]
-    #[case('\u{85}')]
-    #[case('\n')]
-    fn what_nobody_can_see_is_invisible(#[case] c: char) {
-        assert!(is_invisible(c), "{:x}", u32::from(c));
-    }
-
-    #[rstest]
-    #[case("", None)]
-    #[case("  ", None)]
-    #[case(" Zoë O'Neil-Łuk ", Some("Zoë O'Neil-Łuk"))]
-    #[case("Анна Smith", Some("Анна Smith"))]
-    #[case("Anna ❤\u{FE0F}", Some("Anna ❤\u{FE0F}"))]
-    #[case("نیک\u{200C}خواه", Some("نیک\u{200C}خواه"))]
-    fn a_display_name_may_be_what_people_are_called(#[case] typed: &str, #[case] name: Option<&str>) {
-        assert_eq!(parse_display_name(typed).unwrap().as_deref(), name);
-    }
-
-    #[rstest]
-    #[case("Bob\nAdmin", "invalid")]
-    #[case("Bob\u{202E}nimda", "invalid")]
-    #[case("\u{1b}[31mBob", "invalid")]
-    #[case("\u{200D}", "invalid")]
-    #[case(&"x".repeat(101), "too_long")]
-    fn a_display_name_that_could_deceive_is_refused(#[case] typed: &str, #[case] code: &str) {
-        let error = parse_display_name(typed).unwrap_err();
-        assert_eq!((&*error.field, error.code), ("name", code));
     }
 }
