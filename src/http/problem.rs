@@ -365,6 +365,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::http::request_span;
     use crate::http::site::tests::site;
 
     #[actix_web::test]
@@ -382,7 +383,7 @@ mod tests {
                     }),
                 )
                 .wrap(from_fn(render))
-                .wrap(request_id::logger()),
+                .wrap(request_span::logger()),
         )
         .await;
         for (path, status, code) in [

@@ -14,7 +14,7 @@ use super::Failure;
 use super::listeners::{self, Listener};
 use crate::http::limits::Limits;
 use crate::http::site::Site;
-use crate::http::{cookie_guard, headers, parameters, problem, request_id};
+use crate::http::{cookie_guard, headers, parameters, problem, request_span};
 use crate::services::Services;
 use crate::storage::sessions::SessionStore;
 use crate::{routes, web as pages};
@@ -101,7 +101,7 @@ impl Server {
                 .wrap(from_fn(pages::error_pages::error_pages))
                 .wrap(from_fn(problem::render))
                 .wrap(from_fn(headers::add))
-                .wrap(request_id::logger())
+                .wrap(request_span::logger())
         })
         .disable_signals()
         .shutdown_timeout(timeout);
