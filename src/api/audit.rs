@@ -9,7 +9,7 @@ use super::listing::{ListQuery, NewestFirst, Page, PageParameters, page};
 use crate::domain::audit_list::{AuditFilter, TypedAuditFilter};
 use crate::domain::{Error, Event, FieldError, FieldErrors, Outcome};
 use crate::http::bearer::ApiUser;
-use crate::http::principal::{Manager, RequireRole};
+use crate::http::require_role::{Manager, RequireRole};
 use crate::services::Services;
 use crate::shapes::EventShape;
 

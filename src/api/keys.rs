@@ -7,7 +7,7 @@ use super::{Answer, EmptyBody};
 use crate::http::bearer::{ApiUser, RecentAdmin};
 use crate::http::client_address::ClientInfo;
 use crate::http::json::OptionalJson;
-use crate::http::principal::{Admin, RequireRole};
+use crate::http::require_role::{Admin, RequireRole};
 use crate::services::Services;
 use crate::shapes::KeyShape;
 

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 
 use super::Answer;
 use crate::http::bearer::ApiUser;
-use crate::http::principal::{Manager, RequireRole};
+use crate::http::require_role::{Manager, RequireRole};
 use crate::services::Services;
 use crate::shapes::StatsShape;
 

@@ -14,7 +14,7 @@ use crate::http::client_address::ClientInfo;
 use crate::http::if_match::{SeenUser, etag};
 use crate::http::json::Json;
 use crate::http::parameters::PathParam;
-use crate::http::principal::{Manager, RequireRole};
+use crate::http::require_role::{Manager, RequireRole};
 use crate::services::Services;
 use crate::services::users::{UserChange, UserSearch, UserSort};
 use crate::shapes::{UserShape, time};

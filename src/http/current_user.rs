@@ -150,7 +150,7 @@ mod tests {
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
 
     use super::*;
-    use crate::http::principal::{Admin, Manager, RequireRole};
+    use crate::http::require_role::{Admin, Manager, RequireRole};
     use crate::http::session_cookie;
     use crate::http::session_store::tests::{cookie_with, live, one_session};
 

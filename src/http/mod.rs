@@ -40,6 +40,7 @@ pub mod principal;
 pub mod problem;
 pub mod request_id;
 pub mod request_span;
+pub mod require_role;
 pub mod selection;
 pub mod session_cookie;
 pub mod session_store;
