@@ -29,6 +29,7 @@ mod dashboard;
 mod ends;
 mod ends_of_tokens;
 mod first_run;
+mod flood;
 mod foreign_clients;
 mod forgery;
 mod forms;

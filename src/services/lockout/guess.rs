@@ -11,11 +11,12 @@ use super::Proven;
 use crate::domain::audit::Client;
 use crate::domain::keys::mac;
 use crate::domain::{Actor, Error, Event, NameKey, Outcome, SessionId, Timestamp, User, UserId};
+use crate::services::hasher::Check;
 use crate::services::{Result, Services};
 use crate::storage::Database;
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
-use crate::storage::lockouts::{self, Key, Taken};
+use crate::storage::lockouts::{self, Key, Rule, Taken};
 use crate::storage::users::{self, StoredUser};
 
 /// How long a guess waits for those under way.
@@ -56,15 +57,34 @@ struct Count {
     decides: bool,
 }
 
+impl Count {
+    /// Whether a refusal of this count is one of the guess; [`Error::Locked`] where waiting is in vain.
+    fn is_full(&self, refused: Taken, rule: Rule) -> Result<bool> {
+        match refused {
+            Taken::Guess => Ok(false),
+            // Counted where it is decided; this one is full already.
+            Taken::Full | Taken::Locked(_) if !self.decides => Ok(false),
+            Taken::Full => Ok(true),
+            Taken::Locked(until) => Err(locked(until, rule.now)),
+        }
+    }
+}
+
 /// A guess that is under way until it is decided. Dropped undecided, it is given back.
 pub(super) struct Guess {
-    database: Database,
     account: Option<StoredUser>,
+    check: Check,
+    counted: Counted,
+}
+
+/// The counts in which a guess is under way.
+struct Counted {
+    database: Database,
     /// In the order of their keys. None once it is decided or given back.
     counts: Vec<Count>,
 }
 
-impl Guess {
+impl Counted {
     /// Gives it back, even where nobody waits for that.
     fn give_back(&mut self) -> Option<JoinHandle<()>> {
         let (database, counts) = (self.database.clone(), std::mem::take(&mut self.counts));
@@ -80,7 +100,7 @@ impl Guess {
     }
 }
 
-impl Drop for Guess {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.give_back();
     }
@@ -106,18 +126,54 @@ impl Services {
     async fn wait_for_guess(&self, whose: &Whose, client: &Client) -> Result<Guess> {
         loop {
             let _turn = self.waiting_room.turn.lock().await;
-            if let Some(guess) = self.ask_for_guess(whose, client).await? {
-                return Ok(guess);
+            match self.ask_for_guess(whose, client).await {
+                Ok(Some(guess)) => return Ok(guess),
+                // A place in the queue may be free at the next turn.
+                Ok(None) | Err(Error::Busy) => sleep(PAUSE).await,
+                Err(error) => return Err(error),
             }
-            sleep(PAUSE).await;
         }
     }
 
     /// `None`: there is none until one of those under way is decided.
+    ///
+    /// In the order of what a refusal costs, for a flood is made of refusals: a place in the hashing queue costs
+    /// nothing, a look at the counts a read, and only a guess that is likely to be made a write.
     async fn ask_for_guess(&self, whose: &Whose, client: &Client) -> Result<Option<Guess>> {
-        let (services, whose, client, rule) = (self.clone(), whose.clone(), client.clone(), self.lockout_rule());
+        let place = self.hasher.reserve()?;
+        let rule = self.lockout_rule();
+        let Some((account, counts)) = self.look_before_guess(whose, client, rule).await? else { return Ok(None) };
+        let active = account.as_ref().filter(|account| account.user.is_active());
+        let check = self.hasher.prepare(place, active.and_then(|account| account.password_hash.as_deref()))?;
+        let database = self.database.clone();
+        let counted = self.database.write(move |connection| {
+            let (mut taken, mut full) = (Vec::new(), false);
+            for count in counts {
+                match lockouts::take(connection, &count.key, rule)? {
+                    Taken::Guess => taken.push(count),
+                    refused => full |= count.is_full(refused, rule)?,
+                }
+            }
+            if full {
+                give_back(connection, &taken)?;
+                return Ok(None);
+            }
+            // Made here: where nobody waits for it any more, it is given back.
+            Ok(Some(Counted { database, counts: taken }))
+        });
+        Ok(counted.await?.map(|counted| Guess { account, check, counted }))
+    }
+
+    /// The account that is meant, if there is one, and the counts of a guess; `None` where they are full.
+    async fn look_before_guess(
+        &self,
+        whose: &Whose,
+        client: &Client,
+        rule: Rule,
+    ) -> Result<Option<(Option<StoredUser>, Vec<Count>)>> {
+        let (services, whose, client) = (self.clone(), whose.clone(), client.clone());
         self.database
-            .write(move |connection| {
+            .read(move |connection| {
                 let account = match &whose {
                     Whose::Named(name) => match NameKey::of_typed(name) {
                         Some(key) => users::by_name(connection, &key)?,
@@ -125,21 +181,14 @@ impl Services {
                     },
                     Whose::Account(id) => Some(users::by_id(connection, *id)?.ok_or(Error::NotSignedIn)?),
                 };
-                let (mut counts, mut full) = (Vec::new(), false);
-                for count in services.counts(&whose, account.as_ref().map(|account| &account.user), &client) {
-                    match lockouts::take(connection, &count.key, rule)? {
-                        Taken::Guess => counts.push(count),
-                        // Counted where it is decided; this one is full already.
-                        Taken::Full | Taken::Locked(_) if !count.decides => {}
-                        Taken::Full => full = true,
-                        Taken::Locked(until) => return Err(locked(until, rule.now)),
+                let counts = services.counts(&whose, account.as_ref().map(|account| &account.user), &client);
+                let mut full = false;
+                for count in &counts {
+                    if let Some(refused) = lockouts::refusal(connection, &count.key, rule)? {
+                        full |= count.is_full(refused, rule)?;
                     }
                 }
-                if full {
-                    give_back(connection, &counts)?;
-                    return Ok(None);
-                }
-                Ok(Some(Guess { database: services.database.clone(), account, counts }))
+                Ok((!full).then_some((account, counts)))
             })
             .await
     }
@@ -172,25 +221,23 @@ impl Services {
     /// Compares the password, and lets the counts know. `None`: it is wrong; that is audited.
     pub(super) async fn decide(
         &self,
-        mut guess: Guess,
+        guess: Guess,
         password: &SecretString,
         session: Option<SessionId>,
         client: &Client,
     ) -> Result<Option<Proven>> {
-        let active = guess.account.as_ref().filter(|account| account.user.is_active());
-        let hash = active.and_then(|account| account.password_hash.as_deref());
-        let compared = timeout(LONGEST_COMPARISON, self.hasher.verify(password, hash)).await;
+        let Guess { account, check, mut counted } = guess;
+        let compared = timeout(LONGEST_COMPARISON, self.hasher.verify(check, password)).await;
         let verdict = match compared.unwrap_or(Err(Error::Busy)) {
             Ok(verdict) => verdict,
             Err(error) => {
-                if let Some(given_back) = guess.give_back() {
+                if let Some(given_back) = counted.give_back() {
                     given_back.await.ok();
                 }
                 return Err(error);
             }
         };
-        let account = guess.account.take();
-        let counts = guess.counts.clone();
+        let counts = counted.counts.clone();
         let proven = match account {
             Some(account) if verdict.matches => {
                 let rule = self.lockout_rule();
@@ -212,7 +259,7 @@ impl Services {
             }
         };
         // Not before the store knows: who gets no answer has not guessed.
-        guess.counts.clear();
+        counted.counts.clear();
         Ok(proven)
     }
 
