@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::sessions::SessionRow;
+use super::sessions::{LIST, SessionRow};
 use super::url;
 use super::user_acts::SIGNS_YOU_OUT;
 use crate::domain::session_list::ListedSession;
@@ -24,9 +24,6 @@ use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::next::{self, NextQuery};
 use crate::web::refusal::Refusal;
 use crate::web::{Answer, counts, see_other};
-
-/// The list, where one goes back to without a `next`.
-pub(super) const LIST: &str = "/admin/sessions";
 
 #[derive(Template)]
 #[template(path = "admin/end_sessions.html")]

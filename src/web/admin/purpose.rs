@@ -2,7 +2,7 @@
 
 use url::form_urlencoded;
 
-use super::end_sessions::LIST;
+use super::sessions::LIST;
 use super::user_acts::Act;
 use crate::domain::{Error, Role, User, UserId};
 use crate::services::Services;

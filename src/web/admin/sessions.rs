@@ -4,7 +4,6 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::end_sessions::LIST;
 use super::{Choice, url};
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionState};
 use crate::domain::{EndReason, Error, SessionId, SessionKind, Timestamp, UserId};
@@ -17,6 +16,9 @@ use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::{Moment, moment};
 use crate::web::refusal::Refusal;
 use crate::web::{Answer, counts};
+
+/// The list, where one goes back to without a `next`.
+pub(super) const LIST: &str = "/admin/sessions";
 
 /// Sessions on a page.
 const PAGE: u16 = 50;
