@@ -9,7 +9,7 @@ use actix_web::{FromRequest, HttpRequest};
 use super::parameters::PathParam;
 use super::problem::Problem;
 use crate::domain::{User, UserId};
-use crate::services::steering::Subject;
+use crate::services::authorization::Subject;
 
 /// The `ETag` of what can be edited of an account. When its owner last signed in, or whether it is locked, is no part
 /// of that.

@@ -2,8 +2,8 @@
 
 use secrecy::SecretString;
 
+use super::authorization::lock_steward;
 use super::links::{self, Issued};
-use super::steering::lock_steward;
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::{AuditEvent, Client};
 use crate::domain::display_name::parse_display_name;
@@ -15,7 +15,7 @@ use crate::domain::{
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::rows;
-use crate::storage::users::{self, StoredUser};
+use crate::storage::users;
 
 /// What a form or body said of a new account, as it was typed.
 pub struct NewAccount {
@@ -76,14 +76,11 @@ impl CheckedAccount {
     }
 }
 
-pub(super) fn present(found: Option<StoredUser>) -> Result<StoredUser> {
-    found.ok_or(Error::NotFound)
-}
-
 impl Services {
     /// The account, or [`Error::NotFound`].
     pub async fn user(&self, id: UserId) -> Result<User> {
-        Ok(self.database.read(move |connection| present(users::by_id(connection, id)?)).await?.user)
+        let found = self.database.read(move |connection| users::by_id(connection, id)).await?;
+        Ok(found.ok_or(Error::NotFound)?.user)
     }
 
     /// By username, e-mail or id, in any spelling that means the same.
@@ -92,7 +89,8 @@ impl Services {
             return self.user(id).await;
         }
         let key = NameKey::of_typed(name).ok_or(Error::NotFound)?;
-        Ok(self.database.read(move |connection| present(users::by_name(connection, &key)?)).await?.user)
+        let found = self.database.read(move |connection| users::by_name(connection, &key)).await?;
+        Ok(found.ok_or(Error::NotFound)?.user)
     }
 
     /// Changes name and e-mail of the caller. Another e-mail needs the password, and voids the reset link: that may have
@@ -141,7 +139,7 @@ impl Services {
                 let actor = Actor::user(&user);
                 let entry = Entry::success(Event::UserUpdated, &actor, &user, &client);
                 audit::append(connection, &entry.detail(changed.join(", ")), now)?;
-                Ok(present(users::by_id(connection, user.id)?)?.user)
+                Ok(users::by_id(connection, user.id)?.ok_or(Error::NotFound)?.user)
             })
             .await
     }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::accounts::present;
-use super::steering::present_steward;
+use super::authorization::present_steward;
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::cursor::Cursors;
@@ -102,7 +101,7 @@ impl Services {
                 let steward = present_steward(connection, &steward)?;
                 let mut ended = Vec::new();
                 for ListedSession { session, .. } in selected(connection, &steward, &ids)? {
-                    let user = present(users::by_id(connection, session.user_id)?)?.user;
+                    let user = users::by_id(connection, session.user_id)?.ok_or(Error::NotFound)?.user;
                     let end = End { reason: EndReason::EndedByAdministrator, by: &steward.actor, at: now };
                     if rows::end(connection, user.id, session.id, &end)? {
                         let entry = Entry::success(Event::SessionRevoked, &steward.actor, &user, &client);

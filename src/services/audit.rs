@@ -8,7 +8,7 @@ use futures_util::Stream;
 use futures_util::stream::try_unfold;
 
 use super::all_sessions::read_cursor;
-use super::steering::present_steward;
+use super::authorization::present_steward;
 use super::{Result, Services, Steward};
 use crate::domain::audit::AuditEvent;
 use crate::domain::audit_list::{AuditFilter, AuditedAccount};

@@ -2,8 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::accounts::present;
-use super::steering::{Act, Subject, administered};
+use super::authorization::{Act, Subject, administered};
 use super::{Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::keys::Secret;
@@ -104,7 +103,7 @@ impl Services {
             .read(move |connection| {
                 let link = links::find(connection, LinkPurpose::Reset, token.hash(), now)?.ok_or(Error::LinkGone)?;
                 let user = link.user_id.ok_or(Error::LinkGone)?;
-                Ok((present(users::by_id(connection, user)?)?.user, link.expires_at))
+                Ok((users::by_id(connection, user)?.ok_or(Error::NotFound)?.user, link.expires_at))
             })
             .await
     }

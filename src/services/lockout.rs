@@ -38,7 +38,7 @@ use secrecy::SecretString;
 
 pub use self::guess::WaitingRoom;
 use self::guess::Whose;
-use super::steering::{Act, Subject, steered};
+use super::authorization::{Act, Subject, steered};
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::device_cookie::{DeviceCookie, KnownBrowser};

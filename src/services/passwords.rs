@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::steering::{Act, steered};
+use super::authorization::{Act, steered};
 use super::{Caller, NewSecret, Result, Services, Steward, links};
 use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};

@@ -1,6 +1,6 @@
 //! Sessions: asked for, listed and ended.
 
-use super::steering::{Act, Subject, present_steward, steered};
+use super::authorization::{Act, Subject, present_steward, steered};
 use super::{Caller, Result, Services, Steward};
 use crate::domain::audit::Client;
 use crate::domain::keys::SessionHandle;

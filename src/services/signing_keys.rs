@@ -13,7 +13,7 @@ use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use super::steering::lock_steward;
+use super::authorization::lock_steward;
 use super::{Result, Services, Steward};
 use crate::domain::access_token::LEEWAY;
 use crate::domain::audit::Client;

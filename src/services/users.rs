@@ -1,6 +1,6 @@
 //! Accounts as managers find them and administrators edit them.
 
-use super::steering::{Act, Subject, administered};
+use super::authorization::{Act, Subject, administered};
 use super::{Result, Services, Steward, links};
 use crate::domain::audit::Client;
 use crate::domain::cursor::Cursors;

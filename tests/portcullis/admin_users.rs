@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event, Role, User, UserId};
 use portcullis::services::Steward;
-use portcullis::services::steering::Subject;
+use portcullis::services::authorization::Subject;
 use portcullis::services::users::UserChange;
 use reqwest::Method;
 use rstest::rstest;
