@@ -73,6 +73,7 @@ pub async fn list(
     ListQuery { page: part, filter }: ListQuery<AuditQuery>,
 ) -> Answer {
     let filter = filter.parse().map_err(Error::Invalid)?;
-    let found = services.search_audit(&manager.user.steward(), &filter, part.cursor.as_deref(), part.limit).await?;
+    let found =
+        services.search_audit(&manager.user.auth_context(), &filter, part.cursor.as_deref(), part.limit).await?;
     Ok(page(&request, &services, part.limit, found.next, found.events.into_iter().map(EventShape::from).collect()))
 }

@@ -16,6 +16,6 @@ use crate::shapes::StatsShape;
     security(("bearer" = []))
 )]
 pub async fn show(services: web::Data<Services>, manager: RequireRole<Manager, ApiUser>) -> Answer {
-    let stats = services.stats(&manager.user.steward()).await?;
+    let stats = services.stats(&manager.user.auth_context()).await?;
     Ok(HttpResponse::Ok().json(StatsShape::from(&stats)))
 }

@@ -150,7 +150,7 @@ pub async fn unlock(
     ClientInfo(client): ClientInfo,
     OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
-    let user = services.unlock(&manager.user.steward(), subject, &client).await?;
+    let user = services.unlock(&manager.user.auth_context(), subject, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
 
@@ -193,6 +193,6 @@ pub async fn end_sessions(
     ClientInfo(client): ClientInfo,
 ) -> Answer {
     require_recent_password(&request, &manager.user)?;
-    let revoked = services.end_all_sessions(&manager.user.steward(), subject, &client).await?;
+    let revoked = services.end_all_sessions(&manager.user.auth_context(), subject, &client).await?;
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }

@@ -76,7 +76,8 @@ pub async fn list(
     ListQuery { page: part, filter }: ListQuery<UserQuery>,
 ) -> Answer {
     let search = filter.parse().map_err(Error::Invalid)?;
-    let found = services.search_users(&manager.user.steward(), &search, part.cursor.as_deref(), part.limit).await?;
+    let found =
+        services.search_users(&manager.user.auth_context(), &search, part.cursor.as_deref(), part.limit).await?;
     let shapes = found.users.iter().map(|found| UserShape::new(&found.user, found.locked_until)).collect();
     Ok(page(&request, &services, part.limit, found.next, shapes))
 }

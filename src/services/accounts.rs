@@ -2,9 +2,9 @@
 
 use secrecy::SecretString;
 
-use super::authorization::lock_steward;
+use super::authorization::lock_and_recheck;
 use super::links::{self, Issued};
-use super::{Caller, Result, Services, Steward};
+use super::{AuthContext, Caller, Result, Services};
 use crate::domain::audit::{AuditEvent, Client};
 use crate::domain::display_name::parse_display_name;
 use crate::domain::link::OneTimeLink;
@@ -152,27 +152,27 @@ impl Services {
     /// Creates an account without a password, and the link with which its owner chooses one.
     pub async fn create_user(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         username: &str,
         email: &str,
         name: Option<&str>,
         role: Role,
         client: &Client,
     ) -> Result<(User, OneTimeLink)> {
-        steward.require(Role::Admin)?;
+        auth.require(Role::Admin)?;
         let mut errors = FieldErrors::default();
         let checked = CheckedAccount::check(&mut errors, username, email, name).ok_or(Error::Invalid(errors))?;
-        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
         let issued = Issued::new(now + links::RESET_LINK_TTL);
         let link = issued.reset_link(&self.settings);
         let user = self
             .database
             .write(move |connection| {
-                let steward = lock_steward(connection, &steward)?;
-                steward.require(Role::Admin)?;
+                let auth = lock_and_recheck(connection, &auth)?;
+                auth.require(Role::Admin)?;
                 let user = checked.insert(connection, UserId::new(now), role, None, now)?;
                 issued.store_for(connection, user.id)?;
-                let entry = Entry::success(Event::UserCreated, &steward.actor, &user, &client);
+                let entry = Entry::success(Event::UserCreated, &auth.actor, &user, &client);
                 audit::append(connection, &entry.detail(format!("role {role}")), now)?;
                 Ok(user)
             })
@@ -183,14 +183,14 @@ impl Services {
     /// The command line's: creates an account that has its password already. There is no link.
     pub async fn create_user_with_password(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         account: NewAccount,
         role: Role,
         client: &Client,
     ) -> Result<User> {
-        steward.require_command_line()?;
+        auth.require_command_line()?;
         let (checked, hash) = self.check_account(&account).await?;
-        let (actor, client, now) = (steward.actor.clone(), client.clone(), self.clock.now());
+        let (actor, client, now) = (auth.actor.clone(), client.clone(), self.clock.now());
         self.database
             .write(move |connection| {
                 let user = checked.insert(connection, UserId::new(now), role, Some(&hash), now)?;

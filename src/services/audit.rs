@@ -8,8 +8,8 @@ use futures_util::Stream;
 use futures_util::stream::try_unfold;
 
 use super::all_sessions::read_cursor;
-use super::authorization::present_steward;
-use super::{Result, Services, Steward};
+use super::authorization::recheck;
+use super::{AuthContext, Result, Services};
 use crate::domain::audit::AuditEvent;
 use crate::domain::audit_list::{AuditFilter, AuditedAccount};
 use crate::domain::cursor::Cursors;
@@ -77,12 +77,12 @@ impl Services {
     /// [`Error::Invalid`] names the field `cursor` where it was not written for this list.
     pub async fn search_audit(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         filter: &AuditFilter,
         cursor: Option<&str>,
         limit: u16,
     ) -> Result<AuditPage> {
-        steward.require(Role::Manager)?;
+        auth.require(Role::Manager)?;
         let (cursors, list) = (Cursors::new(&self.root_key), format!("audit {filter:?}"));
         let before: Option<EventId> = cursor.map(|cursor| read_cursor(&cursors, &list, cursor)).transpose()?;
         let filter = filter.clone();
@@ -93,30 +93,30 @@ impl Services {
     }
 
     /// Whose events a search for this user finds: accounts that have or had the name, or the id.
-    pub async fn audited_accounts(&self, steward: &Steward, user: &str) -> Result<Vec<AuditedAccount>> {
-        steward.require(Role::Manager)?;
+    pub async fn audited_accounts(&self, auth: &AuthContext, user: &str) -> Result<Vec<AuditedAccount>> {
+        auth.require(Role::Manager)?;
         let user = user.to_owned();
         self.database.read(move |connection| audit_search::accounts(connection, &user)).await
     }
 
     /// All events that the filter finds, newest first, in pieces of text: read as fast as they are taken, and only as
-    /// long as the steward may.
+    /// long as the caller may.
     ///
     /// # Errors
     /// [`Error::TooManyExports`] where enough are under way on this node; a piece may be it too, where nobody has taken
     /// one for long, or where somebody else needs the place more.
     pub fn export_audit(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         filter: AuditFilter,
         format: ExportFormat,
     ) -> Result<impl Stream<Item = Result<String>> + use<>> {
-        steward.require(Role::Manager)?;
+        auth.require(Role::Manager)?;
         let export = Export {
-            place: self.exports.begin(&steward.actor, self.clock.now())?,
+            place: self.exports.begin(&auth.actor, self.clock.now())?,
             clock: self.clock.clone(),
             database: self.database.clone(),
-            steward: steward.clone(),
+            auth: auth.clone(),
             filter: Arc::new(filter),
         };
         let start = Some((export, None, format.head()));
@@ -136,21 +136,21 @@ struct Export {
     place: Place,
     clock: Clock,
     database: Database,
-    steward: Steward,
+    auth: AuthContext,
     filter: Arc<AuditFilter>,
 }
 
 impl Export {
     async fn read(&self, before: Option<EventId>) -> Result<Found> {
         self.place.keep(self.clock.now())?;
-        let (steward, filter) = (self.steward.clone(), self.filter.clone());
+        let (auth, filter) = (self.auth.clone(), self.filter.clone());
         // Whoever has half of it waits, rather than to begin anew.
         let database = if before.is_some() { self.database.clone().patient() } else { self.database.clone() };
         database
             .read(move |connection| {
                 let found = audit_search::page(connection, &filter, before, EXPORTED)?;
                 // Asked last, so that nothing is handed out that was read after the right to it had ended.
-                present_steward(connection, &steward)?.require(Role::Manager)?;
+                recheck(connection, &auth)?.require(Role::Manager)?;
                 Ok(found)
             })
             .await

@@ -1,6 +1,6 @@
 //! Who may act on whom, decided in the transaction of the act.
 
-use super::{Result, Steward};
+use super::{AuthContext, Result};
 use crate::domain::{Actor, Error, Role, User, UserId};
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::rows;
@@ -33,44 +33,52 @@ impl Subject {
 }
 
 /// Who acts on whom, both as they are in this transaction.
-pub(super) struct Act {
-    pub by: Actor,
+pub(super) struct Authorized {
+    pub actor: Actor,
     /// Locked, and within reach.
-    pub on: User,
+    pub user: User,
 }
 
-/// A steward's act on an account.
-pub(super) fn steered(connection: &mut AnyConnection, steward: &Steward, subject: &Subject) -> Result<Act> {
+/// Lets somebody act on an account, as both are now.
+pub(super) fn authorize_on(
+    connection: &mut AnyConnection,
+    auth: &AuthContext,
+    subject: &Subject,
+) -> Result<Authorized> {
     let on = users::lock(connection, subject.id)?.ok_or(Error::NotFound)?.user;
-    let steward = present_steward(connection, steward)?;
-    steward.require_reach(&on)?;
+    let auth = recheck(connection, auth)?;
+    auth.require_reach(&on)?;
     match &subject.versions {
         Some(versions) if !versions.contains(&on.version()) => Err(Error::Stale),
-        _ => Ok(Act { by: steward.actor, on }),
+        _ => Ok(Authorized { actor: auth.actor, user: on }),
     }
 }
 
 /// The same for what only an administrator does.
-pub(super) fn administered(connection: &mut AnyConnection, steward: &Steward, subject: &Subject) -> Result<Act> {
-    present_steward(connection, steward)?.require(Role::Admin)?;
-    steered(connection, steward, subject)
+pub(super) fn authorize_admin_on(
+    connection: &mut AnyConnection,
+    auth: &AuthContext,
+    subject: &Subject,
+) -> Result<Authorized> {
+    recheck(connection, auth)?.require(Role::Admin)?;
+    authorize_on(connection, auth, subject)
 }
 
-/// The steward of an act on no account, whose own is locked in place of one: whoever ends its session has done so, and
+/// Who acts on no account, and whose own is locked in place of one: whoever ends its session has done so, and
 /// is seen, or waits until the act is done.
-pub(super) fn lock_steward(connection: &mut AnyConnection, steward: &Steward) -> Result<Steward> {
-    if let Actor::User { id, .. } = &steward.actor {
+pub(super) fn lock_and_recheck(connection: &mut AnyConnection, auth: &AuthContext) -> Result<AuthContext> {
+    if let Actor::User { id, .. } = &auth.actor {
         users::lock(connection, *id)?;
     }
-    present_steward(connection, steward)
+    recheck(connection, auth)
 }
 
-/// The steward with the name and the role of this moment. One who was demoted or suspended, or whose session ended,
+/// Who acts, with the name and the role of this moment. One who was demoted or suspended, or whose session ended,
 /// since the request began gets no further: a body may be as slow as it likes, and a thief's is.
-pub(super) fn present_steward(connection: &mut AnyConnection, steward: &Steward) -> Result<Steward> {
-    let Actor::User { id, .. } = &steward.actor else { return Ok(steward.clone()) };
+pub(super) fn recheck(connection: &mut AnyConnection, auth: &AuthContext) -> Result<AuthContext> {
+    let Actor::User { id, .. } = &auth.actor else { return Ok(auth.clone()) };
     let user = users::by_id(connection, *id)?.ok_or(Error::NotSignedIn)?.user;
-    if let Some(session) = steward.session
+    if let Some(session) = auth.session
         && !rows::is_open(connection, &user, session)?
     {
         return Err(Error::NotSignedIn);
@@ -78,5 +86,5 @@ pub(super) fn present_steward(connection: &mut AnyConnection, steward: &Steward)
     if !user.is_active() {
         return Err(Error::NotSignedIn);
     }
-    Ok(Steward { actor: Actor::user(&user), role: steward.role.min(user.role), session: steward.session })
+    Ok(AuthContext { actor: Actor::user(&user), role: auth.role.min(user.role), session: auth.session })
 }

@@ -38,8 +38,8 @@ use secrecy::SecretString;
 
 pub use self::guess::WaitingRoom;
 use self::guess::Whose;
-use super::authorization::{Act, Subject, steered};
-use super::{Caller, Result, Services, Steward};
+use super::authorization::{Authorized, Subject, authorize_on};
+use super::{AuthContext, Caller, Result, Services};
 use crate::domain::audit::Client;
 use crate::domain::device_cookie::{DeviceCookie, KnownBrowser};
 use crate::domain::{Error, Event, Role, Timestamp, User, UserId};
@@ -102,16 +102,16 @@ impl Services {
     /// Ends a lock of the account, in its known browsers too. A manager does it for users, an administrator for everyone.
     ///
     /// What has been counted without a lock is forgotten too, and told as well: nobody gives guesses away unseen.
-    pub async fn unlock(&self, steward: &Steward, subject: impl Into<Subject>, client: &Client) -> Result<User> {
-        steward.require(Role::Manager)?;
-        let (steward, client, rule) = (steward.clone(), client.clone(), self.lockout_rule());
+    pub async fn unlock(&self, auth: &AuthContext, subject: impl Into<Subject>, client: &Client) -> Result<User> {
+        auth.require(Role::Manager)?;
+        let (auth, client, rule) = (auth.clone(), client.clone(), self.lockout_rule());
         let subject = subject.into();
         self.database
             .write(move |connection| {
-                let Act { by, on: user } = steered(connection, &steward, &subject)?;
+                let Authorized { actor, user } = authorize_on(connection, &auth, &subject)?;
                 let locked = !lockouts::locks_of(connection, &[user.id], rule)?.is_empty();
                 if lockouts::forget_user(connection, user.id)? > 0 {
-                    let entry = Entry::success(Event::UserUnlocked, &by, &user, &client);
+                    let entry = Entry::success(Event::UserUnlocked, &actor, &user, &client);
                     let entry = if locked { entry } else { entry.detail("it was not locked yet".to_owned()) };
                     audit::append(connection, &entry, rule.now)?;
                 }

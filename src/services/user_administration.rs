@@ -1,7 +1,7 @@
 //! What administrators do to one account: its role, its status, its end.
 
-use super::authorization::{Act, Subject, administered};
-use super::{Result, Services, Steward, links};
+use super::authorization::{Authorized, Subject, authorize_admin_on};
+use super::{AuthContext, Result, Services, links};
 use crate::domain::audit::Client;
 use crate::domain::{Actor, EndReason, Error, Event, Role, Timestamp, User, UserStatus};
 use crate::storage::audit::{self, Entry};
@@ -14,13 +14,13 @@ impl Services {
     /// Takes effect on the next request; the sessions live on, with the new role.
     pub async fn set_role(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         subject: impl Into<Subject>,
         role: Role,
         client: &Client,
     ) -> Result<User> {
         let (client, now) = (client.clone(), self.clock.now());
-        self.administer(steward, subject.into(), move |connection, account| {
+        self.administer(auth, subject.into(), move |connection, account| {
             if account.user.role == role {
                 return Ok(());
             }
@@ -28,7 +28,7 @@ impl Services {
                 return Err(Error::Forbidden); // nobody raises an own role
             }
             account.keep_an_administrator()?;
-            let entry = Entry::success(Event::UserRoleChanged, &account.by, &account.user, &client);
+            let entry = Entry::success(Event::UserRoleChanged, &account.actor, &account.user, &client);
             audit::append(connection, &entry.detail(format!("{} to {role}", account.user.role)), now)?;
             users::set_role(connection, account.user.id, role)
         })
@@ -37,15 +37,15 @@ impl Services {
     }
 
     /// Ends all sessions of the account, voids its reset link and refuses new sessions.
-    pub async fn suspend(&self, steward: &Steward, subject: impl Into<Subject>, client: &Client) -> Result<User> {
+    pub async fn suspend(&self, auth: &AuthContext, subject: impl Into<Subject>, client: &Client) -> Result<User> {
         let (client, now) = (client.clone(), self.clock.now());
-        self.administer(steward, subject.into(), move |connection, account| {
+        self.administer(auth, subject.into(), move |connection, account| {
             if !account.user.is_active() {
                 return Ok(());
             }
             account.keep_an_administrator()?;
             account.shut_out(connection, EndReason::Suspended, now)?;
-            let entry = Entry::success(Event::UserSuspended, &account.by, &account.user, &client);
+            let entry = Entry::success(Event::UserSuspended, &account.actor, &account.user, &client);
             audit::append(connection, &entry, now)?;
             users::set_status(connection, account.user.id, UserStatus::Suspended)
         })
@@ -54,13 +54,13 @@ impl Services {
     }
 
     /// Lets the account sign in again. No session that was ended by the suspension comes back.
-    pub async fn reinstate(&self, steward: &Steward, subject: impl Into<Subject>, client: &Client) -> Result<User> {
+    pub async fn reinstate(&self, auth: &AuthContext, subject: impl Into<Subject>, client: &Client) -> Result<User> {
         let (client, now) = (client.clone(), self.clock.now());
-        self.administer(steward, subject.into(), move |connection, account| {
+        self.administer(auth, subject.into(), move |connection, account| {
             if account.user.is_active() {
                 return Ok(());
             }
-            let entry = Entry::success(Event::UserReinstated, &account.by, &account.user, &client);
+            let entry = Entry::success(Event::UserReinstated, &account.actor, &account.user, &client);
             audit::append(connection, &entry, now)?;
             users::set_status(connection, account.user.id, UserStatus::Active)
         })
@@ -69,13 +69,13 @@ impl Services {
     }
 
     /// Ends all sessions of the account, frees its names and forgets what is personal but its events.
-    pub async fn delete_user(&self, steward: &Steward, subject: impl Into<Subject>, client: &Client) -> Result<()> {
+    pub async fn delete_user(&self, auth: &AuthContext, subject: impl Into<Subject>, client: &Client) -> Result<()> {
         let (client, now) = (client.clone(), self.clock.now());
-        self.administer(steward, subject.into(), move |connection, account| {
+        self.administer(auth, subject.into(), move |connection, account| {
             account.keep_an_administrator()?;
             account.shut_out(connection, EndReason::Deleted, now)?;
             lockouts::forget_user(connection, account.user.id)?;
-            let entry = Entry::success(Event::UserDeleted, &account.by, &account.user, &client);
+            let entry = Entry::success(Event::UserDeleted, &account.actor, &account.user, &client);
             audit::append(connection, &entry, now)?;
             users::delete(connection, account.user.id, now)
         })
@@ -87,20 +87,20 @@ impl Services {
     /// Gives back what became of it; `None` where it is gone.
     async fn administer(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         subject: Subject,
-        act: impl FnOnce(&mut AnyConnection, &Administered) -> Result<()> + Send + 'static,
+        act: impl FnOnce(&mut AnyConnection, &AccountUnderAct) -> Result<()> + Send + 'static,
     ) -> Result<Option<User>> {
-        steward.require(Role::Admin)?;
-        let (steward, id) = (steward.clone(), subject.id());
+        auth.require(Role::Admin)?;
+        let (auth, id) = (auth.clone(), subject.id());
         let after = self
             .database
             .write(move |connection| {
                 // All of them first, always in one order: two who demote each other wait for one another instead of
                 // both going.
                 let administrators = users::lock_active_administrators(connection)?;
-                let Act { by, on: user } = administered(connection, &steward, &subject)?;
-                act(connection, &Administered { by, user, administrators })?;
+                let Authorized { actor, user } = authorize_admin_on(connection, &auth, &subject)?;
+                act(connection, &AccountUnderAct { actor, user, administrators })?;
                 Ok(users::by_id(connection, id)?.map(|stored| stored.user))
             })
             .await?;
@@ -110,15 +110,15 @@ impl Services {
 }
 
 /// An account under an administrator's hands, and all active administrators, locked.
-struct Administered {
-    by: Actor,
+struct AccountUnderAct {
+    actor: Actor,
     user: User,
     administrators: Vec<Administrator>,
 }
 
-impl Administered {
+impl AccountUnderAct {
     fn is_own(&self) -> bool {
-        matches!(&self.by, Actor::User { id, .. } if *id == self.user.id)
+        matches!(&self.actor, Actor::User { id, .. } if *id == self.user.id)
     }
 
     /// Refuses what would take away the last active administrator, or the last of them who can sign in.
@@ -134,7 +134,7 @@ impl Administered {
 
     /// Nothing that was handed out for the account opens anything any more.
     fn shut_out(&self, connection: &mut AnyConnection, reason: EndReason, now: Timestamp) -> Result<()> {
-        rows::end_all(connection, self.user.id, None, &End { reason, by: &self.by, at: now })?;
+        rows::end_all(connection, self.user.id, None, &End { reason, by: &self.actor, at: now })?;
         links::void_reset_links(connection, self.user.id)
     }
 }

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::audit_list::{AuditFilter, TypedAuditFilter};
 use portcullis::domain::{Actor, Error, Event, EventId, Outcome, User};
-use portcullis::services::Steward;
+use portcullis::services::AuthContext;
 use portcullis::storage::audit::{self, Entry};
 use rstest::rstest;
 use serde_json::json;
@@ -333,7 +333,7 @@ async fn an_export_has_every_event_of_the_filter_newest_first(#[values(Sqlite, P
 
     let user = server.services.find_user("samuel").await.unwrap();
     let refused = server.services.export_audit(
-        &Steward::of(&user),
+        &AuthContext::of(&user),
         AuditFilter::default(),
         portcullis::services::audit::ExportFormat::Csv,
     );

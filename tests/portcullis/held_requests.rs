@@ -2,7 +2,7 @@
 
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Actor, Error, Role};
-use portcullis::services::Steward;
+use portcullis::services::AuthContext;
 use rstest::rstest;
 use serde_json::json;
 
@@ -87,7 +87,7 @@ async fn an_account_that_is_made_while_everybody_is_signed_out_is_not_made_by_on
     let server = TestServer::with(PostgresRedis, &[("database_pool", "8")]).await;
     let adele = server.create("adele", Role::Admin).await;
     let session = server.program("adele").await.session_id.parse().unwrap();
-    let thief = Steward::signed_in(Actor::user(&adele), Role::Admin, session);
+    let thief = AuthContext::signed_in(Actor::user(&adele), Role::Admin, session);
     let mut services = server.services.clone();
     // However busy the machine is.
     services.database = services.database.patient();

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event, Role, UserId};
 use portcullis::routes::{self, Access, Route};
-use portcullis::services::Steward;
+use portcullis::services::AuthContext;
 use portcullis::storage::lockouts::{self as store, Key, Rule, Taken};
 use portcullis::storage::schema::lockouts;
 use rstest::rstest;
@@ -214,8 +214,8 @@ async fn nobody_is_called_like_anothers_address() {
     ApiClient::new(&server).post("/api/v1/auth/register", &body).await.expect(422);
     let mut keeper = server.signed_in(KEEPER).await;
     keeper.submit("/admin/users/new", &fields[..2]).await.expect(422);
-    let (steward, client) = (command_line(), Client::default());
-    let created = server.services.create_user(&steward, username, email, None, Role::User, &client).await;
+    let (auth, client) = (command_line(), Client::default());
+    let created = server.services.create_user(&auth, username, email, None, Role::User, &client).await;
     assert!(matches!(created, Err(Error::Invalid(_))));
 }
 
@@ -824,8 +824,8 @@ async fn an_unlock_and_a_guess_do_not_wait_for_each_other() {
     // Found in this order.
     take(&server, key(9, anna)).await;
     take(&server, key(1, anna)).await;
-    let (steward, client) = (command_line(), Client::default());
-    let unlock = server.services.unlock(&steward, anna, &client);
+    let (auth, client) = (command_line(), Client::default());
+    let unlock = server.services.unlock(&auth, anna, &client);
     take_both(&server, [key(1, anna), key(9, anna)], unlock).await.unwrap();
     assert_eq!(counts(&server).await, 0);
 }
@@ -834,7 +834,7 @@ async fn an_unlock_and_a_guess_do_not_wait_for_each_other() {
 async fn a_guess_in_a_known_browser_locks_its_counts_in_the_order_of_everyone() {
     let server = server_on(PostgresRedis).await;
     let anna = server.create_user("anna").await.id;
-    let (steward, client) = (command_line(), Client::default());
+    let (auth, client) = (command_line(), Client::default());
     let keys = async || {
         let keys =
             server.services.database.read(|connection| Ok(lockouts::table.select(lockouts::key).load(connection)?));
@@ -853,7 +853,7 @@ async fn a_guess_in_a_known_browser_locks_its_counts_in_the_order_of_everyone() 
         if both.first() == account.first() {
             break (known, both);
         }
-        server.services.unlock(&steward, anna, &client).await.unwrap();
+        server.services.unlock(&auth, anna, &client).await.unwrap();
     };
     let both: Vec<_> = both.into_iter().map(|hash| Key { hash, user_id: Some(anna) }).collect();
     let token = known.get("/account").await.csrf_token().unwrap();
@@ -1093,17 +1093,17 @@ async fn a_manager_unlocks_users_and_an_administrator_everyone(#[values(Sqlite, 
     let server = server_on(backend).await;
     let client = Client::default();
     let manager = server.create("manuel", Role::Manager).await;
-    let manager = Steward::of(&manager);
+    let manager = AuthContext::of(&manager);
     let user = server.create_user("ursula").await;
     let other = server.create("mona", Role::Manager).await;
-    let steward = Steward::of(&user);
+    let auth = AuthContext::of(&user);
 
     lock(&server, "ursula").await;
     lock(&server, "mona").await;
     let locks = server.services.locks_of(vec![user.id, other.id, server.create_user("free").await.id]).await.unwrap();
     assert_eq!(locks.len(), 2);
     assert_eq!(server.services.locked_accounts().await.unwrap(), 2);
-    assert!(matches!(server.services.unlock(&steward, user.id, &client).await, Err(Error::Forbidden)));
+    assert!(matches!(server.services.unlock(&auth, user.id, &client).await, Err(Error::Forbidden)));
     assert!(matches!(server.services.unlock(&manager, other.id, &client).await, Err(Error::Forbidden)));
     server.services.unlock(&manager, user.id, &client).await.unwrap();
     attempt(&server, "ursula", PASSWORD).await.expect(303);

@@ -234,21 +234,21 @@ const ENDS: [&str; 7] = [
 
 async fn end(server: &TestServer, tokens: &IssuedTokens, elsewhere: &Caller, how: &str) {
     let (services, client) = (&server.services, Client::default());
-    let (user, steward) = (tokens.user.id, command_line());
+    let (user, auth) = (tokens.user.id, command_line());
     match how {
         "sign-out" => {
             let ended = services.end_by_token(user, tokens.session_id, Event::SignOut, &client).await;
             ended.unwrap();
         }
         "one by its owner" => services.end_own_session(elsewhere, tokens.session_id, &client).await.unwrap(),
-        "one by an administrator" => services.end_session(&steward, tokens.session_id, &client).await.unwrap(),
+        "one by an administrator" => services.end_session(&auth, tokens.session_id, &client).await.unwrap(),
         "all others" => drop(services.end_other_sessions(elsewhere, &client).await.unwrap()),
-        "all of the account" => drop(services.end_all_sessions(&steward, user, &client).await.unwrap()),
+        "all of the account" => drop(services.end_all_sessions(&auth, user, &client).await.unwrap()),
         "password" => {
             let (old, new) = (PASSWORD.into(), NEW_PASSWORD.into());
             drop(services.change_password(elsewhere, &old, &new, &client).await.unwrap());
         }
-        "suspension" => drop(services.suspend(&steward, user, &client).await.unwrap()),
+        "suspension" => drop(services.suspend(&auth, user, &client).await.unwrap()),
         _ => unreachable!(),
     }
 }
@@ -291,12 +291,12 @@ async fn no_token_of_a_refresh_that_raced_with_the_end_works_afterwards(
 async fn reinstating_an_account_revives_no_token(#[values(Sqlite, SqliteRedis)] backend: Backend) {
     let server = TestServer::start(backend).await;
     let tokens = newcomer(&server, "anna").await;
-    let (steward, client) = (command_line(), Client::default());
-    server.services.suspend(&steward, tokens.user.id, &client).await.unwrap();
+    let (auth, client) = (command_line(), Client::default());
+    server.services.suspend(&auth, tokens.user.id, &client).await.unwrap();
     assert!(is_refused(&server, &token(&tokens)).await);
-    server.services.reinstate(&steward, tokens.user.id, &client).await.unwrap();
+    server.services.reinstate(&auth, tokens.user.id, &client).await.unwrap();
     assert!(is_refused(&server, &token(&tokens)).await);
-    server.services.delete_user(&steward, tokens.user.id, &client).await.unwrap();
+    server.services.delete_user(&auth, tokens.user.id, &client).await.unwrap();
     assert!(is_refused(&server, &token(&tokens)).await);
 }
 
@@ -306,8 +306,8 @@ async fn new_tokens_have_the_present_role(#[values(Sqlite, SqliteRedis, Postgres
     let server = TestServer::start(backend).await;
     let tokens = newcomer(&server, "anna").await;
     assert_eq!(tokens.user.role, Role::User);
-    let (steward, client) = (command_line(), Client::default());
-    server.services.set_role(&steward, tokens.user.id, Role::Manager, &client).await.unwrap();
+    let (auth, client) = (command_line(), Client::default());
+    server.services.set_role(&auth, tokens.user.id, Role::Manager, &client).await.unwrap();
     let refreshed = refresh(&server.services, &token(&tokens)).await.unwrap();
     assert_eq!(refreshed.user.role, Role::Manager);
     assert_eq!(refreshed.session_id, tokens.session_id);

@@ -125,8 +125,8 @@ async fn race(server: &TestServer, race: Race, round: u64) {
                 [("csrf_token", token.as_str()), ("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
             let slow = SlowRequest::begin(&browser, "/account/password", &fields).await;
             tokio::time::sleep(pause).await;
-            let (steward, client) = (command_line(), Client::default());
-            let (answer, ended) = tokio::join!(slow.finish(), server.services.end_session(&steward, mine, &client));
+            let (auth, client) = (command_line(), Client::default());
+            let (answer, ended) = tokio::join!(slow.finish(), server.services.end_session(&auth, mine, &client));
             ended.unwrap_or_else(|error| panic!("{what}: {error:?}"));
             vec![answer]
         }
@@ -174,12 +174,12 @@ async fn a_refused_request_of_an_ended_session_leaves_no_cookie_that_works_later
     let mut browser = server.newcomer("anna").await;
     let user = server.id_of("anna").await;
     let old = browser.cookie().unwrap();
-    let (steward, client) = (command_line(), Client::default());
-    server.services.suspend(&steward, user, &client).await.unwrap();
+    let (auth, client) = (command_line(), Client::default());
+    server.services.suspend(&auth, user, &client).await.unwrap();
     let page = browser.get("/account").await.expect_sign_in();
     assert!(page.set_cookies().iter().all(|cookie| cookie.removes()));
     // The refusal was no mere answer: the session is over, also once the account is good again.
-    server.services.reinstate(&steward, user, &client).await.unwrap();
+    server.services.reinstate(&auth, user, &client).await.unwrap();
     assert!(!browser.with_cookie(&old).is_signed_in().await, "the account's return brought its session back");
     assert!(server.signed_in("anna").await.is_signed_in().await);
 }
@@ -203,14 +203,14 @@ async fn a_sign_in_that_began_before_end_all_leaves_no_session_alive_after_it(
     let settings = [("argon2_memory_kib", "65536"), ("argon2_iterations", "3"), ("hash_concurrency", "1")];
     let server = TestServer::with(backend, &settings).await;
     let user = server.create_user("anna").await.id;
-    let (steward, client) = (command_line(), Client::default());
+    let (auth, client) = (command_line(), Client::default());
     for _ in 0..3 {
         let mut browser = server.browser();
         let form = browser.get("/login").await.form("/login");
         let fields = [("username", "anna"), ("password", PASSWORD)];
         let end_all = async {
             an_attempt_is_counted(&server).await;
-            server.services.end_all_sessions(&steward, user, &client).await.unwrap();
+            server.services.end_all_sessions(&auth, user, &client).await.unwrap();
         };
         let (page, ()) = tokio::join!(browser.submit_form(form, &fields), end_all);
         assert_eq!(page.status, 409, "{}", page.excerpt());
@@ -227,16 +227,16 @@ async fn a_sign_in_that_began_before_a_suspension_leaves_no_session_alive_after_
     let settings = [("argon2_memory_kib", "65536"), ("argon2_iterations", "3"), ("hash_concurrency", "1")];
     let server = TestServer::with(backend, &settings).await;
     let user = server.create_user("anna").await.id;
-    let (steward, client) = (command_line(), Client::default());
+    let (auth, client) = (command_line(), Client::default());
     let mut browser = server.browser();
     let form = browser.get("/login").await.form("/login");
     let fields = [("username", "anna"), ("password", PASSWORD)];
     let suspend = async {
         an_attempt_is_counted(&server).await;
-        server.services.suspend(&steward, user, &client).await.unwrap();
+        server.services.suspend(&auth, user, &client).await.unwrap();
     };
     let (page, _) = tokio::join!(browser.submit_form(form, &fields), suspend);
     assert!(matches!(page.status, 401 | 409), "{}", page.status);
-    server.services.reinstate(&steward, user, &client).await.unwrap();
+    server.services.reinstate(&auth, user, &client).await.unwrap();
     assert!(!browser.is_signed_in().await);
 }

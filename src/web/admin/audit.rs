@@ -162,14 +162,14 @@ pub async fn show(
     Query(query): Query<AuditQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let steward = current.steward(&reader);
+    let auth = current.auth_context(&reader);
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
     let (filter, found, refusal) = match query.filter.parse() {
         Ok(filter) => {
-            let found = match services.search_audit(&steward, &filter, cursor, PAGE).await {
+            let found = match services.search_audit(&auth, &filter, cursor, PAGE).await {
                 Err(Error::Invalid(_)) => {
                     cursor = None;
-                    services.search_audit(&steward, &filter, None, PAGE).await?
+                    services.search_audit(&auth, &filter, None, PAGE).await?
                 }
                 other => other?,
             };
@@ -181,7 +181,7 @@ pub async fn show(
         }
     };
     let whose = match &filter.user {
-        Some(user) => whose_events(user, &services.audited_accounts(&steward, user).await?),
+        Some(user) => whose_events(user, &services.audited_accounts(&auth, user).await?),
         None => None,
     };
     let now = services.clock.now();
@@ -219,7 +219,7 @@ pub async fn export(services: web::Data<Services>, current: CurrentUser, Query(q
         Some("jsonl") => ExportFormat::Jsonl,
         _ => return Err(unknown_format()),
     };
-    let text = services.export_audit(&current.steward(&reader), filter, format)?;
+    let text = services.export_audit(&current.auth_context(&reader), filter, format)?;
     let body =
         text.map_ok(Bytes::from).inspect_err(|error| tracing::warn!(%error, "an export of the audit log broke off"));
     let name = format!("audit-{}.{}", services.clock.now().format("%Y-%m-%d"), format.extension());

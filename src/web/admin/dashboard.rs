@@ -89,11 +89,11 @@ struct Node {
 /// `GET /admin`.
 pub async fn show(request: HttpRequest, services: web::Data<Services>, current: CurrentUser) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let steward = current.steward(&reader);
+    let auth = current.auth_context(&reader);
     let now = services.clock.now();
     let since = last_day_began(now);
-    let stats = services.stats(&steward).await?;
-    let failing = services.failing_addresses(&steward).await?;
+    let stats = services.stats(&auth).await?;
+    let failing = services.failing_addresses(&auth).await?;
     let redis = services.redis_health().await;
     let database = services.database_latency().await?;
     let key = services.signing_keys().await?.into_iter().find(|key| key.state == KeyState::Active);

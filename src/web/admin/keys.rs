@@ -96,7 +96,7 @@ pub async fn rotate(
     Form(form): Form<RotateForm>,
 ) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    match services.rotate_signing_key(&recent.user.steward(&reader), form.next.as_deref(), &client).await {
+    match services.rotate_signing_key(&recent.user.auth_context(&reader), form.next.as_deref(), &client).await {
         Ok(_) => {
             flash::set(&request, Notice::KeyRotated);
             Ok(see_other(PATH))

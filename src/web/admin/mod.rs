@@ -17,7 +17,7 @@ pub mod users;
 use url::form_urlencoded;
 
 use crate::domain::{Role, User};
-use crate::services::Steward;
+use crate::services::AuthContext;
 use crate::web::moment::{Moment, moment};
 
 /// A choice of a `<select>`.
@@ -46,6 +46,6 @@ fn last_sign_in(user: &User, now: crate::domain::Timestamp) -> Option<Moment> {
 }
 
 /// Whether the reader may do to the account what only administrators do.
-fn administers(steward: &Steward) -> bool {
-    steward.role.reaches(Role::Admin)
+fn administers(auth: &AuthContext) -> bool {
+    auth.role.reaches(Role::Admin)
 }

@@ -11,7 +11,7 @@ use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
 use crate::http::problem::Problem;
 use crate::services::all_sessions::SessionPage;
-use crate::services::{Services, Steward};
+use crate::services::{AuthContext, Services};
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::{Moment, moment};
 use crate::web::refusal::Refusal;
@@ -57,9 +57,9 @@ struct Whose {
 
 impl Whose {
     /// Of an account that is gone, with the name that its sessions have in the history; its id where there are none.
-    async fn of(services: &Services, steward: &Steward, id: UserId, found: &[ListedSession]) -> Result<Self, Problem> {
+    async fn of(services: &Services, auth: &AuthContext, id: UserId, found: &[ListedSession]) -> Result<Self, Problem> {
         Ok(match services.user(id).await {
-            Ok(user) => Self { id, can_end: steward.reaches(&user), username: user.username.as_str().to_owned() },
+            Ok(user) => Self { id, can_end: auth.reaches(&user), username: user.username.as_str().to_owned() },
             Err(Error::NotFound) => {
                 let username = found.first().map_or(id.to_string(), |listed| listed.owner.username.clone());
                 Self { id, username, can_end: false }
@@ -98,7 +98,7 @@ pub struct EndedRow {
 }
 
 impl SessionRow {
-    pub fn new(listed: ListedSession, steward: &Steward, current: SessionId, now: Timestamp) -> Self {
+    pub fn new(listed: ListedSession, auth: &AuthContext, current: SessionId, now: Timestamp) -> Self {
         let ListedSession { session, owner } = listed;
         let is_current = session.id == current;
         Self {
@@ -112,7 +112,7 @@ impl SessionRow {
             last_active: moment(session.last_active_at, now),
             expires: moment(session.expires_at(), now),
             current: is_current,
-            can_end: session.ended.is_none() && !is_current && steward.reaches_role(owner.role),
+            can_end: session.ended.is_none() && !is_current && auth.reaches_role(owner.role),
             ended: session.ended.map(|ended| EndedRow {
                 at: moment(ended.at, now),
                 by: match ended.by.as_str() {
@@ -172,7 +172,7 @@ pub async fn show(
     Query(query): Query<SessionsQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let steward = current.steward(&reader);
+    let auth = current.auth_context(&reader);
     let q = query.q.trim().to_owned();
     let state: SessionState = query.state.parse().unwrap_or(SessionState::Live);
     let filter = SessionFilter {
@@ -183,17 +183,17 @@ pub async fn show(
         q: Some(q.clone()).filter(|q| !q.is_empty()),
     };
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
-    let found = match services.search_sessions(&steward, &filter, cursor, PAGE).await {
+    let found = match services.search_sessions(&auth, &filter, cursor, PAGE).await {
         // Longer than anything that could be found.
         Err(Error::Invalid(errors)) if errors.of("q").is_some() => SessionPage::default(),
         Err(Error::Invalid(_)) => {
             cursor = None;
-            services.search_sessions(&steward, &filter, None, PAGE).await?
+            services.search_sessions(&auth, &filter, None, PAGE).await?
         }
         other => other?,
     };
     let user = match filter.user {
-        Some(id) => Some(Whose::of(&services, &steward, id, &found.sessions).await?),
+        Some(id) => Some(Whose::of(&services, &auth, id, &found.sessions).await?),
         None => None,
     };
     let list = |state: SessionState, cursor: &str| {
@@ -208,14 +208,14 @@ pub async fn show(
         Some(id) => counts::active(services.sessions_of(id, 0).await?.1.into(), ""),
         None => {
             let all = !filtered && state == SessionState::Live;
-            counts::active(services.open_sessions(&steward).await?, if all { "" } else { " in all accounts" })
+            counts::active(services.open_sessions(&auth).await?, if all { "" } else { " in all accounts" })
         }
     };
     let here = list(state, cursor.unwrap_or_default());
     let sessions: Vec<_> = found
         .sessions
         .into_iter()
-        .map(|listed| SessionRow::new(listed, &steward, current.session.session_id, now))
+        .map(|listed| SessionRow::new(listed, &auth, current.session.session_id, now))
         .collect();
     let template = SessionsPage {
         totals,

@@ -112,7 +112,7 @@ pub async fn update(
     let reader = account_of(&services, &recent.user).await?;
     let change = UserChange { username: form.username.clone(), email: form.email.clone(), name: form.name.clone() };
     let subject = form.rev.clone().map_or_else(|| id.into(), |version| Subject::seen(id, vec![version]));
-    match services.update_user(&recent.user.steward(&reader), subject, change, &client).await {
+    match services.update_user(&recent.user.auth_context(&reader), subject, change, &client).await {
         Ok(_) => {
             flash::set(&request, Notice::UserSaved);
             Ok(see_other(&format!("/admin/users/{id}")))
@@ -136,7 +136,7 @@ async fn user_page(
     refusal: Refusal,
     link: Option<String>,
 ) -> Answer {
-    let steward = current.steward(reader);
+    let auth = current.auth_context(reader);
     let (sessions, counts) = services.sessions_of(user.id, SESSIONS).await?;
     let events = services.activity(user.id, None, EVENTS).await?;
     let locked_until = services.locked_until(user.id).await?;
@@ -155,8 +155,8 @@ async fn user_page(
         has_password: user.has_password,
         last_sign_in: last_sign_in(&user, now),
         created: date(user.created_at),
-        editor: administers(&steward).then(|| Editor::new(services, current, &user, form, &refusal)),
-        reached: steward.reaches(&user),
+        editor: administers(&auth).then(|| Editor::new(services, current, &user, form, &refusal)),
+        reached: auth.reaches(&user),
         open: counts.total().value,
         total: counts::told(counts.total()),
         kinds: counts::kinds(counts),

@@ -11,7 +11,7 @@ use crate::http::flash::{self, LinkToken, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
 use crate::services::stats::OpenSessions;
-use crate::services::{Services, Steward};
+use crate::services::{AuthContext, Services};
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::moment::Moment;
 use crate::web::refusal::Refusal;
@@ -146,30 +146,30 @@ impl Act {
     async fn perform(
         self,
         services: &Services,
-        steward: &Steward,
+        auth: &AuthContext,
         user: UserId,
         client: &Client,
     ) -> Result<(Notice, String), Error> {
         let own_page = format!("/admin/users/{user}");
         Ok(match self {
             Self::Suspend => {
-                services.suspend(steward, user, client).await?;
+                services.suspend(auth, user, client).await?;
                 (Notice::UserSuspended, own_page)
             }
             Self::Reinstate => {
-                services.reinstate(steward, user, client).await?;
+                services.reinstate(auth, user, client).await?;
                 (Notice::UserReinstated, own_page)
             }
             Self::ResetLink => {
-                let link = services.issue_reset_link(steward, user, client).await?;
+                let link = services.issue_reset_link(auth, user, client).await?;
                 (Notice::ResetLink(user, LinkToken(link.token().to_owned())), own_page)
             }
             Self::EndSessions => {
-                let ended = services.end_all_sessions(steward, user, client).await?;
+                let ended = services.end_all_sessions(auth, user, client).await?;
                 (Notice::SessionsEnded(ended), own_page)
             }
             Self::Delete => {
-                services.delete_user(steward, user, client).await?;
+                services.delete_user(auth, user, client).await?;
                 (Notice::UserDeleted, "/admin/users".to_owned())
             }
         })
@@ -276,7 +276,7 @@ pub async fn unlock(
     Form(Nothing {}): Form<Nothing>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    services.unlock(&current.steward(&reader), id, &client).await?;
+    services.unlock(&current.auth_context(&reader), id, &client).await?;
     flash::set(&request, Notice::UserUnlocked);
     Ok(see_other(&format!("/admin/users/{id}")))
 }
@@ -288,7 +288,7 @@ async fn ask((request, services, recent, PathParam(id), _): Asked, act: Act) -> 
 
 async fn perform((request, services, recent, PathParam(id), ClientInfo(client)): Asked, act: Act) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    match act.perform(&services, &recent.user.steward(&reader), id, &client).await {
+    match act.perform(&services, &recent.user.auth_context(&reader), id, &client).await {
         Ok((notice, next)) => {
             flash::set(&request, notice);
             Ok(see_other(&next))
@@ -307,7 +307,7 @@ async fn act_page(
     refusal: Refusal,
 ) -> Answer {
     let user = services.user(id).await?;
-    if !current.steward(reader).reaches(&user) {
+    if !current.auth_context(reader).reaches(&user) {
         return Err(Error::Forbidden.into());
     }
     let (_, counts) = services.sessions_of(id, 1).await?;

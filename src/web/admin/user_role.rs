@@ -79,7 +79,7 @@ async fn change_role(
 ) -> Answer {
     let reader = account_of(services, current).await?;
     let changed = match chosen {
-        Ok(role) => services.set_role(&current.steward(&reader), id, role, client).await,
+        Ok(role) => services.set_role(&current.auth_context(&reader), id, role, client).await,
         Err(error) => Err(error),
     };
     match changed {

@@ -111,7 +111,7 @@ pub async fn show(
     Query(query): Query<UsersQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let steward = current.steward(&reader);
+    let auth = current.auth_context(&reader);
     let search = UserSearch {
         text: query.q.trim().to_owned(),
         role: query.role.parse().ok(),
@@ -120,18 +120,18 @@ pub async fn show(
         sort: query.sort.parse().unwrap_or(DEFAULT_SORT),
     };
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
-    let found = match services.search_users(&steward, &search, cursor, PAGE).await {
+    let found = match services.search_users(&auth, &search, cursor, PAGE).await {
         // Longer than anything that could be found.
         Err(Error::Invalid(errors)) if errors.of("q").is_some() => UserPage::default(),
         Err(Error::Invalid(_)) => {
             cursor = None;
-            services.search_users(&steward, &search, None, PAGE).await?
+            services.search_users(&auth, &search, None, PAGE).await?
         }
         other => other?,
     };
     let now = services.clock.now();
     let template = UsersPage {
-        administers: administers(&steward),
+        administers: administers(&auth),
         roles: roles(search.role),
         statuses: statuses(&search),
         sorts: sorts(search.sort),
@@ -256,9 +256,9 @@ pub async fn create(
     Form(form): Form<NewUserForm>,
 ) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    let steward = recent.user.steward(&reader);
+    let auth = recent.user.auth_context(&reader);
     let created = match parse_role(&form.role) {
-        Ok(role) => services.create_user(&steward, &form.username, &form.email, Some(&form.name), role, &client).await,
+        Ok(role) => services.create_user(&auth, &form.username, &form.email, Some(&form.name), role, &client).await,
         Err(error) => Err(error),
     };
     match created {

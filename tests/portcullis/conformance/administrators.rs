@@ -5,7 +5,7 @@ use std::time::Duration;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Clock, Error, Role, UserId, UserStatus};
 use portcullis::services::users::{UserSearch, UserSort};
-use portcullis::services::{Services, Steward};
+use portcullis::services::{AuthContext, Services};
 use rstest::rstest;
 use tokio::task::JoinSet;
 
@@ -42,13 +42,13 @@ async fn of_a_hundred_administrators_who_are_all_taken_away_at_once_one_is_left(
 
 /// One of the three ways to take an administrator away. A busy database is asked again; what it did all the same
 /// before it answered too late is no failure.
-async fn insist(services: Services, steward: Steward, subject: UserId, way: usize) -> Result<(), Error> {
+async fn insist(services: Services, auth: AuthContext, subject: UserId, way: usize) -> Result<(), Error> {
     loop {
         let client = Client::default();
         let outcome = match way % 3 {
-            0 => services.set_role(&steward, subject, Role::User, &client).await.map(drop),
-            1 => services.suspend(&steward, subject, &client).await.map(drop),
-            _ => services.delete_user(&steward, subject, &client).await,
+            0 => services.set_role(&auth, subject, Role::User, &client).await.map(drop),
+            1 => services.suspend(&auth, subject, &client).await.map(drop),
+            _ => services.delete_user(&auth, subject, &client).await,
         };
         match outcome {
             Err(Error::Unavailable(..)) => tokio::time::sleep(Duration::from_millis(20)).await,

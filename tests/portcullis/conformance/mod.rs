@@ -21,7 +21,7 @@ use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::session::LiveSession;
 use portcullis::domain::{Clock, Error, Role, User};
 use portcullis::services::accounts::NewAccount;
-use portcullis::services::{Caller, Services, Steward};
+use portcullis::services::{AuthContext, Caller, Services};
 use portcullis::settings::{self, Sources};
 use portcullis::startup;
 use portcullis::storage::sessions::SessionStore;
@@ -188,8 +188,8 @@ fn caller(session: &LiveSession) -> Caller {
 }
 
 /// Who acts on the command line.
-fn keeper() -> Steward {
-    Steward::command_line()
+fn keeper() -> AuthContext {
+    AuthContext::command_line()
 }
 
 fn account(name: &str) -> NewAccount {

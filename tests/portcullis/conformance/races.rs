@@ -273,8 +273,8 @@ async fn a_reset_and_a_new_password_at_the_same_time_are_done_one_after_the_othe
             stagger(round).await;
             node.reset_password(token, &password, &client).await
         };
-        let steward = keeper();
-        let (reset, set) = tokio::join!(reset, node.set_password(&steward, ann.id, &other, &client));
+        let auth = keeper();
+        let (reset, set) = tokio::join!(reset, node.set_password(&auth, ann.id, &other, &client));
         set.unwrap();
         match reset {
             Ok(_) => resets += 1,

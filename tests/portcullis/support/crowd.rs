@@ -44,7 +44,7 @@ impl Crowd {
 
     /// Ends so many sessions in all the ways there are, on each node by turns.
     pub async fn end(&mut self, nodes: &[&TestServer], count: usize) {
-        let (steward, client) = (command_line(), Client::default());
+        let (auth, client) = (command_line(), Client::default());
         for number in 0..count {
             let node = nodes[number % nodes.len()];
             let mut person = self.people.remove(0);
@@ -58,7 +58,7 @@ impl Crowd {
                     person.browser.sign_out().await;
                 }
                 1 => {
-                    node.services.suspend(&steward, user, &client).await.unwrap();
+                    node.services.suspend(&auth, user, &client).await.unwrap();
                 }
                 2 => {
                     person.browser.change_password().await;
@@ -66,11 +66,11 @@ impl Crowd {
                 3 => {
                     let sessions = node.services.sessions_of(user, 10).await.unwrap().0;
                     for session in sessions {
-                        node.services.end_session(&steward, session.id, &client).await.unwrap();
+                        node.services.end_session(&auth, session.id, &client).await.unwrap();
                     }
                 }
                 _ => {
-                    node.services.end_all_sessions(&steward, user, &client).await.unwrap();
+                    node.services.end_all_sessions(&auth, user, &client).await.unwrap();
                 }
             }
             self.ended.push((format!("{} ({how})", person.name), before));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Clock, Role, User, UserId};
 use portcullis::services::accounts::NewAccount;
-use portcullis::services::{Caller, Services, SignedIn, Steward};
+use portcullis::services::{AuthContext, Caller, Services, SignedIn};
 use portcullis::settings::{self, Sources};
 use portcullis::startup;
 
@@ -184,8 +184,8 @@ impl Drop for TestServer {
 }
 
 /// Who acts on the command line.
-pub fn command_line() -> Steward {
-    Steward::command_line()
+pub fn command_line() -> AuthContext {
+    AuthContext::command_line()
 }
 
 fn new_account(name: &str) -> NewAccount {
