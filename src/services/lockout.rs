@@ -51,7 +51,7 @@ use crate::storage::users::StoredUser;
 const LEASE: TimeDelta = TimeDelta::minutes(1);
 
 /// An account whose password was given.
-pub(super) struct Proven {
+pub(super) struct Authenticated {
     /// As it was read before the password was compared, epoch included.
     pub account: StoredUser,
     /// The stored hash was made with other parameters than today's.
@@ -69,7 +69,7 @@ impl Services {
         name: &str,
         password: &SecretString,
         client: &Client,
-    ) -> Result<Proven> {
+    ) -> Result<Authenticated> {
         let guess = self.begin_guess(&Whose::Named(name.to_owned()), client).await?;
         self.decide(guess, password, None, client).await?.ok_or(Error::WrongCredentials)
     }
@@ -86,8 +86,8 @@ impl Services {
         client: &Client,
     ) -> Result<User> {
         let guess = self.begin_guess(&Whose::Account(caller.user_id), client).await?;
-        let proven = self.decide(guess, password, Some(caller.session_id), client).await?;
-        Ok(proven.ok_or(Error::WrongPassword { field })?.account.user)
+        let authenticated = self.decide(guess, password, Some(caller.session_id), client).await?;
+        Ok(authenticated.ok_or(Error::WrongPassword { field })?.account.user)
     }
 
     /// The cookie that makes this browser known to the account, which has just signed in there or chosen its password,

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::Proven;
+use super::Authenticated;
 use crate::domain::audit::Client;
 use crate::domain::keys::mac;
 use crate::domain::{Actor, Error, Event, NameKey, Outcome, SessionId, Timestamp, User, UserId};
@@ -225,7 +225,7 @@ impl Services {
         password: &SecretString,
         session: Option<SessionId>,
         client: &Client,
-    ) -> Result<Option<Proven>> {
+    ) -> Result<Option<Authenticated>> {
         let Guess { account, check, mut counted } = guess;
         let compared = timeout(LONGEST_COMPARISON, self.hasher.verify(check, password)).await;
         let verdict = match compared.unwrap_or(Err(Error::Busy)) {
@@ -238,7 +238,7 @@ impl Services {
             }
         };
         let counts = counted.counts.clone();
-        let proven = match account {
+        let authenticated = match account {
             Some(account) if verdict.matches => {
                 let rule = self.lockout_rule();
                 let succeed = self.database.write(move |connection| {
@@ -251,7 +251,7 @@ impl Services {
                     })
                 });
                 succeed.await?;
-                Some(Proven { account, outdated: verdict.outdated })
+                Some(Authenticated { account, outdated: verdict.outdated })
             }
             account => {
                 self.note_failure(counts, account.map(|account| account.user), session, client).await?;
@@ -260,7 +260,7 @@ impl Services {
         };
         // Not before the store knows: who gets no answer has not guessed.
         counted.counts.clear();
-        Ok(proven)
+        Ok(authenticated)
     }
 
     /// The name is noted only where such an account exists: people type passwords there.
