@@ -8,7 +8,7 @@ use super::super::signing_key::{SealedKey, Vault};
 use super::super::{Clock, EmailAddress, UserStatus, Username};
 use super::*;
 
-const REALM: Realm<'_> = Realm { issuer: "https://id.example.org", audience: "https://id.example.org" };
+const ISSUER: Issuer<'_> = Issuer { url: "https://id.example.org", audience: "https://id.example.org" };
 
 /// A key with both its parts, and the JWK as it is published.
 struct Key {
@@ -52,11 +52,11 @@ fn user() -> User {
 fn claims() -> AccessClaims {
     let now = Timestamp::from_millis(1_800_000_000_000);
     let (ttl, limit) = (TimeDelta::minutes(15), now + TimeDelta::hours(24));
-    AccessClaims::new(REALM, &user(), SessionId::new(now), now - TimeDelta::minutes(1), limit, ttl, now)
+    AccessClaims::new(ISSUER, &user(), SessionId::new(now), now - TimeDelta::minutes(1), limit, ttl, now)
 }
 
 fn verify(token: &str, key: &Key) -> Result<AccessClaims, Error> {
-    Presented::parse(token)?.verify(&key.verifier, REALM)
+    UnverifiedToken::parse(token)?.verify(&key.verifier, ISSUER)
 }
 
 fn refused(token: &str, key: &Key) -> bool {
@@ -323,7 +323,7 @@ fn a_token_is_good_until_just_before_its_end_and_from_its_beginning_give_or_take
 fn a_token_does_not_outlive_its_session() {
     let now = Timestamp::from_millis(1_800_000_000_500);
     let until = |limit| {
-        let claims = AccessClaims::new(REALM, &user(), SessionId::new(now), now, limit, TimeDelta::minutes(15), now);
+        let claims = AccessClaims::new(ISSUER, &user(), SessionId::new(now), now, limit, TimeDelta::minutes(15), now);
         (claims.sign(&key(SigningAlgorithm::EdDsa).signer).unwrap().expires_in, claims.is_timely(now))
     };
     assert_eq!(until(now + TimeDelta::hours(1)), (900, true));
@@ -371,7 +371,7 @@ fn a_changed_byte_anywhere_is_noticed() {
         let mut bytes = token.clone().into_bytes();
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
         let changed = String::from_utf8(bytes).unwrap();
-        let kept = Presented::parse(&changed).is_ok_and(|presented| presented.kid() == key.signer.kid);
+        let kept = UnverifiedToken::parse(&changed).is_ok_and(|token| token.kid() == key.signer.kid);
         assert!(!kept || refused(&changed, &key), "{at}");
     }
 }
