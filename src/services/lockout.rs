@@ -29,15 +29,15 @@
 //! A row holds a keyed hash, no name (people type passwords there), and goes when its time has come: a flood of
 //! invented names leaves as many rows as hashes were spent on them since the last sweep, at a hundred bytes each.
 
-mod guess;
+mod password_attempt;
 
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
-pub use self::guess::WaitingRoom;
-use self::guess::Whose;
+pub use self::password_attempt::WaitingRoom;
+use self::password_attempt::Whose;
 use super::authorization::{Authorized, Subject, authorize_on};
 use super::{AuthContext, Caller, Result, Services};
 use crate::domain::audit::Client;
@@ -70,8 +70,8 @@ impl Services {
         password: &SecretString,
         client: &Client,
     ) -> Result<Authenticated> {
-        let guess = self.begin_guess(&Whose::Named(name.to_owned()), client).await?;
-        self.decide(guess, password, None, client).await?.ok_or(Error::WrongCredentials)
+        let attempt = self.begin_attempt(&Whose::Named(name.to_owned()), client).await?;
+        self.decide(attempt, password, None, client).await?.ok_or(Error::WrongCredentials)
     }
 
     /// Checks the caller's password, asked again; `field` is where it was typed.
@@ -85,8 +85,8 @@ impl Services {
         password: &SecretString,
         client: &Client,
     ) -> Result<User> {
-        let guess = self.begin_guess(&Whose::Account(caller.user_id), client).await?;
-        let authenticated = self.decide(guess, password, Some(caller.session_id), client).await?;
+        let attempt = self.begin_attempt(&Whose::Account(caller.user_id), client).await?;
+        let authenticated = self.decide(attempt, password, Some(caller.session_id), client).await?;
         Ok(authenticated.ok_or(Error::WrongPassword { field })?.account.user)
     }
 

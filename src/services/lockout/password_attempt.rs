@@ -1,4 +1,4 @@
-//! A guess from the moment when it is asked for until it is decided.
+//! An attempt at a password, a guess, from the moment when it is asked for until it is decided.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ impl Count {
 }
 
 /// A guess that is under way until it is decided. Dropped undecided, it is given back.
-pub(super) struct Guess {
+pub(super) struct PasswordAttempt {
     account: Option<StoredUser>,
     check: Check,
     counted: Counted,
@@ -115,19 +115,19 @@ impl Services {
     ///
     /// # Errors
     /// [`Error::Locked`], at once. [`Error::Busy`] when too many others are under way, or wait.
-    pub(super) async fn begin_guess(&self, whose: &Whose, client: &Client) -> Result<Guess> {
-        if let Some(guess) = self.ask_for_guess(whose, client).await? {
-            return Ok(guess);
+    pub(super) async fn begin_attempt(&self, whose: &Whose, client: &Client) -> Result<PasswordAttempt> {
+        if let Some(attempt) = self.ask_for_attempt(whose, client).await? {
+            return Ok(attempt);
         }
         let _place = self.waiting_room.places.try_acquire().map_err(|_| Error::Busy)?;
-        timeout(PATIENCE, self.wait_for_guess(whose, client)).await.unwrap_or(Err(Error::Busy))
+        timeout(PATIENCE, self.wait_for_attempt(whose, client)).await.unwrap_or(Err(Error::Busy))
     }
 
-    async fn wait_for_guess(&self, whose: &Whose, client: &Client) -> Result<Guess> {
+    async fn wait_for_attempt(&self, whose: &Whose, client: &Client) -> Result<PasswordAttempt> {
         loop {
             let _turn = self.waiting_room.turn.lock().await;
-            match self.ask_for_guess(whose, client).await {
-                Ok(Some(guess)) => return Ok(guess),
+            match self.ask_for_attempt(whose, client).await {
+                Ok(Some(attempt)) => return Ok(attempt),
                 // A place in the queue may be free at the next turn.
                 Ok(None) | Err(Error::Busy) => sleep(PAUSE).await,
                 Err(error) => return Err(error),
@@ -139,10 +139,10 @@ impl Services {
     ///
     /// In the order of what a refusal costs, for a flood is made of refusals: a place in the hashing queue costs
     /// nothing, a look at the counts a read, and only a guess that is likely to be made a write.
-    async fn ask_for_guess(&self, whose: &Whose, client: &Client) -> Result<Option<Guess>> {
+    async fn ask_for_attempt(&self, whose: &Whose, client: &Client) -> Result<Option<PasswordAttempt>> {
         let place = self.hasher.reserve()?;
         let rule = self.lockout_rule();
-        let Some((account, counts)) = self.look_before_guess(whose, client, rule).await? else { return Ok(None) };
+        let Some((account, counts)) = self.look_before_attempt(whose, client, rule).await? else { return Ok(None) };
         let active = account.as_ref().filter(|account| account.user.is_active());
         let check = self.hasher.prepare(place, active.and_then(|account| account.password_hash.as_deref()))?;
         let database = self.database.clone();
@@ -161,11 +161,11 @@ impl Services {
             // Made here: where nobody waits for it any more, it is given back.
             Ok(Some(Counted { database, counts: taken }))
         });
-        Ok(counted.await?.map(|counted| Guess { account, check, counted }))
+        Ok(counted.await?.map(|counted| PasswordAttempt { account, check, counted }))
     }
 
     /// The account that is meant, if there is one, and the counts of a guess; `None` where they are full.
-    async fn look_before_guess(
+    async fn look_before_attempt(
         &self,
         whose: &Whose,
         client: &Client,
@@ -221,12 +221,12 @@ impl Services {
     /// Compares the password, and lets the counts know. `None`: it is wrong; that is audited.
     pub(super) async fn decide(
         &self,
-        guess: Guess,
+        attempt: PasswordAttempt,
         password: &SecretString,
         session: Option<SessionId>,
         client: &Client,
     ) -> Result<Option<Authenticated>> {
-        let Guess { account, check, mut counted } = guess;
+        let PasswordAttempt { account, check, mut counted } = attempt;
         let compared = timeout(LONGEST_COMPARISON, self.hasher.verify(check, password)).await;
         let verdict = match compared.unwrap_or(Err(Error::Busy)) {
             Ok(verdict) => verdict,
