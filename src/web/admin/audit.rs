@@ -17,9 +17,9 @@ use crate::http::problem::Problem;
 use crate::services::Services;
 use crate::services::audit::{AuditPage, ExportFormat};
 use crate::web::Answer;
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::moment::{Moment, duration, exact};
-use crate::web::refusal::Refusal;
+use crate::web::time_tag::{TimeTag, duration, exact};
 
 /// Events on a page.
 const PAGE: u16 = 50;
@@ -90,7 +90,7 @@ impl Party {
 
 /// An event as those who administer read it.
 struct EventRow {
-    at: Moment,
+    at: TimeTag,
     event: &'static str,
     detail: Option<String>,
     outcome: Outcome,
@@ -164,7 +164,7 @@ pub async fn show(
     let reader = account_of(&services, &current).await?;
     let auth = current.auth_context(&reader);
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
-    let (filter, found, refusal) = match query.filter.parse() {
+    let (filter, found, form_errors) = match query.filter.parse() {
         Ok(filter) => {
             let found = match services.search_audit(&auth, &filter, cursor, PAGE).await {
                 Err(Error::Invalid(_)) => {
@@ -173,11 +173,11 @@ pub async fn show(
                 }
                 other => other?,
             };
-            (filter, found, Refusal::none())
+            (filter, found, FormErrors::none())
         }
         Err(errors) => {
             let nothing = AuditPage { events: Vec::new(), next: None };
-            (AuditFilter::default(), nothing, Refusal::of(Error::Invalid(errors))?)
+            (AuditFilter::default(), nothing, FormErrors::of(Error::Invalid(errors))?)
         }
     };
     let whose = match &filter.user {
@@ -185,8 +185,8 @@ pub async fn show(
         None => None,
     };
     let now = services.clock.now();
-    let status = refusal.status;
-    let typed = |text: &Option<String>, field: &str| TypedField::new(text.as_deref(), refusal.error_of(field));
+    let status = form_errors.status;
+    let typed = |text: &Option<String>, field: &str| TypedField::new(text.as_deref(), form_errors.error_of(field));
     let template = AuditLogPage {
         retention: duration(services.settings.audit_retention),
         csv: query.url(EXPORT, ("format", "csv")),
@@ -200,11 +200,11 @@ pub async fn show(
         },
         events_of_filter: events(filter.event),
         outcomes: outcomes(filter.outcome),
-        filtered: refusal.is_some() || !filter.is_empty(),
+        filtered: form_errors.is_some() || !filter.is_empty(),
         events: found.events.into_iter().map(|event| EventRow::new(event, now)).collect(),
         first: cursor.map(|_| query.url(PATH, ("cursor", ""))),
         next: found.next.as_deref().map(|next| query.url(PATH, ("cursor", next))),
-        layout: AdminLayout::new(&reader, &current, &request, PATH, refusal),
+        layout: AdminLayout::new(&reader, &current, &request, PATH, form_errors),
     };
     page(status, &template)
 }

@@ -20,11 +20,11 @@ use crate::services::health::RedisHealth;
 use crate::services::stats::{FailingAddress, Stats, last_day_began};
 use crate::settings::PublicUrl;
 use crate::web::Answer;
-use crate::web::counts::told;
+use crate::web::event_text::number;
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::moment::{Moment, full, moment};
-use crate::web::refusal::Refusal;
-use crate::web::words::number;
+use crate::web::session_counts::format_figure;
+use crate::web::time_tag::{TimeTag, full, time_tag};
 
 /// A store that takes longer makes every page slow.
 const SLOW: Duration = Duration::from_millis(100);
@@ -33,7 +33,7 @@ const SLOW: Duration = Duration::from_millis(100);
 #[template(path = "admin/dashboard.html")]
 struct DashboardPage {
     layout: AdminLayout,
-    now: Moment,
+    now: TimeTag,
     attention: Vec<Attention>,
     figures: Figures,
     charts: [Chart; 2],
@@ -83,7 +83,7 @@ struct Node {
     redis: Option<Option<String>>,
     redis_slow: bool,
     /// Since when the present key signs.
-    key: Option<Moment>,
+    key: Option<TimeTag>,
 }
 
 /// `GET /admin`.
@@ -107,7 +107,7 @@ pub async fn show(request: HttpRequest, services: web::Data<Services>, current: 
         failing: failing.into_iter().map(|failing| failing_row(failing, since)).collect(),
         failures_url: events_url(Event::SignInFailed, "", since),
         node: node(database, redis, key.map(|key| key.active_from.unwrap_or(key.created_at)), now),
-        layout: AdminLayout::new(&reader, &current, &request, "/admin", Refusal::none()),
+        layout: AdminLayout::new(&reader, &current, &request, "/admin", FormErrors::none()),
     };
     page(StatusCode::OK, &template)
 }
@@ -119,9 +119,9 @@ fn figures(stats: &Stats, since: Timestamp) -> Figures {
     Figures {
         users: count(stats.users),
         new_users: count(stats.new_users),
-        sessions: told(stats.sessions.total()),
-        browser: told(stats.sessions.browser),
-        api: told(stats.sessions.api),
+        sessions: format_figure(stats.sessions.total()),
+        browser: format_figure(stats.sessions.browser),
+        api: format_figure(stats.sessions.api),
         sign_ins: count(day.sign_ins),
         failures: count(day.failures),
         failure_rate: format!("{:.1} %", day.failures as f64 * 100.0 / tried as f64),
@@ -163,7 +163,7 @@ fn node(database: Duration, redis: Option<RedisHealth>, key: Option<Timestamp>, 
         database_slow: database > SLOW,
         redis_slow: redis.flatten().is_some_and(|latency| latency > SLOW),
         redis: redis.map(|latency| latency.map(millis)),
-        key: key.map(|since| moment(since, now)),
+        key: key.map(|since| time_tag(since, now)),
     }
 }
 

@@ -20,10 +20,10 @@ use crate::http::selection::{SelectionForm, SelectionQuery};
 use crate::http::session_cookie;
 use crate::services::stats::OpenSessions;
 use crate::services::{AuthContext, Services};
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::next::{self, NextQuery};
-use crate::web::refusal::Refusal;
-use crate::web::{Answer, counts, see_other};
+use crate::web::{Answer, see_other, session_counts};
 
 #[derive(Template)]
 #[template(path = "admin/end_sessions.html")]
@@ -238,7 +238,7 @@ async fn end_page(
         Target::Everyone => everyone(&auth, services.reached_sessions(&auth).await?),
     };
     let template = EndPage {
-        layout: AdminLayout::new(reader, current, request, LIST, Refusal::none()),
+        layout: AdminLayout::new(reader, current, request, LIST, FormErrors::none()),
         action: match target {
             Target::One(id) => format!("{LIST}/{id}/end"),
             _ => format!("{LIST}/end"),
@@ -280,13 +280,13 @@ fn selected(sessions: Vec<SessionRow>) -> Question {
 fn of_user(user: &User, own: bool, open: OpenSessions) -> Question {
     let title = format!("End all sessions of {}?", user.username);
     if open.total().value == 0 {
-        return Question::none(&title, &counts::ends(open));
+        return Question::none(&title, &session_counts::ends(open));
     }
-    let mut consequences = vec![counts::ends(open), format!("{} can sign in again at once.", user.username)];
+    let mut consequences = vec![session_counts::ends(open), format!("{} can sign in again at once.", user.username)];
     if own {
         consequences.insert(0, SIGNS_YOU_OUT.to_owned());
     }
-    let button = format!("End {}", counts::sessions(open.total()));
+    let button = format!("End {}", session_counts::sessions(open.total()));
     Question { title, button: Some(button), consequences, ..Question::default() }
 }
 
@@ -308,8 +308,8 @@ fn everyone(auth: &AuthContext, reached: OpenSessions) -> Question {
     };
     let title = "End all sessions?".to_owned();
     if ending.total().value == 0 {
-        return Question::none(&title, &counts::ends(ending));
+        return Question::none(&title, &session_counts::ends(ending));
     }
-    let consequences = [&*counts::ends(ending)].into_iter().chain(staying).map(str::to_owned).collect();
+    let consequences = [&*session_counts::ends(ending)].into_iter().chain(staying).map(str::to_owned).collect();
     Question { title, button: Some("End all sessions".to_owned()), consequences, ..Question::default() }
 }

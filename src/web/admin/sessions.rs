@@ -12,10 +12,10 @@ use crate::http::parameters::Query;
 use crate::http::problem::Problem;
 use crate::services::all_sessions::SessionPage;
 use crate::services::{AuthContext, Services};
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::moment::{Moment, moment};
-use crate::web::refusal::Refusal;
-use crate::web::{Answer, counts};
+use crate::web::time_tag::{TimeTag, time_tag};
+use crate::web::{Answer, session_counts};
 
 /// The list, where one goes back to without a `next`.
 pub(super) const LIST: &str = "/admin/sessions";
@@ -80,9 +80,9 @@ pub struct SessionRow {
     pub kind: &'static str,
     pub device: String,
     pub address: String,
-    pub started: Moment,
-    pub last_active: Moment,
-    pub expires: Moment,
+    pub started: TimeTag,
+    pub last_active: TimeTag,
+    pub expires: TimeTag,
     pub ended: Option<EndedRow>,
     /// The session of the reader.
     pub current: bool,
@@ -92,7 +92,7 @@ pub struct SessionRow {
 
 /// When, by whom and why.
 pub struct EndedRow {
-    pub at: Moment,
+    pub at: TimeTag,
     pub by: String,
     pub why: &'static str,
 }
@@ -108,13 +108,13 @@ impl SessionRow {
             email: owner.email,
             deleted: owner.deleted,
             kind: kind(session.kind),
-            started: moment(session.created_at, now),
-            last_active: moment(session.last_active_at, now),
-            expires: moment(session.expires_at(), now),
+            started: time_tag(session.created_at, now),
+            last_active: time_tag(session.last_active_at, now),
+            expires: time_tag(session.expires_at(), now),
             current: is_current,
             can_end: session.ended.is_none() && !is_current && auth.reaches_role(owner.role),
             ended: session.ended.map(|ended| EndedRow {
-                at: moment(ended.at, now),
+                at: time_tag(ended.at, now),
                 by: match ended.by.as_str() {
                     "cli" => "the command line".to_owned(),
                     "system" => "the server".to_owned(),
@@ -205,10 +205,10 @@ pub async fn show(
     let now = services.clock.now();
     let filtered = filter.q.is_some() || filter.kind.is_some() || filter.user.is_some();
     let totals = match filter.user {
-        Some(id) => counts::active(services.sessions_of(id, 0).await?.1.into(), ""),
+        Some(id) => session_counts::active(services.sessions_of(id, 0).await?.1.into(), ""),
         None => {
             let all = !filtered && state == SessionState::Live;
-            counts::active(services.open_sessions(&auth).await?, if all { "" } else { " in all accounts" })
+            session_counts::active(services.open_sessions(&auth).await?, if all { "" } else { " in all accounts" })
         }
     };
     let here = list(state, cursor.unwrap_or_default());
@@ -230,7 +230,7 @@ pub async fn show(
         pickable: sessions.iter().any(|session| session.can_end),
         back: (here != LIST).then_some(here),
         sessions,
-        layout: AdminLayout::new(&reader, &current, &request, LIST, Refusal::none()),
+        layout: AdminLayout::new(&reader, &current, &request, LIST, FormErrors::none()),
         q,
     };
     page(StatusCode::OK, &template)

@@ -12,10 +12,10 @@ use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
 use crate::services::stats::OpenSessions;
 use crate::services::{AuthContext, Services};
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::moment::Moment;
-use crate::web::refusal::Refusal;
-use crate::web::{Answer, Nothing, counts, see_other};
+use crate::web::time_tag::TimeTag;
+use crate::web::{Answer, Nothing, see_other, session_counts};
 
 /// What can be done to an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Act {
     /// What is said to the reader of the page; `own`: whose account it is.
     fn words(self, user: &User, own: bool, sessions: OpenSessions) -> Words {
         let username = &user.username;
-        let ends = counts::ends(sessions);
+        let ends = session_counts::ends(sessions);
         let say = |title: String, button: String, cancel, consequences: &[&str]| Words {
             title,
             button: Some(button),
@@ -120,7 +120,7 @@ impl Act {
             },
             Self::EndSessions => say(
                 format!("End all sessions of {username}?"),
-                format!("End {}", counts::sessions(sessions.total())),
+                format!("End {}", session_counts::sessions(sessions.total())),
                 "Keep them",
                 &[&ends, "The owner of the account can sign in again at once."],
             ),
@@ -198,7 +198,7 @@ pub(super) struct Subject {
     pub username: String,
     pub name: Option<String>,
     pub email: String,
-    pub last_sign_in: Option<Moment>,
+    pub last_sign_in: Option<TimeTag>,
 }
 
 impl Subject {
@@ -283,7 +283,7 @@ pub async fn unlock(
 
 async fn ask((request, services, recent, PathParam(id), _): Asked, act: Act) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    act_page(&request, &services, &recent.user, &reader, id, act, Refusal::none()).await
+    act_page(&request, &services, &recent.user, &reader, id, act, FormErrors::none()).await
 }
 
 async fn perform((request, services, recent, PathParam(id), ClientInfo(client)): Asked, act: Act) -> Answer {
@@ -293,7 +293,7 @@ async fn perform((request, services, recent, PathParam(id), ClientInfo(client)):
             flash::set(&request, notice);
             Ok(see_other(&next))
         }
-        Err(error) => act_page(&request, &services, &recent.user, &reader, id, act, Refusal::of(error)?).await,
+        Err(error) => act_page(&request, &services, &recent.user, &reader, id, act, FormErrors::of(error)?).await,
     }
 }
 
@@ -304,19 +304,19 @@ async fn act_page(
     reader: &User,
     id: UserId,
     act: Act,
-    refusal: Refusal,
+    form_errors: FormErrors,
 ) -> Answer {
     let user = services.user(id).await?;
     if !current.auth_context(reader).reaches(&user) {
         return Err(Error::Forbidden.into());
     }
     let (_, counts) = services.sessions_of(id, 1).await?;
-    let status = refusal.status;
+    let status = form_errors.status;
     let template = ActPage {
         words: act.words(&user, user.id == reader.id, counts.into()),
         act,
         subject: Subject::new(&user, services),
-        layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
+        layout: AdminLayout::new(reader, current, request, "/admin/users", form_errors),
     };
     page(status, &template)
 }

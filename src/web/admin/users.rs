@@ -14,11 +14,11 @@ use crate::http::forms::Form;
 use crate::http::parameters::Query;
 use crate::services::Services;
 use crate::services::users::{FoundUser, UserPage, UserSearch, UserSort};
+use crate::web::event_text::number;
 use crate::web::field::Field;
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::moment::{Moment, date};
-use crate::web::refusal::Refusal;
-use crate::web::words::number;
+use crate::web::time_tag::{TimeTag, date};
 use crate::web::{Answer, see_other};
 
 /// Accounts on a page.
@@ -63,8 +63,8 @@ struct UserRow {
     locked: bool,
     has_password: bool,
     sessions: String,
-    last_sign_in: Option<Moment>,
-    created: Moment,
+    last_sign_in: Option<TimeTag>,
+    created: TimeTag,
 }
 
 impl UserRow {
@@ -142,7 +142,7 @@ pub async fn show(
         first: cursor.map(|_| list_url(&search, search.sort, None)),
         next: found.next.as_deref().map(|next| list_url(&search, search.sort, Some(next))),
         users: found.users.into_iter().map(|found| UserRow::new(found, now)).collect(),
-        layout: AdminLayout::new(&reader, &current, &request, "/admin/users", Refusal::none()),
+        layout: AdminLayout::new(&reader, &current, &request, "/admin/users", FormErrors::none()),
         q: search.text,
     };
     page(StatusCode::OK, &template)
@@ -243,7 +243,7 @@ pub struct NewUserForm {
 /// `GET /admin/users/new`.
 pub async fn new(request: HttpRequest, services: web::Data<Services>, recent: RecentPassword) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    new_page(&request, &reader, &recent.user, &NewUserForm::default(), Refusal::none())
+    new_page(&request, &reader, &recent.user, &NewUserForm::default(), FormErrors::none())
 }
 
 /// `POST /admin/users/new`: goes on to the new account's page, which shows the link with which its owner chooses a
@@ -266,7 +266,7 @@ pub async fn create(
             flash::set(&request, Notice::ResetLink(user.id, LinkToken(link.token().to_owned())));
             Ok(see_other(&format!("/admin/users/{}", user.id)))
         }
-        Err(error) => new_page(&request, &reader, &recent.user, &form, Refusal::of(error)?),
+        Err(error) => new_page(&request, &reader, &recent.user, &form, FormErrors::of(error)?),
     }
 }
 
@@ -285,15 +285,18 @@ fn new_page(
     reader: &User,
     current: &CurrentUser,
     form: &NewUserForm,
-    refusal: Refusal,
+    form_errors: FormErrors,
 ) -> Answer {
-    let status = refusal.status;
+    let status = form_errors.status;
     let template = NewUserPage {
-        username: Field::new_username(&form.username).of_another().refused(&refusal).autofocus(!refusal.is_some()),
-        email: Field::email(&form.email).of_another().refused(&refusal),
-        name: Field::name(&form.name).of_another().refused(&refusal),
+        username: Field::new_username(&form.username)
+            .of_another()
+            .refused(&form_errors)
+            .autofocus(!form_errors.is_some()),
+        email: Field::email(&form.email).of_another().refused(&form_errors),
+        name: Field::name(&form.name).of_another().refused(&form_errors),
         roles: roles(Some(form.role.parse().unwrap_or(Role::User))),
-        layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
+        layout: AdminLayout::new(reader, current, request, "/admin/users", form_errors),
     };
     page(status, &template)
 }
