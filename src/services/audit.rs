@@ -1,6 +1,6 @@
 //! The audit log: searched and exported.
 
-mod places;
+mod export_slots;
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use crate::domain::{Actor, Clock, Error, EventId, Role};
 use crate::shapes::EventShape;
 use crate::storage::Database;
 use crate::storage::audit_search::{self, Found};
-pub use places::Exports;
-use places::Place;
+pub use export_slots::Exports;
+use export_slots::Slot;
 
 /// Events that an export holds in memory at once.
 const EXPORTED: usize = 500;
@@ -104,7 +104,7 @@ impl Services {
     ///
     /// # Errors
     /// [`Error::TooManyExports`] where enough are under way on this node; a piece may be it too, where nobody has taken
-    /// one for long, or where somebody else needs the place more.
+    /// one for long, or where somebody else needs the slot more.
     pub fn export_audit(
         &self,
         auth: &AuthContext,
@@ -113,7 +113,7 @@ impl Services {
     ) -> Result<impl Stream<Item = Result<String>> + use<>> {
         auth.require(Role::Manager)?;
         let export = Export {
-            place: self.exports.begin(&auth.actor, self.clock.now())?,
+            slot: self.exports.begin(&auth.actor, self.clock.now())?,
             clock: self.clock.clone(),
             database: self.database.clone(),
             auth: auth.clone(),
@@ -133,7 +133,7 @@ impl Services {
 
 /// An export under way.
 struct Export {
-    place: Place,
+    slot: Slot,
     clock: Clock,
     database: Database,
     auth: AuthContext,
@@ -142,7 +142,7 @@ struct Export {
 
 impl Export {
     async fn read(&self, before: Option<EventId>) -> Result<Found> {
-        self.place.keep(self.clock.now())?;
+        self.slot.keep(self.clock.now())?;
         let (auth, filter) = (self.auth.clone(), self.filter.clone());
         // Whoever has half of it waits, rather than to begin anew.
         let database = if before.is_some() { self.database.clone().patient() } else { self.database.clone() };

@@ -11,6 +11,7 @@ pub mod hasher;
 pub mod health;
 pub mod links;
 pub mod lockout;
+pub mod maintenance;
 pub mod passwords;
 pub mod registration;
 pub mod sessions;
@@ -20,7 +21,6 @@ pub mod signing_keys;
 pub mod stats;
 pub mod tokens;
 pub mod transfer;
-pub mod upkeep;
 pub mod user_administration;
 pub mod users;
 
