@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::request_id;
+use crate::domain::error::Dependency;
 use crate::domain::{Error, FieldError, FieldErrors};
 
 const CONTENT_TYPE_OF_PROBLEMS: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -230,8 +231,11 @@ impl From<Error> for Problem {
     /// The one translation from what services refuse to HTTP. A failure is logged here, once; the client learns
     /// nothing internal.
     fn from(error: Error) -> Self {
-        if matches!(error, Error::Unavailable(..) | Error::Internal(_)) {
-            tracing::error!(error = chain(&error), "a request failed");
+        match &error {
+            // Its trouble is told once, by the line to it, and not by each request that meets it.
+            Error::Unavailable(Dependency::Redis, _) => tracing::debug!(error = chain(&error), "a request failed"),
+            Error::Unavailable(..) | Error::Internal(_) => tracing::error!(error = chain(&error), "a request failed"),
+            _ => {}
         }
         match error {
             Error::Invalid(errors) => {

@@ -107,6 +107,11 @@ impl Database {
         self.has_one_writer
     }
 
+    /// Whether whoever wants to write would wait for another of this process.
+    pub fn is_being_written(&self) -> bool {
+        self.writers.available_permits() == 0
+    }
+
     /// Runs queries that only read, each on its own snapshot.
     pub async fn read<T: Send + 'static>(
         &self,

@@ -11,6 +11,7 @@ pub mod leases;
 pub mod links;
 pub mod lockouts;
 pub mod postgres;
+pub mod readiness;
 pub mod schema;
 pub mod sessions;
 pub mod signing_keys;

@@ -51,6 +51,7 @@ mod readme;
 mod redis;
 mod redis_failover;
 mod redis_memory;
+mod redis_switch;
 mod refresh;
 mod schemathesis;
 mod sessions;

@@ -10,10 +10,17 @@ use tokio::sync::watch;
 /// that a test which waits for a command does not hold it up; both end when it is dropped.
 pub struct Relay {
     address: SocketAddr,
-    line: watch::Sender<Line>,
+    state: watch::Sender<State>,
 }
 
-/// What becomes of connections; a change cuts those that there are.
+#[derive(Clone, Copy)]
+struct State {
+    line: Line,
+    /// How often connections were cut.
+    cuts: u64,
+}
+
+/// What becomes of new connections.
 #[derive(Clone, Copy)]
 enum Line {
     To(u16),
@@ -28,13 +35,13 @@ impl Relay {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("its address");
         listener.set_nonblocking(true).expect("non-blocking");
-        let line = watch::Sender::new(Line::To(port));
-        let changes = line.subscribe();
+        let state = watch::Sender::new(State { line: Line::To(port), cuts: 0 });
+        let changes = state.subscribe();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(serve(listener, changes));
         });
-        Self { address, line }
+        Self { address, state }
     }
 
     pub fn port(&self) -> u16 {
@@ -47,22 +54,31 @@ impl Relay {
 
     /// Cuts all connections; the next ones go to `port`.
     pub fn switch_to(&self, port: u16) {
-        self.line.send_replace(Line::To(port));
+        self.cut(Line::To(port));
+    }
+
+    /// New connections go to `port`; those that there are stay where they are, as with a name that leads elsewhere.
+    pub fn lead_to(&self, port: u16) {
+        self.state.send_modify(|state| state.line = Line::To(port));
     }
 
     /// Cuts all connections and closes new ones at once.
     pub fn cut_off(&self) {
-        self.line.send_replace(Line::CutOff);
+        self.cut(Line::CutOff);
     }
 
     /// Lets nothing pass until the next change.
     pub fn freeze(&self) {
-        self.line.send_replace(Line::Frozen);
+        self.cut(Line::Frozen);
+    }
+
+    fn cut(&self, line: Line) {
+        self.state.send_modify(|state| *state = State { line, cuts: state.cuts + 1 });
     }
 }
 
 /// Takes connections until the relay is dropped.
-async fn serve(listener: std::net::TcpListener, changes: watch::Receiver<Line>) {
+async fn serve(listener: std::net::TcpListener, changes: watch::Receiver<State>) {
     let listener = TcpListener::from_std(listener).expect("a listener");
     let mut dropped = changes.clone();
     let accept = async {
@@ -76,22 +92,18 @@ async fn serve(listener: std::net::TcpListener, changes: watch::Receiver<Line>) 
     }
 }
 
-async fn relay(mut client: TcpStream, mut changes: watch::Receiver<Line>) {
-    let line = *changes.borrow_and_update();
+async fn relay(mut client: TcpStream, mut changes: watch::Receiver<State>) {
+    let State { line, cuts } = *changes.borrow_and_update();
     let mut server = None;
     if let Line::To(port) = line {
         let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
         let _ = (client.set_nodelay(true), stream.set_nodelay(true));
         tokio::select! {
             _ = copy_bidirectional(&mut client, &mut stream) => return,
-            _ = changes.changed() => server = Some(stream),
+            _ = changes.wait_for(|state| state.cuts != cuts) => server = Some(stream),
         }
     }
     // Frozen connections hang until something else becomes of the line.
-    while matches!(*changes.borrow_and_update(), Line::Frozen) {
-        if changes.changed().await.is_err() {
-            break;
-        }
-    }
+    let _ = changes.wait_for(|state| !matches!(state.line, Line::Frozen)).await;
     drop((client, server));
 }
