@@ -1,6 +1,7 @@
 //! Types and rules, free of the web server and of any store.
 
 pub mod access_token;
+pub mod actor_kind;
 pub mod audit;
 pub mod audit_list;
 pub mod clock;

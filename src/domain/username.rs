@@ -1,7 +1,7 @@
 //! The name that people sign in with.
 
 use super::FieldError;
-use super::audit::ActorKind;
+use super::actor_kind::ActorKind;
 use super::name_key::NameKey;
 
 const MIN_LENGTH: usize = 3;

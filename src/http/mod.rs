@@ -27,6 +27,7 @@ pub mod cors;
 pub mod csrf;
 pub mod current_user;
 pub mod device_cookie;
+pub mod draining;
 pub mod fields;
 pub mod flash;
 pub mod forms;

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 pub use self::failure::Failure;
 pub use self::serve::serve;
-pub use self::server::{Draining, Handle, Server};
+pub use self::server::{Handle, Server};
 use crate::domain::Clock;
 use crate::services::Services;
 use crate::services::audit::Exports;

@@ -1,8 +1,6 @@
 //! The HTTP server and what runs beside it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -12,6 +10,7 @@ use tokio::task::AbortHandle;
 
 use super::Failure;
 use super::listeners::{self, Listener};
+use crate::http::draining::Draining;
 use crate::http::limits::Limits;
 use crate::http::site::Site;
 use crate::http::{cookie_guard, headers, parameters, problem, request_span};
@@ -25,16 +24,6 @@ const ACTIVITY_BATCH: Duration = Duration::from_secs(60);
 const KEY_ROTATION: Duration = Duration::from_secs(3600);
 /// How often what has expired is noted, and what is old forgotten.
 const SWEEP: Duration = Duration::from_secs(600);
-
-/// Whether the server is being stopped: `/readyz` says so, and a load balancer looks elsewhere.
-#[derive(Clone, Default)]
-pub struct Draining(Arc<AtomicBool>);
-
-impl Draining {
-    pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// A server that listens, and does not answer before [`Server::run`].
 pub struct Server {
@@ -140,7 +129,7 @@ impl Server {
 async fn wait_for_stop(server: ServerHandle, draining: Draining, asked: impl Future<Output = ()>) {
     asked.await;
     tracing::info!("stopping: what is under way may finish");
-    draining.0.store(true, Ordering::Relaxed);
+    draining.set();
     server.stop(true).await;
 }
 
