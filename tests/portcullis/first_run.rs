@@ -164,7 +164,8 @@ async fn another_owners_data_folder_is_refused_by_server_and_command_line() {
 
 #[tokio::test]
 async fn a_database_that_is_not_there_is_one_line_and_status_69() {
-    let port = free_port();
+    let nobody = Port::reserve();
+    let port = nobody.number();
     let url = format!("postgres://portcullis:hunter2-canary@127.0.0.1:{port}/portcullis?sslmode=disable");
     let program = Program::with_administrator().set("database_url", &url);
     let mut running = program.start();

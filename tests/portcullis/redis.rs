@@ -179,7 +179,8 @@ async fn a_signed_in_person_who_signs_in_again_while_redis_is_away_is_not_left_h
 
 #[tokio::test]
 async fn a_redis_that_is_not_there_at_start_is_one_line_and_status_69() {
-    let port = free_port();
+    let nobody = Port::reserve();
+    let port = nobody.number();
     let program = Program::new().set("redis_url", &format!("redis://:hunter2-canary@127.0.0.1:{port}"));
     let mut running = program.start();
     assert_eq!(running.end().code(), Some(69), "{}", running.stderr());

@@ -10,15 +10,11 @@ use portcullis::domain::audit::Client;
 
 use super::{House, keeper};
 use crate::support::stores::{Backend, Stores};
-use crate::support::{NEW_PASSWORD, PASSWORD, RedisServer, eventually, free_port};
+use crate::support::{NEW_PASSWORD, PASSWORD, RedisServer, eventually};
 
 /// Three masters that have found each other.
 async fn cluster() -> Vec<Arc<RedisServer>> {
-    let start = |_| {
-        let bus = free_port().to_string();
-        RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"])
-    };
-    let servers: Vec<_> = (0..3).map(start).collect();
+    let servers: Vec<_> = (0..3).map(|_| RedisServer::start_for_cluster()).collect();
     let mut create = Command::new("redis-cli");
     create.args(["--cluster", "create", "--cluster-yes"]);
     create.args(servers.iter().map(|server| format!("127.0.0.1:{}", server.port)));

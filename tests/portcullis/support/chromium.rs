@@ -8,8 +8,9 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
+use super::eventually;
 use super::folder::Folder;
-use super::{eventually, free_port};
+use super::program::Lines;
 
 /// A Chromium with a fresh profile. [`Chromium::quit`] ends it in good order, a drop in any.
 pub struct Chromium {
@@ -25,21 +26,25 @@ pub struct Chromium {
 impl Chromium {
     /// Opens a browser for the site at `origin`.
     pub async fn open(origin: &str, javascript: bool) -> Self {
-        let port = free_port();
         let profile = Folder::new();
-        let driver = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
             // Also what they leave behind when they are killed.
             .env("TMPDIR", &*profile)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("chromedriver can't be started: {error}. Use tests/run.sh"));
-        eventually("chromedriver listens", Duration::from_secs(20), async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+        let told = Lines::of(driver.stdout.take().expect("its output"));
+        let mut port = None;
+        eventually("chromedriver says where it listens", Duration::from_secs(60), async || {
+            assert!(driver.try_wait().expect("a child of ours").is_none(), "chromedriver ended: {}", told.text());
+            port = told.text().lines().find_map(port_in);
+            port.is_some()
         })
         .await;
+        let port = port.expect("it was found");
         let options = json!({
             "args": [
                 "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
@@ -289,6 +294,11 @@ impl Drop for Chromium {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
+}
+
+/// The port, where chromedriver tells that it listens.
+fn port_in(line: &str) -> Option<u16> {
+    line.split_once("started successfully on port ")?.1.trim_end_matches('.').parse().ok()
 }
 
 /// A command for which fantoccini has no function; `POST` with a body, else `GET`.

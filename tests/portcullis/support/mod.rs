@@ -14,6 +14,7 @@ pub mod held;
 pub mod hostile;
 pub mod jar;
 pub mod page;
+pub mod port;
 pub mod program;
 pub mod raw;
 pub mod redis_server;
@@ -27,6 +28,7 @@ pub use browser::Browser;
 pub use chromium::Chromium;
 pub use held::HeldTable;
 pub use page::Page;
+pub use port::Port;
 pub use program::Program;
 pub use redis_server::RedisServer;
 pub use relay::Relay;
@@ -34,7 +36,6 @@ pub use spawn::TestServer;
 pub use stores::Backend;
 pub use stores::Backend::{PostgresRedis, Sqlite, SqliteRedis};
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 /// A password that the policy accepts, of everyone whom a test creates.
@@ -43,12 +44,6 @@ pub const PASSWORD: &str = "copper lantern drifts at noon";
 pub const NEW_PASSWORD: &str = "seven quiet herons by the weir";
 /// The administrator whom every test server has.
 pub const KEEPER: &str = "keeper";
-
-/// A TCP port of 127.0.0.1 that is free now.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
-}
 
 /// Whether the suites that take minutes of real time were asked for (`tests/run.sh --long`).
 pub fn long() -> bool {

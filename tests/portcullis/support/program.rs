@@ -12,13 +12,16 @@ use portcullis::domain::Clock;
 
 use super::browser::Browser;
 use super::folder::Folder;
+use super::port::Port;
 use super::spawn::TestServer;
-use super::{KEEPER, PASSWORD, eventually, free_port};
+use super::{KEEPER, PASSWORD, eventually};
 
 /// A working folder in which the binary is run, with its port and what it is told by environment variables.
 pub struct Program {
     pub folder: Folder,
     pub port: u16,
+    /// That one, kept from others.
+    _port: Port,
     environment: Vec<(String, String)>,
 }
 
@@ -33,8 +36,9 @@ pub struct Outcome {
 impl Program {
     /// SQLite in the working folder and cheap password hashing.
     pub fn new() -> Self {
-        let port = free_port();
-        let program = Self { folder: Folder::new(), port, environment: Vec::new() };
+        let reserved = Port::reserve();
+        let port = reserved.number();
+        let program = Self { folder: Folder::new(), port, _port: reserved, environment: Vec::new() };
         program
             .set("listen", &format!("127.0.0.1:{port}"))
             .set("public_url", &format!("http://127.0.0.1:{port}"))
@@ -264,13 +268,13 @@ impl Drop for Running {
 }
 
 /// What a process writes, collected while it runs.
-struct Lines {
+pub(super) struct Lines {
     text: Arc<Mutex<String>>,
     reader: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Lines {
-    fn of(stream: impl Read + Send + 'static) -> Self {
+    pub(super) fn of(stream: impl Read + Send + 'static) -> Self {
         let text = Arc::new(Mutex::new(String::new()));
         let reader = std::thread::spawn({
             let text = text.clone();
@@ -286,7 +290,7 @@ impl Lines {
     }
 
     /// What there is so far.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

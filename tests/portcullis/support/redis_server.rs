@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::folder::Folder;
-use super::free_port;
+use super::port::Port;
 
 /// A `redis-server` of its own folder and port, killed on drop.
 pub struct RedisServer {
     folder: Folder,
     pub port: u16,
+    /// That one, and others on which it listens: kept from others, also while no process is running.
+    _ports: Vec<Port>,
     extra: Vec<String>,
     process: Mutex<Option<Child>>,
 }
@@ -25,9 +27,23 @@ impl RedisServer {
 
     /// The same with more of its command line.
     pub fn start_with(extra: &[&str]) -> Arc<Self> {
+        Self::start_on(vec![Port::reserve()], extra)
+    }
+
+    /// A member of a cluster that is to be made.
+    pub fn start_for_cluster() -> Arc<Self> {
+        let bus = Port::reserve();
+        let number = bus.number().to_string();
+        let extra = ["--cluster-enabled", "yes", "--cluster-port", &number, "--cluster-node-timeout", "2000"];
+        Self::start_on(vec![Port::reserve(), bus], &extra)
+    }
+
+    /// On the first of these ports.
+    fn start_on(ports: Vec<Port>, extra: &[&str]) -> Arc<Self> {
         let server = Self {
             folder: Folder::new(),
-            port: free_port(),
+            port: ports[0].number(),
+            _ports: ports,
             extra: extra.iter().map(|&word| word.to_owned()).collect(),
             process: Mutex::new(None),
         };
@@ -59,17 +75,21 @@ impl RedisServer {
             .args(["--repl-diskless-sync-delay", "0", "--repl-diskless-load", "swapdb"])
             .arg("--dir")
             .arg(self.folder.as_os_str())
+            .args(["--logfile", "redis.log"])
             .args(&self.extra)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("redis-server can't be started: {error}. Use tests/run.sh"));
-        *process = Some(child);
-        drop(process);
+        let child = process.insert(child);
         let start = Instant::now();
         while self.try_cli(&["ping"]).as_deref() != Some("PONG") {
-            assert!(start.elapsed() < Duration::from_secs(10), "redis-server does not answer");
+            let ended = child.try_wait().expect("a child of ours");
+            if ended.is_some() || start.elapsed() > Duration::from_secs(60) {
+                let log = std::fs::read_to_string(self.folder.join("redis.log")).unwrap_or_default();
+                panic!("redis-server on port {} does not answer ({ended:?}): {log}", self.port);
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -14,8 +14,9 @@ use portcullis::startup;
 
 use super::api_client::ApiClient;
 use super::browser::{Browser, session_cookie};
+use super::port::Port;
 use super::stores::{Backend, Stores};
-use super::{KEEPER, PASSWORD, eventually, free_port};
+use super::{KEEPER, PASSWORD, eventually};
 
 /// One running node. Dropping it stops the node; its stores go with the last node on them.
 pub struct TestServer {
@@ -28,6 +29,8 @@ pub struct TestServer {
     settings: Vec<(String, String)>,
     handle: startup::Handle,
     thread: Option<JoinHandle<()>>,
+    /// Kept from others. A server that shall listen elsewhere does not use it.
+    _port: Port,
 }
 
 impl TestServer {
@@ -74,7 +77,9 @@ impl TestServer {
     }
 
     async fn run(stores: Arc<Stores>, settings: Vec<(String, String)>, clock: Clock) -> Self {
-        let port = free_port();
+        // Not chosen by the server, since `public_url` names it.
+        let reserved = Port::reserve();
+        let port = reserved.number();
         let defaults = [
             ("listen", format!("127.0.0.1:{port}")),
             ("public_url", format!("http://127.0.0.1:{port}")),
@@ -110,7 +115,7 @@ impl TestServer {
             }
         });
         let (address, handle, services) = running.await.expect("the server starts");
-        Self { address, public_url, clock, services, stores, settings, handle, thread: Some(thread) }
+        Self { address, public_url, clock, services, stores, settings, handle, thread: Some(thread), _port: reserved }
     }
 
     // --- people --------------------------------------------------------------------------------------------------
