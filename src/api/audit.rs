@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Answer;
-use super::listing::{ListQuery, NewestFirst, Page, PageParameters, page};
+use super::listing::{EventPage, ListQuery, NewestFirst, PageParameters, page};
 use crate::domain::audit_list::{AuditFilter, TypedAuditFilter};
 use crate::domain::{Error, Event, FieldError, FieldErrors, Outcome};
 use crate::http::bearer::ApiUser;
@@ -24,6 +24,7 @@ pub struct AuditQuery {
     /// Before this moment, or until the end of this day.
     #[param(min_length = 1)]
     until: Option<String>,
+    /// Only events of this name.
     #[param(value_type = Option<Event>)]
     event: Option<String>,
     /// Who did it or whom it was done to: a username that the account has or had, its e-mail or its id; of a deleted
@@ -33,6 +34,7 @@ pub struct AuditQuery {
     /// The whole address of the client.
     #[param(min_length = 1)]
     address: Option<String>,
+    /// Only what succeeded, or only what failed.
     #[param(value_type = Option<Outcome>)]
     outcome: Option<String>,
     /// Of one request: `x-request-id` of its answer, `request_id` of a problem.
@@ -58,11 +60,12 @@ impl AuditQuery {
 
 /// `GET /api/v1/audit`.
 #[utoipa::path(
-    get, path = "/api/v1/audit", tag = "audit", operation_id = "audit",
+    get, path = "/api/v1/audit", tag = "audit", operation_id = "list_audit_events",
     summary = "What happened, newest first; a page may be short, or empty, and another follow",
     params(AuditQuery, NewestFirst, PageParameters),
     responses((
-        status = 200, body = Page<EventShape>, headers(("Link" = Option<String>, description = "The next page")),
+        status = 200, description = "A part of the audit log", body = EventPage,
+        headers(("Link" = Option<String>, description = "The next page, where there is one (RFC 8288)")),
     )),
     security(("bearer" = []))
 )]

@@ -1,5 +1,6 @@
 //! Lists in pages: newest first, a page after the other by a cursor that only we can make.
 
+use std::borrow::Cow;
 use std::future::{Ready, ready};
 use std::str::FromStr;
 
@@ -9,13 +10,16 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, RefBuilder, Schema};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::domain::cursor::Cursors;
 use crate::domain::{Error, FieldError};
 use crate::http::fields::{Fields, Repeated};
 use crate::http::problem::Problem;
 use crate::services::Services;
+use crate::shapes::{EventShape, KeyShape, SessionShape, UserShape};
 
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
@@ -156,15 +160,54 @@ pub fn page<S: Serialize>(
 }
 
 /// A part of a list.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 pub struct Page<S> {
     data: Vec<S>,
     page: PageInfo,
 }
 
+/// In the document a page is named by what it holds, `UserPage`, and holds it by reference: a derived schema would
+/// repeat all of it, under a name of its own.
+impl<S: ToSchema> PartialSchema for Page<S> {
+    fn schema() -> RefOr<Schema> {
+        let rows = ArrayBuilder::new()
+            .items(Ref::from_schema_name(S::name()))
+            .description(Some("So many as were asked for, or fewer."));
+        let place = RefBuilder::new()
+            .ref_location_from_schema_name(PageInfo::name())
+            .description(Some("Where in the list they are, and where it goes on."));
+        ObjectBuilder::new()
+            .description(Some("A part of a list."))
+            .property("data", rows)
+            .required("data")
+            .property("page", place)
+            .required("page")
+            .into()
+    }
+}
+
+impl<S: ToSchema> ToSchema for Page<S> {
+    fn name() -> Cow<'static, str> {
+        format!("{}Page", S::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((S::name().into(), S::schema()));
+        schemas.push((PageInfo::name().into(), PageInfo::schema()));
+        S::schemas(schemas);
+    }
+}
+
+// By these names, a path says which; of a type with a parameter the macro would make a name of its own.
+pub type UserPage = Page<UserShape>;
+pub type SessionPage = Page<SessionShape>;
+pub type EventPage = Page<EventShape>;
+pub type KeyPage = Page<KeyShape>;
+
 /// Where in the list it is.
 #[derive(Serialize, ToSchema)]
 pub struct PageInfo {
+    /// How many were asked for.
     #[schema(minimum = 1, maximum = 200)]
     limit: u16,
     /// For `?cursor=`; null on the last page.

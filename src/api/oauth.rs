@@ -17,6 +17,7 @@ use crate::services::Services;
 /// An error of RFC 6749.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OAuthError {
+    /// Stable, for programs.
     error: &'static str,
     /// For people.
     error_description: String,
@@ -86,8 +87,10 @@ fn required(value: Option<String>, name: &str) -> Result<String, OAuthError> {
 /// What is asked of `/oauth/token`.
 #[derive(Deserialize, ToSchema)]
 pub struct TokenForm {
+    /// `refresh_token`: the one that there is.
     #[schema(value_type = String, pattern = "^refresh_token$", required)]
     grant_type: Option<String>,
+    /// The latest that the session was given.
     #[schema(value_type = String, required, min_length = 1)]
     refresh_token: Option<String>,
 }
@@ -95,20 +98,23 @@ pub struct TokenForm {
 /// RFC 6749, 5.1.
 #[derive(Serialize, ToSchema)]
 pub struct OAuthTokens {
+    /// For `Authorization: Bearer …`.
     access_token: String,
+    /// `Bearer`.
     #[schema(pattern = "^Bearer$")]
     token_type: &'static str,
     /// Seconds.
     expires_in: i64,
+    /// The next one, in place of that which was sent.
     refresh_token: String,
 }
 
 /// `POST /oauth/token` (RFC 6749, section 6).
 #[utoipa::path(
-    post, path = "/oauth/token", tag = "oauth", operation_id = "oauth_token", summary = "Get new tokens for a refresh token",
+    post, path = "/oauth/token", tag = "oauth", operation_id = "issue_oauth_tokens", summary = "Get new tokens for a refresh token",
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, body = OAuthTokens),
+        (status = 200, description = "New tokens of the same session", body = OAuthTokens),
         (status = 400, description = "`invalid_request`, `invalid_grant`, `unsupported_grant_type`", body = OAuthError),
     ),
     security(())
@@ -136,6 +142,7 @@ pub async fn token(services: web::Data<Services>, ClientInfo(client): ClientInfo
 /// A token, of either kind: which one, it says itself.
 #[derive(Deserialize, ToSchema)]
 pub struct SomeToken {
+    /// An access token or a refresh token.
     #[schema(value_type = String, required, min_length = 1)]
     token: Option<String>,
     /// Not needed.
@@ -145,7 +152,7 @@ pub struct SomeToken {
 
 /// `POST /oauth/revoke` (RFC 7009). Whether the token was any good is not told.
 #[utoipa::path(
-    post, path = "/oauth/revoke", tag = "oauth", operation_id = "oauth_revoke", summary = "End the session of a token",
+    post, path = "/oauth/revoke", tag = "oauth", operation_id = "revoke_oauth_token", summary = "End the session of a token",
     request_body(content = SomeToken, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The token is not good any more, or never was"),
@@ -172,17 +179,21 @@ async fn session_of(services: &Services, token: &str) -> Result<Option<(UserId, 
 /// RFC 7662. Of a token that is not good, nothing but that is told.
 #[derive(Default, Serialize, ToSchema)]
 pub struct Introspection {
+    /// Whether it is good now: ours, not expired, and of a live session.
     active: bool,
     /// `Bearer` for an access token, `refresh_token` for the other kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     token_type: Option<&'static str>,
+    /// Who issued it: this server.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     iss: Option<String>,
+    /// The id of its account.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     sub: Option<UserId>,
+    /// For whom it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     aud: Option<String>,
@@ -190,19 +201,23 @@ pub struct Introspection {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     client_id: Option<String>,
-    /// Seconds since 1970.
+    /// Until when it is good, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     exp: Option<i64>,
+    /// When it was issued, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     iat: Option<i64>,
+    /// From when on it is good, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     nbf: Option<i64>,
+    /// Its own id.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     jti: Option<String>,
+    /// The id of its session.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     sid: Option<SessionId>,
@@ -210,6 +225,7 @@ pub struct Introspection {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     role: Option<Role>,
+    /// The name that its account has.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     username: Option<String>,
@@ -217,10 +233,10 @@ pub struct Introspection {
 
 /// `POST /oauth/introspect` (RFC 7662).
 #[utoipa::path(
-    post, path = "/oauth/introspect", tag = "oauth", operation_id = "oauth_introspect", summary = "Ask whether a token is good now",
+    post, path = "/oauth/introspect", tag = "oauth", operation_id = "introspect_oauth_token", summary = "Ask whether a token is good now",
     request_body(content = SomeToken, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, body = Introspection),
+        (status = 200, description = "What is known of the token; only `active` where it is not good", body = Introspection),
         (status = 400, description = "`invalid_request`", body = OAuthError),
     ),
     security(("bearer" = []))

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::listing::{ListQuery, NewestFirst, Page, PageParameters, PageQuery, page};
+use super::listing::{ListQuery, NewestFirst, PageParameters, PageQuery, SessionPage, page};
 use super::{Answer, no_content, word};
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState};
 use crate::domain::{Error, FieldError, FieldErrors, SessionId, SessionKind, UserId};
@@ -23,14 +23,16 @@ use crate::shapes::SessionShape;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct SessionQuery {
+    /// Only those of this account.
     #[param(value_type = Option<UserId>)]
     user_id: Option<String>,
+    /// Only those of this kind.
     #[param(value_type = Option<SessionKind>)]
     kind: Option<String>,
     /// A part of the owner’s username or e-mail, or how the address or the device begins.
     #[param(max_length = 254)]
     q: Option<String>,
-    /// `live` without it.
+    /// Only those in this state; `live` without it.
     #[param(value_type = Option<SessionState>)]
     state: Option<String>,
 }
@@ -40,12 +42,13 @@ pub struct SessionQuery {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct UserSessionQuery {
+    /// Only those of this kind.
     #[param(value_type = Option<SessionKind>)]
     kind: Option<String>,
     /// A part of the owner’s username or e-mail, or how the address or the device begins.
     #[param(max_length = 254)]
     q: Option<String>,
-    /// `live` without it.
+    /// Only those in this state; `live` without it.
     #[param(value_type = Option<SessionState>)]
     state: Option<String>,
 }
@@ -75,11 +78,12 @@ impl SessionQuery {
 
 /// `GET /api/v1/sessions`.
 #[utoipa::path(
-    get, path = "/api/v1/sessions", tag = "sessions", operation_id = "sessions",
+    get, path = "/api/v1/sessions", tag = "sessions", operation_id = "list_sessions",
     summary = "Everyone’s sessions, newest first; a page may be short, or empty, and another follow",
     params(SessionQuery, NewestFirst, PageParameters),
     responses((
-        status = 200, body = Page<SessionShape>, headers(("Link" = Option<String>, description = "The next page")),
+        status = 200, description = "A part of the sessions", body = SessionPage,
+        headers(("Link" = Option<String>, description = "The next page, where there is one (RFC 8288)")),
     )),
     security(("bearer" = []))
 )]
@@ -111,10 +115,19 @@ fn user_id(text: &str) -> Result<UserId, FieldError> {
     FieldError::parse("user_id", text, "Write the id of an account, as the lists show it.")
 }
 
+/// Which session.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes what PathParam reads")]
+pub struct SessionPath {
+    /// Of the session, as lists and answers show it.
+    id: SessionId,
+}
+
 /// `DELETE /api/v1/sessions/{id}`. One that had ended before is no error.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}", tag = "sessions", operation_id = "end_session", summary = "End a session",
-    params(("id" = SessionId, Path)),
+    params(SessionPath),
     responses(
         (status = 204, description = "The session and all its tokens have ended"),
         (status = 404, description = "`not_found`"),
@@ -178,6 +191,7 @@ impl RevokeBody {
 /// How many sessions ended.
 #[derive(Serialize, ToSchema)]
 pub struct Revoked {
+    /// Of those that were meant.
     pub(super) revoked: u64,
 }
 

@@ -10,9 +10,9 @@ use crate::shapes::StatsShape;
 
 /// `GET /api/v1/stats`.
 #[utoipa::path(
-    get, path = "/api/v1/stats", tag = "stats", operation_id = "stats",
+    get, path = "/api/v1/stats", tag = "stats", operation_id = "get_stats",
     summary = "How many accounts and sessions there are, and how many sign-ins and failures there were",
-    responses((status = 200, body = StatsShape)),
+    responses((status = 200, description = "The figures of this moment", body = StatsShape)),
     security(("bearer" = []))
 )]
 pub async fn show(services: web::Data<Services>, manager: RequireRole<Manager, ApiUser>) -> Answer {

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use super::listing::{ListQuery, Page, PageParameters, page};
+use super::listing::{ListQuery, PageParameters, UserPage, page};
 use super::{Answer, given, no_content, user_shape, word};
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, FieldErrors, Role, User, UserId, UserStatus};
@@ -27,9 +27,10 @@ pub struct UserQuery {
     /// A part of the username, the e-mail or the name.
     #[param(max_length = 254)]
     q: Option<String>,
+    /// Only those that have just this role.
     #[param(value_type = Option<Role>)]
     role: Option<String>,
-    /// `locked` accounts are active or suspended too.
+    /// Only those that are so; `locked` accounts are active or suspended too.
     #[param(value_type = Option<String>, pattern = "^(active|suspended|locked)$")]
     status: Option<String>,
     /// Newest first without it; with `-` in front it is backwards.
@@ -62,10 +63,11 @@ impl UserQuery {
 
 /// `GET /api/v1/users`.
 #[utoipa::path(
-    get, path = "/api/v1/users", tag = "users", operation_id = "users", summary = "Accounts, newest first",
+    get, path = "/api/v1/users", tag = "users", operation_id = "list_users", summary = "Accounts, newest first",
     params(UserQuery, PageParameters),
     responses((
-        status = 200, body = Page<UserShape>, headers(("Link" = Option<String>, description = "The next page")),
+        status = 200, description = "A part of the accounts", body = UserPage,
+        headers(("Link" = Option<String>, description = "The next page, where there is one (RFC 8288)")),
     )),
     security(("bearer" = []))
 )]
@@ -82,12 +84,21 @@ pub async fn list(
     Ok(page(&request, &services, part.limit, found.next, shapes))
 }
 
+/// Which account.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes what PathParam reads")]
+pub struct UserPath {
+    /// Of the account, as lists and answers show it.
+    id: UserId,
+}
+
 /// `GET /api/v1/users/{id}`.
 #[utoipa::path(
-    get, path = "/api/v1/users/{id}", tag = "users", operation_id = "user", summary = "One account",
-    params(("id" = UserId, Path)),
+    get, path = "/api/v1/users/{id}", tag = "users", operation_id = "get_user", summary = "One account",
+    params(UserPath),
     responses(
-        (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
+        (status = 200, description = "The account", body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
         (status = 404, description = "`not_found`"),
     ),
     security(("bearer" = []))
@@ -114,8 +125,10 @@ pub struct NewUserBody {
     /// 3 to 32 ASCII letters, digits, `_`, `.` or `-`; begins with a letter.
     #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z][A-Za-z0-9_.-]*$")]
     username: String,
+    /// Nobody else’s: people sign in with it too.
     #[schema(format = "email", min_length = 3, max_length = 254)]
     email: String,
+    /// What the person is called.
     #[schema(max_length = 100)]
     name: Option<String>,
     /// `user` without it.
@@ -126,23 +139,25 @@ pub struct NewUserBody {
 /// A new account, and the link with which its owner chooses a password.
 #[derive(Serialize, ToSchema)]
 pub struct NewUser {
+    /// The account, which nobody can sign in to until its owner has chosen a password.
     user: UserShape,
     /// To hand over: it works once.
     #[schema(format = "uri")]
     reset_url: String,
+    /// Until when the link works.
     #[schema(format = DateTime)]
     expires_at: String,
 }
 
-/// `POST /api/v1/users`. Nobody chooses another's password over the API.
+/// `POST /api/v1/users`. Nobody chooses another’s password over the API.
 #[utoipa::path(
     post, path = "/api/v1/users", tag = "users", operation_id = "create_user",
     summary = "Create an account, and get the link with which its owner chooses a password",
     request_body = NewUserBody,
     responses(
-        (status = 201, body = NewUser, headers(
+        (status = 201, description = "The account, and the link for its owner", body = NewUser, headers(
             ("ETag" = String, description = "For If-Match"),
-            ("Location" = String, description = "The account"),
+            ("Location" = String, description = "The address of the account"),
         )),
         (status = 401, description = "`reauthentication_required`, `invalid_token`, `not_signed_in`"),
         (status = 409, description = "`taken`: the name or the e-mail is another’s"),
@@ -202,6 +217,7 @@ pub struct UserBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, max_length = 100)]
     name: Option<Option<String>>,
+    /// Another one voids the account’s reset link.
     #[schema(format = "email", min_length = 3, max_length = 254)]
     email: Option<String>,
     /// 3 to 32 ASCII letters, digits, `_`, `.` or `-`; begins with a letter.
@@ -213,10 +229,10 @@ pub struct UserBody {
 #[utoipa::path(
     patch, path = "/api/v1/users/{id}", tag = "users", operation_id = "update_user",
     summary = "Change the name, the e-mail or the username of an account",
-    params(("id" = UserId, Path), IfMatch),
+    params(UserPath, IfMatch),
     request_body = UserBody,
     responses(
-        (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
+        (status = 200, description = "The account as it is now", body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
         Refusals,
         (status = 409, description = "`taken`: the name or the e-mail is another’s"),
     ),
@@ -239,7 +255,7 @@ pub async fn update(
 #[utoipa::path(
     delete, path = "/api/v1/users/{id}", tag = "users", operation_id = "delete_user",
     summary = "Delete an account for good; all its sessions and tokens end",
-    params(("id" = UserId, Path), IfMatch),
+    params(UserPath, IfMatch),
     responses(
         (status = 204, description = "The account is gone, and its names are free"),
         Refusals,

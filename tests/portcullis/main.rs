@@ -18,6 +18,7 @@ mod admin_users;
 mod api;
 mod api_access;
 mod api_admin;
+mod api_document;
 mod audit_export;
 mod audit_filter;
 mod audit_trail;

@@ -1,5 +1,5 @@
 //! What `tests/run.sh` installs beside the stores: Python with PyJWT, Schemathesis and Django, Node.js with libraries for
-//! OAuth, html-validate and axe.
+//! OAuth, html-validate, axe and Redocly.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -31,6 +31,13 @@ pub fn node(script: &str) -> Command {
     let mut node = Command::new("node");
     // Packages are looked for from the working folder on.
     node.args(["--input-type=module", "--eval", script, "--"]).current_dir(folder().join("node"));
+    node
+}
+
+/// A program of those packages.
+pub fn node_tool(name: &str) -> Command {
+    let mut node = Command::new("node");
+    node.arg(folder().join("node/node_modules/.bin").join(name));
     node
 }
 
