@@ -10,8 +10,8 @@ use crate::domain::audit_list::{AuditFilter, TypedAuditFilter};
 use crate::domain::{Error, Event, FieldError, FieldErrors, Outcome};
 use crate::http::bearer::ApiUser;
 use crate::http::require_role::{Manager, RequireRole};
+use crate::representations::EventShape;
 use crate::services::Services;
-use crate::shapes::EventShape;
 
 /// Which events.
 #[derive(Deserialize, IntoParams)]

@@ -14,9 +14,9 @@ use crate::http::json::Json;
 use crate::http::parameters::PathParam;
 use crate::http::problem::Problem;
 use crate::http::require_role::{Manager, RequireRole};
+use crate::representations::SessionShape;
 use crate::services::Services;
 use crate::services::all_sessions::MOST_SELECTED;
-use crate::shapes::SessionShape;
 
 /// Which sessions of everyone.
 #[derive(Deserialize, IntoParams)]

@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, web};
 use super::Answer;
 use crate::http::bearer::ApiUser;
 use crate::http::require_role::{Manager, RequireRole};
+use crate::representations::StatsShape;
 use crate::services::Services;
-use crate::shapes::StatsShape;
 
 /// `GET /api/v1/stats`.
 #[utoipa::path(

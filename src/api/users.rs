@@ -7,6 +7,7 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use super::listing::{ListQuery, PageParameters, UserPage, page};
 use super::{Answer, given, no_content, user_shape, word};
+use crate::domain::clock::rfc3339;
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, FieldErrors, Role, User, UserId, UserStatus};
 use crate::http::bearer::{ApiUser, RecentAdmin};
@@ -15,9 +16,9 @@ use crate::http::if_match::{SeenUser, etag};
 use crate::http::json::Json;
 use crate::http::parameters::PathParam;
 use crate::http::require_role::{Manager, RequireRole};
+use crate::representations::UserShape;
 use crate::services::Services;
 use crate::services::users::{UserChange, UserSearch, UserSort};
-use crate::shapes::{UserShape, time};
 
 /// Which accounts, in which order.
 #[derive(Deserialize, IntoParams)]
@@ -181,7 +182,7 @@ pub async fn create(
     Ok(HttpResponse::Created().insert_header(etag(&user)).insert_header((LOCATION, location)).json(NewUser {
         user: shape,
         reset_url,
-        expires_at: time(expires_at),
+        expires_at: rfc3339(expires_at),
     }))
 }
 

@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::{Failure, output};
 use crate::domain::audit_list::TypedAuditFilter;
-use crate::services::audit::ExportFormat;
+use crate::representations::audit_export::ExportFormat;
 use crate::services::{AuthContext, Services};
 
 #[derive(Subcommand)]
@@ -52,7 +52,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
     {
         return Err(Failure::Failed(format!("no account has or had the name, e-mail or id “{user}”")));
     }
-    let pieces = services.export_audit(&auth, filter, format)?;
-    output::print_stream(pieces).await?;
+    let events = services.export_audit(&auth, filter)?;
+    output::print_stream(format.write(events)).await?;
     Ok(String::new())
 }

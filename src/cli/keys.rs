@@ -7,8 +7,8 @@ use super::ask::Yes;
 use super::output::{self, Format, Output};
 use crate::domain::audit::Client;
 use crate::domain::signing_key::SigningKeyInfo;
+use crate::representations::KeyShape;
 use crate::services::{AuthContext, Services};
-use crate::shapes::KeyShape;
 
 #[derive(Subcommand)]
 pub enum Command {

@@ -12,9 +12,9 @@ use super::{Failure, one_of, user};
 use crate::domain::audit::Client;
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState, counted};
 use crate::domain::{Error, SessionId, SessionKind};
+use crate::representations::SessionShape;
 use crate::services::all_sessions::MOST_SELECTED;
 use crate::services::{AuthContext, Services};
-use crate::shapes::SessionShape;
 
 #[derive(Subcommand)]
 pub enum Command {

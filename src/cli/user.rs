@@ -11,10 +11,10 @@ use super::{Failure, one_of};
 use crate::domain::audit::Client;
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, Role, Timestamp, User, UserStatus};
+use crate::representations::UserShape;
 use crate::services::accounts::NewAccount;
 use crate::services::users::{FoundUser, UserSearch, UserSort};
 use crate::services::{AuthContext, Services};
-use crate::shapes::UserShape;
 
 #[derive(Subcommand)]
 pub enum Command {

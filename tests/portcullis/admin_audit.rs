@@ -332,11 +332,7 @@ async fn an_export_has_every_event_of_the_filter_newest_first(#[values(Sqlite, P
     assert!(records[1..].is_sorted_by(|newer, older| newer[0] > older[0]));
 
     let user = server.services.find_user("samuel").await.unwrap();
-    let refused = server.services.export_audit(
-        &AuthContext::of(&user),
-        AuditFilter::default(),
-        portcullis::services::audit::ExportFormat::Csv,
-    );
+    let refused = server.services.export_audit(&AuthContext::of(&user), AuditFilter::default());
     assert!(matches!(refused.map(drop), Err(Error::Forbidden)));
 }
 

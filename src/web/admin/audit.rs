@@ -14,8 +14,9 @@ use crate::domain::{Actor, Error, Event, FieldErrors, Outcome, Timestamp, UserId
 use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
 use crate::http::problem::Problem;
+use crate::representations::audit_export::ExportFormat;
 use crate::services::Services;
-use crate::services::audit::{AuditPage, ExportFormat};
+use crate::services::audit::AuditPage;
 use crate::web::Answer;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
@@ -219,9 +220,11 @@ pub async fn export(services: web::Data<Services>, current: CurrentUser, Query(q
         Some("jsonl") => ExportFormat::Jsonl,
         _ => return Err(unknown_format()),
     };
-    let text = services.export_audit(&current.auth_context(&reader), filter, format)?;
-    let body =
-        text.map_ok(Bytes::from).inspect_err(|error| tracing::warn!(%error, "an export of the audit log broke off"));
+    let events = services.export_audit(&current.auth_context(&reader), filter)?;
+    let body = format
+        .write(events)
+        .map_ok(Bytes::from)
+        .inspect_err(|error| tracing::warn!(%error, "an export of the audit log broke off"));
     let name = format!("audit-{}.{}", services.clock.now().format("%Y-%m-%d"), format.extension());
     Ok(HttpResponse::build(StatusCode::OK)
         .insert_header((CONTENT_TYPE, format.media_type()))
