@@ -4,6 +4,7 @@
 
 mod check;
 pub mod declaration;
+mod dot_env;
 pub mod flags;
 mod layer;
 mod listen;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::dot_env;
 use super::layer::{Kind, Layer, Value};
 use super::problem::Problem;
 
@@ -145,19 +146,11 @@ fn dot_env(file: &Path, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
         }
     };
     let mut pairs = Vec::new();
-    for pair in dotenvy::from_read_iter(text.as_bytes()) {
+    for pair in dot_env::parse(&text) {
         match pair {
-            Ok((name, value)) if concerns_us(&name) => pairs.push((name, value)),
+            Ok((name, value)) if concerns_us(name) => pairs.push((name.to_owned(), value)),
             Ok(_) => {}
-            // The library's own message repeats the line, which may hold a secret.
-            Err(dotenvy::Error::LineParse(wrong, _)) => {
-                let start = wrong.lines().next().unwrap_or_default();
-                let number = text.lines().position(|line| line.contains(start)).unwrap_or_default() + 1;
-                tell(format!(
-                    "line {number} is not NAME=value: put quotes around a value with spaces or special characters"
-                ));
-            }
-            Err(_) => tell("can't be read to its end".to_owned()),
+            Err((number, wrong)) => tell(format!("line {number} {wrong}")),
         }
     }
     pairs
