@@ -471,10 +471,9 @@ async fn acts_on_an_account_count_on_its_very_next_request_on_every_node(
         let form = keeper.get(&page_of(&anna)).await.expect(200).form(&format!("{}/role", page_of(&anna)));
         keeper.submit_form(form, &[("role", role)]).await.expect_redirect(&page_of(&anna));
         here.get("/admin/users").await.expect(status);
-        eventually("the other node knows", std::time::Duration::from_secs(1), async || {
-            there.get("/admin/users").await.status == status
-        })
-        .await;
+        Deadline::second()
+            .expect_soon("the other node knows", async || there.get("/admin/users").await.status == status)
+            .await;
     }
 
     let path = format!("{}/suspend", page_of(&anna));
@@ -482,7 +481,7 @@ async fn acts_on_an_account_count_on_its_very_next_request_on_every_node(
     assert!(page.text().contains("2 sessions end at once on every node: 2 in browsers."), "{}", page.text());
     keeper.submit(&path, &[]).await.expect_redirect(&page_of(&anna));
     assert!(!here.is_signed_in().await);
-    eventually("ended there", std::time::Duration::from_secs(1), async || !there.is_signed_in().await).await;
+    Deadline::second().expect_soon("ended there", async || !there.is_signed_in().await).await;
     server.browser().try_sign_in("anna", PASSWORD).await.expect(401);
     let page = keeper.get(&page_of(&anna)).await.expect(200);
     assert!(page.text().contains("Suspended"));

@@ -1,8 +1,6 @@
 //! Ending a session ends its tokens, whoever ends it and in whatever way, here at once and on the other node within a
 //! second. The connections stay open.
 
-use std::time::Duration;
-
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
 use rstest::rstest;
@@ -63,7 +61,7 @@ async fn every_end_of_a_session_ends_its_tokens_on_every_node(
         Way::Deletion => services.delete_user(&auth, user, &client).await.unwrap(),
     }
     assert!(!program.is_signed_in().await, "the access token lives on");
-    eventually("dead on the other node", Duration::from_secs(1), async || !elsewhere.is_signed_in().await).await;
+    Deadline::second().expect_soon("dead on the other node", async || !elsewhere.is_signed_in().await).await;
     assert_eq!(program.refresh().await.status, 401);
     assert_eq!(elsewhere.refresh().await.status, 401);
 }

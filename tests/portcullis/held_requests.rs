@@ -61,9 +61,6 @@ async fn an_act_that_began_before_its_session_ended_is_not_done_after_it(
         let page = format!("/admin/users/{}/role", target.id);
         let fields = [("csrf_token", csrf.as_str()), ("role", "admin")];
         let on_page = SlowRequest::begin(&browser, &page, &fields).await;
-        // They are known by now, and their bodies waited for.
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-
         end(&server, way, &thief.session_id).await;
         if matches!(way, "one" | "selected") {
             let sessions = server.program(KEEPER).await.get("/api/v1/sessions?q=adele&kind=browser").await.json();

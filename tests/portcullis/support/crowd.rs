@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use portcullis::domain::audit::Client;
 
-use super::Browser;
 use super::TestServer;
 use super::spawn::command_line;
+use super::{Browser, Deadline};
 
 /// People who are signed in, and cookies that must never work again.
 #[derive(Default)]
@@ -85,6 +85,17 @@ impl Crowd {
     /// database's clock. From then on only what a node believes keeps old copies out.
     pub async fn be_forgotten_by_the_feed(&self) {
         tokio::time::sleep(Duration::from_millis(10_500)).await;
+    }
+
+    /// Waits until what has ended has ended everywhere, which takes a second at most.
+    pub async fn is_known_to_have_ended(&self, nodes: &[&TestServer]) {
+        let second = Deadline::second();
+        for (name, browser) in &self.ended {
+            for node in nodes {
+                let mut thief = browser.with_cookie(&browser.cookie().unwrap()).at(node);
+                second.expect_soon(&format!("{name} has ended"), async || !thief.is_signed_in().await).await;
+            }
+        }
     }
 
     /// Nothing that ended works, and everyone else is signed in, on each node; asked twice, for the first answer may

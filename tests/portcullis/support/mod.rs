@@ -8,6 +8,7 @@ pub mod api_client;
 pub mod browser;
 pub mod chromium;
 pub mod crowd;
+pub mod deadline;
 pub mod folder;
 pub mod gallery;
 pub mod held;
@@ -26,6 +27,7 @@ pub mod tools;
 pub use api_client::ApiClient;
 pub use browser::Browser;
 pub use chromium::Chromium;
+pub use deadline::Deadline;
 pub use held::HeldTable;
 pub use page::Page;
 pub use port::Port;
@@ -50,11 +52,8 @@ pub fn long() -> bool {
     std::env::var_os("TEST_LONG").is_some()
 }
 
-/// Asks again and again until the answer is yes; the test fails when it still is no after `limit`.
-pub async fn eventually(what: &str, limit: Duration, mut ask: impl AsyncFnMut() -> bool) {
-    let start = std::time::Instant::now();
-    while !ask().await {
-        assert!(start.elapsed() < limit, "{what}: not within {limit:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+/// Asks again and again until the answer is yes; the test fails when it still is no after `limit`. Where that is nothing
+/// that the contract promises, it is longer than any machine takes.
+pub async fn eventually(what: &str, limit: Duration, ask: impl AsyncFnMut() -> bool) {
+    Deadline::within(limit).expect_soon(what, ask).await;
 }
