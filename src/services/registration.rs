@@ -46,7 +46,7 @@ impl Services {
                 let entry = Entry::success(Event::SignInSuccess, &actor, &user, &client);
                 audit::append(connection, &entry.session(opening.session_id()), now)?;
                 end_replaced(connection, replaced.as_ref(), &actor, now)?;
-                Ok((opening, user))
+                Ok((opening.clone(), user))
             })
             .await?;
         self.announce_replaced(replaces).await;

@@ -34,7 +34,7 @@ impl Services {
                 opening.insert(connection, &user)?;
                 let entry = Entry::success(Event::SignInSuccess, &actor, &user, &client);
                 audit::append(connection, &entry.session(opening.session_id()), now)?;
-                Ok((opening, user))
+                Ok((opening.clone(), user))
             })
             .await?;
         Ok(opening.into_signed_in(user))

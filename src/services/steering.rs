@@ -115,7 +115,7 @@ impl Services {
         &self,
         steward: &Steward,
         subject: Subject,
-        act: impl FnOnce(&mut AnyConnection, &Administered) -> Result<()> + Send + 'static,
+        mut act: impl FnMut(&mut AnyConnection, &Administered) -> Result<()> + Send + 'static,
     ) -> Result<Option<User>> {
         steward.require(Role::Admin)?;
         let (steward, id) = (steward.clone(), subject.id);
