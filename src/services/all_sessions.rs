@@ -149,7 +149,7 @@ impl Services {
                     client: &client,
                 };
                 audit::append(connection, &entry, now)?;
-                if let Some(caller) = spared {
+                if let Some(caller) = &spared {
                     let owner = users::by_id(connection, caller.user_id)?.ok_or(Error::NotSignedIn)?.user;
                     rows::set_epoch(connection, owner.id, caller.session_id, owner.epoch)?;
                 }

@@ -46,7 +46,7 @@ impl Services {
                 let entry = Entry::success(Event::SignInSuccess, &actor, &user, &client);
                 audit::append(connection, &entry.session(draft.session_id()), now)?;
                 end_replaced(connection, replaced.as_ref(), &actor, now)?;
-                Ok((draft, user))
+                Ok((draft.clone(), user))
             })
             .await?;
         self.announce_replaced(replaces).await;

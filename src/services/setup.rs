@@ -34,7 +34,7 @@ impl Services {
                 draft.insert(connection, &user)?;
                 let entry = Entry::success(Event::SignInSuccess, &actor, &user, &client);
                 audit::append(connection, &entry.session(draft.session_id()), now)?;
-                Ok((draft, user))
+                Ok((draft.clone(), user))
             })
             .await?;
         Ok(draft.into_signed_in(user))

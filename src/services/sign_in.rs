@@ -15,6 +15,7 @@ use crate::storage::sessions::rows::{self, End, NewSession};
 use crate::storage::users::{self, StoredUser};
 
 /// A session that a transaction is about to open.
+#[derive(Clone)]
 pub(super) struct SessionDraft {
     session_id: SessionId,
     secret: Secret,
@@ -123,14 +124,14 @@ impl Services {
             .database
             .write(move |connection| {
                 draft.insert(connection, &subject)?;
-                if let Some((old, new)) = password_hash.zip(rehashed) {
-                    users::rehash(connection, subject.id, &old, &new)?;
+                if let Some((old, new)) = password_hash.as_ref().zip(rehashed.as_ref()) {
+                    users::rehash(connection, subject.id, old, new)?;
                 }
                 let actor = Actor::user(&subject);
                 let entry = Entry::success(Event::SignInSuccess, &actor, &subject, &client);
                 audit::append(connection, &entry.session(draft.session_id), draft.now)?;
                 end_replaced(connection, replaced.as_ref(), &actor, draft.now)?;
-                Ok(draft)
+                Ok(draft.clone())
             })
             .await?;
         self.announce_replaced(replaces).await;

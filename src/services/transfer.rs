@@ -104,28 +104,28 @@ impl Import {
         let mut claimed = std::mem::take(&mut self.claimed);
         let work = move |connection: &mut AnyConnection| {
             let mut done = Vec::with_capacity(accounts.len());
-            for (line, account) in accounts {
+            for (line, account) in &accounts {
                 let outcome = match account {
                     Ok(Candidate { account, costly }) => {
                         let created = if dry_run {
-                            rehearse(connection, &account.user, line, &mut claimed)
+                            rehearse(connection, &account.user, *line, &mut claimed)
                         } else {
-                            create(connection, &account, &actor, now)
+                            create(connection, account, &actor, now)
                         };
                         match created {
                             Ok(()) => {
                                 let has_password = account.password_hash.is_some();
-                                Outcome::Created { user: account.user, has_password, costly }
+                                Outcome::Created { user: account.user.clone(), has_password, costly: *costly }
                             }
                             Err(Error::Taken(taken)) => Outcome::Skipped(taken),
                             Err(error) => return Err(error),
                         }
                     }
-                    Err(errors) => Outcome::Skipped(errors),
+                    Err(errors) => Outcome::Skipped(errors.clone()),
                 };
-                done.push(Imported { line, outcome });
+                done.push(Imported { line: *line, outcome });
             }
-            Ok((claimed, done))
+            Ok((std::mem::take(&mut claimed), done))
         };
         let (database, began) = (&self.services.database, Instant::now());
         let (claimed, done) = if dry_run { database.read(work).await? } else { database.write(work).await? };

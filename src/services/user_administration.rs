@@ -89,7 +89,7 @@ impl Services {
         &self,
         auth: &AuthContext,
         subject: Subject,
-        act: impl FnOnce(&mut AnyConnection, &AccountUnderAct) -> Result<()> + Send + 'static,
+        mut act: impl FnMut(&mut AnyConnection, &AccountUnderAct) -> Result<()> + Send + 'static,
     ) -> Result<Option<User>> {
         auth.require(Role::Admin)?;
         let (auth, id) = (auth.clone(), subject.id());

@@ -113,9 +113,9 @@ impl Services {
             .write(move |connection| {
                 let Authorized { actor, user: before } = authorize_admin_on(connection, &auth, &subject)?;
                 let mut after = before.clone();
-                after.username = username.unwrap_or(after.username);
-                after.email = email.unwrap_or(after.email);
-                after.name = name.unwrap_or(after.name);
+                after.username = username.clone().unwrap_or(after.username);
+                after.email = email.clone().unwrap_or(after.email);
+                after.name = name.clone().unwrap_or(after.name);
                 let mut changed = Vec::new();
                 if after.username != before.username {
                     // The log tells under which name the account is found from now on.

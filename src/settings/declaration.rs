@@ -103,7 +103,8 @@ declare! {
     database_url: DatabaseUrl,
         Derived { says: "sqlite://{data_dir}/portcullis.db", compute: urls::default_database_url },
         Url, "URL", given(database_url),
-        "sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME?sslmode=…; DATABASE_URL is read too";
+        "sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME?sslmode=…, several servers as HOST:PORT,HOST:PORT, behind a \
+         transaction pooler with &statement_cache=off; DATABASE_URL is read too";
     database_pool: u32, Text("8"), Public, "NUMBER", given(number(1..=1000)),
         "Connections to the database";
     redis_url: Option<RedisUrl>, Unset, Url, "URL", optional(redis_url),

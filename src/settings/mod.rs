@@ -9,6 +9,7 @@ pub mod flags;
 mod layer;
 mod listen;
 mod parse;
+mod postgres_url;
 mod problem;
 mod resolve;
 mod show;
@@ -24,6 +25,7 @@ use secrecy::SecretString;
 
 use self::declaration::Values;
 pub use self::listen::Listen;
+pub use self::postgres_url::{PostgresUrl, postgres_url};
 pub use self::problem::{Problem, Problems};
 use self::resolve::Resolved;
 pub use self::show::Effective;
@@ -104,8 +106,7 @@ impl PublicUrl {
 #[derive(Clone, Debug)]
 pub enum DatabaseUrl {
     Sqlite(PathBuf),
-    /// The whole URL, password included.
-    Postgres(SecretString),
+    Postgres(Box<PostgresUrl>),
 }
 
 /// Where live copies of sessions are kept.

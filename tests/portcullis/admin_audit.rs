@@ -292,7 +292,11 @@ pub async fn audit_by(server: &TestServer, user: &User, device: &str, detail: &s
     let (now, detail) = (server.clock.now(), detail.to_owned());
     let append = server.services.database.write(move |connection| {
         let actor = Actor::user(&user);
-        audit::append(connection, &Entry::success(Event::UserUpdated, &actor, &user, &client).detail(detail), now)
+        audit::append(
+            connection,
+            &Entry::success(Event::UserUpdated, &actor, &user, &client).detail(detail.clone()),
+            now,
+        )
     });
     append.await.unwrap();
 }

@@ -53,7 +53,7 @@ pub async fn seed(
     server.is_ready().await;
     let database = server.services.database.clone().patient();
     let seeded = database.write(move |connection| {
-        for (id, secret, at) in rows {
+        for &(id, secret, at) in &rows {
             let new = NewSession {
                 id,
                 user: &user,

@@ -795,9 +795,10 @@ async fn take(server: &TestServer, key: Key) {
 async fn take_both<T>(server: &TestServer, keys: [Key; 2], beside: impl Future<Output = T>) -> T {
     let rule = rule(server);
     let (begun, begins) = tokio::sync::oneshot::channel();
+    let mut begun = Some(begun);
     let both = server.services.database.write(move |connection| {
         store::take(connection, &keys[0], rule)?;
-        begun.send(()).unwrap();
+        begun.take().unwrap().send(()).unwrap();
         let waiting = "(SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid)))";
         let waiting = || diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(waiting));
         for _ in 0..100 {
@@ -872,10 +873,11 @@ async fn the_sweep_does_not_wait_for_a_count_that_somebody_begins_anew() {
     server.clock.advance(TimeDelta::minutes(2));
     let rule = rule(&server);
     let (begun, begins) = tokio::sync::oneshot::channel();
+    let mut begun = Some(begun);
     let (end, ends) = std::sync::mpsc::channel::<()>();
     let anew = server.services.database.write(move |connection| {
         let taken = store::take(connection, &key(1, anna), rule)?;
-        begun.send(()).unwrap();
+        begun.take().unwrap().send(()).unwrap();
         ends.recv().unwrap();
         Ok(taken)
     });

@@ -148,9 +148,9 @@ impl Services {
         let database = self.database.clone();
         let counted = self.database.write(move |connection| {
             let (mut taken, mut full) = (Vec::new(), false);
-            for count in counts {
+            for count in &counts {
                 match lockouts::take(connection, &count.key, rule)? {
-                    Taken::Guess => taken.push(count),
+                    Taken::Guess => taken.push(count.clone()),
                     refused => full |= count.is_full(refused, rule)?,
                 }
             }
@@ -159,7 +159,7 @@ impl Services {
                 return Ok(None);
             }
             // Made here: where nobody waits for it any more, it is given back.
-            Ok(Some(Counted { database, counts: taken }))
+            Ok(Some(Counted { database: database.clone(), counts: taken }))
         });
         Ok(counted.await?.map(|counted| PasswordAttempt { account, check, counted }))
     }

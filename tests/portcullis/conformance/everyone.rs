@@ -24,13 +24,14 @@ use crate::support::{Deadline, PostgresRedis, Sqlite, SqliteRedis};
 async fn half_done(node: &Node, roles: &'static [Role]) -> (Sender<()>, JoinHandle<Result<(), Error>>) {
     let (go_on, waiting) = channel();
     let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let mut begun = Some(begun);
     let (database, at) = (node.database.clone().patient(), node.clock.now());
     let transaction = tokio::spawn(async move {
         let act = database.write(move |connection| {
             users::lock_all(connection)?;
             everyone::raise_epochs(connection, roles, None, at)?;
             everyone::tell(connection, roles, &End { reason: EndReason::EndedAll, by: &Actor::System, at })?;
-            begun.send(()).expect("somebody waits for this");
+            begun.take().expect("once").send(()).expect("somebody waits for this");
             waiting.recv().map_err(Error::internal)
         });
         act.await

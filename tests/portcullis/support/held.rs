@@ -22,12 +22,13 @@ pub struct HeldTable {
 impl HeldTable {
     pub async fn new(database: &Database, table: &'static str) -> Self {
         let (entered, held) = tokio::sync::oneshot::channel();
+        let mut entered = Some(entered);
         let (release, released) = mpsc::channel();
         let writer = database.clone().patient();
         let holder = tokio::spawn(async move {
             let hold = writer.write(move |connection| {
                 diesel::sql_query(format!("LOCK TABLE {table} IN SHARE MODE")).execute(connection)?;
-                let _ = entered.send(());
+                let _ = entered.take().map(|entered| entered.send(()));
                 let _ = released.recv();
                 Ok(())
             });

@@ -2,7 +2,7 @@
 //!
 //! [`TestServer`] is the production server on fresh [`stores`]; [`Browser`] and [`Chromium`] are people with a
 //! browser, [`ApiClient`] is a program, [`raw`] a client that keeps no rule, [`Program`] the binary, [`tools`] what others
-//! wrote, [`gallery`] what was seen. [`held`] lets transactions meet.
+//! wrote, [`gallery`] what was seen. [`held`] lets transactions meet, [`mixed`] everyone.
 
 pub mod api_client;
 pub mod browser;
@@ -14,8 +14,10 @@ pub mod gallery;
 pub mod held;
 pub mod hostile;
 pub mod jar;
+pub mod mixed;
 pub mod page;
 pub mod port;
+pub mod postgres_server;
 pub mod program;
 pub mod raw;
 pub mod redis_server;
