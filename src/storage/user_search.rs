@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Text};
 use super::database::{AnyConnection, MultiBackend};
 use super::lockouts::{self, Rule};
 use super::schema::{sessions, users};
-use super::sessions::rows::open_in_index;
+use super::sessions::open::open_in_index;
 use super::types::Id;
 use super::users::{Row, StoredUser};
 use crate::domain::text::text_enum;
