@@ -9,7 +9,7 @@ use reqwest::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 use super::jar::Jar;
 use super::page::{Form, Page};
 use super::spawn::TestServer;
-use super::{NEW_PASSWORD, PASSWORD};
+use super::{KEEP_ALIVE, NEW_PASSWORD, PASSWORD};
 
 /// A cookie jar and the habits of a browser. A clone is another tab with a copy of the cookies.
 #[derive(Clone)]
@@ -38,6 +38,8 @@ impl Browser {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .timeout(std::time::Duration::from_secs(30))
+            // A connection that the server closes while a request is on its way would be no answer.
+            .pool_idle_timeout(KEEP_ALIVE / 2)
             .build()
             .expect("an HTTP client");
         Self {
