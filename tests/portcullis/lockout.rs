@@ -655,23 +655,31 @@ async fn guesses_of_a_node_that_crashed_lock_nobody_and_hold_up_nobody_else(
     assert_eq!(crash.await.unwrap(), [Taken::Guess; 5]);
 
     // More than may wait: those for whom there is no room are told at once, and the others wait while berta signs in.
-    let mut flood: FuturesUnordered<_> = (0..80).map(|_| attempt(&server, "anna", PASSWORD)).collect();
-    let refused = flood.next().await.unwrap();
-    let mut berta = pin!(attempt(&server, "berta", PASSWORD));
-    let mut answers = vec![refused];
+    let mut rounds = 0;
     loop {
-        tokio::select! {
-            page = &mut berta => {
-                page.expect(303);
-                break;
+        let mut flood: FuturesUnordered<_> = (0..80).map(|_| attempt(&server, "anna", PASSWORD)).collect();
+        let mut answers = vec![flood.next().await.unwrap()];
+        let mut berta = pin!(attempt(&server, "berta", PASSWORD));
+        loop {
+            tokio::select! {
+                page = &mut berta => {
+                    page.expect(303);
+                    break;
+                }
+                Some(page) = flood.next() => answers.push(page),
             }
-            Some(page) = flood.next() => answers.push(page),
         }
-    }
-    assert!(answers.len() < 80, "nobody waited when berta was there");
-    answers.extend(flood.collect::<Vec<_>>().await);
-    for page in answers {
-        assert!(page.expect(503).header("retry-after").is_some());
+        let waited = 80 - answers.len();
+        answers.extend(flood.collect::<Vec<_>>().await);
+        for page in answers {
+            assert!(page.expect(503).header("retry-after").is_some());
+        }
+        // Nobody waits longer than a second, in which a busy machine may not even have come to berta.
+        if waited > 0 {
+            break;
+        }
+        rounds += 1;
+        assert!(rounds < 20, "nobody waited when berta was there");
     }
     assert_eq!(server.services.locked_until(anna).await.unwrap(), None);
     assert_eq!(server.services.locked_accounts().await.unwrap(), 0);

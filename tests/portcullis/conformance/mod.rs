@@ -128,7 +128,7 @@ impl Drop for Node {
 }
 
 impl Node {
-    /// The same for what only prepares a test, however busy the machine is.
+    /// The same for acts that must be done, however busy the machine is.
     fn patient(&self) -> Services {
         let mut services = self.services.clone();
         services.database = services.database.patient();
@@ -165,11 +165,11 @@ impl Node {
     }
 
     async fn ends_all(&self, user: &User) -> u64 {
-        self.end_all_sessions(&keeper(), user.id, &Client::default()).await.expect("ended")
+        self.patient().end_all_sessions(&keeper(), user.id, &Client::default()).await.expect("ended")
     }
 
     async fn sets_role(&self, user: &User, role: Role) {
-        self.set_role(&keeper(), user.id, role, &Client::default()).await.expect("the role is set");
+        self.patient().set_role(&keeper(), user.id, role, &Client::default()).await.expect("the role is set");
     }
 }
 

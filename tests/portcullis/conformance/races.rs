@@ -311,7 +311,8 @@ async fn an_entry_of_the_former_password_does_not_take_the_session_over_once_it_
             held.is_waited_for_by(10).await;
         }
         let acting = if held.is_some() { &other } else { &node };
-        let changed = acting.change_password(&me, &former, &new, &Client::default()).await.unwrap().handle;
+        let changed = acting.patient().change_password(&me, &former, &new, &Client::default()).await;
+        let changed = changed.unwrap().handle;
         let was_held = held.is_some();
         drop(held);
         for entry in entries.join_all().await {
@@ -352,7 +353,7 @@ async fn a_former_password_does_not_change_the_e_mail_once_it_was_changed(
     }
     held.is_waited_for_by(10).await;
     let (former, new) = (PASSWORD.into(), NEW_PASSWORD.into());
-    other.change_password(&me, &former, &new, &Client::default()).await.unwrap();
+    other.patient().change_password(&me, &former, &new, &Client::default()).await.unwrap();
     drop(held);
     let outcomes = changes.join_all().await;
     // A busy machine may have answered one that it is busy.
