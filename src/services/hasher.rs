@@ -65,6 +65,14 @@ impl Hasher {
         Ok(Self { pool, costly, engine })
     }
 
+    /// Work that can take as long as a hash, on the same threads and in the same queue.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] at once when the queue is full: nothing was done.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        self.pool.run(work).await
+    }
+
     /// [`PasswordPolicy::check`] on the hashing threads, for it can take as long as a hash.
     ///
     /// # Errors
@@ -79,7 +87,7 @@ impl Hasher {
         let password = password.clone();
         let about: Vec<String> = about.iter().map(|&text| text.to_owned()).collect();
         let check = move || policy.check(field, &password, &about.iter().map(String::as_str).collect::<Vec<_>>());
-        self.pool.run(check).await
+        self.run(check).await
     }
 
     /// The PHC string to store.

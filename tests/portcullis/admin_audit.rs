@@ -56,6 +56,7 @@ pub async fn seed(server: &TestServer, name: &str, count: usize, event: Event, a
 #[tokio::test]
 async fn an_event_is_found_by_each_filter_and_by_all_of_them(#[values(Sqlite, PostgresRedis)] backend: Backend) {
     let server = TestServer::start(backend).await;
+    server.stay_within_the_hour();
     let samuel = server.create_user("samuel").await;
     server.browser().try_sign_in("samuel", "wrong").await.expect(401);
     server.browser().try_sign_in("nobody-of-that-name", "wrong").await.expect(401);

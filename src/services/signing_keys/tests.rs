@@ -196,7 +196,8 @@ async fn unknown_names_wait_for_one_reading_that_all_share() {
     let names: Vec<_> = (0..100).map(|number| format!("{number:0>21}A")).collect();
     let found = futures_util::future::join_all(names.iter().map(|kid| node.verifier(kid))).await;
     assert!(found.iter().all(|found| matches!(found, Ok(None))));
-    assert!(began.elapsed() < PACE * 3, "{:?}", began.elapsed());
+    // However busy the machine is: each for itself they would take a hundred.
+    assert!(began.elapsed() < PACE * 30, "{:?}", began.elapsed());
     // What can't be a name of ours is not looked up at all.
     let read = node.keys.state().attempt;
     for kid in ["../../dev/null", "' OR 1=1", "", SHARED_KID, &"k".repeat(10_000)] {

@@ -30,12 +30,12 @@ pub use api_client::ApiClient;
 pub use browser::Browser;
 pub use chromium::Chromium;
 pub use deadline::Deadline;
-pub use held::HeldTable;
+pub use held::{HeldHasher, HeldTable, ONE_HASHER};
 pub use page::Page;
 pub use port::Port;
 pub use program::Program;
 pub use redis_server::RedisServer;
-pub use relay::Relay;
+pub use relay::{Lost, Relay};
 pub use spawn::TestServer;
 pub use stores::Backend;
 pub use stores::Backend::{PostgresRedis, Sqlite, SqliteRedis};
@@ -46,8 +46,19 @@ use std::time::Duration;
 pub const PASSWORD: &str = "copper lantern drifts at noon";
 /// Another one, to change to.
 pub const NEW_PASSWORD: &str = "seven quiet herons by the weir";
+/// How long the server keeps a connection on which nothing comes: the default of actix-web.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// The administrator whom every test server has.
 pub const KEEPER: &str = "keeper";
+
+/// Fails unless one of those who asked at the same time got `yes`, and all others `no`. A busy machine may answer 503 to
+/// some, and even to the one whose wish was done.
+#[track_caller]
+pub fn expect_one(statuses: &[u16], yes: u16, no: u16) {
+    let count = |status| statuses.iter().filter(|&&seen| seen == status).count();
+    assert_eq!(count(yes) + count(no) + count(503), statuses.len(), "{statuses:?}");
+    assert!(count(yes) == 1 || count(yes) == 0 && count(503) > 0, "{statuses:?}");
+}
 
 /// Whether the suites that take minutes of real time were asked for (`tests/run.sh --long`).
 pub fn long() -> bool {

@@ -155,6 +155,8 @@ impl Program {
     /// A process in the folder, that knows what the binary is told.
     fn within(&self, program: &str) -> Command {
         let mut command = Command::new(program);
+        // Whoever runs the tests may read another language, and have a proxy.
+        command.envs([("LC_ALL", "C.UTF-8"), ("no_proxy", "*"), ("NO_PROXY", "*")]);
         command.current_dir(&*self.folder).envs(self.environment.iter().cloned());
         command.stderr(Stdio::piped());
         command
@@ -164,10 +166,11 @@ impl Program {
 /// Runs a process to its end.
 fn finish(command: &mut Command, input: &str) -> Outcome {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the process");
-    // A command that reads nothing may have gone before this is written.
-    let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
     let stderr = Lines::of(child.stderr.take().expect("its errors"));
     let stdout = Lines::of(child.stdout.take().expect("its output"));
+    // What it writes is read meanwhile, or neither would go on where that is much. One that reads nothing may have gone
+    // before this is written.
+    let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
     let status = wait(&mut child, Duration::from_secs(60))
         .unwrap_or_else(|| panic!("{command:?} does not end: {}", stderr.text()));
     Outcome { code: status.code(), stdout: stdout.all(), stderr: stderr.all() }
