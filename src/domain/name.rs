@@ -14,7 +14,9 @@ use super::{EmailAddress, FieldError, Username};
 pub(super) const MAX_TYPED_BYTES: usize = 4 * super::email::MAX_LENGTH;
 
 /// Characters in a display name.
-const MAX_DISPLAY_NAME: usize = 100;
+pub const MAX_DISPLAY_NAME: usize = 100;
+/// Joiners and emoji selectors: they shape their neighbours in honest display names; alone they show nothing.
+pub const SHAPING: [char; 4] = ['\u{200C}', '\u{200D}', '\u{FE0E}', '\u{FE0F}'];
 
 /// The canonical form of a username or an e-mail address: equal keys are the same name. A key with an `@` is an
 /// e-mail's; usernames can't have one.
@@ -54,7 +56,7 @@ fn fold(text: &str) -> String {
 }
 
 /// Characters of a text that is searched for: those of the longest e-mail address.
-const MAX_SEARCHED: usize = super::email::MAX_LENGTH;
+pub const MAX_SEARCHED: usize = super::email::MAX_LENGTH;
 
 /// The text of a search, without spaces around it; empty is none.
 ///
@@ -64,7 +66,7 @@ const MAX_SEARCHED: usize = super::email::MAX_LENGTH;
 pub fn parse_search(typed: &str) -> Result<&str, FieldError> {
     let text = typed.trim();
     let is_long = |text: &str| text.chars().nth(MAX_SEARCHED).is_some();
-    if is_long(text) || is_long(&search_form(text)) {
+    if is_long(typed) || is_long(&search_form(text)) {
         return Err(FieldError::new("q", "too_long", format!("Search for at most {MAX_SEARCHED} characters.")));
     }
     Ok(text)
@@ -90,12 +92,11 @@ pub fn is_invisible(c: char) -> bool {
 /// # Errors
 /// More than 100 characters, controls, line breaks, or characters that turn the direction of the page around.
 pub fn parse_display_name(typed: &str) -> Result<Option<String>, FieldError> {
-    let typed = typed.trim();
     if typed.chars().take(MAX_DISPLAY_NAME + 1).count() > MAX_DISPLAY_NAME {
         return Err(FieldError::new("name", "too_long", format!("Use at most {MAX_DISPLAY_NAME} characters.")));
     }
-    // Joiners and emoji selectors shape their neighbours in honest names; alone they show nothing.
-    let shapes = |c: char| matches!(c, '\u{200C}' | '\u{200D}' | '\u{FE0E}' | '\u{FE0F}');
+    let typed = typed.trim();
+    let shapes = |c: char| SHAPING.contains(&c);
     if typed.chars().any(|c| is_invisible(c) && !shapes(c)) || (!typed.is_empty() && typed.chars().all(shapes)) {
         return Err(FieldError::new("name", "invalid", "Leave out line breaks and invisible characters."));
     }
@@ -164,7 +165,9 @@ mod tests {
     #[test]
     fn a_text_that_is_searched_for_is_bounded_as_typed_and_as_compared() {
         assert_eq!(parse_search(" aBc "), Ok("aBc"));
-        for (fits, too_long) in [("x".repeat(254), "x".repeat(255)), ("ﷺ".repeat(14), "ﷺ".repeat(15))] {
+        for (fits, too_long) in
+            [("x".repeat(254), "x".repeat(255)), ("ﷺ".repeat(14), "ﷺ".repeat(15)), (" ".repeat(254), " ".repeat(255))]
+        {
             assert!(parse_search(&fits).is_ok());
             assert_eq!(parse_search(&too_long).unwrap_err().field, "q");
         }
@@ -209,6 +212,7 @@ mod tests {
     #[case("\u{1b}[31mBob", "invalid")]
     #[case("\u{200D}", "invalid")]
     #[case(&"x".repeat(101), "too_long")]
+    #[case(&" ".repeat(101), "too_long")]
     fn a_display_name_that_could_deceive_is_refused(#[case] typed: &str, #[case] code: &str) {
         let error = parse_display_name(typed).unwrap_err();
         assert_eq!((&*error.field, error.code), ("name", code));
