@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, web};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::Answer;
 use super::listing::{EventPage, ListQuery, NewestFirst, PageParameters, page};
+use super::{Answer, texts};
 use crate::domain::audit_list::{AuditFilter, TypedAuditFilter};
 use crate::domain::{Error, Event, FieldError, FieldErrors, Outcome};
 use crate::http::bearer::ApiUser;
@@ -19,26 +19,26 @@ use crate::services::Services;
 #[serde(deny_unknown_fields)]
 pub struct AuditQuery {
     /// From this moment (RFC 3339) or this day on, such as `2026-11-20`, in UTC.
-    #[param(min_length = 1)]
+    #[param(value_type = Option<texts::DayOrMoment>)]
     since: Option<String>,
     /// Before this moment, or until the end of this day.
-    #[param(min_length = 1)]
+    #[param(value_type = Option<texts::DayOrMoment>)]
     until: Option<String>,
     /// Only events of this name.
     #[param(value_type = Option<Event>)]
     event: Option<String>,
     /// Who did it or whom it was done to: a username that the account has or had, its e-mail or its id; of a deleted
     /// account no e-mail.
-    #[param(min_length = 1)]
+    #[param(value_type = Option<texts::AccountName>)]
     user: Option<String>,
     /// The whole address of the client.
-    #[param(min_length = 1)]
+    #[param(value_type = Option<texts::IpAddress>)]
     address: Option<String>,
     /// Only what succeeded, or only what failed.
     #[param(value_type = Option<Outcome>)]
     outcome: Option<String>,
     /// Of one request: `x-request-id` of its answer, `request_id` of a problem.
-    #[param(min_length = 1)]
+    #[param(value_type = Option<texts::RequestId>)]
     request_id: Option<String>,
 }
 

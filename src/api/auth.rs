@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::tokens::{self, Delivery, TokenBody};
-use super::{Answer, no_content};
+use super::{Answer, no_content, texts};
 use crate::domain::{Error, Event, SessionId, UserId};
 use crate::http::bearer::{ApiUser, MaybeApiUser};
 use crate::http::client_address::ClientInfo;
@@ -18,20 +18,20 @@ use crate::services::accounts::NewAccount;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterBody {
-    /// 3 to 32 ASCII letters, digits, `_`, `.` or `-`; begins with a letter.
-    #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z][A-Za-z0-9_.-]*$")]
+    /// By which its owner signs in; nobody else’s.
+    #[schema(value_type = texts::Username)]
     username: String,
     /// Nobody else’s: people sign in with it too.
-    #[schema(format = "email", min_length = 3, max_length = 254)]
+    #[schema(value_type = texts::EmailAddress)]
     email: String,
     /// Long and hard to guess; which characters it is made of does not matter.
-    #[schema(format = Password)]
+    #[schema(value_type = texts::NewPassword)]
     password: String,
     /// What the person is called.
-    #[schema(max_length = 100)]
+    #[schema(value_type = Option<texts::DisplayName>)]
     name: Option<String>,
     /// What the session is called in lists.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(value_type = Option<texts::DeviceName>)]
     device_name: Option<String>,
 }
 
@@ -63,12 +63,13 @@ pub async fn register(
 #[serde(deny_unknown_fields)]
 pub struct LoginBody {
     /// The username or the e-mail.
+    #[schema(value_type = texts::Text)]
     username: String,
     /// The account’s password.
-    #[schema(format = Password)]
+    #[schema(value_type = texts::Password)]
     password: String,
     /// What the session is called in lists.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(value_type = Option<texts::DeviceName>)]
     device_name: Option<String>,
     /// For browser applications: the refresh token comes in a cookie that scripts can't read.
     #[serde(default)]
@@ -103,6 +104,7 @@ pub async fn login(
 #[serde(deny_unknown_fields)]
 pub struct RefreshBody {
     /// The latest that the session was given.
+    #[schema(value_type = Option<texts::Token>)]
     refresh_token: Option<String>,
 }
 
@@ -194,7 +196,7 @@ async fn session_of(services: &Services, token: &str) -> Result<(UserId, Session
 #[serde(deny_unknown_fields)]
 pub struct ConfirmBody {
     /// The caller’s own.
-    #[schema(format = Password)]
+    #[schema(value_type = texts::Password)]
     password: String,
 }
 

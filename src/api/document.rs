@@ -15,11 +15,12 @@ use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 use utoipa::OpenApi as _;
 
-use super::{audit, auth, keys, me, oauth, sessions, stats, user_acts, users, well_known};
+use super::{audit, auth, keys, me, oauth, sessions, stats, texts, user_acts, users, well_known};
 use crate::domain::session_list::SessionState;
 use crate::http::cookies::OurCookie;
 use crate::http::problem::ProblemBody;
 use crate::services::Services;
+use crate::services::users::UserSort;
 use crate::settings::Settings;
 
 #[derive(utoipa::OpenApi)]
@@ -44,7 +45,11 @@ use crate::settings::Settings;
         well_known::jwks, well_known::metadata,
     ),
     // Those that no handler names in a body or an answer.
-    components(schemas(ProblemBody, SessionState)),
+    components(schemas(
+        ProblemBody, oauth::OAuthError, SessionState, UserSort,
+        texts::AccountName, texts::Cursor, texts::DayOrMoment, texts::EntityTags, texts::IpAddress,
+        texts::NewestFirstOrder, texts::RequestId, texts::SearchText, texts::StatusFilter,
+    )),
     tags(
         (name = "auth", description = "Sign in, refresh, sign out"),
         (name = "me", description = "Your account, sessions and activity"),
@@ -84,6 +89,7 @@ pub fn of(settings: &Settings) -> Value {
         "description": "The refresh token of a browser application. Taken only from our own origin or one of \
                         cors_origins.",
     });
+    document["components"]["schemas"]["NewPassword"]["minLength"] = settings.password_min_length.into();
     document
 }
 

@@ -14,6 +14,7 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, RefBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
+use super::texts;
 use crate::domain::cursor::Cursors;
 use crate::domain::{Error, FieldError};
 use crate::http::fields::{Fields, Repeated};
@@ -23,6 +24,8 @@ use crate::services::Services;
 
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
+/// The order that every list has without another.
+pub(super) const NEWEST_FIRST: &str = "-created_at";
 
 /// Which part of a list is asked for: what [`ListQuery`] reads of every list.
 #[derive(IntoParams)]
@@ -33,7 +36,7 @@ pub struct PageParameters {
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<String>,
     /// Where to go on: `next_cursor` of the page before.
-    #[param(min_length = 1)]
+    #[param(value_type = Option<texts::Cursor>)]
     cursor: Option<String>,
 }
 
@@ -43,7 +46,7 @@ pub struct PageParameters {
 #[expect(dead_code, reason = "describes what ListQuery reads")]
 pub struct NewestFirst {
     /// Newest first, as without it.
-    #[param(value_type = Option<String>, pattern = "^-created_at$")]
+    #[param(value_type = Option<texts::NewestFirstOrder>)]
     sort: Option<String>,
 }
 
@@ -76,8 +79,7 @@ impl<T: DeserializeOwned> FromRequest for ListQuery<T> {
             let limit = fields.take("limit").map_or(Some(DEFAULT_LIMIT), |text| parse_limit(&text));
             let limit = limit.ok_or_else(|| refused("limit", "Write a whole number from 1 to 200."))?;
             let cursor = fields.take("cursor");
-            // The order that every list has without it.
-            fields.omit("sort", "-created_at");
+            fields.omit("sort", NEWEST_FIRST);
             Ok(Self { page: PageQuery { limit, cursor }, filter: fields.into()? })
         }))
     }
@@ -221,6 +223,13 @@ mod tests {
 
     #[test]
     fn a_limit_is_a_whole_number_from_1_to_200() {
+        let parameters = PageParameters::into_params(|| None);
+        let limit = serde_json::to_value(parameters.iter().find(|one| one.name == "limit").unwrap()).unwrap();
+        let schema = &limit["schema"];
+        assert_eq!((&schema["minimum"], &schema["maximum"]), (&1.into(), &MAX_LIMIT.into()));
+        assert_eq!(schema["default"], DEFAULT_LIMIT);
+        let page = serde_json::to_value(PageInfo::schema()).unwrap();
+        assert_eq!(page["properties"]["limit"]["maximum"], MAX_LIMIT);
         for (text, limit) in [("1", Some(1)), ("200", Some(200)), ("050", Some(50))] {
             assert_eq!(parse_limit(text), limit);
         }

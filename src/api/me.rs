@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::listing::{EventPage, ListQuery, Listing, NewestFirst, PageParameters, SessionPage, Unfiltered};
 use super::sessions::{Revoked, SessionPath};
-use super::{Answer, given, no_content, user_shape};
+use super::{Answer, given, no_content, texts, user_shape};
 use crate::domain::{Error, SessionId, User};
 use crate::http::bearer::{ApiUser, MaybeApiUser};
 use crate::http::client_address::ClientInfo;
@@ -77,13 +77,13 @@ pub async fn show(services: web::Data<Services>, caller: ApiUser) -> Answer {
 pub struct ProfileBody {
     /// Null or empty removes it.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>, max_length = 100)]
+    #[schema(value_type = Option<texts::DisplayName>)]
     name: Option<Option<String>>,
     /// Another one needs `current_password`.
-    #[schema(format = "email", min_length = 3, max_length = 254)]
+    #[schema(value_type = Option<texts::EmailAddress>)]
     email: Option<String>,
     /// Needed where the e-mail changes.
-    #[schema(format = Password)]
+    #[schema(value_type = Option<texts::Password>)]
     current_password: Option<String>,
 }
 
@@ -119,10 +119,10 @@ pub async fn update(
 #[serde(deny_unknown_fields)]
 pub struct PasswordBody {
     /// The present one.
-    #[schema(format = Password)]
+    #[schema(value_type = texts::Password)]
     current_password: String,
     /// The one that shall count from now on.
-    #[schema(format = Password)]
+    #[schema(value_type = texts::NewPassword)]
     new_password: String,
 }
 

@@ -7,6 +7,7 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::texts;
 use crate::domain::access_token::CLIENT_ID;
 use crate::domain::{Error, Event, Role, SessionId, UserId};
 use crate::http::client_address::ClientInfo;
@@ -84,14 +85,17 @@ fn required(value: Option<String>, name: &str) -> Result<String, OAuthError> {
     given.ok_or_else(|| OAuthError::new("invalid_request", format!("The parameter “{name}” is missing.")))
 }
 
+/// The one that there is.
+pub(super) const GRANT_TYPE: &str = "refresh_token";
+
 /// What is asked of `/oauth/token`.
 #[derive(Deserialize, ToSchema)]
 pub struct TokenForm {
     /// `refresh_token`: the one that there is.
-    #[schema(value_type = String, pattern = "^refresh_token$", required)]
+    #[schema(value_type = texts::GrantType, required)]
     grant_type: Option<String>,
     /// The latest that the session was given.
-    #[schema(value_type = String, required, min_length = 1)]
+    #[schema(value_type = texts::Token, required)]
     refresh_token: Option<String>,
 }
 
@@ -115,13 +119,13 @@ pub struct OAuthTokens {
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "New tokens of the same session", body = OAuthTokens),
-        (status = 400, description = "`invalid_request`, `invalid_grant`, `unsupported_grant_type`", body = OAuthError),
+        (status = 400, description = "`invalid_request`, `invalid_grant`, `unsupported_grant_type`"),
     ),
     security(())
 )]
 pub async fn token(services: web::Data<Services>, ClientInfo(client): ClientInfo, form: Form<TokenForm>) -> Answer {
     let GuestForm(form) = form?;
-    if required(form.grant_type, "grant_type")? != "refresh_token" {
+    if required(form.grant_type, "grant_type")? != GRANT_TYPE {
         return Err(OAuthError::new("unsupported_grant_type", "The one grant_type here is refresh_token."));
     }
     let refresh_token = required(form.refresh_token, "refresh_token")?;
@@ -143,9 +147,10 @@ pub async fn token(services: web::Data<Services>, ClientInfo(client): ClientInfo
 #[derive(Deserialize, ToSchema)]
 pub struct SomeToken {
     /// An access token or a refresh token.
-    #[schema(value_type = String, required, min_length = 1)]
+    #[schema(value_type = texts::Token, required)]
     token: Option<String>,
     /// Not needed.
+    #[schema(value_type = texts::Text, required = false)]
     #[expect(dead_code, reason = "RFC 7009 lets a server do without it")]
     token_type_hint: Option<String>,
 }
@@ -156,7 +161,7 @@ pub struct SomeToken {
     request_body(content = SomeToken, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The token is not good any more, or never was"),
-        (status = 400, description = "`invalid_request`", body = OAuthError),
+        (status = 400, description = "`invalid_request`"),
     ),
     security(())
 )]
@@ -237,7 +242,7 @@ pub struct Introspection {
     request_body(content = SomeToken, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "What is known of the token; only `active` where it is not good", body = Introspection),
-        (status = 400, description = "`invalid_request`", body = OAuthError),
+        (status = 400, description = "`invalid_request`"),
     ),
     security(("bearer" = []))
 )]

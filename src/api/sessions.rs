@@ -2,10 +2,12 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, RefBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::listing::{ListQuery, NewestFirst, PageParameters, PageQuery, SessionPage, page};
-use super::{Answer, no_content, word};
+use super::{Answer, no_content, not_null, texts, word};
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState};
 use crate::domain::{Error, FieldError, FieldErrors, SessionId, SessionKind, UserId};
 use crate::http::bearer::{ApiUser, require_recent_password};
@@ -30,7 +32,7 @@ pub struct SessionQuery {
     #[param(value_type = Option<SessionKind>)]
     kind: Option<String>,
     /// A part of the owner’s username or e-mail, or how the address or the device begins.
-    #[param(max_length = 254)]
+    #[param(value_type = Option<texts::SearchText>)]
     q: Option<String>,
     /// Only those in this state; `live` without it.
     #[param(value_type = Option<SessionState>)]
@@ -46,7 +48,7 @@ pub struct UserSessionQuery {
     #[param(value_type = Option<SessionKind>)]
     kind: Option<String>,
     /// A part of the owner’s username or e-mail, or how the address or the device begins.
-    #[param(max_length = 254)]
+    #[param(value_type = Option<texts::SearchText>)]
     q: Option<String>,
     /// Only those in this state; `live` without it.
     #[param(value_type = Option<SessionState>)]
@@ -145,18 +147,44 @@ pub async fn end(
 }
 
 /// Which sessions end: exactly one of these.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeBody {
-    /// These: all, or where one is out of reach, none.
-    #[schema(value_type = Option<Vec<SessionId>>, min_items = 1, max_items = 200)]
+    #[serde(default, deserialize_with = "not_null")]
     ids: Option<Vec<String>>,
-    /// All of this account.
-    #[schema(value_type = Option<UserId>)]
+    #[serde(default, deserialize_with = "not_null")]
     user_id: Option<String>,
-    /// `true`: everyone’s but the caller’s own session; a manager’s call ends those of users alone.
+    #[serde(default, deserialize_with = "not_null")]
     all: Option<bool>,
 }
+
+/// Exactly one of its fields is there, which no derived schema says.
+impl PartialSchema for RevokeBody {
+    fn schema() -> RefOr<Schema> {
+        let ids = ArrayBuilder::new()
+            .items(Ref::from_schema_name(SessionId::name()))
+            .min_items(Some(1))
+            .max_items(Some(MOST_SELECTED))
+            .description(Some("These: all, or where one is out of reach, none."));
+        let user_id =
+            RefBuilder::new().ref_location_from_schema_name(UserId::name()).description(Some("All of this account."));
+        let all = ObjectBuilder::new()
+            .schema_type(Type::Boolean)
+            .enum_values(Some([true]))
+            .description(Some("Everyone’s but the caller’s own session; a manager’s call ends those of users alone."));
+        ObjectBuilder::new()
+            .description(Some("Which sessions end: exactly one of these."))
+            .property("ids", ids)
+            .property("user_id", user_id)
+            .property("all", all)
+            .min_properties(Some(1))
+            .max_properties(Some(1))
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+            .into()
+    }
+}
+
+impl ToSchema for RevokeBody {}
 
 /// What a [`RevokeBody`] asks for.
 enum Target {
@@ -168,21 +196,20 @@ enum Target {
 impl RevokeBody {
     fn target(self) -> Result<Target, Error> {
         let refuse = |field, message| Err(Error::Invalid(FieldError::new(field, "invalid", message).into()));
-        match (self.ids, self.user_id, self.all.unwrap_or(false)) {
-            (Some(ids), None, false) if !(1..=MOST_SELECTED).contains(&ids.len()) => {
+        match (self.ids, self.user_id, self.all) {
+            (Some(ids), None, None) if !(1..=MOST_SELECTED).contains(&ids.len()) => {
                 refuse("ids", "Name 1 to 200 sessions.")
             }
-            (Some(ids), None, false) => {
+            (Some(ids), None, None) => {
                 let parse =
                     |id: &String| FieldError::parse("ids", id, "Write the ids of sessions, as the lists show them.");
                 let ids = ids.iter().map(parse).collect::<Result<_, _>>();
                 Ok(Target::Selected(ids.map_err(|error| Error::Invalid(error.into()))?))
             }
-            (None, Some(user), false) => {
-                Ok(Target::User(user_id(&user).map_err(|error| Error::Invalid(error.into()))?))
-            }
-            (None, None, true) => Ok(Target::Everyone),
-            (None, None, false) => refuse("ids", "Write ids, user_id, or all: true."),
+            (None, Some(user), None) => Ok(Target::User(user_id(&user).map_err(|error| Error::Invalid(error.into()))?)),
+            (None, None, Some(true)) => Ok(Target::Everyone),
+            (None, None, Some(false)) => refuse("all", "Write true, or leave it out."),
+            (None, None, None) => refuse("ids", "Write ids, user_id, or all: true."),
             (ids, ..) => refuse(if ids.is_some() { "ids" } else { "user_id" }, "Write one of ids, user_id and all."),
         }
     }
@@ -249,11 +276,12 @@ mod tests {
             })
         };
         assert!(matches!(target(Some(&[id]), None, None), Ok(Target::Selected(ids)) if ids.len() == 1));
-        assert!(matches!(target(None, Some(id), Some(false)), Ok(Target::User(_))));
+        assert!(matches!(target(None, Some(id), None), Ok(Target::User(_))));
         assert!(matches!(target(None, None, Some(true)), Ok(Target::Everyone)));
         for (ids, user, all, field) in [
             (None, None, None, "ids"),
-            (None, None, Some(false), "ids"),
+            (None, None, Some(false), "all"),
+            (None, Some(id), Some(false), "user_id"),
             (Some(&[][..]), None, None, "ids"),
             (Some(&["*"][..]), None, None, "ids"),
             (None, Some("ada"), None, "user_id"),

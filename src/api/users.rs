@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use super::listing::{ListQuery, PageParameters, UserPage, page};
-use super::{Answer, given, no_content, user_shape, word};
+use super::{Answer, given, no_content, texts, user_shape, word};
 use crate::domain::clock::rfc3339;
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, FieldErrors, Role, User, UserId, UserStatus};
@@ -20,22 +20,25 @@ use crate::representations::UserShape;
 use crate::services::Services;
 use crate::services::users::{UserChange, UserSearch, UserSort};
 
+/// What the filter by status takes besides the statuses.
+pub(super) const LOCKED: &str = "locked";
+
 /// Which accounts, in which order.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct UserQuery {
     /// A part of the username, the e-mail or the name.
-    #[param(max_length = 254)]
+    #[param(value_type = Option<texts::SearchText>)]
     q: Option<String>,
     /// Only those that have just this role.
     #[param(value_type = Option<Role>)]
     role: Option<String>,
     /// Only those that are so; `locked` accounts are active or suspended too.
-    #[param(value_type = Option<String>, pattern = "^(active|suspended|locked)$")]
+    #[param(value_type = Option<texts::StatusFilter>)]
     status: Option<String>,
     /// Newest first without it; with `-` in front it is backwards.
-    #[param(value_type = Option<String>, pattern = "^-?(username|created_at)$")]
+    #[param(value_type = Option<UserSort>)]
     sort: Option<String>,
 }
 
@@ -44,7 +47,7 @@ impl UserQuery {
     /// Each word that isn't known.
     fn parse(self) -> Result<UserSearch, FieldErrors> {
         let mut errors = FieldErrors::default();
-        let locked = self.status.as_deref() == Some("locked");
+        let locked = self.status.as_deref() == Some(LOCKED);
         let status = self.status.as_deref().filter(|_| !locked);
         let role = errors.check(word("role", self.role.as_deref(), Role::ALL));
         let status = errors.check(word("status", status, UserStatus::ALL));
@@ -123,14 +126,14 @@ pub(super) async fn answer(services: &Services, mut response: HttpResponseBuilde
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUserBody {
-    /// 3 to 32 ASCII letters, digits, `_`, `.` or `-`; begins with a letter.
-    #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z][A-Za-z0-9_.-]*$")]
+    /// By which its owner signs in; nobody else’s.
+    #[schema(value_type = texts::Username)]
     username: String,
     /// Nobody else’s: people sign in with it too.
-    #[schema(format = "email", min_length = 3, max_length = 254)]
+    #[schema(value_type = texts::EmailAddress)]
     email: String,
     /// What the person is called.
-    #[schema(max_length = 100)]
+    #[schema(value_type = Option<texts::DisplayName>)]
     name: Option<String>,
     /// `user` without it.
     #[schema(value_type = Option<Role>)]
@@ -192,7 +195,7 @@ pub async fn create(
 #[expect(dead_code, reason = "describes the header that SeenUser reads")]
 pub struct IfMatch {
     /// The `ETag` that the account had when the act was decided on.
-    #[param(rename = "If-Match")]
+    #[param(rename = "If-Match", value_type = texts::EntityTags, required = false)]
     if_match: Option<String>,
 }
 
@@ -216,13 +219,13 @@ pub enum Refusals {
 pub struct UserBody {
     /// Null or empty removes it.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>, max_length = 100)]
+    #[schema(value_type = Option<texts::DisplayName>)]
     name: Option<Option<String>>,
     /// Another one voids the account’s reset link.
-    #[schema(format = "email", min_length = 3, max_length = 254)]
+    #[schema(value_type = Option<texts::EmailAddress>)]
     email: Option<String>,
-    /// 3 to 32 ASCII letters, digits, `_`, `.` or `-`; begins with a letter.
-    #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z][A-Za-z0-9_.-]*$")]
+    /// By which its owner signs in; nobody else’s.
+    #[schema(value_type = Option<texts::Username>)]
     username: Option<String>,
 }
 

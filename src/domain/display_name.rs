@@ -6,7 +6,9 @@ use super::FieldError;
 use super::invisible::is_invisible;
 
 /// Characters in a display name.
-const MAX_LENGTH: usize = 100;
+pub const MAX_LENGTH: usize = 100;
+/// Joiners and emoji selectors: they shape their neighbours in honest display names; alone they show nothing.
+pub const SHAPING: [char; 4] = ['\u{200C}', '\u{200D}', '\u{FE0E}', '\u{FE0F}'];
 
 /// The optional name that is shown for a person; empty is none. Any script and any mixture of scripts: it identifies
 /// nobody.
@@ -14,12 +16,11 @@ const MAX_LENGTH: usize = 100;
 /// # Errors
 /// More than 100 characters, controls, line breaks, or characters that turn the direction of the page around.
 pub fn parse_display_name(typed: &str) -> Result<Option<String>, FieldError> {
-    let typed = typed.trim();
     if typed.chars().take(MAX_LENGTH + 1).count() > MAX_LENGTH {
         return Err(FieldError::new("name", "too_long", format!("Use at most {MAX_LENGTH} characters.")));
     }
-    // Joiners and emoji selectors shape their neighbours in honest names; alone they show nothing.
-    let shapes = |c: char| matches!(c, '\u{200C}' | '\u{200D}' | '\u{FE0E}' | '\u{FE0F}');
+    let typed = typed.trim();
+    let shapes = |c: char| SHAPING.contains(&c);
     if typed.chars().any(|c| is_invisible(c) && !shapes(c)) || (!typed.is_empty() && typed.chars().all(shapes)) {
         return Err(FieldError::new("name", "invalid", "Leave out line breaks and invisible characters."));
     }
@@ -48,6 +49,7 @@ mod tests {
     #[case("\u{1b}[31mBob", "invalid")]
     #[case("\u{200D}", "invalid")]
     #[case(&"x".repeat(101), "too_long")]
+    #[case(&" ".repeat(101), "too_long")]
     fn a_display_name_that_could_deceive_is_refused(#[case] typed: &str, #[case] code: &str) {
         let error = parse_display_name(typed).unwrap_err();
         assert_eq!((&*error.field, error.code), ("name", code));

@@ -14,9 +14,10 @@ use crate::domain::session_list::SessionState;
 use crate::domain::signing_key::{KeyState, SigningAlgorithm, SigningKeyInfo};
 use crate::domain::{
     Actor, EndReason, Event, EventId, Outcome, Role, Session, SessionId, SessionKind, Timestamp, User, UserId,
-    UserStatus,
+    UserStatus, id,
 };
 use crate::services::stats::{HourCounts, Stats};
+use crate::services::users::UserSort;
 
 /// An account.
 #[derive(Serialize, ToSchema)]
@@ -318,6 +319,7 @@ macro_rules! word_schema {
 word_schema!(
     Role: "What an account may do: a manager all that a user can, an administrator all that a manager can.",
     UserStatus: "Whether an account may be used.",
+    UserSort: "What a list of accounts is sorted by; with `-` in front it is backwards.",
     SessionKind: "Who signed in: a person in a browser, or a program.",
     SessionState: "Which sessions a list is of.",
     EndReason: "Why a session ended; `replaced` by another sign-in in the same browser.",
@@ -334,7 +336,7 @@ macro_rules! id_schema {
             fn schema() -> RefOr<Schema> {
                 let uuid = SchemaFormat::Custom("uuid".to_owned());
                 let schema = ObjectBuilder::new().schema_type(Type::String).format(Some(uuid));
-                schema.description(Some($description)).into()
+                schema.pattern(Some(id::PATTERN)).description(Some($description)).into()
             }
         }
         impl ToSchema for $type {}

@@ -370,6 +370,9 @@ async fn a_body_says_what_is_wrong_with_it_and_changes_nothing() {
         ),
         ("POST", "/api/v1/sessions/revoke".to_owned(), json!({ "user_id": anna.id, "all": true }), "user_id"),
         ("POST", "/api/v1/sessions/revoke".to_owned(), json!({ "all": "yes" }), "all"),
+        ("POST", "/api/v1/sessions/revoke".to_owned(), json!({ "all": false }), "all"),
+        // A program that has lost the id must not end everyone's sessions.
+        ("POST", "/api/v1/sessions/revoke".to_owned(), json!({ "user_id": null, "all": true }), "user_id"),
     ] {
         let answer = admin.json(method, &path, &body).await.expect(422).json();
         assert_eq!(answer["errors"][0]["field"], field, "{method} {path} {body}");

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
+use portcullis::domain::Role;
 use serde_json::Value;
 
 use crate::support::folder::Folder;
@@ -65,4 +66,40 @@ async fn every_link_within_the_reference_leads_somewhere() {
     assert!(within.contains(&"schema-UserId") && within.contains(&"schema-Problem"), "{within:?}");
     let lost: Vec<_> = within.into_iter().filter(|target| !ids.contains(*target)).collect();
     assert!(lost.is_empty(), "{lost:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_is_generated_in_python_signs_in_lists_refreshes_and_signs_out() {
+    let server = TestServer::start(Sqlite).await;
+    server.create("adele", Role::Admin).await;
+    let (folder, _) = saved(&server).await;
+    let mut generator = tools::python_tool("openapi-python-client");
+    generator.args(["generate", "--path", "openapi.json", "--output-path", "portcullis_client", "--meta", "none"]);
+    generator.arg("--fail-on-warning").current_dir(&*folder);
+    let said = told(generator).await;
+    assert!(!said.to_lowercase().contains("warning"), "{said}");
+    let mut program = tools::python();
+    program.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/generated_client.py"));
+    program.args([&server.public_url, "adele", PASSWORD]).env("PYTHONPATH", &*folder);
+    assert_eq!(told(program).await, "signed out\n");
+}
+
+#[tokio::test]
+async fn a_client_that_is_generated_in_typescript_compiles_and_does_what_its_types_say() {
+    let server = TestServer::start(Sqlite).await;
+    server.create("adele", Role::Admin).await;
+    let (folder, _) = saved(&server).await;
+    std::fs::write(folder.join("client.mts"), include_str!("../foreign/generated_client.mts")).unwrap();
+    std::os::unix::fs::symlink(tools::node_modules(), folder.join("node_modules")).unwrap();
+    let mut generator = tools::node_tool("openapi-typescript");
+    generator.args(["openapi.json", "--output", "openapi.d.ts"]).current_dir(&*folder);
+    let said = told(generator).await;
+    assert!(!said.to_lowercase().contains("warn"), "{said}");
+    let mut compiler = tools::node_tool("tsc");
+    compiler.args(["--strict", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes", "--target", "es2022"]);
+    compiler.args(["--module", "nodenext", "--lib", "es2023,dom,dom.iterable", "client.mts"]).current_dir(&*folder);
+    assert_eq!(told(compiler).await, "");
+    let mut program = Command::new("node");
+    program.args(["client.mjs", &server.public_url, "adele", PASSWORD]).current_dir(&*folder);
+    assert_eq!(told(program).await, "signed out\n");
 }

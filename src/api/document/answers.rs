@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::api::texts;
 use crate::domain::Role;
 use crate::routes::{self, Access};
 
@@ -12,7 +13,21 @@ pub fn complete(document: &mut Value) {
             complete_operation(&method.to_uppercase(), path, operation);
         }
     }
+    open_forms(document);
     hoist_descriptions(document);
+}
+
+/// A form may have more than what is asked for, each field once; what nobody knows is ignored (RFC 6749, 3.2).
+fn open_forms(document: &mut Value) {
+    let pointer = "/post/requestBody/content/application~1x-www-form-urlencoded/schema/$ref";
+    let items = document["paths"].as_object().into_iter().flatten();
+    let forms: Vec<_> = items.filter_map(|(_, item)| item.pointer(pointer)?.as_str().map(str::to_owned)).collect();
+    for form in forms {
+        if let Some(schema) = document.pointer_mut(form.trim_start_matches('#')) {
+            schema["additionalProperties"] = json!(texts::other_field());
+            schema["propertyNames"] = json!(texts::other_field());
+        }
+    }
 }
 
 fn complete_operation(method: &str, path: &str, operation: &mut Value) {
@@ -56,15 +71,14 @@ fn complete_operation(method: &str, path: &str, operation: &mut Value) {
     add(responses, 503, "`unavailable`, `busy`: try again");
 
     for (status, response) in responses {
-        let own = speaks_oauth && matches!(status.as_str(), "408" | "413" | "500" | "503");
         let is_error = status.starts_with(['4', '5']);
-        if is_error && response.get("content").is_none() {
-            let (media_type, schema) = match own {
-                true => ("application/json", "OAuthError"),
-                false => ("application/problem+json", "Problem"),
-            };
-            response["content"] =
-                json!({ media_type: { "schema": { "$ref": format!("#/components/schemas/{schema}") } } });
+        let speaks_oauth = speaks_oauth && matches!(status.as_str(), "400" | "408" | "413" | "500" | "503");
+        if is_error && speaks_oauth {
+            add_body(response, "application/json", "OAuthError");
+        }
+        // What is found before the handler is asked, such as an address that isn't UTF-8, is a problem there too.
+        if is_error && !(speaks_oauth && matches!(status.as_str(), "408" | "413")) {
+            add_body(response, "application/problem+json", "Problem");
         }
         let (header, description) = match (status.as_str(), limited) {
             ("401", true) => ("WWW-Authenticate", "How a program could be let in (RFC 6750)"),
@@ -92,6 +106,11 @@ const OPTIONAL_BODIES: [&str; 2] = ["RefreshBody", "EmptyBody"];
 
 fn add(responses: &mut Map<String, Value>, status: u16, description: &str) {
     responses.entry(status.to_string()).or_insert_with(|| json!({ "description": description }));
+}
+
+fn add_body(response: &mut Value, media_type: &str, schema: &str) {
+    let body = json!({ "schema": { "$ref": format!("#/components/schemas/{schema}") } });
+    response["content"][media_type] = body;
 }
 
 /// A field that may be null has its description inside, beside what it is where it isn't: moves it to the field, where
