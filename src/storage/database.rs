@@ -99,6 +99,10 @@ impl Database {
         self
     }
 
+    fn patience(&self) -> Patience {
+        if self.patience > PATIENCE { Patience::Patient } else { Patience::Request }
+    }
+
     /// Whether all transactions that write wait for one another, also those of other processes.
     pub fn has_one_writer(&self) -> bool {
         self.has_one_writer
@@ -109,8 +113,12 @@ impl Database {
         &self,
         queries: impl FnOnce(&mut AnyConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.in_time(self.hop(|pool| {
+        let patience = self.patience();
+        self.in_time(self.hop(move |pool| {
             let mut connection = pool.get().map_err(Error::database)?;
+            if let AnyConnection::Postgres(postgres) = &mut *connection {
+                postgres.wait_as(patience);
+            }
             queries(&mut connection).map_err(|error| sorted(error, remedy(&connection)))
         }))
         .await
@@ -122,7 +130,7 @@ impl Database {
         &self,
         mut queries: impl FnMut(&mut AnyConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let patience = if self.patience > PATIENCE { Patience::Patient } else { Patience::Request };
+        let patience = self.patience();
         // Whoever asked waits no longer.
         let deadline = Instant::now() + self.patience;
         self.in_time(async {

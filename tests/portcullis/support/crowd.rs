@@ -18,18 +18,22 @@ pub struct Crowd {
 impl Crowd {
     /// Signs so many people in, each on the node whose turn it is, and lets each visit every node: copies everywhere.
     pub async fn gather(nodes: &[&TestServer], count: usize) -> Self {
-        let mut people = Vec::new();
+        let mut crowd = Self::default();
+        crowd.join(nodes, count, 0).await;
+        crowd
+    }
+
+    /// So many more, whose names tell the round.
+    pub async fn join(&mut self, nodes: &[&TestServer], count: usize, round: usize) {
         for number in 0..count {
-            let name = format!("person{number}");
+            let name = format!("person{round}x{number}");
             let node = nodes[number % nodes.len()];
             node.create_user(&name).await;
             let mut browser = nodes[0].browser().at(node);
             browser.sign_in(&name).await;
-            people.push(Person { name, browser });
+            self.people.push(Person { name, browser });
         }
-        let mut crowd = Self { people, ended: Vec::new() };
-        crowd.all_visit(nodes).await;
-        crowd
+        self.all_visit(nodes).await;
     }
 
     /// Everyone looks at a page on every node, so that Redis has copies.

@@ -15,6 +15,7 @@ pub mod hostile;
 pub mod jar;
 pub mod mixed;
 pub mod page;
+pub mod postgres_pair;
 pub mod postgres_server;
 pub mod program;
 pub mod raw;

@@ -13,10 +13,12 @@ pub struct Relay {
     line: watch::Sender<Line>,
 }
 
-/// What becomes of connections; a change cuts those that there are.
+/// What becomes of connections; a change cuts those that there are, but for `NewTo`.
 #[derive(Clone, Copy)]
 enum Line {
     To(u16),
+    /// Those that there are stay as they are, frozen ones too.
+    NewTo(u16),
     /// New connections are closed at once.
     CutOff,
     /// Nothing passes, and nobody is told: those that there are stay open too.
@@ -50,6 +52,11 @@ impl Relay {
         self.line.send_replace(Line::To(port));
     }
 
+    /// From now on new connections go to `port`. Those that there are stay what they are, also where they hang.
+    pub fn divert_to(&self, port: u16) {
+        self.line.send_replace(Line::NewTo(port));
+    }
+
     /// Cuts all connections and closes new ones at once.
     pub fn cut_off(&self) {
         self.line.send_replace(Line::CutOff);
@@ -79,16 +86,26 @@ async fn serve(listener: std::net::TcpListener, changes: watch::Receiver<Line>) 
 async fn relay(mut client: TcpStream, mut changes: watch::Receiver<Line>) {
     let line = *changes.borrow_and_update();
     let mut server = None;
-    if let Line::To(port) = line {
+    if let Line::To(port) | Line::NewTo(port) = line {
         let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
         let _ = (client.set_nodelay(true), stream.set_nodelay(true));
-        tokio::select! {
-            _ = copy_bidirectional(&mut client, &mut stream) => return,
-            _ = changes.changed() => server = Some(stream),
+        {
+            let mut copying = std::pin::pin!(copy_bidirectional(&mut client, &mut stream));
+            loop {
+                tokio::select! {
+                    _ = &mut copying => return,
+                    changed = changes.changed() => {
+                        if changed.is_err() || !matches!(*changes.borrow_and_update(), Line::NewTo(_)) {
+                            break;
+                        }
+                    }
+                }
+            }
         }
+        server = Some(stream);
     }
     // Frozen connections hang until something else becomes of the line.
-    while matches!(*changes.borrow_and_update(), Line::Frozen) {
+    while matches!(*changes.borrow_and_update(), Line::Frozen | Line::NewTo(_)) {
         if changes.changed().await.is_err() {
             break;
         }
