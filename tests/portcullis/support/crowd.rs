@@ -12,6 +12,8 @@ use super::spawn::command_line;
 #[derive(Default)]
 pub struct Crowd {
     people: Vec<Person>,
+    /// Who has another password by now, and stays.
+    settled: Vec<Person>,
     ended: Vec<(String, Browser)>,
 }
 
@@ -80,7 +82,7 @@ impl Crowd {
             self.ended.push((format!("{} ({how})", person.name), before));
             if number % 5 == 2 {
                 // The session that changed its password lives on, with a new secret.
-                self.people.push(person);
+                self.settled.push(person);
             }
         }
     }
@@ -100,7 +102,7 @@ impl Crowd {
                     let mut thief = browser.with_cookie(&browser.cookie().unwrap()).at(node);
                     assert!(!thief.is_signed_in().await, "{what}, round {round}: {name} is back");
                 }
-                for person in &mut self.people {
+                for person in self.people.iter_mut().chain(&mut self.settled) {
                     person.browser.go_to(node);
                     let signed_in = person.browser.is_signed_in().await;
                     assert!(signed_in, "{what}, round {round}: {} was signed out", person.name);
