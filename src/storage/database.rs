@@ -99,6 +99,10 @@ impl Database {
         self
     }
 
+    fn patience(&self) -> Patience {
+        if self.patience > PATIENCE { Patience::Patient } else { Patience::Request }
+    }
+
     /// Whether all transactions that write wait for one another, also those of other processes.
     pub fn has_one_writer(&self) -> bool {
         self.has_one_writer
@@ -109,16 +113,25 @@ impl Database {
         self.writers.available_permits() == 0
     }
 
-    /// Runs queries that only read, each on its own snapshot.
+    /// Runs queries that only read, each on its own snapshot. They run again where the server has gone.
     pub async fn read<T: Send + 'static>(
         &self,
-        queries: impl FnOnce(&mut AnyConnection) -> Result<T> + Send + 'static,
+        mut queries: impl FnMut(&mut AnyConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.in_time(self.hop(|pool| {
-            let mut connection = pool.get().map_err(Error::database)?;
-            queries(&mut connection).map_err(|error| sorted(error, remedy(&connection)))
-        }))
-        .await
+        let (patience, deadline) = (self.patience(), Instant::now() + self.patience);
+        let work = move |pool: &Pool<Manager>| {
+            again(pool, deadline, |connection| {
+                if let AnyConnection::Postgres(postgres) = connection {
+                    postgres.wait_as(patience);
+                }
+                let done = queries(connection);
+                done.map_err(|error| {
+                    let remedy = remedy(connection);
+                    (sorted(error, remedy), remedy)
+                })
+            })
+        };
+        self.in_time(self.hop(work)).await
     }
 
     /// Runs queries in one transaction: committed when they return `Ok`, else rolled back. They run again where another
@@ -127,35 +140,14 @@ impl Database {
         &self,
         mut queries: impl FnMut(&mut AnyConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let patience = if self.patience > PATIENCE { Patience::Patient } else { Patience::Request };
+        let patience = self.patience();
         // Whoever asked waits no longer.
         let deadline = Instant::now() + self.patience;
         self.in_time(async {
             let turn = self.writers.clone().acquire_owned().await.map_err(Error::internal)?;
             self.hop(move |pool| {
                 let _turn = turn;
-                let mut tries = 0;
-                let mut connection = pool.get().map_err(Error::database)?;
-                loop {
-                    let (error, remedy) = match transaction(&mut connection, patience, &mut queries) {
-                        Ok(value) => return Ok(value),
-                        Err(failed) => failed,
-                    };
-                    tries += 1;
-                    let pause = PAUSE * tries;
-                    if Instant::now() + pause > deadline {
-                        return Err(error);
-                    }
-                    match remedy {
-                        Some(Remedy::TryAgain) => std::thread::sleep(pause),
-                        // The first may have been the last one of its generation, or of its pooler's.
-                        Some(Remedy::ConnectAnew) if tries < 3 => {
-                            drop(connection);
-                            connection = pool.get().map_err(Error::database)?;
-                        }
-                        _ => return Err(error),
-                    }
-                }
+                again(pool, deadline, |connection| transaction(connection, patience, &mut queries))
             })
             .await
         })
@@ -184,6 +176,36 @@ impl Database {
 
 /// What would help, where queries failed.
 type Failed = (Error, Option<Remedy>);
+
+/// Does `work`, and does it again where that helps.
+fn again<T>(
+    pool: &Pool<Manager>,
+    deadline: Instant,
+    mut work: impl FnMut(&mut AnyConnection) -> std::result::Result<T, Failed>,
+) -> Result<T> {
+    let mut tries = 0;
+    let mut connection = pool.get().map_err(Error::database)?;
+    loop {
+        let (error, remedy) = match work(&mut connection) {
+            Ok(value) => return Ok(value),
+            Err(failed) => failed,
+        };
+        tries += 1;
+        let pause = PAUSE * tries;
+        if Instant::now() + pause > deadline {
+            return Err(error);
+        }
+        match remedy {
+            Some(Remedy::TryAgain) => std::thread::sleep(pause),
+            // The first may have been the last one of its generation, or of its pooler's.
+            Some(Remedy::ConnectAnew) if tries < 3 => {
+                drop(connection);
+                connection = pool.get().map_err(Error::database)?;
+            }
+            _ => return Err(error),
+        }
+    }
+}
 
 /// `BEGIN IMMEDIATE` on SQLite, so that a transaction that reads first can't fail later for want of the write lock.
 fn transaction<T>(

@@ -42,6 +42,9 @@ use crate::settings::postgres_url;
 
 /// A server that has not answered a statement by then is taken for dead: its own `statement_timeout` is shorter.
 const GIVE_UP: Duration = Duration::from_secs(7);
+/// The same where a request waits, or waited: it is answered by then. A server that hangs holds all connections, and
+/// until they are given up there is none to another that has its name by now.
+const GIVE_UP_REQUEST: Duration = Duration::from_millis(1500);
 
 pub struct PgConnection {
     server: Arc<Server>,
@@ -106,9 +109,18 @@ impl PgConnection {
         })
     }
 
+    /// Waits for answers as long as that from now on.
+    pub fn wait_as(&mut self, patience: Patience) {
+        self.give_up = match patience {
+            Patience::Request => GIVE_UP_REQUEST,
+            Patience::Patient => GIVE_UP,
+            Patience::Migration => Duration::MAX,
+        };
+    }
+
     /// Begins a transaction that waits for so long.
     pub fn begin(&mut self, patience: Patience) -> QueryResult<()> {
-        self.give_up = if patience == Patience::Migration { Duration::MAX } else { GIVE_UP };
+        self.wait_as(patience);
         let sql = session::begin(self.session.pooled, self.session.version, patience);
         AnsiTransactionManager::begin_transaction_sql(self, &sql)
     }
@@ -127,12 +139,12 @@ impl PgConnection {
         let done = runtime.block_on(async { tokio::time::timeout(give_up, work(self)).await });
         self.runtime = Some(runtime);
         match done {
-            Ok(Ok(value)) => {
+            Ok(Ok(value)) if !self.session.has_been_fenced() => {
                 self.remedy = None;
                 Ok(value)
             }
             Ok(Err(Failed::Refused(error))) => Err(self.refused(&error)),
-            Ok(Err(Failed::ReadOnly)) => {
+            Ok(Ok(_) | Err(Failed::ReadOnly)) => {
                 self.abandon();
                 let message = "this server takes no writes".to_owned();
                 Err(QueryError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, Box::new(message)))

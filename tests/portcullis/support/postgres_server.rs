@@ -84,7 +84,8 @@ impl PgBouncer {
         let settings = format!(
             "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = trust\nauth_file = {0}/users\nlogfile = {0}/log\npool_mode = {pool_mode}\n\
-             default_pool_size = {pool_size}\nmax_client_conn = 500\n",
+             default_pool_size = {pool_size}\nmax_client_conn = 500\n\
+             server_login_retry = 1\n",
             folder.display()
         );
         std::fs::write(folder.join("users"), "\"postgres\" \"\"\n").expect("the users");
