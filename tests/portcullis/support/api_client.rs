@@ -28,6 +28,8 @@ impl ApiClient {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .timeout(std::time::Duration::from_secs(30))
+            // The server closes idle connections after five seconds, perhaps while a request is on its way.
+            .pool_idle_timeout(std::time::Duration::from_secs(2))
             .build()
             .expect("an HTTP client");
         Self { client, address: server.address, access_token: None, refresh_token: None, session_id: String::new() }

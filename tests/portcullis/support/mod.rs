@@ -16,6 +16,7 @@ pub mod jar;
 pub mod page;
 pub mod program;
 pub mod raw;
+pub mod redis_cluster;
 pub mod redis_server;
 pub mod relay;
 pub mod spawn;
