@@ -148,6 +148,38 @@ async fn a_primary_that_becomes_a_replica_is_left_within_two_seconds(
     }
 }
 
+/// As a machine that vanishes: nothing is said on the old connections, not even that they are closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_falls_silent_is_left_within_two_seconds() {
+    let mut scene = Switch::new(SqliteRedis).await;
+    let mut crowd = Crowd::gather(&scene.nodes(), 8).await;
+    crowd.end(&scene.nodes(), 4).await;
+    scene.replicated().await;
+    let on = Arc::new(AtomicBool::new(true));
+    let mut load = Vec::new();
+    for (number, node) in scene.nodes().into_iter().enumerate() {
+        let browser = node.newcomer(&format!("reader{number}")).await;
+        load.push(tokio::spawn(keep_reading(browser, on.clone())));
+    }
+    let began = Instant::now();
+    scene.primary.stop();
+    for node in scene.nodes() {
+        let ready = node.browser().get("/readyz").await.expect(503).json();
+        assert_eq!(ready["redis"]["code"], "no answer", "{ready}");
+    }
+    scene.promote();
+    let outages = [(began, Instant::now())];
+    for node in scene.nodes() {
+        node.is_ready().await;
+    }
+    tokio::time::sleep(LIMIT.saturating_sub(outages[0].1.elapsed())).await;
+    crowd.judge(&scene.nodes(), "on the new primary").await;
+    on.store(false, Ordering::Relaxed);
+    for refused in load {
+        within_the_limit(&refused.await.unwrap(), &outages);
+    }
+}
+
 /// As with a name server that leads to another while the old server, cut off from the others, still takes writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_leads_to_another_server_is_followed_though_the_old_one_answers() {
