@@ -17,6 +17,9 @@
 //!    A node without a complete reading for more than a second believes no copy. For a row that is about everyone it
 //!    raises its floor to the row's position, which no copy from before has.
 //! 7. A refused install is no error: another's is as good. A rotation ends nothing by itself ([`super::rotation`]).
+//!
+//! Where Redis refuses a script or does not answer, [`refusal`] says what is done about it, and the [`line`] does that: a
+//! server whose name leads elsewhere by now is left. No replica is believed, for each script refuses to run on one.
 
 mod connection;
 mod feed;
