@@ -57,7 +57,7 @@ struct Trouble {
 }
 
 impl Line {
-    /// Connects for the first time.
+    /// Connects for the first time; where that is refused, the caller tells of it.
     pub async fn open(url: &RedisUrl) -> Result<Arc<Self>, Refusal> {
         let line = Arc::new(Self {
             target: Target::of(url).map_err(|error| Refusal::of(&error))?,
@@ -78,12 +78,15 @@ impl Line {
         }
         let asked = Instant::now();
         let _turn = self.opening.lock().await;
+        if let Some(link) = present() {
+            return Ok(link);
+        }
         let failed = self.state().failed.clone();
         if let Some((_, refusal)) = failed.filter(|(at, _)| *at >= asked) {
             return Err(refusal);
         }
         let tried = self.state().tried;
-        if let (Some(tried), None) = (tried, present()) {
+        if let Some(tried) = tried {
             tokio::time::sleep(PAUSE.saturating_sub(tried.elapsed())).await;
         }
         match present() {
@@ -98,7 +101,8 @@ impl Line {
         let line = self.clone();
         let attempt = self.runtime.spawn(async move {
             let connected = line.target.connect().await;
-            if let Err(refusal) = &connected {
+            let is_first = line.state().number == 0;
+            if let (Err(refusal), false) = (&connected, is_first) {
                 line.tell(refusal);
             }
             let mut state = line.state();
