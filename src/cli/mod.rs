@@ -4,6 +4,7 @@
 mod ask;
 mod audit;
 mod config;
+mod doctor;
 mod failure;
 mod healthcheck;
 mod keys;
@@ -56,6 +57,12 @@ enum Command {
     /// Random secrets.
     #[command(subcommand)]
     Secret(secret::Command),
+    /// Try out what the server needs, and say what to do about each thing that fails: exit status 0 if all is well, else
+    /// 69.
+    Doctor {
+        #[command(flatten)]
+        output: output::Output,
+    },
     /// Ask the server of this host whether it is ready: exit status 0 if so, else 1.
     Healthcheck,
 }
@@ -123,6 +130,12 @@ fn perform(command: Command, flags: Vec<(String, String)>) -> Result<String, Fai
         Command::Secret(command) => Ok(secret::run(&command)),
         Command::Config(command) => config::run(&command, &load()?),
         Command::Healthcheck => healthcheck::run(&load()?.settings),
+        Command::Doctor { output } => {
+            let loaded = load()?;
+            // What it finds is its answer, and need not be logged too.
+            let _guard = start_logs(&loaded, "warn,portcullis::storage::sessions::redis=off")?;
+            actix_web::rt::System::new().block_on(doctor::run(&loaded.settings, &output))
+        }
         Command::Serve => {
             let loaded = load()?;
             let log = start_logs(&loaded, &loaded.settings.log_level)?;
@@ -218,6 +231,7 @@ mod tests {
             "config show --output json",
             "secret generate",
             "healthcheck",
+            "doctor --output json",
             "serve --data-dir /srv",
         ] {
             assert!(parsed(line).is_ok(), "{line}");

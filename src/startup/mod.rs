@@ -1,5 +1,6 @@
 //! The server put together: stores opened, middleware in its order, and run until it is told to stop.
 
+mod checkup;
 mod data_dir;
 mod failure;
 mod listeners;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_postgres::config::Host;
 
+pub use self::checkup::{Checkup, checkup};
 pub use self::failure::Failure;
 pub use self::serve::serve;
 pub use self::server::{Handle, Server};
@@ -20,7 +22,8 @@ use crate::services::audit::Exports;
 use crate::services::hasher::Hasher;
 use crate::services::lockout::WaitingRoom;
 use crate::services::signing_keys::KeyTable;
-use crate::settings::{DatabaseUrl, Loaded, RedisUrl};
+use crate::settings::{DatabaseUrl, Loaded, RedisUrl, Settings};
+use crate::storage::database::OpenError;
 use crate::storage::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::storage::{Database, installation};
 
@@ -39,11 +42,7 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, Failure>
         .map_err(|error| Failure::configuration(format!("argon2_…: {error}")))?;
 
     let target = database_target(&settings.database_url);
-    let (url, shown, connections) = (settings.database_url.clone(), target.clone(), settings.database_pool);
-    let database = tokio::task::spawn_blocking(move || Database::open(&url, &shown, connections))
-        .await
-        .map_err(|error| Failure::general(error.to_string()))?
-        .map_err(|error| Failure::database(&target, &error))?;
+    let database = open_database(&settings, &target).await?.map_err(|error| Failure::database(&target, &error))?;
 
     let own = root_key.fingerprint();
     let known = database
@@ -87,6 +86,14 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, Failure>
         root_key,
         keys: KeyTable::default(),
     })
+}
+
+/// Opens and migrates it; `target` is what may be shown of its URL.
+async fn open_database(settings: &Settings, target: &str) -> Result<Result<Database, OpenError>, Failure> {
+    let (url, target, connections) = (settings.database_url.clone(), target.to_owned(), settings.database_pool);
+    tokio::task::spawn_blocking(move || Database::open(&url, &target, connections))
+        .await
+        .map_err(|error| Failure::general(error.to_string()))
 }
 
 /// Where the truth is kept, without the password.

@@ -21,6 +21,14 @@ pub struct Fault {
     pub advice: String,
 }
 
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { failed, code, said, advice } = self;
+        let space = if said.is_empty() { "" } else { " " };
+        write!(f, "can't {failed}: {code}{space}{said}; {advice}")
+    }
+}
+
 /// Reads and writes as requests do, and says how long that took. The row that is written is taken back.
 pub async fn try_database(database: &Database) -> Result<Duration, Fault> {
     let began = Instant::now();

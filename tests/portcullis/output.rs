@@ -82,6 +82,8 @@ const TALKATIVE: &[(&[&str], bool)] = &[
     (&["config", "show"], false),
     (&["config", "show", "--output", "json"], false),
     (&["healthcheck"], false),
+    (&["doctor"], false),
+    (&["doctor", "--output", "json"], false),
     (&["user", "list"], true),
     (&["user", "list", "--output", "json"], true),
     (&["user", "show", KEEPER], false),

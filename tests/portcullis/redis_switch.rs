@@ -66,17 +66,18 @@ impl Switch {
     }
 }
 
-/// Looks at a page for as long as `on` says so; says when the answer was 503. Any other but the page is a sign-out.
+/// Comes to the site for as long as `on` says so; says when the answer was 503. Whoever is not sent on to the account is
+/// signed out. That way needs no more than the session, and little of a busy database.
 async fn keep_reading(mut browser: Browser, on: Arc<AtomicBool>) -> Vec<Instant> {
     let mut refused = Vec::new();
     while on.load(Ordering::Relaxed) {
-        let page = browser.get("/account").await;
-        match page.status {
-            200 => {}
-            503 => refused.push(Instant::now()),
-            status => panic!("a browser: {status} {:?} {}", page.location(), page.excerpt()),
+        let page = browser.get("/").await;
+        match (page.status, page.location()) {
+            (303, Some("/account")) => {}
+            (503, _) => refused.push(Instant::now()),
+            (status, location) => panic!("a browser: {status} {location:?} {}", page.excerpt()),
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(25)).await;
     }
     refused
 }
@@ -92,7 +93,7 @@ async fn keep_calling(mut program: ApiClient, on: Arc<AtomicBool>) -> Vec<Instan
                 status => panic!("a program: {status} {}", page.body),
             }
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     refused
 }
@@ -108,7 +109,7 @@ async fn a_primary_that_becomes_a_replica_is_left_within_two_seconds(
     let on = Arc::new(AtomicBool::new(true));
     let mut load = Vec::new();
     for (number, node) in scene.nodes().into_iter().enumerate() {
-        for reader in 0..3 {
+        for reader in 0..2 {
             let browser = node.newcomer(&format!("reader{number}x{reader}")).await;
             load.push(tokio::spawn(keep_reading(browser, on.clone())));
         }
@@ -144,11 +145,122 @@ async fn a_primary_that_becomes_a_replica_is_left_within_two_seconds(
     }
     on.store(false, Ordering::Relaxed);
     for refused in load {
-        for at in refused.await.unwrap() {
-            let round = outages.iter().rposition(|(began, _)| at >= *began);
-            let round = round.unwrap_or_else(|| panic!("503 before any fail-over"));
-            let late = at.saturating_duration_since(outages[round].1);
-            assert!(late < LIMIT, "round {round}: 503 {late:?} after the new primary had the name");
-        }
+        within_the_limit(&refused.await.unwrap(), &outages);
+    }
+}
+
+/// As a machine that vanishes: nothing is said on the old connections, not even that they are closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_falls_silent_is_left_within_two_seconds() {
+    let mut scene = Switch::new(SqliteRedis).await;
+    let mut crowd = Crowd::gather(&scene.nodes(), 8).await;
+    crowd.end(&scene.nodes(), 4).await;
+    scene.replicated().await;
+    let on = Arc::new(AtomicBool::new(true));
+    let mut load = Vec::new();
+    for (number, node) in scene.nodes().into_iter().enumerate() {
+        let browser = node.newcomer(&format!("reader{number}")).await;
+        load.push(tokio::spawn(keep_reading(browser, on.clone())));
+    }
+    let began = Instant::now();
+    scene.primary.stop();
+    for node in scene.nodes() {
+        let ready = node.browser().get("/readyz").await.expect(503).json();
+        assert_eq!(ready["redis"]["code"], "no answer", "{ready}");
+    }
+    scene.promote();
+    let outages = [(began, Instant::now())];
+    for node in scene.nodes() {
+        node.is_ready().await;
+    }
+    tokio::time::sleep(LIMIT.saturating_sub(outages[0].1.elapsed())).await;
+    crowd.judge(&scene.nodes(), "on the new primary").await;
+    on.store(false, Ordering::Relaxed);
+    for refused in load {
+        within_the_limit(&refused.await.unwrap(), &outages);
+    }
+}
+
+/// As with a name server that leads to another while the old server, cut off from the others, still takes writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_leads_to_another_server_is_followed_though_the_old_one_answers() {
+    let (old, new) = (RedisServer::start(), RedisServer::start());
+    let _other_address = Relay::at(([127, 0, 0, 2], old.port).into(), new.port);
+    let program = Program::with_administrator()
+        .set("redis_url", &format!("redis://redis.test:{}", old.port))
+        // Answers for this process what the file says.
+        .export("LD_PRELOAD", "libnss_wrapper.so")
+        .export("NSS_WRAPPER_HOSTS", "hosts");
+    program.file("hosts", "127.0.0.1 redis.test\n");
+    let running = program.serve().await;
+    let mut keeper = program.browser();
+    keeper.sign_in(KEEPER).await;
+    assert!(keeper.is_signed_in().await);
+    assert_eq!((old.keys("portcullis").len(), new.keys("portcullis").len()), (2, 0));
+
+    program.file("hosts", "127.0.0.2 redis.test\n");
+    // By the second in which it was written, it is seen to be another; this is not the one that it has.
+    let hosts = std::fs::File::options().write(true).open(program.folder.join("hosts")).unwrap();
+    hosts.set_modified(std::time::UNIX_EPOCH).unwrap();
+    running.line("the name of Redis leads elsewhere").await;
+    eventually("the new one is asked", LIMIT, async || {
+        assert!(keeper.is_signed_in().await);
+        new.keys("portcullis").len() == 2
+    })
+    .await;
+    assert!(!old.cli(&["client", "list"]).contains("cmd=evalsha"), "the old one is still asked");
+    keeper.sign_out().await;
+    assert!(!running.stderr().contains("Redis refuses"), "{}", running.stderr());
+}
+
+/// On a cluster each of the three primaries hands over to its replica; then one of the new ones has no room.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_primaries_of_a_cluster_hand_over_to_their_replicas() {
+    let servers = redis_cluster::cluster(1).await;
+    let mut stores = Stores::with_redis(SqliteRedis, Some(servers[0].clone())).await;
+    stores.redis_url = Some(redis_cluster::url(&servers));
+    let server = TestServer::on(stores, &[("api_rate", "100000/1s")]).await;
+    let mut crowd = Crowd::gather(&[&server], 14).await;
+    let on = Arc::new(AtomicBool::new(true));
+    let mut load = Vec::new();
+    for reader in 0..4 {
+        load.push(tokio::spawn(keep_reading(server.newcomer(&format!("reader{reader}")).await, on.clone())));
+    }
+    server.create_user("caller").await;
+    load.push(tokio::spawn(keep_calling(server.program("caller").await, on.clone())));
+
+    let mut outages = Vec::new();
+    for (round, replica) in servers[3..].iter().enumerate() {
+        crowd.end(&[&server], 2).await;
+        let began = Instant::now();
+        assert_eq!(replica.cli(&["cluster", "failover"]), "OK");
+        eventually("handed over", Duration::from_secs(10), async || {
+            replica.cli(&["info", "replication"]).contains("role:master")
+        })
+        .await;
+        outages.push((began, Instant::now()));
+        server.is_ready().await;
+        tokio::time::sleep(LIMIT.saturating_sub(outages[round].1.elapsed())).await;
+        crowd.judge(&[&server], &format!("round {round}")).await;
+    }
+    on.store(false, Ordering::Relaxed);
+    for refused in load {
+        within_the_limit(&refused.await.unwrap(), &outages);
+    }
+
+    servers[4].cli(&["config", "set", "maxmemory", "1"]);
+    let ready = server.browser().get("/readyz").await.expect(503).json();
+    assert_eq!((&ready["redis"]["failed"], &ready["redis"]["code"]), (&"write".into(), &"OOM".into()), "{ready}");
+    servers[4].cli(&["config", "set", "maxmemory", "0"]);
+    server.is_ready().await;
+}
+
+/// Every 503 was in one of these outages, or less than [`LIMIT`] after its end.
+fn within_the_limit(refused: &[Instant], outages: &[(Instant, Instant)]) {
+    for at in refused {
+        let round = outages.iter().rposition(|(began, _)| at >= began);
+        let round = round.unwrap_or_else(|| panic!("503 before any fail-over"));
+        let late = at.saturating_duration_since(outages[round].1);
+        assert!(late < LIMIT, "round {round}: 503 {late:?} after the new primary had the name");
     }
 }

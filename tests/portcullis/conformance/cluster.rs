@@ -1,40 +1,18 @@
 //! A Redis Cluster of three masters: each account's state is in one slot, so that every operation is one script on one
 //! node there too.
 
-use std::process::Command;
-use std::sync::Arc;
-use std::time::Duration;
-
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
 
 use super::{House, keeper};
 use crate::support::stores::{Backend, Stores};
-use crate::support::{Deadline, NEW_PASSWORD, PASSWORD, RedisServer, eventually};
-
-/// Three masters that have found each other.
-async fn cluster() -> Vec<Arc<RedisServer>> {
-    let servers: Vec<_> = (0..3).map(|_| RedisServer::start_for_cluster()).collect();
-    let mut create = Command::new("redis-cli");
-    create.args(["--cluster", "create", "--cluster-yes"]);
-    create.args(servers.iter().map(|server| format!("127.0.0.1:{}", server.port)));
-    let output = create.output().expect("redis-cli");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    for server in &servers {
-        eventually("the cluster is whole", Duration::from_secs(20), async || {
-            server.cli(&["cluster", "info"]).contains("cluster_state:ok")
-        })
-        .await;
-    }
-    servers
-}
+use crate::support::{Deadline, NEW_PASSWORD, PASSWORD, redis_cluster};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_contract_is_kept_on_a_cluster() {
-    let servers = cluster().await;
+    let servers = redis_cluster::cluster(0).await;
     let mut stores = Stores::with_redis(Backend::SqliteRedis, Some(servers[0].clone())).await;
-    let addresses: Vec<_> = servers.iter().map(|server| format!("127.0.0.1:{}", server.port)).collect();
-    stores.redis_url = Some(format!("redis-cluster://{}", addresses.join(",")));
+    stores.redis_url = Some(redis_cluster::url(&servers));
     let house = House::on(stores).await;
     let (one, two, witness) = (house.node().await, house.node().await, house.witness().await);
     let client = Client::default();

@@ -21,6 +21,7 @@ pub mod postgres_pair;
 pub mod postgres_server;
 pub mod program;
 pub mod raw;
+pub mod redis_cluster;
 pub mod redis_server;
 pub mod relay;
 pub mod spawn;

@@ -48,7 +48,12 @@ enum Line {
 
 impl Relay {
     pub fn to(port: u16) -> Self {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        Self::at((Ipv4Addr::LOCALHOST, 0).into(), port)
+    }
+
+    /// The same at an address of this machine that the test chooses.
+    pub fn at(address: SocketAddr, port: u16) -> Self {
+        let listener = std::net::TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("its address");
         listener.set_nonblocking(true).expect("non-blocking");
         let state = watch::Sender::new(State { line: Line::To(port), cuts: 0, hangs: false });

@@ -17,9 +17,13 @@
 //!    A node without a complete reading for more than a second believes no copy. For a row that is about everyone it
 //!    raises its floor to the row's position, which no copy from before has.
 //! 7. A refused install is no error: another's is as good. A rotation ends nothing by itself ([`super::rotation`]).
+//!
+//! Where Redis refuses a script or does not answer, [`refusal`] says what is done about it, and the [`line`] does that: a
+//! server whose name leads elsewhere by now is left. No replica is believed, for each script refuses to run on one.
 
 mod connection;
 mod feed;
+mod line;
 mod readiness;
 mod refusal;
 mod rotation;
@@ -32,7 +36,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use self::connection::Line;
+use self::line::Line;
+pub use self::readiness::try_out;
 use self::refusal::Refusal;
 use self::scripts::{Named, Reply, Scripts};
 use self::servers::{Server, Servers};
@@ -59,7 +64,7 @@ pub struct RedisSessions(Arc<Inner>);
 
 struct Inner {
     database: Database,
-    line: Line,
+    line: Arc<Line>,
     scripts: Scripts,
     servers: Servers,
     /// One task of this node joins a server at a time.
@@ -156,9 +161,7 @@ impl RedisSessions {
 
     /// What to say where Redis may forget what it was told: sessions are read again from SQL, limits are not.
     pub async fn eviction_warning(&self) -> Option<String> {
-        let info: String = self.0.line.ask(redis::cmd("INFO").arg("memory")).await.ok()?;
-        let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"))?.trim();
-        (policy != "noeviction").then(|| format!("maxmemory-policy is {policy}; set it to noeviction"))
+        readiness::eviction_warning(&self.0.line).await
     }
 
     /// Writes to SQL what was seen active since the last time. What SQL would not take stays for the next. In short
@@ -379,7 +382,7 @@ pub enum OpenError {
 }
 
 /// Redis 7 / Valkey 7.2 or newer, where a script reads the id of the server's history.
-async fn check_server(line: &Line) -> std::result::Result<(), OpenError> {
+async fn check_server(line: &Arc<Line>) -> std::result::Result<(), OpenError> {
     let script = "local info = redis.call('INFO', 'server')\n\
                   local stamp = redis.call('INFO', 'replication')\n\
                   return {info, stamp}";

@@ -1,14 +1,18 @@
 //! Whether Redis does what requests need, tried out without waiting for one to fail.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue as _, Value};
 
 use super::super::super::readiness::Fault;
-use super::connection::{Line, slot_of};
+use super::connection::slot_of;
+use super::line::Line;
 use super::refusal::Refusal;
-use super::{PATIENCE, RedisSessions};
+use super::scripts::Scripts;
+use super::{OpenError, PATIENCE, RedisSessions, check_server};
+use crate::settings::RedisUrl;
 
 /// How often Redis is tried out, and the name looked up.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -25,11 +29,10 @@ impl RedisSessions {
         let mut looks = 0;
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let elsewhere = line.leads_elsewhere().await;
-            looks = if elsewhere.is_some() { looks + 1 } else { 0 };
-            if let Some(link) = elsewhere.filter(|_| looks >= LOOKS) {
+            looks = if line.leads_elsewhere().await { looks + 1 } else { 0 };
+            if looks >= LOOKS {
                 tracing::info!("the name of Redis leads elsewhere: connecting anew");
-                line.replace(&link);
+                line.renew();
                 looks = 0;
             }
             // It tells the log by itself.
@@ -39,24 +42,45 @@ impl RedisSessions {
 
     /// Does once, on every server, what the scripts of requests do there, and says how long that took.
     pub async fn try_out(&self) -> Result<Duration, Fault> {
-        let began = Instant::now();
-        let tried = tokio::time::timeout(PATIENCE, self.try_each()).await.unwrap_or_else(|_| Err(Refusal::late()));
-        match tried {
-            Ok(()) => {
-                self.0.line.is_well();
-                Ok(began.elapsed())
-            }
-            Err(refusal) => Err(fault(refusal)),
-        }
+        let latency = try_each(&self.0.line, &self.0.scripts).await.map_err(fault)?;
+        self.0.line.is_well();
+        Ok(latency)
     }
+}
 
-    async fn try_each(&self) -> Result<(), Refusal> {
-        let (line, scripts) = (&self.0.line, &self.0.scripts);
+/// The same for whoever has no sessions to keep: connects, looks whether it is a Redis that can be used, and tries it
+/// out. With a warning where it is set up so that it loses what it must keep.
+pub async fn try_out(url: &RedisUrl, prefix: &str) -> Result<(Duration, Option<String>), Fault> {
+    let line = Line::open(url).await.map_err(fault)?;
+    check_server(&line).await.map_err(|error| match error {
+        OpenError::Refused(refusal) => fault(refusal),
+        OpenError::TooOld(_) | OpenError::NoStamp => Fault {
+            failed: "run a script",
+            code: "unusable".to_owned(),
+            said: String::new(),
+            advice: error.to_string(),
+        },
+    })?;
+    let latency = try_each(&line, &Scripts::new(prefix)).await.map_err(fault)?;
+    Ok((latency, eviction_warning(&line).await))
+}
+
+async fn try_each(line: &Arc<Line>, scripts: &Scripts) -> Result<Duration, Refusal> {
+    let began = Instant::now();
+    let all = async {
         for tag in tags(line).await? {
             scripts.run(line, &scripts.try_out, &scripts.tagged(&tag, "-"), &[b"1".to_vec()]).await?;
         }
-        Ok(())
-    }
+        Ok(began.elapsed())
+    };
+    tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| Err(Refusal::late()))
+}
+
+/// What to say where Redis may forget what it was told: sessions are read again from SQL, limits are not.
+pub(super) async fn eviction_warning(line: &Arc<Line>) -> Option<String> {
+    let info: String = line.ask(redis::cmd("INFO").arg("memory")).await.ok()?;
+    let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"))?.trim();
+    (policy != "noeviction").then(|| format!("maxmemory-policy is {policy}; set it to noeviction"))
 }
 
 fn fault(refusal: Refusal) -> Fault {
@@ -70,7 +94,7 @@ fn fault(refusal: Refusal) -> Fault {
 }
 
 /// Hash tags of keys that are nobody's, one for each server.
-async fn tags(line: &Line) -> Result<Vec<String>, Refusal> {
+async fn tags(line: &Arc<Line>) -> Result<Vec<String>, Refusal> {
     const TAG: &str = "ready";
     if !line.is_cluster() {
         return Ok(vec![TAG.to_owned()]);

@@ -21,6 +21,8 @@ pub struct Refusal {
     pub remedy: Remedy,
     /// What the operator should look at.
     pub advice: &'static str,
+    /// Whether there was no connection yet.
+    pub at_connecting: bool,
 }
 
 /// What is done about a refusal.
@@ -46,7 +48,7 @@ struct Known {
 }
 
 /// The longest that is kept of what Redis said.
-const LONGEST: usize = 200;
+const LONGEST: usize = 500;
 
 impl Refusal {
     /// Sorts an error. Total: one that nobody knows is told, and connected anew after ([`Remedy::Tell`]), since a server
@@ -67,13 +69,14 @@ impl Refusal {
         }
     }
 
-    /// The same for an attempt to connect: where its time is over, nothing was asked yet.
-    pub fn of_attempt(error: &RedisError) -> Self {
-        if error.is_timeout() {
-            Self::sorted("no connection", "not within the time that it has")
-        } else {
-            Self::of(error)
-        }
+    /// The same of an attempt to connect: where its time is over, nothing was asked yet.
+    pub fn to_connect(error: &RedisError) -> Self {
+        if error.is_timeout() { Self::sorted("no connection", "in time") } else { Self::of(error) }.at_connecting()
+    }
+
+    /// The same, of what was refused before the connection could be used.
+    pub fn at_connecting(self) -> Self {
+        Self { at_connecting: true, ..self }
     }
 
     /// Redis has not answered in the time that a request has.
@@ -88,13 +91,18 @@ impl Refusal {
             None => false,
         };
         let known = KNOWN.iter().find(begins).unwrap_or(&ANY);
-        Self { code: code.to_owned(), said: shown(detail), remedy: known.remedy, advice: known.advice }
+        Self::made(code, detail, known)
     }
 
     /// One of those that are no answers.
     fn sorted(begin: &'static str, said: &str) -> Self {
         let known = KNOWN.iter().find(|known| known.begin == begin).unwrap_or(&ANY);
-        Self { code: begin.to_owned(), said: shown(said), remedy: known.remedy, advice: known.advice }
+        Self::made(begin, said, known)
+    }
+
+    fn made(code: &str, said: &str, known: &Known) -> Self {
+        let (remedy, advice) = (known.remedy, known.advice);
+        Self { code: code.to_owned(), said: shown(said), remedy, advice, at_connecting: false }
     }
 
     /// Whether the connection was there when the command was given, and is gone: it may have been carried out.
@@ -104,7 +112,7 @@ impl Refusal {
 
     /// Whether nothing was asked, or nothing came back.
     pub fn is_of_connection(&self) -> bool {
-        matches!(self.code.as_str(), "no connection" | "connection lost" | "no answer")
+        self.at_connecting || matches!(self.code.as_str(), "no connection" | "connection lost" | "no answer")
     }
 
     /// Its memory is full: it is there, but can't take a mark.

@@ -1,10 +1,11 @@
 //! The scripts, each one operation, and how one is run: again where that is safe, while the caller has time.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind, Value};
 
-use super::connection::{Line, Link, PAUSE};
+use super::line::{Line, Link, PAUSE};
 use super::refusal::{Refusal, Remedy};
 use crate::domain::{SessionId, UserId};
 
@@ -87,7 +88,13 @@ impl Scripts {
 
     /// Runs a script. One that was refused was not carried out, and is run again as [`Remedy`] says. One whose
     /// connection was lost may have been carried out, and is run again once: it finds what it has done.
-    pub async fn run(&self, line: &Line, script: &Named, keys: &Keys, arguments: &[Vec<u8>]) -> Result<Reply, Refusal> {
+    pub async fn run(
+        &self,
+        line: &Arc<Line>,
+        script: &Named,
+        keys: &Keys,
+        arguments: &[Vec<u8>],
+    ) -> Result<Reply, Refusal> {
         let began = Instant::now();
         let mut lost = false;
         loop {

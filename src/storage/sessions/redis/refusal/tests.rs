@@ -78,7 +78,7 @@ fn what_the_client_finds_by_itself_is_sorted_too() {
     }
     let late = RedisError::from(io::Error::from(io::ErrorKind::TimedOut));
     assert_eq!(
-        (Refusal::of(&late).code.as_str(), Refusal::of_attempt(&late).code.as_str()),
+        (Refusal::of(&late).code.as_str(), Refusal::to_connect(&late).code.as_str()),
         ("no answer", "no connection")
     );
     assert!(Refusal::of(&io::Error::from(io::ErrorKind::BrokenPipe).into()).is_lost_connection());
