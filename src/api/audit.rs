@@ -9,9 +9,9 @@ use super::{Answer, texts};
 use crate::domain::audit_list::{AuditFilter, TypedAuditFilter};
 use crate::domain::{Error, Event, FieldError, FieldErrors, Outcome};
 use crate::http::bearer::ApiUser;
-use crate::http::principal::{Manager, RequireRole};
+use crate::http::require_role::{Manager, RequireRole};
+use crate::representations::EventShape;
 use crate::services::Services;
-use crate::shapes::EventShape;
 
 /// Which events.
 #[derive(Deserialize, IntoParams)]
@@ -76,6 +76,7 @@ pub async fn list(
     ListQuery { page: part, filter }: ListQuery<AuditQuery>,
 ) -> Answer {
     let filter = filter.parse().map_err(Error::Invalid)?;
-    let found = services.search_audit(&manager.user.steward(), &filter, part.cursor.as_deref(), part.limit).await?;
+    let found =
+        services.search_audit(&manager.user.auth_context(), &filter, part.cursor.as_deref(), part.limit).await?;
     Ok(page(&request, &services, part.limit, found.next, found.events.into_iter().map(EventShape::from).collect()))
 }

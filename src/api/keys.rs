@@ -7,9 +7,9 @@ use super::{Answer, EmptyBody};
 use crate::http::bearer::{ApiUser, RecentAdmin};
 use crate::http::client_address::ClientInfo;
 use crate::http::json::OptionalJson;
-use crate::http::principal::{Admin, RequireRole};
+use crate::http::require_role::{Admin, RequireRole};
+use crate::representations::KeyShape;
 use crate::services::Services;
-use crate::shapes::KeyShape;
 
 /// `GET /api/v1/keys`.
 #[utoipa::path(

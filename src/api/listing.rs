@@ -19,8 +19,8 @@ use crate::domain::cursor::Cursors;
 use crate::domain::{Error, FieldError};
 use crate::http::fields::{Fields, Repeated};
 use crate::http::problem::Problem;
+use crate::representations::{EventShape, KeyShape, SessionShape, UserShape};
 use crate::services::Services;
-use crate::shapes::{EventShape, KeyShape, SessionShape, UserShape};
 
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;

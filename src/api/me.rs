@@ -13,9 +13,9 @@ use crate::http::client_address::ClientInfo;
 use crate::http::json::Json;
 use crate::http::parameters::PathParam;
 use crate::http::problem::Problem;
+use crate::representations::{EventShape, SessionShape, UserShape};
 use crate::services::Services;
 use crate::services::accounts::ProfileChange;
-use crate::shapes::{EventShape, SessionShape, UserShape};
 
 /// The caller's account. One that was deleted since the token was looked at is no longer signed in.
 async fn account_of(services: &Services, caller: &ApiUser) -> Result<User, Problem> {

@@ -29,8 +29,8 @@ use utoipa::ToSchema;
 
 use crate::domain::{FieldError, User};
 use crate::http::problem::Problem;
+use crate::representations::UserShape;
 use crate::services::Services;
-use crate::shapes::UserShape;
 
 /// What a handler of the API gives back. A [`Problem`] becomes `application/problem+json`.
 pub type Answer = Result<HttpResponse, Problem>;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::texts;
+use crate::domain::access_token::CLIENT_ID;
 use crate::domain::{Error, Event, Role, SessionId, UserId};
 use crate::http::client_address::ClientInfo;
 use crate::http::forms::GuestForm;
@@ -201,6 +202,10 @@ pub struct Introspection {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     aud: Option<String>,
+    /// For whom the token was issued: `portcullis`, for all who sign in with this server itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    client_id: Option<String>,
     /// Until when it is good, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -258,6 +263,7 @@ async fn inspect(services: &Services, token: &str) -> Result<Introspection, Erro
             token_type: Some("refresh_token"),
             iss: Some(services.settings.public_url.as_str().to_owned()),
             sub: Some(found.user_id),
+            client_id: Some(CLIENT_ID.to_owned()),
             exp: Some(found.expires_at.timestamp()),
             sid: Some(found.session_id),
             ..Introspection::default()
@@ -275,6 +281,7 @@ async fn inspect(services: &Services, token: &str) -> Result<Introspection, Erro
         iss: Some(claims.iss),
         sub: Some(bearer.session.user_id),
         aud: Some(claims.aud),
+        client_id: Some(claims.client_id),
         exp: Some(claims.exp),
         iat: Some(claims.iat),
         nbf: Some(claims.nbf),

@@ -10,8 +10,8 @@ use super::{Answer, document};
 use crate::domain::Error;
 use crate::http::problem::Problem;
 use crate::services::Services;
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, GuestLayout};
-use crate::web::refusal::Refusal;
 
 #[derive(Template)]
 #[template(path = "docs.html")]
@@ -80,7 +80,7 @@ pub async fn show(services: web::Data<Services>) -> Answer {
         layout: GuestLayout {
             host: services.settings.public_url.host().to_owned(),
             notice: None,
-            refusal: Refusal::none(),
+            form_errors: FormErrors::none(),
         },
         base: text(&document["servers"][0], "url"),
         about: text(&document["info"], "description"),

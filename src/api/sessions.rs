@@ -14,11 +14,11 @@ use crate::http::bearer::{ApiUser, require_recent_password};
 use crate::http::client_address::ClientInfo;
 use crate::http::json::Json;
 use crate::http::parameters::PathParam;
-use crate::http::principal::{Manager, RequireRole};
 use crate::http::problem::Problem;
+use crate::http::require_role::{Manager, RequireRole};
+use crate::representations::SessionShape;
 use crate::services::Services;
 use crate::services::all_sessions::MOST_SELECTED;
-use crate::shapes::SessionShape;
 
 /// Which sessions of everyone.
 #[derive(Deserialize, IntoParams)]
@@ -107,7 +107,7 @@ pub(super) async fn found(
     filter: &SessionFilter,
     PageQuery { limit, cursor }: PageQuery,
 ) -> Answer {
-    let found = services.search_sessions(&manager.steward(), filter, cursor.as_deref(), limit).await?;
+    let found = services.search_sessions(&manager.auth_context(), filter, cursor.as_deref(), limit).await?;
     let current = Some(manager.session.session_id);
     let shape = |listed: &ListedSession| SessionShape::new(&listed.session, &listed.owner.username, current);
     Ok(page(request, services, limit, found.next, found.sessions.iter().map(shape).collect()))
@@ -142,7 +142,7 @@ pub async fn end(
     PathParam(id): PathParam<SessionId>,
     ClientInfo(client): ClientInfo,
 ) -> Answer {
-    services.end_session(&manager.user.steward(), id, &client).await?;
+    services.end_session(&manager.user.auth_context(), id, &client).await?;
     no_content()
 }
 
@@ -240,18 +240,18 @@ pub async fn revoke(
     ClientInfo(client): ClientInfo,
     Json(body): Json<RevokeBody>,
 ) -> Answer {
-    let steward = manager.steward();
+    let auth = manager.auth_context();
     let target = body.target()?;
     if !matches!(target, Target::Selected(_)) {
         require_recent_password(&request, &manager)?;
     }
     let revoked = match target {
-        Target::Selected(ids) => services.end_sessions(&steward, &ids, &client).await?,
-        Target::User(user) => match services.end_all_sessions(&steward, user, &client).await {
+        Target::Selected(ids) => services.end_sessions(&auth, &ids, &client).await?,
+        Target::User(user) => match services.end_all_sessions(&auth, user, &client).await {
             Err(Error::NotFound) => return Err(no_such_account()),
             other => other?,
         },
-        Target::Everyone => services.end_everyones_sessions(&steward, Some(&manager.caller()), &client).await?,
+        Target::Everyone => services.end_everyones_sessions(&auth, Some(&manager.caller()), &client).await?,
     };
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }

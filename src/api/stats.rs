@@ -4,9 +4,9 @@ use actix_web::{HttpResponse, web};
 
 use super::Answer;
 use crate::http::bearer::ApiUser;
-use crate::http::principal::{Manager, RequireRole};
+use crate::http::require_role::{Manager, RequireRole};
+use crate::representations::StatsShape;
 use crate::services::Services;
-use crate::shapes::StatsShape;
 
 /// `GET /api/v1/stats`.
 #[utoipa::path(
@@ -16,6 +16,6 @@ use crate::shapes::StatsShape;
     security(("bearer" = []))
 )]
 pub async fn show(services: web::Data<Services>, manager: RequireRole<Manager, ApiUser>) -> Answer {
-    let stats = services.stats(&manager.user.steward()).await?;
+    let stats = services.stats(&manager.user.auth_context()).await?;
     Ok(HttpResponse::Ok().json(StatsShape::from(&stats)))
 }

@@ -11,8 +11,8 @@ use crate::http::cookies::OurCookie;
 use crate::http::cors;
 use crate::http::problem::Problem;
 use crate::http::site::Site;
+use crate::representations::UserShape;
 use crate::services::tokens::IssuedTokens;
-use crate::shapes::UserShape;
 
 /// What a program gets when it signs in or refreshes.
 #[derive(Serialize, ToSchema)]

@@ -8,15 +8,16 @@ use super::listing::{ListQuery, NewestFirst, PageParameters, SessionPage};
 use super::sessions::{Revoked, UserSessionQuery};
 use super::users::{IfMatch, Refusals, UserPath, answer};
 use super::{Answer, EmptyBody};
+use crate::domain::clock::rfc3339;
 use crate::domain::{Error, FieldError, Role, UserId};
 use crate::http::bearer::{ApiUser, RecentAdmin, require_recent_password};
 use crate::http::client_address::ClientInfo;
 use crate::http::if_match::SeenUser;
 use crate::http::json::{Json, OptionalJson};
 use crate::http::parameters::PathParam;
-use crate::http::principal::{Manager, RequireRole};
+use crate::http::require_role::{Manager, RequireRole};
+use crate::representations::UserShape;
 use crate::services::Services;
-use crate::shapes::{UserShape, time};
 
 /// What the account may do from now on.
 #[derive(Deserialize, ToSchema)]
@@ -129,7 +130,7 @@ pub async fn reset_link(
     OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
     let link = services.issue_reset_link(&admin, subject, &client).await?;
-    Ok(HttpResponse::Ok().json(ResetLink { url: link.url, expires_at: time(link.expires_at) }))
+    Ok(HttpResponse::Ok().json(ResetLink { url: link.url, expires_at: rfc3339(link.expires_at) }))
 }
 
 /// `POST /api/v1/users/{id}/unlock`.
@@ -152,7 +153,7 @@ pub async fn unlock(
     ClientInfo(client): ClientInfo,
     OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
-    let user = services.unlock(&manager.user.steward(), subject, &client).await?;
+    let user = services.unlock(&manager.user.auth_context(), subject, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
 
@@ -201,6 +202,6 @@ pub async fn end_sessions(
     ClientInfo(client): ClientInfo,
 ) -> Answer {
     require_recent_password(&request, &manager.user)?;
-    let revoked = services.end_all_sessions(&manager.user.steward(), subject, &client).await?;
+    let revoked = services.end_all_sessions(&manager.user.auth_context(), subject, &client).await?;
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }

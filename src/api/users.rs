@@ -7,6 +7,7 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use super::listing::{ListQuery, PageParameters, UserPage, page};
 use super::{Answer, given, no_content, texts, user_shape, word};
+use crate::domain::clock::rfc3339;
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, FieldErrors, Role, User, UserId, UserStatus};
 use crate::http::bearer::{ApiUser, RecentAdmin};
@@ -14,10 +15,10 @@ use crate::http::client_address::ClientInfo;
 use crate::http::if_match::{SeenUser, etag};
 use crate::http::json::Json;
 use crate::http::parameters::PathParam;
-use crate::http::principal::{Manager, RequireRole};
+use crate::http::require_role::{Manager, RequireRole};
+use crate::representations::UserShape;
 use crate::services::Services;
 use crate::services::users::{UserChange, UserSearch, UserSort};
-use crate::shapes::{UserShape, time};
 
 /// What the filter by status takes besides the statuses.
 pub(super) const LOCKED: &str = "locked";
@@ -81,7 +82,8 @@ pub async fn list(
     ListQuery { page: part, filter }: ListQuery<UserQuery>,
 ) -> Answer {
     let search = filter.parse().map_err(Error::Invalid)?;
-    let found = services.search_users(&manager.user.steward(), &search, part.cursor.as_deref(), part.limit).await?;
+    let found =
+        services.search_users(&manager.user.auth_context(), &search, part.cursor.as_deref(), part.limit).await?;
     let shapes = found.users.iter().map(|found| UserShape::new(&found.user, found.locked_until)).collect();
     Ok(page(&request, &services, part.limit, found.next, shapes))
 }
@@ -183,7 +185,7 @@ pub async fn create(
     Ok(HttpResponse::Created().insert_header(etag(&user)).insert_header((LOCATION, location)).json(NewUser {
         user: shape,
         reset_url,
-        expires_at: time(expires_at),
+        expires_at: rfc3339(expires_at),
     }))
 }
 

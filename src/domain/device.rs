@@ -4,7 +4,7 @@ use woothee::parser::Parser;
 use woothee::woothee::VALUE_UNKNOWN;
 
 use super::FieldError;
-use super::name::is_invisible;
+use super::invisible::is_invisible;
 
 /// Nothing is known.
 const UNKNOWN: &str = "Unknown device";

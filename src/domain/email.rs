@@ -4,10 +4,13 @@ use unicode_security::{RestrictionLevel, RestrictionLevelDetection as _};
 use url::{Host, quirks};
 
 use super::FieldError;
-use super::name::{MAX_TYPED_BYTES, NameKey, is_invisible};
+use super::invisible::is_invisible;
+use super::name_key::NameKey;
 
 /// Octets of an address (RFC 5321, 4.5.3.1.3, less the angle brackets).
 pub const MAX_LENGTH: usize = 254;
+/// Text beyond this many bytes is no address: four bytes for each character of the longest.
+pub(super) const MAX_TYPED_BYTES: usize = 4 * MAX_LENGTH;
 /// Octets before the `@` (RFC 5321, 4.5.3.1.1).
 pub const MAX_LOCAL: usize = 64;
 /// Octets of one label of the domain (RFC 1035, 2.3.4).

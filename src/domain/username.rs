@@ -1,8 +1,8 @@
 //! The name that people sign in with.
 
 use super::FieldError;
-use super::audit::ActorKind;
-use super::name::NameKey;
+use super::actor_kind::ActorKind;
+use super::name_key::NameKey;
 
 /// Characters of the shortest.
 pub const MIN_LENGTH: usize = 3;

@@ -9,7 +9,7 @@ use actix_web::{FromRequest, HttpRequest};
 use super::parameters::PathParam;
 use super::problem::Problem;
 use crate::domain::{User, UserId};
-use crate::services::steering::Subject;
+use crate::services::authorization::Subject;
 
 /// What [`SeenUser`] reads: `*`, or tags that have no comma, as ours don't.
 pub const PATTERN: &str = r#"^(?:\*|(?:W/)?"[!#-+\--~]*"(?:, *(?:W/)?"[!#-+\--~]*")*)$"#;

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::domain::audit_list::TypedAuditFilter;
-use crate::domain::name::{parse_display_name, parse_search};
+use crate::domain::display_name::parse_display_name;
+use crate::domain::lookup::parse_search;
 use crate::domain::password::PasswordPolicy;
 
 /// Whether a text is valid as the document says.

@@ -1,5 +1,5 @@
 //! What `tests/run.sh` installs beside the stores: Python with PyJWT, Schemathesis, openapi-python-client and Django,
-//! Node.js with jose, html-validate, axe, Redocly and openapi-typescript.
+//! Node.js with libraries for OAuth, html-validate, axe, Redocly and openapi-typescript.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;

@@ -1,13 +1,15 @@
 //! Accounts, sessions, events and keys as JSON: what the API answers and the command line prints. Absent values are
 //! `null`, ids are strings, times RFC 3339 in UTC.
 
-use chrono::SecondsFormat;
+pub mod audit_export;
+
 use serde::Serialize;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::audit::{ActorKind, AuditEvent};
+use crate::domain::clock::rfc3339;
 use crate::domain::session_list::SessionState;
 use crate::domain::signing_key::{KeyState, SigningAlgorithm, SigningKeyInfo};
 use crate::domain::{
@@ -55,9 +57,9 @@ impl UserShape {
             name: user.name.clone(),
             role: user.role,
             status: user.status,
-            created_at: time(user.created_at),
-            last_sign_in_at: user.last_sign_in_at.map(time),
-            locked_until: locked_until.map(time),
+            created_at: rfc3339(user.created_at),
+            last_sign_in_at: user.last_sign_in_at.map(rfc3339),
+            locked_until: locked_until.map(rfc3339),
         }
     }
 }
@@ -115,11 +117,11 @@ impl SessionShape {
             kind: session.kind,
             device: session.device.clone(),
             address: session.address.clone(),
-            created_at: time(session.created_at),
-            last_active_at: time(session.last_active_at),
-            expires_at: time(session.expires_at()),
+            created_at: rfc3339(session.created_at),
+            last_active_at: rfc3339(session.last_active_at),
+            expires_at: rfc3339(session.expires_at()),
             current: current == Some(session.id),
-            ended_at: session.ended.as_ref().map(|ended| time(ended.at)),
+            ended_at: session.ended.as_ref().map(|ended| rfc3339(ended.at)),
             ended_by: session.ended.as_ref().map(|ended| ended.by.clone()),
             end_reason: session.ended.as_ref().map(|ended| ended.reason),
         }
@@ -184,7 +186,7 @@ impl From<AuditEvent> for EventShape {
         };
         Self {
             id: event.id,
-            at: time(event.at),
+            at: rfc3339(event.at),
             event: event.event,
             outcome: event.outcome,
             actor: ActorShape { kind, id, username },
@@ -225,9 +227,9 @@ impl From<&SigningKeyInfo> for KeyShape {
             kid: key.kid.clone(),
             algorithm: key.algorithm,
             state: key.state,
-            created_at: time(key.created_at),
-            active_from: key.active_from.map(time),
-            retired_at: key.retired_at.map(time),
+            created_at: rfc3339(key.created_at),
+            active_from: key.active_from.map(rfc3339),
+            retired_at: key.retired_at.map(rfc3339),
         }
     }
 }
@@ -284,7 +286,7 @@ impl From<&Stats> for StatsShape {
     fn from(stats: &Stats) -> Self {
         let counts = |spans: &[(Timestamp, HourCounts)]| {
             let count = |(at, counts): &(Timestamp, HourCounts)| Count {
-                at: time(*at),
+                at: rfc3339(*at),
                 sign_ins: counts.sign_ins,
                 failures: counts.failures,
             };
@@ -299,11 +301,6 @@ impl From<&Stats> for StatsShape {
             by_day: counts(&stats.by_day),
         }
     }
-}
-
-/// RFC 3339 in UTC, to the millisecond.
-pub(crate) fn time(at: Timestamp) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Domain types are documented here, so that the domain knows nothing of documents.
