@@ -1,18 +1,19 @@
 //! The database: opened, migrated, and the one hop from async code to Diesel's blocking calls.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel::prelude::*;
-use diesel::r2d2::{ManageConnection, Pool, R2D2Connection};
+use diesel::r2d2::Pool;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::migrations::migrate;
-use super::postgres::{Patience, PgConnection, Remedy, Server};
+pub use super::pool::OpenError;
+use super::pool::{LogPoolError, Manager};
+use super::postgres::{Patience, PgConnection, Remedy};
 use crate::domain::Error;
 use crate::domain::error::Dependency;
 use crate::settings::DatabaseUrl;
@@ -258,91 +259,4 @@ pub fn savepoint<T>(
     queries: impl FnOnce(&mut AnyConnection) -> Result<T>,
 ) -> Result<T> {
     connection.transaction(queries)
-}
-
-/// By the kind of URL: the derived `establish` tries one after the other and hides the real error.
-enum Manager {
-    Sqlite(PathBuf),
-    Postgres(Arc<Server>),
-}
-
-impl Manager {
-    fn new(url: &DatabaseUrl) -> Self {
-        match url {
-            DatabaseUrl::Sqlite(path) => Self::Sqlite(path.clone()),
-            DatabaseUrl::Postgres(url) => Self::Postgres(Arc::new(Server::new((**url).clone()))),
-        }
-    }
-
-    /// The one at start.
-    fn first(&self) -> std::result::Result<AnyConnection, OpenError> {
-        match self {
-            Self::Sqlite(_) => self.connect(),
-            Self::Postgres(server) => PgConnection::first(server).map(AnyConnection::Postgres),
-        }
-    }
-}
-
-impl ManageConnection for Manager {
-    type Connection = AnyConnection;
-    type Error = OpenError;
-
-    fn connect(&self) -> std::result::Result<AnyConnection, OpenError> {
-        match self {
-            Self::Postgres(server) => PgConnection::another(server).map(AnyConnection::Postgres),
-            Self::Sqlite(path) => {
-                let path = path.to_str().ok_or(OpenError::Path)?;
-                let mut connection = SqliteConnection::establish(path).map_err(OpenError::unreachable)?;
-                // FULL: what was answered as ended stays ended after a power cut.
-                connection
-                    .batch_execute(
-                        "PRAGMA busy_timeout = 3000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                         PRAGMA foreign_keys = ON;",
-                    )
-                    .map_err(OpenError::unreachable)?;
-                Ok(AnyConnection::Sqlite(connection))
-            }
-        }
-    }
-
-    fn is_valid(&self, connection: &mut AnyConnection) -> std::result::Result<(), OpenError> {
-        connection.ping().map_err(OpenError::unreachable)
-    }
-
-    fn has_broken(&self, connection: &mut AnyConnection) -> bool {
-        connection.is_broken()
-    }
-}
-
-#[derive(Debug)]
-struct LogPoolError;
-
-impl diesel::r2d2::HandleError<OpenError> for LogPoolError {
-    fn handle_error(&self, error: OpenError) {
-        tracing::warn!(error = %error, "no connection to the database");
-    }
-}
-
-/// Why the database can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("{0}")]
-    Unreachable(String),
-    #[error("the path of the database is not UTF-8")]
-    Path,
-    /// A setting of the database with which it can't be used, and what to do.
-    #[error("{0}")]
-    Unfit(String),
-    #[error(
-        "the database was migrated by a newer Portcullis (it has {0}, which this one does not know); use that version"
-    )]
-    Newer(String),
-    #[error("the migration failed: {0}")]
-    Migration(String),
-}
-
-impl OpenError {
-    pub(super) fn unreachable(error: impl std::fmt::Display) -> Self {
-        Self::Unreachable(error.to_string())
-    }
 }

@@ -107,6 +107,16 @@ impl PgBouncer {
         bouncer
     }
 
+    /// From now on it gives each transaction, or each client, a session; whoever is connected stays.
+    pub fn change_pool_mode(&self, from: &str, to: &str) {
+        let file = self.folder.join("pgbouncer.ini");
+        let settings = std::fs::read_to_string(&file).expect("the settings");
+        let changed = settings.replace(&format!("pool_mode = {from}"), &format!("pool_mode = {to}"));
+        std::fs::write(&file, changed).expect("the settings");
+        let sent = Command::new("kill").args(["-HUP", &self.process.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    }
+
     /// What it has said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
