@@ -1,4 +1,4 @@
-//! `/docs`: the API on one page, made from what [`document::of`] says. It loads nothing from elsewhere and needs no script.
+//! `/docs`: the API on one page, made from its description. It loads nothing from elsewhere and needs no script.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
@@ -6,12 +6,13 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde_json::Value;
 
-use super::{Answer, document};
+use super::Answer;
+use super::form_errors::FormErrors;
+use super::layout::{self, GuestLayout};
 use crate::domain::Error;
+use crate::http::api_document::ApiDocument;
 use crate::http::problem::Problem;
 use crate::services::Services;
-use crate::web::form_errors::FormErrors;
-use crate::web::layout::{self, GuestLayout};
 
 #[derive(Template)]
 #[template(path = "docs.html")]
@@ -73,9 +74,9 @@ struct Shape<'a> {
 }
 
 /// `GET /docs`.
-pub async fn show(services: web::Data<Services>) -> Answer {
-    let document = document::of(&services.settings);
-    let reader = Reader(&document);
+pub async fn show(services: web::Data<Services>, document: web::Data<ApiDocument>) -> Answer {
+    let document: &Value = &document;
+    let reader = Reader(document);
     let template = ReferencePage {
         layout: GuestLayout {
             host: services.settings.public_url.host().to_owned(),
