@@ -1,13 +1,12 @@
 //! Whether this node lives and can serve, for orchestrators, load balancers and `portcullis healthcheck`.
 
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
+use super::draining::Draining;
 use crate::services::Services;
-use crate::startup::Draining;
+use crate::services::health::{Fault, Health};
 
 /// `GET /livez`: the process answers. Touches nothing.
 pub async fn livez() -> HttpResponse {
@@ -19,21 +18,34 @@ pub async fn version() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "name": "portcullis", "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// What `/readyz` says of one dependency.
+/// What `/readyz` says of one dependency. Not what the store said: that may name hosts, and is for the log.
 #[derive(Serialize)]
 struct Check {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     milliseconds: Option<f64>,
+    /// The step that fails, why, and what to look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<String>,
 }
 
-impl Check {
-    fn of(latency: Option<Duration>) -> Self {
-        let milliseconds = latency.map(|latency| (latency.as_secs_f64() * 100_000.0).round() / 100.0);
-        let status = if latency.is_some() { "ok" } else { "unavailable" };
-        Self { status, milliseconds, warning: None }
+impl From<Health> for Check {
+    fn from(Health { tried, warning }: Health) -> Self {
+        let (status, milliseconds, fault) = match tried {
+            Ok(latency) => ("ok", Some((latency.as_secs_f64() * 100_000.0).round() / 100.0), None),
+            Err(fault) => ("unavailable", None, Some(fault)),
+        };
+        let (failed, code, advice) = match fault {
+            Some(Fault { failed, code, advice, .. }) => (Some(failed), Some(code), Some(advice)),
+            None => (None, None, None),
+        };
+        Self { status, milliseconds, failed, code, advice, warning }
     }
 }
 
@@ -45,14 +57,11 @@ struct Readiness {
     redis: Option<Check>,
 }
 
-/// `GET /readyz`: asks database and Redis; 503 when one does not answer, or while the server is being stopped.
+/// `GET /readyz`: tries out database and Redis; 503 when one does not do what requests need, or while the server is being
+/// stopped.
 pub async fn readyz(services: web::Data<Services>, draining: web::Data<Draining>) -> HttpResponse {
-    let database = async { Check::of(services.database_latency().await.ok()) };
-    let redis = async {
-        let health = services.redis_health().await?;
-        Some(Check { warning: health.warning, ..Check::of(health.latency.ok()) })
-    };
-    let (database, redis) = futures_util::future::join(database, redis).await;
+    let (database, redis) = futures_util::future::join(services.database_health(), services.redis_health()).await;
+    let (database, redis) = (Check::from(database), redis.map(Check::from));
     let available = database.status == "ok" && redis.as_ref().is_none_or(|redis| redis.status == "ok");
     let (code, status) = match (draining.is_set(), available) {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::request_id;
+use crate::domain::error::Dependency;
 use crate::domain::{Error, FieldError, FieldErrors};
 
 const CONTENT_TYPE_OF_PROBLEMS: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -168,10 +169,12 @@ impl Problem {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody {
+    /// `about:blank`: the status says what kind of problem it is, and `code` says more.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The name of the status.
     title: &'static str,
+    /// The status of the answer.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// For people: a sentence that says what to do.
@@ -191,9 +194,11 @@ pub struct ProblemBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = FieldError)]
 pub struct FieldErrorBody {
+    /// Its name in the request.
     field: Cow<'static, str>,
     /// Stable, for programs.
     code: &'static str,
+    /// For people: a sentence that says what to do.
     message: String,
 }
 
@@ -230,8 +235,11 @@ impl From<Error> for Problem {
     /// The one translation from what services refuse to HTTP. A failure is logged here, once; the client learns
     /// nothing internal.
     fn from(error: Error) -> Self {
-        if matches!(error, Error::Unavailable(..) | Error::Internal(_)) {
-            tracing::error!(error = chain(&error), "a request failed");
+        match &error {
+            // Its trouble is told once, by the line to it, and not by each request that meets it.
+            Error::Unavailable(Dependency::Redis, _) => tracing::debug!(error = chain(&error), "a request failed"),
+            Error::Unavailable(..) | Error::Internal(_) => tracing::error!(error = chain(&error), "a request failed"),
+            _ => {}
         }
         match error {
             Error::Invalid(errors) => {
@@ -365,6 +373,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::http::request_span;
     use crate::http::site::tests::site;
 
     #[actix_web::test]
@@ -382,7 +391,7 @@ mod tests {
                     }),
                 )
                 .wrap(from_fn(render))
-                .wrap(request_id::logger()),
+                .wrap(request_span::logger()),
         )
         .await;
         for (path, status, code) in [

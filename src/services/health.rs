@@ -1,37 +1,31 @@
 //! How this node fares.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use diesel::RunQueryDsl as _;
-
-use super::{Result, Services};
+use super::Services;
+use crate::storage::readiness;
+pub use crate::storage::readiness::Fault;
 use crate::storage::sessions::SessionStore;
 
-/// What Redis had to say.
-pub struct RedisHealth {
-    /// How long an answer took.
-    pub latency: Result<Duration>,
+/// What became of trying out a store.
+pub struct Health {
+    /// How long it took to do what requests need, or what failed.
+    pub tried: Result<Duration, Fault>,
     /// Where it is set up so that it loses what it must keep.
     pub warning: Option<String>,
 }
 
 impl Services {
-    /// How long the database takes to answer.
-    pub async fn database_latency(&self) -> Result<Duration> {
-        let began = Instant::now();
-        let answer = self.database.read(|connection| {
-            diesel::sql_query("SELECT 1").execute(connection)?;
-            Ok(())
-        });
-        answer.await.map(|()| began.elapsed())
+    /// Whether the database can be read and written.
+    pub async fn database_health(&self) -> Health {
+        Health { tried: readiness::try_database(&self.database).await, warning: None }
     }
 
     /// The same of Redis, where there is one.
-    pub async fn redis_health(&self) -> Option<RedisHealth> {
+    pub async fn redis_health(&self) -> Option<Health> {
         let SessionStore::Redis(store) = &self.sessions else { return None };
-        let began = Instant::now();
-        let latency = store.ping().await.map(|()| began.elapsed());
-        let warning = if latency.is_ok() { store.eviction_warning().await } else { None };
-        Some(RedisHealth { latency, warning })
+        let tried = store.try_out().await;
+        let warning = if tried.is_ok() { store.eviction_warning().await } else { None };
+        Some(Health { tried, warning })
     }
 }

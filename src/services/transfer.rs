@@ -8,7 +8,7 @@ use std::time::Instant;
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
 
-use super::{Result, Services, Steward};
+use super::{AuthContext, Result, Services};
 use crate::domain::audit::Client;
 use crate::domain::{Actor, Error, Event, FieldError, FieldErrors, NameKey, Timestamp, User};
 use crate::storage::audit::{self, Entry};
@@ -58,8 +58,8 @@ pub struct Import {
 impl Services {
     /// All accounts with their password hashes, by username, in pieces of JSON Lines: read as fast as they are taken,
     /// so what changes meanwhile is there or not.
-    pub fn export_users(&self, steward: &Steward) -> Result<impl Stream<Item = Result<String>> + use<>> {
-        steward.require_command_line()?;
+    pub fn export_users(&self, auth: &AuthContext) -> Result<impl Stream<Item = Result<String>> + use<>> {
+        auth.require_command_line()?;
         // The audit log has no event for it.
         tracing::warn!("all accounts are exported with their password hashes");
         let database = self.database.clone();
@@ -82,9 +82,9 @@ impl Services {
 
     /// Begins to create accounts from lines, of any role; `ignored` fields of them are passed over. A dry run does
     /// every check and creates none.
-    pub fn import_users(&self, steward: &Steward, dry_run: bool, ignored: Vec<String>) -> Result<Import> {
-        steward.require_command_line()?;
-        let (services, actor) = (self.clone(), steward.actor.clone());
+    pub fn import_users(&self, auth: &AuthContext, dry_run: bool, ignored: Vec<String>) -> Result<Import> {
+        auth.require_command_line()?;
+        let (services, actor) = (self.clone(), auth.actor.clone());
         Ok(Import { services, actor, dry_run, ignored, claimed: HashMap::new() })
     }
 }

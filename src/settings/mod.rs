@@ -4,6 +4,8 @@
 
 mod check;
 pub mod declaration;
+mod declared;
+mod dot_env;
 pub mod flags;
 mod layer;
 mod listen;
@@ -12,6 +14,7 @@ mod postgres_url;
 mod problem;
 mod resolve;
 mod show;
+mod source;
 mod sources;
 mod urls;
 
@@ -28,7 +31,8 @@ pub use self::postgres_url::{PostgresUrl, postgres_url};
 pub use self::problem::{Problem, Problems};
 use self::resolve::Resolved;
 pub use self::show::Effective;
-pub use self::sources::{Source, Sources};
+pub use self::source::Source;
+pub use self::sources::Sources;
 use crate::domain::keys::RootKey;
 use crate::domain::session::Lifetime;
 pub use crate::domain::signing_key::SigningAlgorithm as JwtAlgorithm;

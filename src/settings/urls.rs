@@ -8,7 +8,6 @@ use url::Url;
 
 use super::parse::Parsed;
 use super::postgres_url::postgres_url;
-use super::resolve::Resolved;
 use super::{DatabaseUrl, PublicUrl, RedisUrl};
 
 /// Shown instead of a secret.
@@ -38,14 +37,16 @@ pub fn cors_origin(text: &str) -> Parsed<String> {
     origin(text).map(|origin| origin.0)
 }
 
-pub fn default_audience(resolved: &Resolved) -> String {
-    let text = resolved.text("public_url").unwrap_or_default();
+/// Given the texts of the settings before it.
+pub fn default_audience(text_of: &dyn Fn(&str) -> String) -> String {
+    let text = text_of("public_url");
     // A wrong `public_url` is told for itself.
-    origin(text).map_or_else(|_| text.to_owned(), |origin| origin.0)
+    origin(&text).map_or(text, |origin| origin.0)
 }
 
-pub fn default_database_url(resolved: &Resolved) -> String {
-    let folder = PathBuf::from(resolved.text("data_dir").unwrap_or_default());
+/// The same.
+pub fn default_database_url(text_of: &dyn Fn(&str) -> String) -> String {
+    let folder = PathBuf::from(text_of("data_dir"));
     format!("sqlite://{}", folder.join("portcullis.db").display())
 }
 

@@ -55,10 +55,9 @@ impl Failure {
 
     pub(super) fn redis(target: &str, error: &RedisOpenError) -> Self {
         match error {
-            RedisOpenError::Unreachable(cause) => Self::unavailable(format!(
-                "can't reach Redis at {target}: {}; check redis_url, and that the server runs",
-                one_line(&cause.to_string())
-            )),
+            RedisOpenError::Refused(refusal) => {
+                Self::unavailable(format!("can't use Redis at {target}: {}", one_line(&refusal.to_string())))
+            }
             RedisOpenError::TooOld(_) | RedisOpenError::NoStamp => {
                 Self::unavailable(format!("this Redis can't be used: {}", one_line(&error.to_string())))
             }

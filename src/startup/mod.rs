@@ -13,7 +13,7 @@ use tokio_postgres::config::Host;
 
 pub use self::failure::Failure;
 pub use self::serve::serve;
-pub use self::server::{Draining, Handle, Server};
+pub use self::server::{Handle, Server};
 use crate::domain::Clock;
 use crate::services::Services;
 use crate::services::audit::Exports;

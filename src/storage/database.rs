@@ -109,6 +109,11 @@ impl Database {
         self.has_one_writer
     }
 
+    /// Whether whoever wants to write would wait for another of this process.
+    pub fn is_being_written(&self) -> bool {
+        self.writers.available_permits() == 0
+    }
+
     /// Runs queries that only read, each on its own snapshot. They run again where the server has gone.
     pub async fn read<T: Send + 'static>(
         &self,

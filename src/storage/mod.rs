@@ -13,6 +13,7 @@ pub mod lockouts;
 mod migrations;
 mod pool;
 pub mod postgres;
+pub mod readiness;
 pub mod schema;
 pub mod sessions;
 pub mod signing_keys;

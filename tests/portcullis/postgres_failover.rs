@@ -52,7 +52,7 @@ impl Pair {
     async fn switch(&mut self, signal: &str) -> Instant {
         self.primary.stop(signal);
         self.standby.promote().await;
-        self.line.divert_to(self.standby.port);
+        self.line.lead_to(self.standby.port);
         Instant::now()
     }
 
@@ -140,7 +140,7 @@ async fn an_old_primary_that_takes_no_writes_any_more_is_believed_nothing() {
     pair.primary.fence().await;
     pair.standby.promote().await;
     let two = one.second_node_with(&[("database_url", &pair.standby.url("portcullis"))]).await;
-    pair.line.divert_to(pair.standby.port);
+    pair.line.lead_to(pair.standby.port);
     crowd.end(&[&two], 5).await;
     // At most once for each connection of the old ones.
     let mut guest = one.browser();

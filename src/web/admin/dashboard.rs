@@ -16,15 +16,15 @@ use crate::domain::{Event, Timestamp};
 use crate::http::current_user::CurrentUser;
 use crate::http::site::Site;
 use crate::services::Services;
-use crate::services::health::RedisHealth;
+use crate::services::health::Health;
 use crate::services::stats::{FailingAddress, Stats, last_day_began};
 use crate::settings::PublicUrl;
 use crate::web::Answer;
-use crate::web::counts::told;
+use crate::web::event_text::number;
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::moment::{Moment, full, moment};
-use crate::web::refusal::Refusal;
-use crate::web::words::number;
+use crate::web::session_counts::format_figure;
+use crate::web::time_tag::{TimeTag, full, time_tag};
 
 /// A store that takes longer makes every page slow.
 const SLOW: Duration = Duration::from_millis(100);
@@ -33,7 +33,7 @@ const SLOW: Duration = Duration::from_millis(100);
 #[template(path = "admin/dashboard.html")]
 struct DashboardPage {
     layout: AdminLayout,
-    now: Moment,
+    now: TimeTag,
     attention: Vec<Attention>,
     figures: Figures,
     charts: [Chart; 2],
@@ -77,37 +77,41 @@ struct Figures {
 
 /// The node that answers.
 struct Node {
-    database: String,
-    database_slow: bool,
-    /// Where there is one, how long it takes; `None` where it does not answer.
-    redis: Option<Option<String>>,
-    redis_slow: bool,
+    /// The database and, where there is one, Redis.
+    stores: Vec<StoreRow>,
     /// Since when the present key signs.
-    key: Option<Moment>,
+    key: Option<TimeTag>,
+}
+
+struct StoreRow {
+    name: &'static str,
+    is_slow: bool,
+    /// How long it takes to do what requests need, or what fails.
+    tried: Result<String, String>,
 }
 
 /// `GET /admin`.
 pub async fn show(request: HttpRequest, services: web::Data<Services>, current: CurrentUser) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let steward = current.steward(&reader);
+    let auth = current.auth_context(&reader);
     let now = services.clock.now();
     let since = last_day_began(now);
-    let stats = services.stats(&steward).await?;
-    let failing = services.failing_addresses(&steward).await?;
+    let stats = services.stats(&auth).await?;
+    let failing = services.failing_addresses(&auth).await?;
     let redis = services.redis_health().await;
-    let database = services.database_latency().await?;
+    let database = services.database_health().await;
     let key = services.signing_keys().await?.into_iter().find(|key| key.state == KeyState::Active);
     let unbelieved = *Site::of(&request).unbelieved_proxy.lock().unwrap_or_else(PoisonError::into_inner);
     let template = DashboardPage {
         now: full(now),
-        attention: attention(&stats, since, database, redis.as_ref(), &services.settings.public_url, unbelieved),
+        attention: attention(&stats, since, &database, redis.as_ref(), &services.settings.public_url, unbelieved),
         figures: figures(&stats, since),
         charts: charts(&stats),
         failing_elsewhere: failing_elsewhere(&stats, &failing),
         failing: failing.into_iter().map(|failing| failing_row(failing, since)).collect(),
         failures_url: events_url(Event::SignInFailed, "", since),
-        node: node(database, redis, key.map(|key| key.active_from.unwrap_or(key.created_at)), now),
-        layout: AdminLayout::new(&reader, &current, &request, "/admin", Refusal::none()),
+        node: node(&database, redis.as_ref(), key.map(|key| key.active_from.unwrap_or(key.created_at)), now),
+        layout: AdminLayout::new(&reader, &current, &request, "/admin", FormErrors::none()),
     };
     page(StatusCode::OK, &template)
 }
@@ -119,9 +123,9 @@ fn figures(stats: &Stats, since: Timestamp) -> Figures {
     Figures {
         users: count(stats.users),
         new_users: count(stats.new_users),
-        sessions: told(stats.sessions.total()),
-        browser: told(stats.sessions.browser),
-        api: told(stats.sessions.api),
+        sessions: format_figure(stats.sessions.total()),
+        browser: format_figure(stats.sessions.browser),
+        api: format_figure(stats.sessions.api),
         sign_ins: count(day.sign_ins),
         failures: count(day.failures),
         failure_rate: format!("{:.1} %", day.failures as f64 * 100.0 / tried as f64),
@@ -156,14 +160,22 @@ fn events_url(event: Event, address: &str, since: Timestamp) -> String {
     url("/admin/audit", &[("event", event.as_str()), ("address", address), ("since", &since)])
 }
 
-fn node(database: Duration, redis: Option<RedisHealth>, key: Option<Timestamp>, now: Timestamp) -> Node {
-    let redis = redis.map(|health| health.latency.ok());
+fn node(database: &Health, redis: Option<&Health>, key: Option<Timestamp>, now: Timestamp) -> Node {
+    let stores = [Some(("Database", database)), redis.map(|health| ("Redis", health))];
     Node {
-        database: millis(database),
-        database_slow: database > SLOW,
-        redis_slow: redis.flatten().is_some_and(|latency| latency > SLOW),
-        redis: redis.map(|latency| latency.map(millis)),
-        key: key.map(|since| moment(since, now)),
+        stores: stores.into_iter().flatten().map(|(name, health)| store_row(name, health)).collect(),
+        key: key.map(|since| time_tag(since, now)),
+    }
+}
+
+fn store_row(name: &'static str, health: &Health) -> StoreRow {
+    StoreRow {
+        name,
+        is_slow: health.tried.as_ref().is_ok_and(|latency| *latency > SLOW),
+        tried: match &health.tried {
+            Ok(latency) => Ok(millis(*latency)),
+            Err(fault) => Err(format!("fails to {}: {}", fault.failed, fault.code)),
+        },
     }
 }
 
@@ -177,8 +189,8 @@ fn millis(latency: Duration) -> String {
 fn attention(
     stats: &Stats,
     since: Timestamp,
-    database: Duration,
-    redis: Option<&RedisHealth>,
+    database: &Health,
+    redis: Option<&Health>,
     public_url: &PublicUrl,
     unbelieved: Option<IpAddr>,
 ) -> Vec<Attention> {
@@ -209,13 +221,17 @@ fn attention(
             None,
         );
     }
-    if database > SLOW {
-        say(format!("This node waits {} for the database.", millis(database)), None);
-    }
-    match redis.map(|health| &health.latency) {
-        Some(Ok(latency)) if *latency > SLOW => say(format!("This node waits {} for Redis.", millis(*latency)), None),
-        Some(Err(_)) => say("Redis does not answer this node.".to_owned(), None),
-        _ => {}
+    for (store, health) in
+        [Some(("the database", database)), redis.map(|health| ("Redis", health))].into_iter().flatten()
+    {
+        match &health.tried {
+            Ok(latency) if *latency > SLOW => say(format!("This node waits {} for {store}.", millis(*latency)), None),
+            Ok(_) => {}
+            Err(fault) => {
+                let (failed, code, advice) = (fault.failed, &fault.code, &fault.advice);
+                say(format!("This node fails to {failed} with {store} ({code}): {advice}."), None);
+            }
+        }
     }
     if let Some(warning) = redis.and_then(|health| health.warning.as_ref()) {
         say(format!("Redis may forget what it must keep: {warning}."), None);

@@ -10,15 +10,11 @@ use portcullis::domain::audit::Client;
 
 use super::{House, keeper};
 use crate::support::stores::{Backend, Stores};
-use crate::support::{NEW_PASSWORD, PASSWORD, RedisServer, eventually, free_port};
+use crate::support::{Deadline, NEW_PASSWORD, PASSWORD, RedisServer, eventually};
 
 /// Three masters that have found each other.
 async fn cluster() -> Vec<Arc<RedisServer>> {
-    let start = |_| {
-        let bus = free_port().to_string();
-        RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"])
-    };
-    let servers: Vec<_> = (0..3).map(start).collect();
+    let servers: Vec<_> = (0..3).map(|_| RedisServer::start_for_cluster()).collect();
     let mut create = Command::new("redis-cli");
     create.args(["--cluster", "create", "--cluster-yes"]);
     create.args(servers.iter().map(|server| format!("127.0.0.1:{}", server.port)));
@@ -80,7 +76,7 @@ async fn the_contract_is_kept_on_a_cluster() {
         let seen = async || [one.alive(&handle).await, two.alive(&other).await, two.alive(&handle).await];
         let expected = [lives[0], lives[1], lives[0]];
         if what == 5 {
-            eventually("by the feed", Duration::from_secs(1), async || seen().await == expected).await;
+            Deadline::second().expect_soon("by the feed", async || seen().await == expected).await;
         }
         assert_eq!(seen().await, expected, "{what}");
         assert_eq!(seen().await, expected, "{what}, asked again");

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::folder::Folder;
-use super::free_port;
+use super::port::Port;
 use super::postgres_server::{folder, sql, unprivileged, value};
 
 /// A program of the newest PostgreSQL that is installed.
@@ -28,6 +28,7 @@ pub struct PostgresServer {
     process: Option<Child>,
     /// Whether it had the time to send all that it has to its standby.
     clean: bool,
+    _reserved: Port,
 }
 
 impl PostgresServer {
@@ -41,14 +42,17 @@ impl PostgresServer {
             "--pgdata".as_ref(),
             data.as_os_str(),
         ]));
-        let mut server = Self { port: free_port(), folder, process: None, clean: true };
+        let reserved = Port::reserve();
+        let mut server = Self { port: reserved.number(), folder, process: None, clean: true, _reserved: reserved };
         server.serve();
         server
     }
 
     /// A standby that streams from this one, which waits for it at each commit from then on.
     pub async fn standby(&self) -> Self {
-        let mut server = Self { port: free_port(), folder: folder(), process: None, clean: true };
+        let reserved = Port::reserve();
+        let mut server =
+            Self { port: reserved.number(), folder: folder(), process: None, clean: true, _reserved: reserved };
         server.copy(self);
         server.serve();
         server.follow_by(self).await;

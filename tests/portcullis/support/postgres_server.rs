@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::folder::Folder;
-use super::free_port;
+use super::port::Port;
 
 /// Not as root: neither PostgreSQL nor PgBouncer starts as that. Without a process in between.
 pub fn unprivileged(program: &Path) -> Command {
@@ -72,13 +72,15 @@ pub struct PgBouncer {
     pub port: u16,
     folder: Folder,
     process: Child,
+    _reserved: Port,
 }
 
 impl PgBouncer {
     /// Before the PostgreSQL on that port, with so many sessions for each database. `pool_mode` is `transaction` or
     /// `session`.
     pub fn start(server: u16, pool_mode: &str, pool_size: u32) -> Self {
-        let (folder, port) = (folder(), free_port());
+        let (folder, reserved) = (folder(), Port::reserve());
+        let port = reserved.number();
         let settings = format!(
             "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = trust\nauth_file = {0}/users\nlogfile = {0}/log\npool_mode = {pool_mode}\n\
@@ -96,7 +98,7 @@ impl PgBouncer {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("pgbouncer can't be started: {error}. Use tests/run.sh"));
-        let bouncer = Self { port, folder, process };
+        let bouncer = Self { port, folder, process, _reserved: reserved };
         let start = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(start.elapsed() < Duration::from_secs(10), "pgbouncer does not answer: {}", bouncer.log());

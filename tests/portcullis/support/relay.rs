@@ -1,8 +1,10 @@
 //! A TCP relay whose target can be changed: how a fail-over, a cut cable and a slow line look to a client.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -10,15 +12,33 @@ use tokio::sync::watch;
 /// that a test which waits for a command does not hold it up; both end when it is dropped.
 pub struct Relay {
     address: SocketAddr,
-    line: watch::Sender<Line>,
+    state: watch::Sender<State>,
+    loss: Loss,
 }
 
-/// What becomes of connections; a change cuts those that there are, but for `NewTo`.
+/// What is lost, and its connection with it, as soon as it comes: at most one thing.
+type Loss = Arc<Mutex<Option<Lost>>>;
+
+/// See [`Relay::lose`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// What a client sends next: the server has not heard it.
+    Request,
+    /// What a server sends next: it has done what it was asked for.
+    Answer,
+}
+
+#[derive(Clone, Copy)]
+struct State {
+    line: Line,
+    /// How often connections were cut.
+    cuts: u64,
+}
+
+/// What becomes of new connections.
 #[derive(Clone, Copy)]
 enum Line {
     To(u16),
-    /// Those that there are stay as they are, frozen ones too.
-    NewTo(u16),
     /// New connections are closed at once.
     CutOff,
     /// Nothing passes, and nobody is told: those that there are stay open too.
@@ -30,13 +50,17 @@ impl Relay {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("its address");
         listener.set_nonblocking(true).expect("non-blocking");
-        let line = watch::Sender::new(Line::To(port));
-        let changes = line.subscribe();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(serve(listener, changes));
+        let state = watch::Sender::new(State { line: Line::To(port), cuts: 0 });
+        let changes = state.subscribe();
+        let loss = Loss::default();
+        std::thread::spawn({
+            let loss = loss.clone();
+            move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                runtime.block_on(serve(listener, changes, loss));
+            }
         });
-        Self { address, line }
+        Self { address, state, loss }
     }
 
     pub fn port(&self) -> u16 {
@@ -49,32 +73,46 @@ impl Relay {
 
     /// Cuts all connections; the next ones go to `port`.
     pub fn switch_to(&self, port: u16) {
-        self.line.send_replace(Line::To(port));
+        self.cut(Line::To(port));
     }
 
-    /// From now on new connections go to `port`. Those that there are stay what they are, also where they hang.
-    pub fn divert_to(&self, port: u16) {
-        self.line.send_replace(Line::NewTo(port));
+    /// New connections go to `port`; those that there are stay where they are, as with a name that leads elsewhere.
+    pub fn lead_to(&self, port: u16) {
+        self.state.send_modify(|state| state.line = Line::To(port));
     }
 
     /// Cuts all connections and closes new ones at once.
     pub fn cut_off(&self) {
-        self.line.send_replace(Line::CutOff);
+        self.cut(Line::CutOff);
     }
 
-    /// Lets nothing pass until the next change.
+    /// Cuts a connection when the next such thing comes, which does not arrive.
+    pub fn lose(&self, what: Lost) {
+        *self.loss.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+    }
+
+    /// Whether it has not come yet.
+    pub fn is_to_lose(&self) -> bool {
+        self.loss.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Lets nothing pass until connections are cut; new ones until the name leads elsewhere.
     pub fn freeze(&self) {
-        self.line.send_replace(Line::Frozen);
+        self.cut(Line::Frozen);
+    }
+
+    fn cut(&self, line: Line) {
+        self.state.send_modify(|state| *state = State { line, cuts: state.cuts + 1 });
     }
 }
 
 /// Takes connections until the relay is dropped.
-async fn serve(listener: std::net::TcpListener, changes: watch::Receiver<Line>) {
+async fn serve(listener: std::net::TcpListener, changes: watch::Receiver<State>, loss: Loss) {
     let listener = TcpListener::from_std(listener).expect("a listener");
     let mut dropped = changes.clone();
     let accept = async {
         while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(relay(client, changes.clone()));
+            tokio::spawn(relay(client, changes.clone(), loss.clone()));
         }
     };
     tokio::select! {
@@ -83,32 +121,43 @@ async fn serve(listener: std::net::TcpListener, changes: watch::Receiver<Line>) 
     }
 }
 
-async fn relay(mut client: TcpStream, mut changes: watch::Receiver<Line>) {
-    let line = *changes.borrow_and_update();
+async fn relay(mut client: TcpStream, mut changes: watch::Receiver<State>, loss: Loss) {
+    let State { line, cuts } = *changes.borrow_and_update();
     let mut server = None;
-    if let Line::To(port) | Line::NewTo(port) = line {
+    if let Line::To(port) = line {
         let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
         let _ = (client.set_nodelay(true), stream.set_nodelay(true));
-        {
-            let mut copying = std::pin::pin!(copy_bidirectional(&mut client, &mut stream));
-            loop {
-                tokio::select! {
-                    _ = &mut copying => return,
-                    changed = changes.changed() => {
-                        if changed.is_err() || !matches!(*changes.borrow_and_update(), Line::NewTo(_)) {
-                            break;
-                        }
-                    }
-                }
-            }
+        tokio::select! {
+            () = pass_on(&mut client, &mut stream, &loss) => return,
+            _ = changes.wait_for(|state| state.cuts != cuts) => server = Some(stream),
         }
-        server = Some(stream);
     }
-    // Frozen connections hang until something else becomes of the line.
-    while matches!(*changes.borrow_and_update(), Line::Frozen | Line::NewTo(_)) {
-        if changes.changed().await.is_err() {
-            break;
-        }
+    // Frozen connections hang until something else becomes of the line, and go on to where the name leads elsewhere.
+    let frozen = *changes.borrow();
+    if matches!(frozen.line, Line::Frozen) {
+        let _ = changes.wait_for(|state| state.cuts != frozen.cuts && !matches!(state.line, Line::Frozen)).await;
     }
     drop((client, server));
+}
+
+/// Until both ends have nothing more to say, or something is lost.
+async fn pass_on(client: &mut TcpStream, server: &mut TcpStream, loss: &Loss) {
+    let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
+    let requests = pass(from_client, to_server, Lost::Request, loss);
+    let answers = pass(from_server, to_client, Lost::Answer, loss);
+    let _ = tokio::try_join!(requests, answers);
+}
+
+async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, what: Lost, loss: &Loss) -> std::io::Result<()> {
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        if loss.lock().unwrap_or_else(PoisonError::into_inner).take_if(|lost| *lost == what).is_some() {
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
+        to.write_all(&buffer[..read]).await?;
+    }
 }

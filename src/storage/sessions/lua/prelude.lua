@@ -5,5 +5,7 @@
 -- z the word of the use that made it so; or x: a tombstone. User copy: v rev, e epoch, r role, s status.
 -- Both: g stamp and q feed position of the reading; w and y: a load's mark and the stamp under which it was left.
 local info = redis.call('INFO', 'replication')
+-- A replica would take no write, but tell what it has: a lagging copy.
+if not string.find(info, 'role:master', 1, true) then return redis.error_reply('READONLY this is a replica') end
 local at = string.find(info, 'master_replid:', 1, true)
 local STAMP = string.sub(info, at + 14, at + 29)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::super::changes::{self, Change, KEPT};
-use super::connection::Named;
+use super::scripts::Named;
 use super::servers::Server;
 use super::{Inner, RedisSessions, Result};
 use crate::domain::{SessionId, Timestamp, UserId};
@@ -145,7 +145,7 @@ impl RedisSessions {
             inner.servers.raise_floors(id);
             return Ok(());
         };
-        let slot = inner.connection.slot(user);
+        let slot = inner.line.slot(user);
         let known = match joining {
             Some((joined, server)) if joined == slot => Some(server.stamp.clone()),
             _ => inner.servers.get(slot).map(|server| server.stamp),
@@ -155,7 +155,7 @@ impl RedisSessions {
         if done {
             return Ok(());
         }
-        let reply = inner.scripts.run(&inner.connection, script, user, session, &[]).await?;
+        let reply = inner.scripts.run(&inner.line, script, &inner.scripts.keys(user, session), &[]).await?;
         if known.is_some_and(|stamp| stamp != reply.stamp) {
             // A server that this node doesn't know: whoever asks there joins it first.
             inner.servers.forget(slot);

@@ -20,7 +20,10 @@
 
 mod connection;
 mod feed;
+mod readiness;
+mod refusal;
 mod rotation;
+mod scripts;
 mod servers;
 
 use std::collections::HashMap;
@@ -28,9 +31,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use redis::RedisError;
 
-use self::connection::{Connection, Named, Reply, Scripts, is_out_of_memory};
+use self::connection::Line;
+use self::refusal::Refusal;
+use self::scripts::{Named, Reply, Scripts};
 use self::servers::{Server, Servers};
 use super::super::Database;
 use super::rows::{self, Snapshot};
@@ -55,7 +59,7 @@ pub struct RedisSessions(Arc<Inner>);
 
 struct Inner {
     database: Database,
-    connection: Connection,
+    line: Line,
     scripts: Scripts,
     servers: Servers,
     /// One task of this node joins a server at a time.
@@ -93,11 +97,11 @@ struct Marks {
 impl RedisSessions {
     /// Connects, and proves that scripts can do what the protocol needs.
     pub async fn open(url: &RedisUrl, prefix: &str, database: Database) -> std::result::Result<Self, OpenError> {
-        let connection = Connection::open(url).await.map_err(OpenError::Unreachable)?;
-        check_server(&connection).await?;
+        let line = Line::open(url).await.map_err(OpenError::Refused)?;
+        check_server(&line).await?;
         let store = Self(Arc::new(Inner {
             database,
-            connection,
+            line,
             scripts: Scripts::new(prefix),
             servers: Servers::default(),
             joining: tokio::sync::Mutex::default(),
@@ -150,17 +154,9 @@ impl RedisSessions {
         Ok(())
     }
 
-    /// Whether Redis answers in time.
-    pub async fn ping(&self) -> Result<()> {
-        let ping = redis::cmd("PING");
-        let answer = self.0.connection.query::<String>(&ping);
-        tokio::time::timeout(PATIENCE, answer).await.map_err(Error::redis)?.map_err(Error::redis)?;
-        Ok(())
-    }
-
     /// What to say where Redis may forget what it was told: sessions are read again from SQL, limits are not.
     pub async fn eviction_warning(&self) -> Option<String> {
-        let info: String = self.0.connection.query(redis::cmd("INFO").arg("memory")).await.ok()?;
+        let info: String = self.0.line.ask(redis::cmd("INFO").arg("memory")).await.ok()?;
         let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"))?.trim();
         (policy != "noeviction").then(|| format!("maxmemory-policy is {policy}; set it to noeviction"))
     }
@@ -210,7 +206,7 @@ impl RedisSessions {
             .await;
         match answer {
             Ok(reply) => read_answer(reply, user, session).map_err(Error::internal),
-            Err(Error::Unavailable(_, cause)) if cause.downcast_ref().is_some_and(is_out_of_memory) => {
+            Err(Error::Unavailable(_, cause)) if cause.downcast_ref().is_some_and(Refusal::is_out_of_memory) => {
                 Ok(Answer::Ask(None))
             }
             Err(error) => Err(error),
@@ -275,14 +271,14 @@ impl RedisSessions {
         session: Option<SessionId>,
         arguments: impl Fn(i64) -> Vec<Vec<u8>>,
     ) -> Result<Reply> {
-        let slot = self.0.connection.slot(user);
+        let (slot, keys) = (self.0.line.slot(user), self.0.scripts.keys(user, session));
         let attempts = async {
             for _ in 0..ATTEMPTS {
                 // In this order: a reading raises floors before it makes the feed fresh.
                 let fresh = self.0.feed.is_fresh();
                 let known = self.0.servers.get(slot);
                 let floor = known.as_ref().filter(|_| fresh).map_or(i64::MAX, |server| server.floor);
-                let reply = self.0.scripts.run(&self.0.connection, script, user, session, &arguments(floor)).await?;
+                let reply = self.0.scripts.run(&self.0.line, script, &keys, &arguments(floor)).await?;
                 // Not "known by now": another task may have joined it meanwhile, and this answer went by a lower floor.
                 if known.is_some_and(|server| server.stamp == reply.stamp) {
                     return Ok(reply);
@@ -291,7 +287,7 @@ impl RedisSessions {
             }
             Err(Error::redis("the server changes faster than it can be joined"))
         };
-        tokio::time::timeout(PATIENCE, attempts).await.map_err(Error::redis)?
+        tokio::time::timeout(PATIENCE, attempts).await.map_err(|_| Refusal::late())?
     }
 
     /// Another history than the one that this node knew: what was believed before is not any more.
@@ -320,9 +316,9 @@ impl RedisSessions {
     }
 }
 
-impl From<RedisError> for Error {
-    fn from(error: RedisError) -> Self {
-        Self::redis(error)
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::redis(refusal)
     }
 }
 
@@ -375,7 +371,7 @@ fn read_session(
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("{0}")]
-    Unreachable(#[source] RedisError),
+    Refused(#[source] Refusal),
     #[error("it is {0}; Redis 7, Valkey 7.2 or newer is needed")]
     TooOld(String),
     #[error("a script there can't read master_replid from INFO replication; allow that to its user (ACL: +info +eval)")]
@@ -383,18 +379,14 @@ pub enum OpenError {
 }
 
 /// Redis 7 / Valkey 7.2 or newer, where a script reads the id of the server's history.
-async fn check_server(connection: &Connection) -> std::result::Result<(), OpenError> {
+async fn check_server(line: &Line) -> std::result::Result<(), OpenError> {
     let script = "local info = redis.call('INFO', 'server')\n\
                   local stamp = redis.call('INFO', 'replication')\n\
                   return {info, stamp}";
     let mut evaluate = redis::cmd("EVAL");
     evaluate.arg(script).arg(1).arg("portcullis:{check}");
-    let (server, replication): (String, String) = connection.query(&evaluate).await.map_err(|error| {
-        if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() || error.code() != Some("ERR") {
-            OpenError::Unreachable(error)
-        } else {
-            OpenError::NoStamp
-        }
+    let (server, replication): (String, String) = line.ask(&evaluate).await.map_err(|refusal| {
+        if refusal.is_error_of_script() { OpenError::NoStamp } else { OpenError::Refused(refusal) }
     })?;
     let version = |name: &str| {
         let text = server.lines().find_map(|line| line.strip_prefix(name))?.trim();
