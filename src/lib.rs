@@ -6,7 +6,7 @@
 //! The layers, each calling only those after it:
 //!
 //! - [`startup`], [`routes`]: the server put together; every URL and who may call it.
-//! - [`web`] (pages), [`api`] (JSON), [`cli`]: the edges. They extract, call a service and answer. [`shapes`]: what the
+//! - [`web`] (pages), [`api`] (JSON), [`cli`]: the edges. They extract, call a service and answer. [`representations`]: what the
 //!   last two show of accounts and sessions.
 //! - [`http`]: what the edges share: who is calling, from where, cookies, CSRF, headers, limits, problems.
 //! - [`services`]: one function for each thing that the server can do. The audit log is written here.
@@ -18,10 +18,10 @@ pub mod api;
 pub mod cli;
 pub mod domain;
 pub mod http;
+pub mod representations;
 pub mod routes;
 pub mod services;
 pub mod settings;
-pub mod shapes;
 pub mod startup;
 pub mod storage;
 pub mod telemetry;

@@ -43,17 +43,20 @@ start_postgres() {
     fail "initdb failed"
   fi
 
-  # A port that was free a moment ago may be taken now, so a few are tried.
-  for _ in 1 2 3 4 5; do
-    port=$((20000 + RANDOM % 20000))
+  # It binds the port itself, and another is tried where that is taken: below those that the kernel gives to connections.
+  local first
+  read -r first _ </proc/sys/net/ipv4/ip_local_port_range
+  [ "$first" -gt 20000 ] || first=32768
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    port=$((first - 1 - RANDOM % 5000))
     (
       cd /
       exec "${as_postgres[@]}" "$bin/postgres" -D "$postgres_folder/data" -p "$port" -k "$postgres_folder" \
         -c listen_addresses=127.0.0.1 -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
-        -c max_connections=300 -c shared_buffers=64MB
+        -c "max_connections=$((100 + 50 * ${RUST_TEST_THREADS:-$(nproc)}))" -c shared_buffers=64MB
     ) >"$postgres_folder/postgres.log" 2>&1 &
     postgres_pid=$!
-    for _ in $(seq 100); do
+    for _ in $(seq 600); do
       if "$bin/pg_isready" -q -h "$postgres_folder" -p "$port"; then
         export TEST_POSTGRES_URL="postgres://postgres@127.0.0.1:$port/postgres?sslmode=disable"
         return

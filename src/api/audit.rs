@@ -4,14 +4,14 @@ use actix_web::{HttpRequest, web};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::Answer;
-use super::listing::{ListQuery, NewestFirst, Page, PageParameters, page};
+use super::listing::{EventPage, ListQuery, NewestFirst, PageParameters, page};
+use super::{Answer, texts};
 use crate::domain::audit_list::{AuditFilter, TypedAuditFilter};
 use crate::domain::{Error, Event, FieldError, FieldErrors, Outcome};
 use crate::http::bearer::ApiUser;
-use crate::http::principal::{Manager, RequireRole};
+use crate::http::require_role::{Manager, RequireRole};
+use crate::representations::EventShape;
 use crate::services::Services;
-use crate::shapes::EventShape;
 
 /// Which events.
 #[derive(Deserialize, IntoParams)]
@@ -19,24 +19,26 @@ use crate::shapes::EventShape;
 #[serde(deny_unknown_fields)]
 pub struct AuditQuery {
     /// From this moment (RFC 3339) or this day on, such as `2026-11-20`, in UTC.
-    #[param(min_length = 1)]
+    #[param(value_type = Option<texts::DayOrMoment>)]
     since: Option<String>,
     /// Before this moment, or until the end of this day.
-    #[param(min_length = 1)]
+    #[param(value_type = Option<texts::DayOrMoment>)]
     until: Option<String>,
+    /// Only events of this name.
     #[param(value_type = Option<Event>)]
     event: Option<String>,
     /// Who did it or whom it was done to: a username that the account has or had, its e-mail or its id; of a deleted
     /// account no e-mail.
-    #[param(min_length = 1)]
+    #[param(value_type = Option<texts::AccountName>)]
     user: Option<String>,
     /// The whole address of the client.
-    #[param(min_length = 1)]
+    #[param(value_type = Option<texts::IpAddress>)]
     address: Option<String>,
+    /// Only what succeeded, or only what failed.
     #[param(value_type = Option<Outcome>)]
     outcome: Option<String>,
     /// Of one request: `x-request-id` of its answer, `request_id` of a problem.
-    #[param(min_length = 1)]
+    #[param(value_type = Option<texts::RequestId>)]
     request_id: Option<String>,
 }
 
@@ -58,11 +60,12 @@ impl AuditQuery {
 
 /// `GET /api/v1/audit`.
 #[utoipa::path(
-    get, path = "/api/v1/audit", tag = "audit", operation_id = "audit",
+    get, path = "/api/v1/audit", tag = "audit", operation_id = "list_audit_events",
     summary = "What happened, newest first; a page may be short, or empty, and another follow",
     params(AuditQuery, NewestFirst, PageParameters),
     responses((
-        status = 200, body = Page<EventShape>, headers(("Link" = Option<String>, description = "The next page")),
+        status = 200, description = "A part of the audit log", body = EventPage,
+        headers(("Link" = Option<String>, description = "The next page, where there is one (RFC 8288)")),
     )),
     security(("bearer" = []))
 )]
@@ -73,6 +76,7 @@ pub async fn list(
     ListQuery { page: part, filter }: ListQuery<AuditQuery>,
 ) -> Answer {
     let filter = filter.parse().map_err(Error::Invalid)?;
-    let found = services.search_audit(&manager.user.steward(), &filter, part.cursor.as_deref(), part.limit).await?;
+    let found =
+        services.search_audit(&manager.user.auth_context(), &filter, part.cursor.as_deref(), part.limit).await?;
     Ok(page(&request, &services, part.limit, found.next, found.events.into_iter().map(EventShape::from).collect()))
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::tokens::{self, Delivery, TokenBody};
-use super::{Answer, no_content};
+use super::{Answer, no_content, texts};
 use crate::domain::{Error, Event, SessionId, UserId};
 use crate::http::bearer::{ApiUser, MaybeApiUser};
 use crate::http::client_address::ClientInfo;
@@ -18,17 +18,20 @@ use crate::services::accounts::NewAccount;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterBody {
-    /// 3 to 32 ASCII letters, digits, `_`, `.` or `-`; begins with a letter.
-    #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z][A-Za-z0-9_.-]*$")]
+    /// By which its owner signs in; nobody else’s.
+    #[schema(value_type = texts::Username)]
     username: String,
-    #[schema(format = "email", min_length = 3, max_length = 254)]
+    /// Nobody else’s: people sign in with it too.
+    #[schema(value_type = texts::EmailAddress)]
     email: String,
-    #[schema(format = Password)]
+    /// Long and hard to guess; which characters it is made of does not matter.
+    #[schema(value_type = texts::NewPassword)]
     password: String,
-    #[schema(max_length = 100)]
+    /// What the person is called.
+    #[schema(value_type = Option<texts::DisplayName>)]
     name: Option<String>,
     /// What the session is called in lists.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(value_type = Option<texts::DeviceName>)]
     device_name: Option<String>,
 }
 
@@ -37,7 +40,7 @@ pub struct RegisterBody {
     post, path = "/api/v1/auth/register", tag = "auth", operation_id = "register", summary = "Create an account and sign in",
     request_body = RegisterBody,
     responses(
-        (status = 201, body = TokenBody),
+        (status = 201, description = "The account, and tokens of its first session", body = TokenBody),
         (status = 403, description = "`registration_closed`"),
         (status = 409, description = "`taken`: the name or the e-mail is another's"),
     ),
@@ -60,11 +63,13 @@ pub async fn register(
 #[serde(deny_unknown_fields)]
 pub struct LoginBody {
     /// The username or the e-mail.
+    #[schema(value_type = texts::Text)]
     username: String,
-    #[schema(format = Password)]
+    /// The account’s password.
+    #[schema(value_type = texts::Password)]
     password: String,
     /// What the session is called in lists.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(value_type = Option<texts::DeviceName>)]
     device_name: Option<String>,
     /// For browser applications: the refresh token comes in a cookie that scripts can't read.
     #[serde(default)]
@@ -73,10 +78,10 @@ pub struct LoginBody {
 
 /// `POST /api/v1/auth/login`.
 #[utoipa::path(
-    post, path = "/api/v1/auth/login", tag = "auth", operation_id = "login", summary = "Sign in",
+    post, path = "/api/v1/auth/login", tag = "auth", operation_id = "log_in", summary = "Sign in",
     request_body = LoginBody,
     responses(
-        (status = 200, body = TokenBody),
+        (status = 200, description = "Tokens of a new session", body = TokenBody),
         (status = 401, description = "`invalid_credentials`"),
         (status = 409, description = "`raced`: the account was changed meanwhile"),
     ),
@@ -98,15 +103,17 @@ pub async fn login(
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefreshBody {
+    /// The latest that the session was given.
+    #[schema(value_type = Option<texts::Token>)]
     refresh_token: Option<String>,
 }
 
 /// `POST /api/v1/auth/refresh`. The token of the body goes before that of the cookie.
 #[utoipa::path(
-    post, path = "/api/v1/auth/refresh", tag = "auth", operation_id = "refresh", summary = "Get new tokens for a refresh token",
+    post, path = "/api/v1/auth/refresh", tag = "auth", operation_id = "refresh_tokens", summary = "Get new tokens for a refresh token",
     request_body = RefreshBody,
     responses(
-        (status = 200, body = TokenBody),
+        (status = 200, description = "New tokens of the same session", body = TokenBody),
         (status = 401, description = "`invalid_refresh_token`"),
         (status = 403, description = "`forged_request`: the cookie came from an origin that isn’t allowed"),
     ),
@@ -129,7 +136,7 @@ pub async fn refresh(
 
 /// `POST /api/v1/auth/logout`. Whoever has any of its tokens may end a session; with those of two sessions, both end.
 #[utoipa::path(
-    post, path = "/api/v1/auth/logout", tag = "auth", operation_id = "logout", summary = "Sign out: the session and all its tokens end",
+    post, path = "/api/v1/auth/logout", tag = "auth", operation_id = "log_out", summary = "Sign out: the session and all its tokens end",
     request_body = RefreshBody,
     responses(
         (status = 204, description = "The session has ended"),
@@ -188,13 +195,14 @@ async fn session_of(services: &Services, token: &str) -> Result<(UserId, Session
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmBody {
-    #[schema(format = Password)]
+    /// The caller’s own.
+    #[schema(value_type = texts::Password)]
     password: String,
 }
 
 /// `POST /api/v1/auth/confirm`.
 #[utoipa::path(
-    post, path = "/api/v1/auth/confirm", tag = "auth", operation_id = "confirm", summary = "Enter the password again, before a sensitive act",
+    post, path = "/api/v1/auth/confirm", tag = "auth", operation_id = "confirm_password", summary = "Enter the password again, before a sensitive act",
     request_body = ConfirmBody,
     responses(
         (status = 204, description = "Sensitive acts are possible for `reauthentication_window`"),

@@ -2,22 +2,22 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::listing::{ListQuery, Listing, NewestFirst, Page, PageParameters, Unfiltered};
+use super::listing::{KeyPage, ListQuery, Listing, NewestFirst, PageParameters, Unfiltered};
 use super::{Answer, EmptyBody};
 use crate::http::bearer::{ApiUser, RecentAdmin};
 use crate::http::client_address::ClientInfo;
 use crate::http::json::OptionalJson;
-use crate::http::principal::{Admin, RequireRole};
+use crate::http::require_role::{Admin, RequireRole};
+use crate::representations::KeyShape;
 use crate::services::Services;
-use crate::shapes::KeyShape;
 
 /// `GET /api/v1/keys`.
 #[utoipa::path(
-    get, path = "/api/v1/keys", tag = "keys", operation_id = "keys", summary = "The keys that sign access tokens",
+    get, path = "/api/v1/keys", tag = "keys", operation_id = "list_keys", summary = "The keys that sign access tokens",
     params(NewestFirst, PageParameters),
     responses((
-        status = 200, description = "Newest first", body = Page<KeyShape>,
-        headers(("Link" = Option<String>, description = "The next page")),
+        status = 200, description = "Newest first", body = KeyPage,
+        headers(("Link" = Option<String>, description = "The next page, where there is one (RFC 8288)")),
     )),
     security(("bearer" = []))
 )]

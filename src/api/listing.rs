@@ -1,5 +1,6 @@
 //! Lists in pages: newest first, a page after the other by a cursor that only we can make.
 
+use std::borrow::Cow;
 use std::future::{Ready, ready};
 use std::str::FromStr;
 
@@ -9,16 +10,22 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, RefBuilder, Schema};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
+use super::texts;
 use crate::domain::cursor::Cursors;
 use crate::domain::{Error, FieldError};
 use crate::http::fields::{Fields, Repeated};
 use crate::http::problem::Problem;
+use crate::representations::{EventShape, KeyShape, SessionShape, UserShape};
 use crate::services::Services;
 
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
+/// The order that every list has without another.
+pub(super) const NEWEST_FIRST: &str = "-created_at";
 
 /// Which part of a list is asked for: what [`ListQuery`] reads of every list.
 #[derive(IntoParams)]
@@ -29,7 +36,7 @@ pub struct PageParameters {
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<String>,
     /// Where to go on: `next_cursor` of the page before.
-    #[param(min_length = 1)]
+    #[param(value_type = Option<texts::Cursor>)]
     cursor: Option<String>,
 }
 
@@ -39,7 +46,7 @@ pub struct PageParameters {
 #[expect(dead_code, reason = "describes what ListQuery reads")]
 pub struct NewestFirst {
     /// Newest first, as without it.
-    #[param(value_type = Option<String>, pattern = "^-created_at$")]
+    #[param(value_type = Option<texts::NewestFirstOrder>)]
     sort: Option<String>,
 }
 
@@ -72,8 +79,7 @@ impl<T: DeserializeOwned> FromRequest for ListQuery<T> {
             let limit = fields.take("limit").map_or(Some(DEFAULT_LIMIT), |text| parse_limit(&text));
             let limit = limit.ok_or_else(|| refused("limit", "Write a whole number from 1 to 200."))?;
             let cursor = fields.take("cursor");
-            // The order that every list has without it.
-            fields.omit("sort", "-created_at");
+            fields.omit("sort", NEWEST_FIRST);
             Ok(Self { page: PageQuery { limit, cursor }, filter: fields.into()? })
         }))
     }
@@ -156,15 +162,54 @@ pub fn page<S: Serialize>(
 }
 
 /// A part of a list.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 pub struct Page<S> {
     data: Vec<S>,
     page: PageInfo,
 }
 
+/// In the document a page is named by what it holds, `UserPage`, and holds it by reference: a derived schema would
+/// repeat all of it, under a name of its own.
+impl<S: ToSchema> PartialSchema for Page<S> {
+    fn schema() -> RefOr<Schema> {
+        let rows = ArrayBuilder::new()
+            .items(Ref::from_schema_name(S::name()))
+            .description(Some("So many as were asked for, or fewer."));
+        let place = RefBuilder::new()
+            .ref_location_from_schema_name(PageInfo::name())
+            .description(Some("Where in the list they are, and where it goes on."));
+        ObjectBuilder::new()
+            .description(Some("A part of a list."))
+            .property("data", rows)
+            .required("data")
+            .property("page", place)
+            .required("page")
+            .into()
+    }
+}
+
+impl<S: ToSchema> ToSchema for Page<S> {
+    fn name() -> Cow<'static, str> {
+        format!("{}Page", S::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((S::name().into(), S::schema()));
+        schemas.push((PageInfo::name().into(), PageInfo::schema()));
+        S::schemas(schemas);
+    }
+}
+
+// By these names, a path says which; of a type with a parameter the macro would make a name of its own.
+pub type UserPage = Page<UserShape>;
+pub type SessionPage = Page<SessionShape>;
+pub type EventPage = Page<EventShape>;
+pub type KeyPage = Page<KeyShape>;
+
 /// Where in the list it is.
 #[derive(Serialize, ToSchema)]
 pub struct PageInfo {
+    /// How many were asked for.
     #[schema(minimum = 1, maximum = 200)]
     limit: u16,
     /// For `?cursor=`; null on the last page.
@@ -178,6 +223,13 @@ mod tests {
 
     #[test]
     fn a_limit_is_a_whole_number_from_1_to_200() {
+        let parameters = PageParameters::into_params(|| None);
+        let limit = serde_json::to_value(parameters.iter().find(|one| one.name == "limit").unwrap()).unwrap();
+        let schema = &limit["schema"];
+        assert_eq!((&schema["minimum"], &schema["maximum"]), (&1.into(), &MAX_LIMIT.into()));
+        assert_eq!(schema["default"], DEFAULT_LIMIT);
+        let page = serde_json::to_value(PageInfo::schema()).unwrap();
+        assert_eq!(page["properties"]["limit"]["maximum"], MAX_LIMIT);
         for (text, limit) in [("1", Some(1)), ("200", Some(200)), ("050", Some(50))] {
             assert_eq!(parse_limit(text), limit);
         }

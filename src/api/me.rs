@@ -4,18 +4,18 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::listing::{ListQuery, Listing, NewestFirst, Page, PageParameters, Unfiltered};
-use super::sessions::Revoked;
-use super::{Answer, given, no_content, user_shape};
+use super::listing::{EventPage, ListQuery, Listing, NewestFirst, PageParameters, SessionPage, Unfiltered};
+use super::sessions::{Revoked, SessionPath};
+use super::{Answer, given, no_content, texts, user_shape};
 use crate::domain::{Error, SessionId, User};
 use crate::http::bearer::{ApiUser, MaybeApiUser};
 use crate::http::client_address::ClientInfo;
 use crate::http::json::Json;
 use crate::http::parameters::PathParam;
 use crate::http::problem::Problem;
+use crate::representations::{EventShape, SessionShape, UserShape};
 use crate::services::Services;
 use crate::services::accounts::ProfileChange;
-use crate::shapes::{EventShape, SessionShape, UserShape};
 
 /// The caller's account. One that was deleted since the token was looked at is no longer signed in.
 async fn account_of(services: &Services, caller: &ApiUser) -> Result<User, Problem> {
@@ -28,10 +28,13 @@ async fn account_of(services: &Services, caller: &ApiUser) -> Result<User, Probl
 /// Who is calling.
 #[derive(Serialize, ToSchema)]
 pub struct WhoAmI {
+    /// Whether a good token came along.
     authenticated: bool,
+    /// The account of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     user: Option<UserShape>,
+    /// The session of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     session_id: Option<SessionId>,
@@ -39,7 +42,7 @@ pub struct WhoAmI {
 
 /// `GET /api/v1/whoami`.
 #[utoipa::path(
-    get, path = "/api/v1/whoami", tag = "me", operation_id = "whoami", summary = "Who is calling, or nobody",
+    get, path = "/api/v1/whoami", tag = "me", operation_id = "get_whoami", summary = "Who is calling, or nobody",
     responses(
         (status = 200, description = "`user` and `session_id` are there for a good token only", body = WhoAmI),
         (status = 401, description = "`invalid_token`: a bad token is not nobody"),
@@ -60,8 +63,8 @@ pub async fn whoami(services: web::Data<Services>, MaybeApiUser(caller): MaybeAp
 
 /// `GET /api/v1/me`.
 #[utoipa::path(
-    get, path = "/api/v1/me", tag = "me", operation_id = "me", summary = "Your account",
-    responses((status = 200, body = UserShape)),
+    get, path = "/api/v1/me", tag = "me", operation_id = "get_me", summary = "Your account",
+    responses((status = 200, description = "The caller’s account", body = UserShape)),
     security(("bearer" = []))
 )]
 pub async fn show(services: web::Data<Services>, caller: ApiUser) -> Answer {
@@ -74,12 +77,13 @@ pub async fn show(services: web::Data<Services>, caller: ApiUser) -> Answer {
 pub struct ProfileBody {
     /// Null or empty removes it.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>, max_length = 100)]
+    #[schema(value_type = Option<texts::DisplayName>)]
     name: Option<Option<String>>,
     /// Another one needs `current_password`.
-    #[schema(format = "email", min_length = 3, max_length = 254)]
+    #[schema(value_type = Option<texts::EmailAddress>)]
     email: Option<String>,
-    #[schema(format = Password)]
+    /// Needed where the e-mail changes.
+    #[schema(value_type = Option<texts::Password>)]
     current_password: Option<String>,
 }
 
@@ -88,9 +92,9 @@ pub struct ProfileBody {
     patch, path = "/api/v1/me", tag = "me", operation_id = "update_me", summary = "Change your name or e-mail",
     request_body = ProfileBody,
     responses(
-        (status = 200, body = UserShape),
+        (status = 200, description = "The account as it is now", body = UserShape),
         (status = 401, description = "`wrong_password`, `invalid_token`, `not_signed_in`"),
-        (status = 409, description = "`taken`: the e-mail is another’s"),
+        (status = 409, description = "`taken`: the e-mail is another’s; `raced`: the account was changed meanwhile"),
     ),
     security(("bearer" = []))
 )]
@@ -114,15 +118,17 @@ pub async fn update(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordBody {
-    #[schema(format = Password)]
+    /// The present one.
+    #[schema(value_type = texts::Password)]
     current_password: String,
-    #[schema(format = Password)]
+    /// The one that shall count from now on.
+    #[schema(value_type = texts::NewPassword)]
     new_password: String,
 }
 
 /// `PUT /api/v1/me/password`.
 #[utoipa::path(
-    put, path = "/api/v1/me/password", tag = "me", operation_id = "change_password",
+    put, path = "/api/v1/me/password", tag = "me", operation_id = "change_my_password",
     summary = "Change your password: all other sessions end",
     request_body = PasswordBody,
     responses(
@@ -149,9 +155,12 @@ pub async fn change_password(
 
 /// `GET /api/v1/me/sessions`.
 #[utoipa::path(
-    get, path = "/api/v1/me/sessions", tag = "me", operation_id = "my_sessions", summary = "Your live sessions, newest first",
+    get, path = "/api/v1/me/sessions", tag = "me", operation_id = "list_my_sessions", summary = "Your live sessions, newest first",
     params(NewestFirst, PageParameters),
-    responses((status = 200, body = Page<SessionShape>, headers(("Link" = Option<String>, description = "The next page")))),
+    responses((
+        status = 200, description = "A part of the caller’s sessions", body = SessionPage, 
+        headers(("Link" = Option<String>, description = "The next page, where there is one (RFC 8288)")),
+    )),
     security(("bearer" = []))
 )]
 pub async fn sessions(
@@ -180,7 +189,7 @@ pub async fn sessions(
 /// `DELETE /api/v1/me/sessions/{id}`. Another's session is as unknown as one that never was.
 #[utoipa::path(
     delete, path = "/api/v1/me/sessions/{id}", tag = "me", operation_id = "end_my_session", summary = "End one of your sessions",
-    params(("id" = SessionId, Path)),
+    params(SessionPath),
     responses(
         (status = 204, description = "The session and all its tokens have ended"),
         (status = 404, description = "`not_found`"),
@@ -201,7 +210,7 @@ pub async fn end_session(
 #[utoipa::path(
     delete, path = "/api/v1/me/sessions", tag = "me", operation_id = "end_my_other_sessions",
     summary = "End all your sessions but this one",
-    responses((status = 200, body = Revoked)),
+    responses((status = 200, description = "Those that had not ended before are counted", body = Revoked)),
     security(("bearer" = []))
 )]
 pub async fn end_other_sessions(
@@ -215,10 +224,13 @@ pub async fn end_other_sessions(
 
 /// `GET /api/v1/me/activity`.
 #[utoipa::path(
-    get, path = "/api/v1/me/activity", tag = "me", operation_id = "my_activity",
+    get, path = "/api/v1/me/activity", tag = "me", operation_id = "list_my_activity",
     summary = "What happened to your account, newest first",
     params(NewestFirst, PageParameters),
-    responses((status = 200, body = Page<EventShape>, headers(("Link" = Option<String>, description = "The next page")))),
+    responses((
+        status = 200, description = "A part of the caller’s events", body = EventPage, 
+        headers(("Link" = Option<String>, description = "The next page, where there is one (RFC 8288)")),
+    )),
     security(("bearer" = []))
 )]
 pub async fn activity(

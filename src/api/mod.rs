@@ -2,7 +2,7 @@
 //!
 //! Each file is a resource, documented where it is handled: [`document`] gathers what stands above the handlers into
 //! `/openapi.json`, and [`reference`] shows that as a page. What they share: [`listing`] (lists in pages),
-//! [`tokens`] (the token body and the refresh cookie).
+//! [`texts`] (what the document says of each kind of text), [`tokens`] (the token body and the refresh cookie).
 
 pub mod audit;
 pub mod auth;
@@ -14,6 +14,7 @@ pub mod oauth;
 pub mod reference;
 pub mod sessions;
 pub mod stats;
+mod texts;
 mod tokens;
 pub mod user_acts;
 pub mod users;
@@ -28,8 +29,8 @@ use utoipa::ToSchema;
 
 use crate::domain::{FieldError, User};
 use crate::http::problem::Problem;
+use crate::representations::UserShape;
 use crate::services::Services;
-use crate::shapes::UserShape;
 
 /// What a handler of the API gives back. A [`Problem`] becomes `application/problem+json`.
 pub type Answer = Result<HttpResponse, Problem>;
@@ -50,6 +51,12 @@ async fn user_shape(services: &Services, user: &User) -> Result<UserShape, Probl
 /// Tells a field that is null from one that was left out.
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
+}
+
+/// A field that may be left out but is not null: whoever meant to name something and had nothing is not taken at the
+/// rest of the word.
+fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// The one of these words that `field` says, unless it was left out.

@@ -7,6 +7,8 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::texts;
+use crate::domain::access_token::CLIENT_ID;
 use crate::domain::{Error, Event, Role, SessionId, UserId};
 use crate::http::client_address::ClientInfo;
 use crate::http::forms::GuestForm;
@@ -16,6 +18,7 @@ use crate::services::Services;
 /// An error of RFC 6749.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OAuthError {
+    /// Stable, for programs.
     error: &'static str,
     /// For people.
     error_description: String,
@@ -82,39 +85,47 @@ fn required(value: Option<String>, name: &str) -> Result<String, OAuthError> {
     given.ok_or_else(|| OAuthError::new("invalid_request", format!("The parameter “{name}” is missing.")))
 }
 
+/// The one that there is.
+pub(super) const GRANT_TYPE: &str = "refresh_token";
+
 /// What is asked of `/oauth/token`.
 #[derive(Deserialize, ToSchema)]
 pub struct TokenForm {
-    #[schema(value_type = String, pattern = "^refresh_token$", required)]
+    /// `refresh_token`: the one that there is.
+    #[schema(value_type = texts::GrantType, required)]
     grant_type: Option<String>,
-    #[schema(value_type = String, required, min_length = 1)]
+    /// The latest that the session was given.
+    #[schema(value_type = texts::Token, required)]
     refresh_token: Option<String>,
 }
 
 /// RFC 6749, 5.1.
 #[derive(Serialize, ToSchema)]
 pub struct OAuthTokens {
+    /// For `Authorization: Bearer …`.
     access_token: String,
+    /// `Bearer`.
     #[schema(pattern = "^Bearer$")]
     token_type: &'static str,
     /// Seconds.
     expires_in: i64,
+    /// The next one, in place of that which was sent.
     refresh_token: String,
 }
 
 /// `POST /oauth/token` (RFC 6749, section 6).
 #[utoipa::path(
-    post, path = "/oauth/token", tag = "oauth", operation_id = "oauth_token", summary = "Get new tokens for a refresh token",
+    post, path = "/oauth/token", tag = "oauth", operation_id = "issue_oauth_tokens", summary = "Get new tokens for a refresh token",
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, body = OAuthTokens),
-        (status = 400, description = "`invalid_request`, `invalid_grant`, `unsupported_grant_type`", body = OAuthError),
+        (status = 200, description = "New tokens of the same session", body = OAuthTokens),
+        (status = 400, description = "`invalid_request`, `invalid_grant`, `unsupported_grant_type`"),
     ),
     security(())
 )]
 pub async fn token(services: web::Data<Services>, ClientInfo(client): ClientInfo, form: Form<TokenForm>) -> Answer {
     let GuestForm(form) = form?;
-    if required(form.grant_type, "grant_type")? != "refresh_token" {
+    if required(form.grant_type, "grant_type")? != GRANT_TYPE {
         return Err(OAuthError::new("unsupported_grant_type", "The one grant_type here is refresh_token."));
     }
     let refresh_token = required(form.refresh_token, "refresh_token")?;
@@ -135,20 +146,22 @@ pub async fn token(services: web::Data<Services>, ClientInfo(client): ClientInfo
 /// A token, of either kind: which one, it says itself.
 #[derive(Deserialize, ToSchema)]
 pub struct SomeToken {
-    #[schema(value_type = String, required, min_length = 1)]
+    /// An access token or a refresh token.
+    #[schema(value_type = texts::Token, required)]
     token: Option<String>,
     /// Not needed.
+    #[schema(value_type = texts::Text, required = false)]
     #[expect(dead_code, reason = "RFC 7009 lets a server do without it")]
     token_type_hint: Option<String>,
 }
 
 /// `POST /oauth/revoke` (RFC 7009). Whether the token was any good is not told.
 #[utoipa::path(
-    post, path = "/oauth/revoke", tag = "oauth", operation_id = "oauth_revoke", summary = "End the session of a token",
+    post, path = "/oauth/revoke", tag = "oauth", operation_id = "revoke_oauth_token", summary = "End the session of a token",
     request_body(content = SomeToken, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The token is not good any more, or never was"),
-        (status = 400, description = "`invalid_request`", body = OAuthError),
+        (status = 400, description = "`invalid_request`"),
     ),
     security(())
 )]
@@ -171,33 +184,45 @@ async fn session_of(services: &Services, token: &str) -> Result<Option<(UserId, 
 /// RFC 7662. Of a token that is not good, nothing but that is told.
 #[derive(Default, Serialize, ToSchema)]
 pub struct Introspection {
+    /// Whether it is good now: ours, not expired, and of a live session.
     active: bool,
     /// `Bearer` for an access token, `refresh_token` for the other kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     token_type: Option<&'static str>,
+    /// Who issued it: this server.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     iss: Option<String>,
+    /// The id of its account.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     sub: Option<UserId>,
+    /// For whom it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     aud: Option<String>,
-    /// Seconds since 1970.
+    /// For whom the token was issued: `portcullis`, for all who sign in with this server itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    client_id: Option<String>,
+    /// Until when it is good, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     exp: Option<i64>,
+    /// When it was issued, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     iat: Option<i64>,
+    /// From when on it is good, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     nbf: Option<i64>,
+    /// Its own id.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     jti: Option<String>,
+    /// The id of its session.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     sid: Option<SessionId>,
@@ -205,6 +230,7 @@ pub struct Introspection {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     role: Option<Role>,
+    /// The name that its account has.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     username: Option<String>,
@@ -212,11 +238,11 @@ pub struct Introspection {
 
 /// `POST /oauth/introspect` (RFC 7662).
 #[utoipa::path(
-    post, path = "/oauth/introspect", tag = "oauth", operation_id = "oauth_introspect", summary = "Ask whether a token is good now",
+    post, path = "/oauth/introspect", tag = "oauth", operation_id = "introspect_oauth_token", summary = "Ask whether a token is good now",
     request_body(content = SomeToken, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, body = Introspection),
-        (status = 400, description = "`invalid_request`", body = OAuthError),
+        (status = 200, description = "What is known of the token; only `active` where it is not good", body = Introspection),
+        (status = 400, description = "`invalid_request`"),
     ),
     security(("bearer" = []))
 )]
@@ -237,6 +263,7 @@ async fn inspect(services: &Services, token: &str) -> Result<Introspection, Erro
             token_type: Some("refresh_token"),
             iss: Some(services.settings.public_url.as_str().to_owned()),
             sub: Some(found.user_id),
+            client_id: Some(CLIENT_ID.to_owned()),
             exp: Some(found.expires_at.timestamp()),
             sid: Some(found.session_id),
             ..Introspection::default()
@@ -254,6 +281,7 @@ async fn inspect(services: &Services, token: &str) -> Result<Introspection, Erro
         iss: Some(claims.iss),
         sub: Some(bearer.session.user_id),
         aud: Some(claims.aud),
+        client_id: Some(claims.client_id),
         exp: Some(claims.exp),
         iat: Some(claims.iat),
         nbf: Some(claims.nbf),

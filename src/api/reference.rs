@@ -1,4 +1,4 @@
-//! `/docs`: the API on one page, made from [`DOCUMENT`]. It loads nothing from elsewhere and needs no script.
+//! `/docs`: the API on one page, made from what [`document::of`] says. It loads nothing from elsewhere and needs no script.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
@@ -6,176 +6,193 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde_json::Value;
 
-use super::Answer;
-use super::document::DOCUMENT;
+use super::{Answer, document};
 use crate::domain::Error;
 use crate::http::problem::Problem;
 use crate::services::Services;
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, GuestLayout};
-use crate::web::refusal::Refusal;
 
 #[derive(Template)]
 #[template(path = "docs.html")]
-struct ReferencePage {
+struct ReferencePage<'a> {
     layout: GuestLayout,
-    public_url: String,
-    about: &'static str,
-    groups: Vec<Group>,
-    schemas: Vec<Schema>,
+    /// Of this server.
+    base: &'a str,
+    about: &'a str,
+    groups: Vec<Group<'a>>,
+    schemas: Vec<Schema<'a>>,
 }
 
 /// Operations that belong together.
-struct Group {
-    name: &'static str,
-    description: &'static str,
-    operations: Vec<Operation>,
+struct Group<'a> {
+    name: &'a str,
+    description: &'a str,
+    operations: Vec<Operation<'a>>,
 }
 
-struct Operation {
-    id: &'static str,
+struct Operation<'a> {
+    id: &'a str,
     method: String,
-    path: &'static str,
-    summary: &'static str,
-    who: &'static str,
+    path: &'a str,
+    summary: &'a str,
+    who: &'a str,
     /// Of which role, where a token is asked for.
-    role: &'static str,
-    parameters: Vec<Property>,
+    role: &'a str,
+    parameters: Vec<Property<'a>>,
     /// Media type, and what it holds.
-    body: Option<(&'static str, Shape)>,
-    answers: Vec<ReferenceAnswer>,
+    body: Option<(&'a str, Shape<'a>)>,
+    answers: Vec<ReferenceAnswer<'a>>,
 }
 
-struct ReferenceAnswer {
-    status: &'static str,
-    description: &'static str,
-    shape: Option<Shape>,
+struct ReferenceAnswer<'a> {
+    status: &'a str,
+    description: &'a str,
+    shape: Option<Shape<'a>>,
 }
 
-struct Schema {
-    name: &'static str,
-    description: &'static str,
-    properties: Vec<Property>,
+struct Schema<'a> {
+    name: &'a str,
+    description: &'a str,
+    /// What it is, where it is no object.
+    words: Option<String>,
+    properties: Vec<Property<'a>>,
 }
 
-struct Property {
-    name: &'static str,
-    shape: Shape,
+struct Property<'a> {
+    name: &'a str,
+    shape: Shape<'a>,
     required: bool,
-    description: &'static str,
+    description: &'a str,
 }
 
 /// What a value is: words, and the schema that they name, if it is one of ours.
-struct Shape {
+struct Shape<'a> {
     words: String,
-    link: Option<&'static str>,
+    link: Option<&'a str>,
 }
 
 /// `GET /docs`.
 pub async fn show(services: web::Data<Services>) -> Answer {
-    let public_url = services.settings.public_url.as_str().to_owned();
+    let document = document::of(&services.settings);
+    let reader = Reader(&document);
     let template = ReferencePage {
         layout: GuestLayout {
             host: services.settings.public_url.host().to_owned(),
             notice: None,
-            refusal: Refusal::none(),
+            form_errors: FormErrors::none(),
         },
-        public_url,
-        about: text(&DOCUMENT["info"], "description"),
-        groups: items(&DOCUMENT["tags"]).map(group).collect(),
-        schemas: entries(&DOCUMENT["components"]["schemas"]).map(|(name, schema)| self::schema(name, schema)).collect(),
+        base: text(&document["servers"][0], "url"),
+        about: text(&document["info"], "description"),
+        groups: items(&document["tags"]).map(|tag| reader.group(tag)).collect(),
+        schemas: reader.schemas().map(|(name, schema)| reader.schema(name, schema)).collect(),
     };
     let body = template.render().map_err(|error| Problem::from(Error::internal(error)))?;
     Ok(HttpResponse::build(StatusCode::OK).content_type(ContentType::html()).body(body))
 }
 
-fn group(tag: &'static Value) -> Group {
-    let name = text(tag, "name");
-    let operations = entries(&DOCUMENT["paths"])
-        .flat_map(|(path, item)| entries(item).map(move |(method, operation)| (path, method, operation)));
-    let ours = operations.filter(|(_, _, operation)| items(&operation["tags"]).any(|tag| tag == name));
-    Group {
-        name,
-        description: text(tag, "description"),
-        operations: ours.map(|(path, method, value)| operation(path, method, value)).collect(),
+/// Reads the document, in which one part points to another.
+#[derive(Clone, Copy)]
+struct Reader<'a>(&'a Value);
+
+impl<'a> Reader<'a> {
+    fn group(self, tag: &'a Value) -> Group<'a> {
+        let name = text(tag, "name");
+        let operations = entries(&self.0["paths"])
+            .flat_map(|(path, item)| entries(item).map(move |(method, operation)| (path, method, operation)));
+        let ours = operations.filter(|(_, _, operation)| items(&operation["tags"]).any(|tag| tag == name));
+        Group {
+            name,
+            description: text(tag, "description"),
+            operations: ours.map(|(path, method, value)| self.operation(path, method, value)).collect(),
+        }
     }
-}
 
-fn operation(path: &'static str, method: &str, value: &'static Value) -> Operation {
-    let parameters = items(&value["parameters"]).map(|parameter| Property {
-        name: text(parameter, "name"),
-        shape: shape(&parameter["schema"]),
-        required: parameter["required"] == true,
-        description: text(parameter, "description"),
-    });
-    let answers = entries(&value["responses"]).map(|(status, answer)| ReferenceAnswer {
-        status,
-        description: text(answer, "description"),
-        shape: content(answer).map(|(_, shape)| shape),
-    });
-    let schemes: Vec<_> =
-        items(&value["security"]).map(|scheme| entries(scheme).next().map(|(name, _)| name)).collect();
-    Operation {
-        id: text(value, "operationId"),
-        method: method.to_uppercase(),
-        path,
-        summary: text(value, "summary"),
-        who: match (schemes.contains(&Some("bearer")), schemes.contains(&None)) {
-            (true, false) => "With an access token",
-            (true, true) => "With or without an access token",
-            (false, _) => "Open",
-        },
-        role: text(value, "description"),
-        parameters: parameters.collect(),
-        body: content(&value["requestBody"]),
-        answers: answers.collect(),
+    fn operation(self, path: &'a str, method: &str, value: &'a Value) -> Operation<'a> {
+        let parameters = items(&value["parameters"]).map(|parameter| Property {
+            name: text(parameter, "name"),
+            shape: self.shape(&parameter["schema"]),
+            required: parameter["required"] == true,
+            description: text(parameter, "description"),
+        });
+        let answers = entries(&value["responses"]).map(|(status, answer)| ReferenceAnswer {
+            status,
+            description: text(answer, "description"),
+            shape: self.content(answer).map(|(_, shape)| shape),
+        });
+        let schemes: Vec<_> =
+            items(&value["security"]).map(|scheme| entries(scheme).next().map(|(name, _)| name)).collect();
+        Operation {
+            id: text(value, "operationId"),
+            method: method.to_uppercase(),
+            path,
+            summary: text(value, "summary"),
+            who: match (schemes.contains(&Some("bearer")), schemes.contains(&None)) {
+                (true, false) => "With an access token",
+                (true, true) => "With or without an access token",
+                (false, _) => "Without an access token",
+            },
+            role: text(value, "description"),
+            parameters: parameters.collect(),
+            body: self.content(&value["requestBody"]),
+            answers: answers.collect(),
+        }
     }
-}
 
-fn schema(name: &'static str, schema: &'static Value) -> Schema {
-    let required: Vec<_> = items(&schema["required"]).filter_map(Value::as_str).collect();
-    let properties = entries(&schema["properties"]).map(|(name, property)| Property {
-        name,
-        shape: shape(property),
-        required: required.contains(&name),
-        description: text(property, "description"),
-    });
-    Schema { name, description: text(schema, "description"), properties: properties.collect() }
-}
+    fn schemas(self) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        entries(&self.0["components"]["schemas"]).filter(|(_, schema)| words_of_enum(schema).is_none())
+    }
 
-/// The first media type of a body or an answer.
-fn content(of: &'static Value) -> Option<(&'static str, Shape)> {
-    let (media_type, content) = entries(&of["content"]).next()?;
-    Some((media_type, shape(&content["schema"])))
-}
+    fn schema(self, name: &'a str, schema: &'a Value) -> Schema<'a> {
+        let required: Vec<_> = items(&schema["required"]).filter_map(Value::as_str).collect();
+        let properties: Vec<_> = entries(&schema["properties"])
+            .map(|(name, property)| Property {
+                name,
+                shape: self.shape(property),
+                required: required.contains(&name),
+                description: text(property, "description"),
+            })
+            .collect();
+        let is_object = schema["type"] == "object";
+        let words = (!is_object).then(|| self.shape(schema).words);
+        Schema { name, description: text(schema, "description"), words, properties }
+    }
 
-fn shape(schema: &'static Value) -> Shape {
-    if let Some(name) = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
-        return match words_of_enum(&DOCUMENT["components"]["schemas"][name]) {
-            Some(words) => Shape { words, link: None },
-            None => Shape { words: name.to_owned(), link: Some(name) },
+    /// The first media type of a body or an answer.
+    fn content(self, of: &'a Value) -> Option<(&'a str, Shape<'a>)> {
+        let (media_type, content) = entries(&of["content"]).next()?;
+        Some((media_type, self.shape(&content["schema"])))
+    }
+
+    fn shape(self, schema: &'a Value) -> Shape<'a> {
+        if let Some(name) = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
+            return match words_of_enum(&self.0["components"]["schemas"][name]) {
+                Some(words) => Shape { words, link: None },
+                None => Shape { words: name.to_owned(), link: Some(name) },
+            };
+        }
+        if let Some(alternatives) = schema["oneOf"].as_array() {
+            let Some(one) = alternatives.iter().find(|one| one["type"] != "null") else {
+                return Shape { words: "null".to_owned(), link: None };
+            };
+            let Shape { words, link } = self.shape(one);
+            return Shape { words: format!("{words} or null"), link };
+        }
+        if schema["type"] == "array" {
+            let Shape { words, link } = self.shape(&schema["items"]);
+            return Shape { words: format!("list of {words}"), link };
+        }
+        let kinds: Vec<_> = match &schema["type"] {
+            Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+            kind => kind.as_str().into_iter().collect(),
         };
-    }
-    if let Some(alternatives) = schema["oneOf"].as_array() {
-        let Some(one) = alternatives.iter().find(|one| one["type"] != "null") else {
-            return Shape { words: "null".to_owned(), link: None };
+        let words = words_of_enum(schema).unwrap_or_else(|| kinds.join(" or "));
+        let words = match schema["format"].as_str() {
+            Some(format @ ("date-time" | "uuid")) => format!("{words} ({format})"),
+            _ => words,
         };
-        let Shape { words, link } = shape(one);
-        return Shape { words: format!("{words} or null"), link };
+        Shape { words, link: None }
     }
-    if schema["type"] == "array" {
-        let Shape { words, link } = shape(&schema["items"]);
-        return Shape { words: format!("list of {words}"), link };
-    }
-    let kinds: Vec<_> = match &schema["type"] {
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
-        kind => kind.as_str().into_iter().collect(),
-    };
-    let words = words_of_enum(schema).unwrap_or_else(|| kinds.join(" or "));
-    let words = match schema["format"].as_str() {
-        Some(format @ ("date-time" | "uuid")) => format!("{words} ({format})"),
-        _ => words,
-    };
-    Shape { words, link: None }
 }
 
 fn words_of_enum(schema: &Value) -> Option<String> {
@@ -183,14 +200,14 @@ fn words_of_enum(schema: &Value) -> Option<String> {
     Some(words.join(" | "))
 }
 
-fn text(value: &'static Value, name: &str) -> &'static str {
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_default()
 }
 
-fn items(value: &'static Value) -> impl Iterator<Item = &'static Value> {
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-fn entries(value: &'static Value) -> impl Iterator<Item = (&'static str, &'static Value)> {
+fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
     value.as_object().into_iter().flatten().map(|(name, value)| (name.as_str(), value))
 }

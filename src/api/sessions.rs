@@ -2,35 +2,39 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, RefBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use super::listing::{ListQuery, NewestFirst, Page, PageParameters, PageQuery, page};
-use super::{Answer, no_content, word};
+use super::listing::{ListQuery, NewestFirst, PageParameters, PageQuery, SessionPage, page};
+use super::{Answer, no_content, not_null, texts, word};
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState};
 use crate::domain::{Error, FieldError, FieldErrors, SessionId, SessionKind, UserId};
 use crate::http::bearer::{ApiUser, require_recent_password};
 use crate::http::client_address::ClientInfo;
 use crate::http::json::Json;
 use crate::http::parameters::PathParam;
-use crate::http::principal::{Manager, RequireRole};
 use crate::http::problem::Problem;
+use crate::http::require_role::{Manager, RequireRole};
+use crate::representations::SessionShape;
 use crate::services::Services;
 use crate::services::all_sessions::MOST_SELECTED;
-use crate::shapes::SessionShape;
 
 /// Which sessions of everyone.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct SessionQuery {
+    /// Only those of this account.
     #[param(value_type = Option<UserId>)]
     user_id: Option<String>,
+    /// Only those of this kind.
     #[param(value_type = Option<SessionKind>)]
     kind: Option<String>,
     /// A part of the owner’s username or e-mail, or how the address or the device begins.
-    #[param(max_length = 254)]
+    #[param(value_type = Option<texts::SearchText>)]
     q: Option<String>,
-    /// `live` without it.
+    /// Only those in this state; `live` without it.
     #[param(value_type = Option<SessionState>)]
     state: Option<String>,
 }
@@ -40,12 +44,13 @@ pub struct SessionQuery {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct UserSessionQuery {
+    /// Only those of this kind.
     #[param(value_type = Option<SessionKind>)]
     kind: Option<String>,
     /// A part of the owner’s username or e-mail, or how the address or the device begins.
-    #[param(max_length = 254)]
+    #[param(value_type = Option<texts::SearchText>)]
     q: Option<String>,
-    /// `live` without it.
+    /// Only those in this state; `live` without it.
     #[param(value_type = Option<SessionState>)]
     state: Option<String>,
 }
@@ -75,11 +80,12 @@ impl SessionQuery {
 
 /// `GET /api/v1/sessions`.
 #[utoipa::path(
-    get, path = "/api/v1/sessions", tag = "sessions", operation_id = "sessions",
+    get, path = "/api/v1/sessions", tag = "sessions", operation_id = "list_sessions",
     summary = "Everyone’s sessions, newest first; a page may be short, or empty, and another follow",
     params(SessionQuery, NewestFirst, PageParameters),
     responses((
-        status = 200, body = Page<SessionShape>, headers(("Link" = Option<String>, description = "The next page")),
+        status = 200, description = "A part of the sessions", body = SessionPage,
+        headers(("Link" = Option<String>, description = "The next page, where there is one (RFC 8288)")),
     )),
     security(("bearer" = []))
 )]
@@ -101,7 +107,7 @@ pub(super) async fn found(
     filter: &SessionFilter,
     PageQuery { limit, cursor }: PageQuery,
 ) -> Answer {
-    let found = services.search_sessions(&manager.steward(), filter, cursor.as_deref(), limit).await?;
+    let found = services.search_sessions(&manager.auth_context(), filter, cursor.as_deref(), limit).await?;
     let current = Some(manager.session.session_id);
     let shape = |listed: &ListedSession| SessionShape::new(&listed.session, &listed.owner.username, current);
     Ok(page(request, services, limit, found.next, found.sessions.iter().map(shape).collect()))
@@ -111,10 +117,19 @@ fn user_id(text: &str) -> Result<UserId, FieldError> {
     FieldError::parse("user_id", text, "Write the id of an account, as the lists show it.")
 }
 
+/// Which session.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes what PathParam reads")]
+pub struct SessionPath {
+    /// Of the session, as lists and answers show it.
+    id: SessionId,
+}
+
 /// `DELETE /api/v1/sessions/{id}`. One that had ended before is no error.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}", tag = "sessions", operation_id = "end_session", summary = "End a session",
-    params(("id" = SessionId, Path)),
+    params(SessionPath),
     responses(
         (status = 204, description = "The session and all its tokens have ended"),
         (status = 404, description = "`not_found`"),
@@ -127,23 +142,49 @@ pub async fn end(
     PathParam(id): PathParam<SessionId>,
     ClientInfo(client): ClientInfo,
 ) -> Answer {
-    services.end_session(&manager.user.steward(), id, &client).await?;
+    services.end_session(&manager.user.auth_context(), id, &client).await?;
     no_content()
 }
 
 /// Which sessions end: exactly one of these.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeBody {
-    /// These: all, or where one is out of reach, none.
-    #[schema(value_type = Option<Vec<SessionId>>, min_items = 1, max_items = 200)]
+    #[serde(default, deserialize_with = "not_null")]
     ids: Option<Vec<String>>,
-    /// All of this account.
-    #[schema(value_type = Option<UserId>)]
+    #[serde(default, deserialize_with = "not_null")]
     user_id: Option<String>,
-    /// `true`: everyone’s but the caller’s own session; a manager’s call ends those of users alone.
+    #[serde(default, deserialize_with = "not_null")]
     all: Option<bool>,
 }
+
+/// Exactly one of its fields is there, which no derived schema says.
+impl PartialSchema for RevokeBody {
+    fn schema() -> RefOr<Schema> {
+        let ids = ArrayBuilder::new()
+            .items(Ref::from_schema_name(SessionId::name()))
+            .min_items(Some(1))
+            .max_items(Some(MOST_SELECTED))
+            .description(Some("These: all, or where one is out of reach, none."));
+        let user_id =
+            RefBuilder::new().ref_location_from_schema_name(UserId::name()).description(Some("All of this account."));
+        let all = ObjectBuilder::new()
+            .schema_type(Type::Boolean)
+            .enum_values(Some([true]))
+            .description(Some("Everyone’s but the caller’s own session; a manager’s call ends those of users alone."));
+        ObjectBuilder::new()
+            .description(Some("Which sessions end: exactly one of these."))
+            .property("ids", ids)
+            .property("user_id", user_id)
+            .property("all", all)
+            .min_properties(Some(1))
+            .max_properties(Some(1))
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+            .into()
+    }
+}
+
+impl ToSchema for RevokeBody {}
 
 /// What a [`RevokeBody`] asks for.
 enum Target {
@@ -155,21 +196,20 @@ enum Target {
 impl RevokeBody {
     fn target(self) -> Result<Target, Error> {
         let refuse = |field, message| Err(Error::Invalid(FieldError::new(field, "invalid", message).into()));
-        match (self.ids, self.user_id, self.all.unwrap_or(false)) {
-            (Some(ids), None, false) if !(1..=MOST_SELECTED).contains(&ids.len()) => {
+        match (self.ids, self.user_id, self.all) {
+            (Some(ids), None, None) if !(1..=MOST_SELECTED).contains(&ids.len()) => {
                 refuse("ids", "Name 1 to 200 sessions.")
             }
-            (Some(ids), None, false) => {
+            (Some(ids), None, None) => {
                 let parse =
                     |id: &String| FieldError::parse("ids", id, "Write the ids of sessions, as the lists show them.");
                 let ids = ids.iter().map(parse).collect::<Result<_, _>>();
                 Ok(Target::Selected(ids.map_err(|error| Error::Invalid(error.into()))?))
             }
-            (None, Some(user), false) => {
-                Ok(Target::User(user_id(&user).map_err(|error| Error::Invalid(error.into()))?))
-            }
-            (None, None, true) => Ok(Target::Everyone),
-            (None, None, false) => refuse("ids", "Write ids, user_id, or all: true."),
+            (None, Some(user), None) => Ok(Target::User(user_id(&user).map_err(|error| Error::Invalid(error.into()))?)),
+            (None, None, Some(true)) => Ok(Target::Everyone),
+            (None, None, Some(false)) => refuse("all", "Write true, or leave it out."),
+            (None, None, None) => refuse("ids", "Write ids, user_id, or all: true."),
             (ids, ..) => refuse(if ids.is_some() { "ids" } else { "user_id" }, "Write one of ids, user_id and all."),
         }
     }
@@ -178,6 +218,7 @@ impl RevokeBody {
 /// How many sessions ended.
 #[derive(Serialize, ToSchema)]
 pub struct Revoked {
+    /// Of those that were meant.
     pub(super) revoked: u64,
 }
 
@@ -199,18 +240,18 @@ pub async fn revoke(
     ClientInfo(client): ClientInfo,
     Json(body): Json<RevokeBody>,
 ) -> Answer {
-    let steward = manager.steward();
+    let auth = manager.auth_context();
     let target = body.target()?;
     if !matches!(target, Target::Selected(_)) {
         require_recent_password(&request, &manager)?;
     }
     let revoked = match target {
-        Target::Selected(ids) => services.end_sessions(&steward, &ids, &client).await?,
-        Target::User(user) => match services.end_all_sessions(&steward, user, &client).await {
+        Target::Selected(ids) => services.end_sessions(&auth, &ids, &client).await?,
+        Target::User(user) => match services.end_all_sessions(&auth, user, &client).await {
             Err(Error::NotFound) => return Err(no_such_account()),
             other => other?,
         },
-        Target::Everyone => services.end_everyones_sessions(&steward, Some(&manager.caller()), &client).await?,
+        Target::Everyone => services.end_everyones_sessions(&auth, Some(&manager.caller()), &client).await?,
     };
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }
@@ -235,11 +276,12 @@ mod tests {
             })
         };
         assert!(matches!(target(Some(&[id]), None, None), Ok(Target::Selected(ids)) if ids.len() == 1));
-        assert!(matches!(target(None, Some(id), Some(false)), Ok(Target::User(_))));
+        assert!(matches!(target(None, Some(id), None), Ok(Target::User(_))));
         assert!(matches!(target(None, None, Some(true)), Ok(Target::Everyone)));
         for (ids, user, all, field) in [
             (None, None, None, "ids"),
-            (None, None, Some(false), "ids"),
+            (None, None, Some(false), "all"),
+            (None, Some(id), Some(false), "user_id"),
             (Some(&[][..]), None, None, "ids"),
             (Some(&["*"][..]), None, None, "ids"),
             (None, Some("ada"), None, "user_id"),

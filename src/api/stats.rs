@@ -4,18 +4,18 @@ use actix_web::{HttpResponse, web};
 
 use super::Answer;
 use crate::http::bearer::ApiUser;
-use crate::http::principal::{Manager, RequireRole};
+use crate::http::require_role::{Manager, RequireRole};
+use crate::representations::StatsShape;
 use crate::services::Services;
-use crate::shapes::StatsShape;
 
 /// `GET /api/v1/stats`.
 #[utoipa::path(
-    get, path = "/api/v1/stats", tag = "stats", operation_id = "stats",
+    get, path = "/api/v1/stats", tag = "stats", operation_id = "get_stats",
     summary = "How many accounts and sessions there are, and how many sign-ins and failures there were",
-    responses((status = 200, body = StatsShape)),
+    responses((status = 200, description = "The figures of this moment", body = StatsShape)),
     security(("bearer" = []))
 )]
 pub async fn show(services: web::Data<Services>, manager: RequireRole<Manager, ApiUser>) -> Answer {
-    let stats = services.stats(&manager.user.steward()).await?;
+    let stats = services.stats(&manager.user.auth_context()).await?;
     Ok(HttpResponse::Ok().json(StatsShape::from(&stats)))
 }

@@ -11,23 +11,27 @@ use crate::http::cookies::OurCookie;
 use crate::http::cors;
 use crate::http::problem::Problem;
 use crate::http::site::Site;
+use crate::representations::UserShape;
 use crate::services::tokens::IssuedTokens;
-use crate::shapes::UserShape;
 
 /// What a program gets when it signs in or refreshes.
 #[derive(Serialize, ToSchema)]
 pub struct TokenBody {
+    /// For `Authorization: Bearer …`.
     access_token: String,
+    /// `Bearer`.
     #[schema(pattern = "^Bearer$")]
     token_type: &'static str,
-    /// Seconds.
+    /// Seconds until the access token is no longer good.
     expires_in: i64,
     /// New at each refresh; null where it is in the cookie.
     #[schema(required)]
     refresh_token: Option<String>,
-    /// Seconds, unless it is used before.
+    /// Seconds until the session ends, unless the refresh token is used before.
     refresh_expires_in: i64,
+    /// The session of both tokens.
     session_id: SessionId,
+    /// The account as it is now.
     user: UserShape,
 }
 

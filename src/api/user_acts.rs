@@ -4,35 +4,37 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::listing::{ListQuery, NewestFirst, Page, PageParameters};
+use super::listing::{ListQuery, NewestFirst, PageParameters, SessionPage};
 use super::sessions::{Revoked, UserSessionQuery};
-use super::users::{IfMatch, Refusals, answer};
+use super::users::{IfMatch, Refusals, UserPath, answer};
 use super::{Answer, EmptyBody};
+use crate::domain::clock::rfc3339;
 use crate::domain::{Error, FieldError, Role, UserId};
 use crate::http::bearer::{ApiUser, RecentAdmin, require_recent_password};
 use crate::http::client_address::ClientInfo;
 use crate::http::if_match::SeenUser;
 use crate::http::json::{Json, OptionalJson};
 use crate::http::parameters::PathParam;
-use crate::http::principal::{Manager, RequireRole};
+use crate::http::require_role::{Manager, RequireRole};
+use crate::representations::UserShape;
 use crate::services::Services;
-use crate::shapes::{SessionShape, UserShape, time};
 
 /// What the account may do from now on.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoleBody {
+    /// The role that it shall have.
     #[schema(value_type = Role)]
     role: String,
 }
 
 /// `PUT /api/v1/users/{id}/role`. Counts on the very next request of each session, which all live on.
 #[utoipa::path(
-    put, path = "/api/v1/users/{id}/role", tag = "users", operation_id = "set_role", summary = "Set the role of an account",
-    params(("id" = UserId, Path), IfMatch),
+    put, path = "/api/v1/users/{id}/role", tag = "users", operation_id = "set_user_role", summary = "Set the role of an account",
+    params(UserPath, IfMatch),
     request_body = RoleBody,
     responses(
-        (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
+        (status = 200, description = "The account as it is now", body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
         Refusals,
         (status = 409, description = "`last_admin`"),
     ),
@@ -54,10 +56,10 @@ pub async fn set_role(
 #[utoipa::path(
     post, path = "/api/v1/users/{id}/suspend", tag = "users", operation_id = "suspend_user",
     summary = "Keep an account from signing in; all its sessions and tokens end",
-    params(("id" = UserId, Path), IfMatch),
+    params(UserPath, IfMatch),
     request_body = EmptyBody,
     responses(
-        (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
+        (status = 200, description = "The account as it is now", body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
         Refusals,
         (status = 409, description = "`last_admin`"),
     ),
@@ -78,10 +80,10 @@ pub async fn suspend(
 #[utoipa::path(
     post, path = "/api/v1/users/{id}/reinstate", tag = "users", operation_id = "reinstate_user",
     summary = "Let a suspended account sign in again",
-    params(("id" = UserId, Path), IfMatch),
+    params(UserPath, IfMatch),
     request_body = EmptyBody,
     responses(
-        (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
+        (status = 200, description = "The account as it is now", body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
         Refusals,
     ),
     security(("bearer" = []))
@@ -97,24 +99,25 @@ pub async fn reinstate(
     answer(&services, HttpResponse::Ok(), &user).await
 }
 
-/// With which the account's owner chooses a password.
+/// With which the account’s owner chooses a password.
 #[derive(Serialize, ToSchema)]
 pub struct ResetLink {
     /// To hand over: it works once.
     #[schema(format = "uri")]
     url: String,
+    /// Until when it works.
     #[schema(format = DateTime)]
     expires_at: String,
 }
 
 /// `POST /api/v1/users/{id}/reset-link`. Earlier links of the account are void.
 #[utoipa::path(
-    post, path = "/api/v1/users/{id}/reset-link", tag = "users", operation_id = "reset_link",
-    summary = "Get a link with which the account's owner chooses a new password",
-    params(("id" = UserId, Path), IfMatch),
+    post, path = "/api/v1/users/{id}/reset-link", tag = "users", operation_id = "create_reset_link",
+    summary = "Get a link with which the account’s owner chooses a new password",
+    params(UserPath, IfMatch),
     request_body = EmptyBody,
     responses(
-        (status = 200, body = ResetLink),
+        (status = 200, description = "The link, which is shown this once", body = ResetLink),
         Refusals,
     ),
     security(("bearer" = []))
@@ -127,17 +130,17 @@ pub async fn reset_link(
     OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
     let link = services.issue_reset_link(&admin, subject, &client).await?;
-    Ok(HttpResponse::Ok().json(ResetLink { url: link.url, expires_at: time(link.expires_at) }))
+    Ok(HttpResponse::Ok().json(ResetLink { url: link.url, expires_at: rfc3339(link.expires_at) }))
 }
 
 /// `POST /api/v1/users/{id}/unlock`.
 #[utoipa::path(
     post, path = "/api/v1/users/{id}/unlock", tag = "users", operation_id = "unlock_user",
     summary = "End the lock that failed sign-ins have brought about",
-    params(("id" = UserId, Path), IfMatch),
+    params(UserPath, IfMatch),
     request_body = EmptyBody,
     responses(
-        (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
+        (status = 200, description = "The account as it is now", body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
         (status = 404, description = "`not_found`"),
         (status = 412, description = "`precondition_failed`: the account was changed meanwhile"),
     ),
@@ -150,17 +153,20 @@ pub async fn unlock(
     ClientInfo(client): ClientInfo,
     OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
-    let user = services.unlock(&manager.user.steward(), subject, &client).await?;
+    let user = services.unlock(&manager.user.auth_context(), subject, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
 
 /// `GET /api/v1/users/{id}/sessions`.
 #[utoipa::path(
-    get, path = "/api/v1/users/{id}/sessions", tag = "users", operation_id = "sessions_of_user",
+    get, path = "/api/v1/users/{id}/sessions", tag = "users", operation_id = "list_user_sessions",
     summary = "The sessions of an account, newest first",
-    params(("id" = UserId, Path), UserSessionQuery, NewestFirst, PageParameters),
+    params(UserPath, UserSessionQuery, NewestFirst, PageParameters),
     responses(
-        (status = 200, body = Page<SessionShape>, headers(("Link" = Option<String>, description = "The next page"))),
+        (
+            status = 200, description = "A part of the account’s sessions", body = SessionPage,
+            headers(("Link" = Option<String>, description = "The next page, where there is one (RFC 8288)")),
+        ),
         (status = 404, description = "`not_found`"),
     ),
     security(("bearer" = []))
@@ -179,10 +185,13 @@ pub async fn sessions(
 
 /// `DELETE /api/v1/users/{id}/sessions`. One act, whatever their number.
 #[utoipa::path(
-    delete, path = "/api/v1/users/{id}/sessions", tag = "users", operation_id = "end_sessions_of_user",
+    delete, path = "/api/v1/users/{id}/sessions", tag = "users", operation_id = "end_user_sessions",
     summary = "End all sessions of an account",
-    params(("id" = UserId, Path), IfMatch),
-    responses((status = 200, body = Revoked), Refusals),
+    params(UserPath, IfMatch),
+    responses(
+        (status = 200, description = "Those that had not ended before are counted", body = Revoked),
+        Refusals,
+    ),
     security(("bearer" = []))
 )]
 pub async fn end_sessions(
@@ -193,6 +202,6 @@ pub async fn end_sessions(
     ClientInfo(client): ClientInfo,
 ) -> Answer {
     require_recent_password(&request, &manager.user)?;
-    let revoked = services.end_all_sessions(&manager.user.steward(), subject, &client).await?;
+    let revoked = services.end_all_sessions(&manager.user.auth_context(), subject, &client).await?;
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }

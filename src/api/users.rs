@@ -5,8 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use super::listing::{ListQuery, Page, PageParameters, page};
-use super::{Answer, given, no_content, user_shape, word};
+use super::listing::{ListQuery, PageParameters, UserPage, page};
+use super::{Answer, given, no_content, texts, user_shape, word};
+use crate::domain::clock::rfc3339;
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, FieldErrors, Role, User, UserId, UserStatus};
 use crate::http::bearer::{ApiUser, RecentAdmin};
@@ -14,10 +15,13 @@ use crate::http::client_address::ClientInfo;
 use crate::http::if_match::{SeenUser, etag};
 use crate::http::json::Json;
 use crate::http::parameters::PathParam;
-use crate::http::principal::{Manager, RequireRole};
+use crate::http::require_role::{Manager, RequireRole};
+use crate::representations::UserShape;
 use crate::services::Services;
 use crate::services::users::{UserChange, UserSearch, UserSort};
-use crate::shapes::{UserShape, time};
+
+/// What the filter by status takes besides the statuses.
+pub(super) const LOCKED: &str = "locked";
 
 /// Which accounts, in which order.
 #[derive(Deserialize, IntoParams)]
@@ -25,15 +29,16 @@ use crate::shapes::{UserShape, time};
 #[serde(deny_unknown_fields)]
 pub struct UserQuery {
     /// A part of the username, the e-mail or the name.
-    #[param(max_length = 254)]
+    #[param(value_type = Option<texts::SearchText>)]
     q: Option<String>,
+    /// Only those that have just this role.
     #[param(value_type = Option<Role>)]
     role: Option<String>,
-    /// `locked` accounts are active or suspended too.
-    #[param(value_type = Option<String>, pattern = "^(active|suspended|locked)$")]
+    /// Only those that are so; `locked` accounts are active or suspended too.
+    #[param(value_type = Option<texts::StatusFilter>)]
     status: Option<String>,
     /// Newest first without it; with `-` in front it is backwards.
-    #[param(value_type = Option<String>, pattern = "^-?(username|created_at)$")]
+    #[param(value_type = Option<UserSort>)]
     sort: Option<String>,
 }
 
@@ -42,7 +47,7 @@ impl UserQuery {
     /// Each word that isn't known.
     fn parse(self) -> Result<UserSearch, FieldErrors> {
         let mut errors = FieldErrors::default();
-        let locked = self.status.as_deref() == Some("locked");
+        let locked = self.status.as_deref() == Some(LOCKED);
         let status = self.status.as_deref().filter(|_| !locked);
         let role = errors.check(word("role", self.role.as_deref(), Role::ALL));
         let status = errors.check(word("status", status, UserStatus::ALL));
@@ -62,10 +67,11 @@ impl UserQuery {
 
 /// `GET /api/v1/users`.
 #[utoipa::path(
-    get, path = "/api/v1/users", tag = "users", operation_id = "users", summary = "Accounts, newest first",
+    get, path = "/api/v1/users", tag = "users", operation_id = "list_users", summary = "Accounts, newest first",
     params(UserQuery, PageParameters),
     responses((
-        status = 200, body = Page<UserShape>, headers(("Link" = Option<String>, description = "The next page")),
+        status = 200, description = "A part of the accounts", body = UserPage,
+        headers(("Link" = Option<String>, description = "The next page, where there is one (RFC 8288)")),
     )),
     security(("bearer" = []))
 )]
@@ -76,17 +82,27 @@ pub async fn list(
     ListQuery { page: part, filter }: ListQuery<UserQuery>,
 ) -> Answer {
     let search = filter.parse().map_err(Error::Invalid)?;
-    let found = services.search_users(&manager.user.steward(), &search, part.cursor.as_deref(), part.limit).await?;
+    let found =
+        services.search_users(&manager.user.auth_context(), &search, part.cursor.as_deref(), part.limit).await?;
     let shapes = found.users.iter().map(|found| UserShape::new(&found.user, found.locked_until)).collect();
     Ok(page(&request, &services, part.limit, found.next, shapes))
 }
 
+/// Which account.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes what PathParam reads")]
+pub struct UserPath {
+    /// Of the account, as lists and answers show it.
+    id: UserId,
+}
+
 /// `GET /api/v1/users/{id}`.
 #[utoipa::path(
-    get, path = "/api/v1/users/{id}", tag = "users", operation_id = "user", summary = "One account",
-    params(("id" = UserId, Path)),
+    get, path = "/api/v1/users/{id}", tag = "users", operation_id = "get_user", summary = "One account",
+    params(UserPath),
     responses(
-        (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
+        (status = 200, description = "The account", body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
         (status = 404, description = "`not_found`"),
     ),
     security(("bearer" = []))
@@ -110,12 +126,14 @@ pub(super) async fn answer(services: &Services, mut response: HttpResponseBuilde
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUserBody {
-    /// 3 to 32 ASCII letters, digits, `_`, `.` or `-`; begins with a letter.
-    #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z][A-Za-z0-9_.-]*$")]
+    /// By which its owner signs in; nobody else’s.
+    #[schema(value_type = texts::Username)]
     username: String,
-    #[schema(format = "email", min_length = 3, max_length = 254)]
+    /// Nobody else’s: people sign in with it too.
+    #[schema(value_type = texts::EmailAddress)]
     email: String,
-    #[schema(max_length = 100)]
+    /// What the person is called.
+    #[schema(value_type = Option<texts::DisplayName>)]
     name: Option<String>,
     /// `user` without it.
     #[schema(value_type = Option<Role>)]
@@ -125,23 +143,25 @@ pub struct NewUserBody {
 /// A new account, and the link with which its owner chooses a password.
 #[derive(Serialize, ToSchema)]
 pub struct NewUser {
+    /// The account, which nobody can sign in to until its owner has chosen a password.
     user: UserShape,
     /// To hand over: it works once.
     #[schema(format = "uri")]
     reset_url: String,
+    /// Until when the link works.
     #[schema(format = DateTime)]
     expires_at: String,
 }
 
-/// `POST /api/v1/users`. Nobody chooses another's password over the API.
+/// `POST /api/v1/users`. Nobody chooses another’s password over the API.
 #[utoipa::path(
     post, path = "/api/v1/users", tag = "users", operation_id = "create_user",
     summary = "Create an account, and get the link with which its owner chooses a password",
     request_body = NewUserBody,
     responses(
-        (status = 201, body = NewUser, headers(
+        (status = 201, description = "The account, and the link for its owner", body = NewUser, headers(
             ("ETag" = String, description = "For If-Match"),
-            ("Location" = String, description = "The account"),
+            ("Location" = String, description = "The address of the account"),
         )),
         (status = 401, description = "`reauthentication_required`, `invalid_token`, `not_signed_in`"),
         (status = 409, description = "`taken`: the name or the e-mail is another’s"),
@@ -165,7 +185,7 @@ pub async fn create(
     Ok(HttpResponse::Created().insert_header(etag(&user)).insert_header((LOCATION, location)).json(NewUser {
         user: shape,
         reset_url,
-        expires_at: time(expires_at),
+        expires_at: rfc3339(expires_at),
     }))
 }
 
@@ -175,7 +195,7 @@ pub async fn create(
 #[expect(dead_code, reason = "describes the header that SeenUser reads")]
 pub struct IfMatch {
     /// The `ETag` that the account had when the act was decided on.
-    #[param(rename = "If-Match")]
+    #[param(rename = "If-Match", value_type = texts::EntityTags, required = false)]
     if_match: Option<String>,
 }
 
@@ -199,12 +219,13 @@ pub enum Refusals {
 pub struct UserBody {
     /// Null or empty removes it.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>, max_length = 100)]
+    #[schema(value_type = Option<texts::DisplayName>)]
     name: Option<Option<String>>,
-    #[schema(format = "email", min_length = 3, max_length = 254)]
+    /// Another one voids the account’s reset link.
+    #[schema(value_type = Option<texts::EmailAddress>)]
     email: Option<String>,
-    /// 3 to 32 ASCII letters, digits, `_`, `.` or `-`; begins with a letter.
-    #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z][A-Za-z0-9_.-]*$")]
+    /// By which its owner signs in; nobody else’s.
+    #[schema(value_type = Option<texts::Username>)]
     username: Option<String>,
 }
 
@@ -212,10 +233,10 @@ pub struct UserBody {
 #[utoipa::path(
     patch, path = "/api/v1/users/{id}", tag = "users", operation_id = "update_user",
     summary = "Change the name, the e-mail or the username of an account",
-    params(("id" = UserId, Path), IfMatch),
+    params(UserPath, IfMatch),
     request_body = UserBody,
     responses(
-        (status = 200, body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
+        (status = 200, description = "The account as it is now", body = UserShape, headers(("ETag" = String, description = "For If-Match"))),
         Refusals,
         (status = 409, description = "`taken`: the name or the e-mail is another’s"),
     ),
@@ -238,7 +259,7 @@ pub async fn update(
 #[utoipa::path(
     delete, path = "/api/v1/users/{id}", tag = "users", operation_id = "delete_user",
     summary = "Delete an account for good; all its sessions and tokens end",
-    params(("id" = UserId, Path), IfMatch),
+    params(UserPath, IfMatch),
     responses(
         (status = 204, description = "The account is gone, and its names are free"),
         Refusals,

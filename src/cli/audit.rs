@@ -4,8 +4,8 @@ use clap::Subcommand;
 
 use super::{Failure, output};
 use crate::domain::audit_list::TypedAuditFilter;
-use crate::services::audit::ExportFormat;
-use crate::services::{Services, Steward};
+use crate::representations::audit_export::ExportFormat;
+use crate::services::{AuthContext, Services};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -46,13 +46,13 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         let lines = errors.iter().map(|error| format!("--{}: {}", error.field.replace('_', "-"), error.message));
         Failure::Usage(lines.collect::<Vec<_>>().join(" "))
     })?;
-    let steward = Steward::command_line();
+    let auth = AuthContext::command_line();
     if let Some(user) = &filter.user
-        && services.audited_accounts(&steward, user).await?.is_empty()
+        && services.audited_accounts(&auth, user).await?.is_empty()
     {
         return Err(Failure::Failed(format!("no account has or had the name, e-mail or id “{user}”")));
     }
-    let pieces = services.export_audit(&steward, filter, format)?;
-    output::print_stream(pieces).await?;
+    let events = services.export_audit(&auth, filter)?;
+    output::print_stream(format.write(events)).await?;
     Ok(String::new())
 }

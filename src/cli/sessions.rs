@@ -12,9 +12,9 @@ use super::{Failure, one_of, user};
 use crate::domain::audit::Client;
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState, counted};
 use crate::domain::{Error, SessionId, SessionKind};
+use crate::representations::SessionShape;
 use crate::services::all_sessions::MOST_SELECTED;
-use crate::services::{Services, Steward};
-use crate::shapes::SessionShape;
+use crate::services::{AuthContext, Services};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -55,7 +55,7 @@ pub enum Command {
 }
 
 pub async fn run(command: Command, services: &Services) -> Result<String, Failure> {
-    let (steward, client) = (&Steward::command_line(), &Client::default());
+    let (auth, client) = (&AuthContext::command_line(), &Client::default());
     match command {
         Command::List { user, q, kind, state, output } => {
             let user = user::find_optional(services, user.as_deref()).await?.map(|user| user.id);
@@ -70,7 +70,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
             yes.confirm(&format!("End {}?", counted(ids.len() as u64)))?;
             let mut ended = 0;
             for some in ids.chunks(MOST_SELECTED) {
-                ended += services.end_sessions(steward, some, client).await?;
+                ended += services.end_sessions(auth, some, client).await?;
             }
             Ok(format!("Ended {}.\n", counted(ended)))
         }
@@ -79,9 +79,9 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
             let whose = user.as_ref().map_or("all accounts", |user| user.username.as_str());
             yes.confirm(&format!("End all sessions of {whose}?"))?;
             let ended = match user {
-                Some(user) => services.end_all_sessions(steward, user.id, client).await?,
+                Some(user) => services.end_all_sessions(auth, user.id, client).await?,
                 None => {
-                    let ended = services.end_everyones_sessions(steward, None, client).await?;
+                    let ended = services.end_everyones_sessions(auth, None, client).await?;
                     if let Err(error) = note_ends(services).await {
                         // They are dead all the same.
                         output::tell(&format!("The history is left to the next sweep of a server: {error}"));
@@ -110,7 +110,7 @@ async fn note_ends(services: &Services) -> Result<(), Error> {
 async fn expect_live(services: &Services, ids: &[SessionId]) -> Result<(), Failure> {
     let mut unknown: BTreeSet<_> = ids.iter().copied().collect();
     for some in ids.chunks(MOST_SELECTED) {
-        for found in services.selected_sessions(&Steward::command_line(), some).await? {
+        for found in services.selected_sessions(&AuthContext::command_line(), some).await? {
             unknown.remove(&found.session.id);
         }
     }
@@ -129,8 +129,8 @@ async fn list(services: &Services, filter: &SessionFilter, format: Format) -> Re
     };
     let titles = ["ID", "USER", "KIND", "DEVICE", "ADDRESS", "SIGNED IN", "LAST ACTIVE", end];
     output::print_pages(Listing::new(format, titles), async |cursor| {
-        let steward = Steward::command_line();
-        let page = services.search_sessions(&steward, filter, cursor.as_deref(), output::PAGE).await?;
+        let auth = AuthContext::command_line();
+        let page = services.search_sessions(&auth, filter, cursor.as_deref(), output::PAGE).await?;
         Ok((page.sessions.iter().map(row).collect(), page.next))
     })
     .await

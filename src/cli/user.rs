@@ -11,10 +11,10 @@ use super::{Failure, one_of};
 use crate::domain::audit::Client;
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, Role, Timestamp, User, UserStatus};
+use crate::representations::UserShape;
 use crate::services::accounts::NewAccount;
 use crate::services::users::{FoundUser, UserSearch, UserSort};
-use crate::services::{Services, Steward};
-use crate::shapes::UserShape;
+use crate::services::{AuthContext, Services};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -149,16 +149,16 @@ fn role() -> impl clap::builder::TypedValueParser<Value = Role> {
 }
 
 pub async fn run(command: Command, services: &Services) -> Result<String, Failure> {
-    let (steward, client) = (&Steward::command_line(), &Client::default());
+    let (auth, client) = (&AuthContext::command_line(), &Client::default());
     match command {
         Command::Create { username, email, name, role, password, yes: _ } => {
             if password.password_stdin {
                 let account = NewAccount { username, email, name, password: password.read()? };
-                let user = services.create_user_with_password(steward, account, role, client).await?;
+                let user = services.create_user_with_password(auth, account, role, client).await?;
                 return Ok(format!("Created {} with this password.\n", user.username.as_str()));
             }
             let name = name.as_deref();
-            let (user, link) = services.create_user(steward, &username, &email, name, role, client).await?;
+            let (user, link) = services.create_user(auth, &username, &email, name, role, client).await?;
             Ok(handed_over(&user, &link))
         }
         Command::List { search, output } => list(services, search, output.format).await,
@@ -168,37 +168,37 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         }
         Command::SetPassword { target, password, yes: _ } => {
             let user = target.find(services).await?;
-            let user = services.set_password(steward, user.id, &password.read()?, client).await?;
+            let user = services.set_password(auth, user.id, &password.read()?, client).await?;
             Ok(format!("Set the password of {}; all its sessions are ended.\n", user.username.as_str()))
         }
         Command::SetRole { target, role, yes: _ } => {
-            let user = services.set_role(steward, target.find(services).await?.id, role, client).await?;
+            let user = services.set_role(auth, target.find(services).await?.id, role, client).await?;
             Ok(format!("{} is now {}.\n", user.username.as_str(), user.role))
         }
         Command::Suspend { target, yes } => {
             let user = target.find(services).await?;
             yes.confirm(&format!("Suspend {}, and end all its sessions?", user.username.as_str()))?;
-            let user = services.suspend(steward, user.id, client).await?;
+            let user = services.suspend(auth, user.id, client).await?;
             Ok(format!("Suspended {}; all its sessions are ended.\n", user.username.as_str()))
         }
         Command::Reinstate { target, yes: _ } => {
-            let user = services.reinstate(steward, target.find(services).await?.id, client).await?;
+            let user = services.reinstate(auth, target.find(services).await?.id, client).await?;
             Ok(format!("{} can sign in again.\n", user.username.as_str()))
         }
         Command::Unlock { target, yes: _ } => {
-            let user = services.unlock(steward, target.find(services).await?.id, client).await?;
+            let user = services.unlock(auth, target.find(services).await?.id, client).await?;
             Ok(format!("{} is not locked any more.\n", user.username.as_str()))
         }
         Command::Delete { target, yes } => {
             let user = target.find(services).await?;
             let (name, email) = (user.username.as_str(), user.email.as_str());
             yes.confirm(&format!("Delete the account {name} ({email}) for good?"))?;
-            services.delete_user(steward, user.id, client).await?;
+            services.delete_user(auth, user.id, client).await?;
             Ok(format!("Deleted {name}.\n"))
         }
         Command::ResetLink { target, yes: _ } => {
             let user = target.find(services).await?;
-            let link = services.issue_reset_link(steward, user.id, client).await?;
+            let link = services.issue_reset_link(auth, user.id, client).await?;
             Ok(handed_over(&user, &link))
         }
         Command::Import(arguments) => import::run(arguments, services).await,
@@ -254,8 +254,8 @@ async fn list(services: &Services, search: Search, format: Format) -> Result<Str
     };
     let titles = ["USERNAME", "E-MAIL", "NAME", "ROLE", "STATUS", "CREATED", "LAST SIGN-IN", "ID"];
     output::print_pages(Listing::new(format, titles), async |cursor| {
-        let steward = Steward::command_line();
-        let page = services.search_users(&steward, &search, cursor.as_deref(), output::PAGE).await?;
+        let auth = AuthContext::command_line();
+        let page = services.search_users(&auth, &search, cursor.as_deref(), output::PAGE).await?;
         Ok((page.users.iter().map(row).collect(), page.next))
     })
     .await

@@ -21,6 +21,9 @@ pub const LEEWAY: TimeDelta = TimeDelta::seconds(30);
 /// RFC 9068, section 2.1.
 const TYPE: &str = "at+jwt";
 
+/// `client_id` (RFC 9068, section 2.2) of who signs in with this server itself: the one client that there is.
+pub const CLIENT_ID: &str = "portcullis";
+
 /// Longest token that is looked at, and longest header in it, in bytes. Ours are below 1 KiB and 120 bytes.
 const MAX_TOKEN: usize = 8192;
 const MAX_HEADER: usize = 512;
@@ -40,6 +43,8 @@ pub struct AccessClaims {
     #[serde(deserialize_with = "parsed")]
     pub sub: UserId,
     pub aud: String,
+    /// [`CLIENT_ID`].
+    pub client_id: String,
     pub exp: i64,
     pub iat: i64,
     pub nbf: i64,
@@ -55,17 +60,19 @@ pub struct AccessClaims {
     pub auth_time: i64,
 }
 
-/// Who signs for whom: `iss` and `aud` of every token.
+/// Who signs, and for whom.
 #[derive(Clone, Copy, Debug)]
-pub struct Realm<'a> {
-    pub issuer: &'a str,
+pub struct Issuer<'a> {
+    /// `iss` of every token.
+    pub url: &'a str,
+    /// `aud` of every token.
     pub audience: &'a str,
 }
 
 impl AccessClaims {
     /// What a token says that is signed `now` and good for `ttl`, but not beyond the session's absolute limit.
     pub fn new(
-        realm: Realm<'_>,
+        issuer: Issuer<'_>,
         user: &User,
         sid: SessionId,
         auth_time: Timestamp,
@@ -75,9 +82,10 @@ impl AccessClaims {
     ) -> Self {
         let iat = now.timestamp();
         Self {
-            iss: realm.issuer.to_owned(),
+            iss: issuer.url.to_owned(),
             sub: user.id,
-            aud: realm.audience.to_owned(),
+            aud: issuer.audience.to_owned(),
+            client_id: CLIENT_ID.to_owned(),
             exp: (now + ttl).timestamp().min(session_limit.timestamp()),
             iat,
             nbf: iat,
@@ -109,20 +117,20 @@ impl AccessClaims {
 /// (`jwk`, `jku`, `x5c`, `crit`, `b64`, …) is refused by not being here.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Head {
+struct JoseHeader {
     alg: String,
     typ: String,
     kid: String,
 }
 
 /// A token whose header has been read and nothing believed.
-pub struct Presented<'a> {
+pub struct UnverifiedToken<'a> {
     token: &'a str,
     algorithm: SigningAlgorithm,
     kid: String,
 }
 
-impl<'a> Presented<'a> {
+impl<'a> UnverifiedToken<'a> {
     /// Reads the header; [`Error::InvalidToken`] where it is not one that we write.
     pub fn parse(token: &'a str) -> Result<Self, Error> {
         Self::read(token).ok_or(Error::InvalidToken)
@@ -134,7 +142,7 @@ impl<'a> Presented<'a> {
         if token.len() > MAX_TOKEN || head.len() > MAX_HEADER || parts.next().is_some() {
             return None;
         }
-        let head: Head = object(&URL_SAFE_NO_PAD.decode(head).ok()?)?;
+        let head: JoseHeader = object(&URL_SAFE_NO_PAD.decode(head).ok()?)?;
         let media_type = head.typ.to_ascii_lowercase();
         // RFC 7515, section 4.1.9: `application/` may be left out.
         if media_type.strip_prefix("application/").unwrap_or(&media_type) != TYPE {
@@ -153,14 +161,14 @@ impl<'a> Presented<'a> {
     ///
     /// The only caller of a decoder of jsonwebtoken, whose defaults are lax.
     #[expect(clippy::disallowed_methods, reason = "the one place that verifies")]
-    pub fn verify(&self, key: &Verifier, realm: Realm<'_>) -> Result<AccessClaims, Error> {
+    pub fn verify(&self, key: &Verifier, issuer: Issuer<'_>) -> Result<AccessClaims, Error> {
         if self.algorithm != key.algorithm {
             return Err(Error::InvalidToken);
         }
         let mut validation = Validation::new(key.algorithm.of_jsonwebtoken());
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
-        validation.set_issuer(&[realm.issuer]);
-        validation.set_audience(&[realm.audience]);
+        validation.set_issuer(&[issuer.url]);
+        validation.set_audience(&[issuer.audience]);
         // Its clock is not ours.
         validation.validate_exp = false;
         validation.validate_nbf = false;

@@ -1,5 +1,6 @@
 //! Security events.
 
+pub use super::actor_kind::ActorKind;
 use super::device_cookie::DeviceCookie;
 use super::text::text_enum;
 use super::{EventId, SessionId, Timestamp, User, UserId};
@@ -38,16 +39,6 @@ text_enum!(
     Outcome {
         Success = "success",
         Failure = "failure",
-    }
-);
-
-text_enum!(
-    /// What kind of actor it was.
-    ActorKind {
-        User = "user",
-        Cli = "cli",
-        System = "system",
-        Anonymous = "anonymous",
     }
 );
 

@@ -8,6 +8,8 @@ use super::keys::{RootKey, mac};
 
 /// Bytes of the authentication: HMAC-SHA-256, truncated (RFC 2104, section 5).
 const TAG: usize = 16;
+/// Characters of the shortest cursor: what authenticates it, and a position of one byte, in base64.
+pub const MIN_LENGTH: usize = ((TAG + 1) * 4).div_ceil(3);
 
 /// Writes and reads cursors.
 pub struct Cursors([u8; 32]);

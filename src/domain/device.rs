@@ -4,7 +4,7 @@ use woothee::parser::Parser;
 use woothee::woothee::VALUE_UNKNOWN;
 
 use super::FieldError;
-use super::name::is_invisible;
+use super::invisible::is_invisible;
 
 /// Nothing is known.
 const UNKNOWN: &str = "Unknown device";
@@ -13,7 +13,7 @@ const MAX_HEADER_BYTES: usize = 512;
 /// Characters of a program's name.
 const MAX_PROGRAM: usize = 60;
 /// Characters of a device's name, as a program gives it.
-const MAX_DEVICE_NAME: usize = 100;
+pub const MAX_DEVICE_NAME: usize = 100;
 /// Families of operating system that are carried in a pocket or a bag.
 const PHONES: &[&str] = &["Android", "iPhone", "iPad", "iPod", "iOS", "Windows Phone", "Firefox OS", "BlackBerry"];
 
@@ -39,16 +39,18 @@ pub fn device_label(user_agent: Option<&str>) -> String {
 /// # Errors
 /// Names the field `device_name`.
 pub fn parse_device_name(typed: &str) -> Result<String, FieldError> {
-    let typed = typed.trim();
     let error = |code, message: String| Err(FieldError::new("device_name", code, message));
-    match typed.chars().take(MAX_DEVICE_NAME + 1).count() {
-        0 => error("required", "Name the device, or leave the field out.".to_owned()),
-        1..=MAX_DEVICE_NAME if typed.chars().any(is_invisible) => {
-            error("invalid", "Leave out line breaks and invisible characters.".to_owned())
-        }
-        1..=MAX_DEVICE_NAME => Ok(typed.to_owned()),
-        _ => error("too_long", format!("Use at most {MAX_DEVICE_NAME} characters.")),
+    if typed.chars().take(MAX_DEVICE_NAME + 1).count() > MAX_DEVICE_NAME {
+        return error("too_long", format!("Use at most {MAX_DEVICE_NAME} characters."));
     }
+    let typed = typed.trim();
+    if typed.is_empty() {
+        return error("required", "Name the device, or leave the field out.".to_owned());
+    }
+    if typed.chars().any(is_invisible) {
+        return error("invalid", "Leave out line breaks and invisible characters.".to_owned());
+    }
+    Ok(typed.to_owned())
 }
 
 /// Which picture stands beside a label.
@@ -187,6 +189,7 @@ mod tests {
     #[case("", Err("required"))]
     #[case(" \t", Err("required"))]
     #[case(&"x".repeat(101), Err("too_long"))]
+    #[case(&" ".repeat(101), Err("too_long"))]
     #[case("a\nb", Err("invalid"))]
     #[case("a\0b", Err("invalid"))]
     #[case("a\u{202E}b", Err("invalid"))]

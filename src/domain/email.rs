@@ -4,14 +4,19 @@ use unicode_security::{RestrictionLevel, RestrictionLevelDetection as _};
 use url::{Host, quirks};
 
 use super::FieldError;
-use super::name::{MAX_TYPED_BYTES, NameKey, is_invisible};
+use super::invisible::is_invisible;
+use super::name_key::NameKey;
 
 /// Octets of an address (RFC 5321, 4.5.3.1.3, less the angle brackets).
-pub(super) const MAX_LENGTH: usize = 254;
+pub const MAX_LENGTH: usize = 254;
+/// Text beyond this many bytes is no address: four bytes for each character of the longest.
+pub(super) const MAX_TYPED_BYTES: usize = 4 * MAX_LENGTH;
 /// Octets before the `@` (RFC 5321, 4.5.3.1.1).
-const MAX_LOCAL: usize = 64;
+pub const MAX_LOCAL: usize = 64;
 /// Octets of one label of the domain (RFC 1035, 2.3.4).
-const MAX_LABEL: usize = 63;
+pub const MAX_LABEL: usize = 63;
+/// What an atom before the `@` may have besides ASCII letters and digits (`atext` of RFC 5322, 3.2.3).
+pub const SIGNS: &str = "!#$%&'*+-/=?^_`{|}~";
 
 /// An address that a mail server would take: `dot-atom@domain` of RFC 5321, without quoted strings, address literals
 /// and single-label domains. Always ASCII: the domain is lower case and, where it is international, in its A-label
@@ -71,7 +76,7 @@ impl std::fmt::Display for EmailAddress {
 
 /// `dot-atom-text` of RFC 5322, 3.2.3.
 fn is_dot_atom(text: &str) -> bool {
-    let is_atext = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+    let is_atext = |c: char| c.is_ascii_alphanumeric() || SIGNS.contains(c);
     text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
 }
 

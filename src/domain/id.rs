@@ -18,6 +18,9 @@ fn ordered(now: Timestamp) -> Uuid {
     Uuid::new_v7(uuid::Timestamp::from_unix_time(seconds, nanos, counter, COUNTER_BITS))
 }
 
+/// The one spelling of an id, for who checks it as text.
+pub const PATTERN: &str = "^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
+
 /// Text that is no id, or not in its one spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is not an id; write it as the lists show it")]

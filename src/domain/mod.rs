@@ -1,20 +1,24 @@
 //! Types and rules, free of the web server and of any store.
 
 pub mod access_token;
+pub mod actor_kind;
 pub mod audit;
 pub mod audit_list;
 pub mod clock;
 pub mod cursor;
 pub mod device;
 pub mod device_cookie;
+pub mod display_name;
 pub mod email;
 pub mod error;
 pub mod field;
 pub mod id;
+pub mod invisible;
 pub mod json;
 pub mod keys;
 pub mod link;
-pub mod name;
+pub mod lookup;
+pub mod name_key;
 pub mod network;
 pub mod password;
 pub mod password_hash;
@@ -33,7 +37,7 @@ pub use email::EmailAddress;
 pub use error::Error;
 pub use field::{FieldError, FieldErrors};
 pub use id::{EventId, SessionId, UserId};
-pub use name::NameKey;
+pub use name_key::NameKey;
 pub use password::PasswordPolicy;
 pub use role::Role;
 pub use session::{EndReason, Session, SessionKind};

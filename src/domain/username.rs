@@ -1,11 +1,20 @@
 //! The name that people sign in with.
 
 use super::FieldError;
-use super::audit::ActorKind;
-use super::name::NameKey;
+use super::actor_kind::ActorKind;
+use super::name_key::NameKey;
 
-const MIN_LENGTH: usize = 3;
-const MAX_LENGTH: usize = 32;
+/// Characters of the shortest.
+pub const MIN_LENGTH: usize = 3;
+/// Characters of the longest.
+pub const MAX_LENGTH: usize = 32;
+/// What one may have besides ASCII letters and digits.
+pub const SIGNS: &str = "_.-";
+
+/// The words, as keys, that the audit log has for an actor without an account, where others have their username.
+pub fn reserved() -> impl Iterator<Item = &'static str> {
+    ActorKind::ALL.iter().filter(|kind| **kind != ActorKind::User).map(|kind| kind.as_str())
+}
 
 /// 3 to 32 ASCII letters, digits, `_`, `.` and `-`, beginning with a letter, in the case in which it was registered.
 /// Two usernames are the same when their [keys](Username::key) are.
@@ -27,28 +36,27 @@ impl Username {
         Ok(username)
     }
 
-    /// Whether the audit log has this word for an actor without an account, where others have their username.
     fn is_reserved(&self) -> bool {
-        self.key().as_str().parse().is_ok_and(|kind: ActorKind| kind != ActorKind::User)
+        reserved().any(|word| word == self.key().as_str())
     }
 
     /// A name that an account could have, or had before it was reserved.
     pub(super) fn well_formed(typed: &str) -> Result<Self, FieldError> {
-        let error = |code, message: &str| Err(FieldError::new("username", code, message));
+        let error = |code, message: String| Err(FieldError::new("username", code, message));
         if typed.is_empty() {
-            return error("required", "Enter a username.");
+            return error("required", "Enter a username.".to_owned());
         }
         if typed.chars().take(MAX_LENGTH + 1).count() > MAX_LENGTH {
-            return error("too_long", "Use at most 32 characters.");
+            return error("too_long", format!("Use at most {MAX_LENGTH} characters."));
         }
-        if !typed.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')) {
-            return error("invalid", "Use only letters from a to z, digits, and the characters _ . -");
+        if !typed.chars().all(|c| c.is_ascii_alphanumeric() || SIGNS.contains(c)) {
+            return error("invalid", "Use only letters from a to z, digits, and the characters _ . -".to_owned());
         }
         if !typed.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            return error("invalid", "Begin the username with a letter.");
+            return error("invalid", "Begin the username with a letter.".to_owned());
         }
         if typed.len() < MIN_LENGTH {
-            return error("too_short", "Use at least 3 characters.");
+            return error("too_short", format!("Use at least {MIN_LENGTH} characters."));
         }
         Ok(Self(typed.to_owned()))
     }

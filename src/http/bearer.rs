@@ -16,7 +16,7 @@ use super::principal::{Principal, permit};
 use super::problem::Problem;
 use crate::domain::session::LiveSession;
 use crate::domain::{Actor, Role};
-use crate::services::{Caller, Services, Steward};
+use crate::services::{AuthContext, Caller, Services};
 
 /// The program that is calling: its access token is good, and the session that it belongs to is alive. Refuses a
 /// request without a token, or with a bad one, with 401.
@@ -33,9 +33,9 @@ impl ApiUser {
     }
 
     /// For what an administrator does. The role is the present one, not the token's.
-    pub fn steward(&self) -> Steward {
+    pub fn auth_context(&self) -> AuthContext {
         let actor = Actor::User { id: self.session.user_id, username: self.username.clone() };
-        Steward::signed_in(actor, self.session.role, self.session.session_id)
+        AuthContext::signed_in(actor, self.session.role, self.session.session_id)
     }
 }
 
@@ -134,7 +134,7 @@ impl Principal for ApiUser {
 
 /// An administrator who entered the password no longer than `reauthentication_window` ago, as sensitive acts ask. An
 /// older entry is 401 `reauthentication_required`.
-pub struct RecentAdmin(pub Steward);
+pub struct RecentAdmin(pub AuthContext);
 
 impl FromRequest for RecentAdmin {
     type Error = Error;
@@ -144,7 +144,7 @@ impl FromRequest for RecentAdmin {
         let user = ApiUser::from_request(request, payload).into_inner();
         ready(user.and_then(|user| permit(user, Role::Admin)).and_then(|admin| {
             require_recent_password(request, &admin)?;
-            Ok(Self(admin.steward()))
+            Ok(Self(admin.auth_context()))
         }))
     }
 }

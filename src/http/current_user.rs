@@ -17,7 +17,7 @@ use super::problem::{Problem, wants_json};
 use super::session_store;
 use crate::domain::session::LiveSession;
 use crate::domain::{Actor, Role, User};
-use crate::services::{Caller, Services, Steward};
+use crate::services::{AuthContext, Caller, Services};
 
 /// Bytes of an address that `next` still remembers; a longer one would make headers that proxies refuse.
 const MAX_NEXT: usize = 2000;
@@ -36,8 +36,8 @@ impl CurrentUser {
     }
 
     /// For what an administrator does; `account` is the caller's.
-    pub fn steward(&self, account: &User) -> Steward {
-        Steward::signed_in(Actor::user(account), account.role, self.session.session_id)
+    pub fn auth_context(&self, account: &User) -> AuthContext {
+        AuthContext::signed_in(Actor::user(account), account.role, self.session.session_id)
     }
 
     /// Someone is signed in only where the session's state and actix-identity say the same.
@@ -150,7 +150,7 @@ mod tests {
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
 
     use super::*;
-    use crate::http::principal::{Admin, Manager, RequireRole};
+    use crate::http::require_role::{Admin, Manager, RequireRole};
     use crate::http::session_cookie;
     use crate::http::session_store::tests::{cookie_with, live, one_session};
 

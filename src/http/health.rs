@@ -4,10 +4,9 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
+use super::draining::Draining;
 use crate::services::Services;
-use crate::services::health::Health;
-use crate::startup::Draining;
-use crate::storage::readiness::Fault;
+use crate::services::health::{Fault, Health};
 
 /// `GET /livez`: the process answers. Touches nothing.
 pub async fn livez() -> HttpResponse {

@@ -9,7 +9,10 @@ use actix_web::{FromRequest, HttpRequest};
 use super::parameters::PathParam;
 use super::problem::Problem;
 use crate::domain::{User, UserId};
-use crate::services::steering::Subject;
+use crate::services::authorization::Subject;
+
+/// What [`SeenUser`] reads: `*`, or tags that have no comma, as ours don't.
+pub const PATTERN: &str = r#"^(?:\*|(?:W/)?"[!#-+\--~]*"(?:, *(?:W/)?"[!#-+\--~]*")*)$"#;
 
 /// The `ETag` of what can be edited of an account. When its owner last signed in, or whether it is locked, is no part
 /// of that.
@@ -37,12 +40,18 @@ fn subject(request: &HttpRequest, id: UserId) -> Result<Subject, Problem> {
     match IfMatch::parse(request) {
         Ok(IfMatch::Any) => Ok(id.into()),
         // A weak one matches nothing: the comparison is the strong one.
-        Ok(IfMatch::Items(tags)) if !tags.is_empty() => {
+        Ok(IfMatch::Items(tags)) if !tags.is_empty() && tags.len() == parts(request) => {
             let strong = tags.into_iter().filter(|tag| !tag.weak);
             Ok(Subject::seen(id, strong.map(|tag| tag.tag().to_owned()).collect()))
         }
         _ => Err(Problem::bad_request("If-Match takes the ETag of the account, in its quotes.")),
     }
+}
+
+/// How many tags there are, with those that the parser passes over because they are none.
+fn parts(request: &HttpRequest) -> usize {
+    let lines = request.headers().get_all(IF_MATCH).filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).filter(|part| !part.trim().is_empty()).count()
 }
 
 #[cfg(test)]
@@ -68,7 +77,7 @@ mod tests {
         assert_eq!(read(&["\"a\""]), seen(&["a"]));
         assert_eq!(read(&["\"a\", \"b\"", "\"c\""]), seen(&["a", "b", "c"]));
         assert_eq!(read(&["W/\"a\""]), seen(&[]));
-        for broken in ["", "a", "\"a", "'a'"] {
+        for broken in ["", "a", "\"a", "'a'", "\"a\", b", "\"a\", *"] {
             assert_eq!(read(&[broken]), Err(400), "{broken}");
         }
     }

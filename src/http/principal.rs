@@ -1,18 +1,15 @@
-//! Roles at the door: one definition for pages and API, as an extractor and as the middleware of the route table.
-
-use std::marker::PhantomData;
+//! Roles at the door: one definition for pages and API, as the middleware of the route table and for the extractor
+//! [`RequireRole`](super::require_role::RequireRole).
 
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{Error, FromRequest, HttpRequest};
-use futures_util::future::LocalBoxFuture;
+use actix_web::{Error, FromRequest};
 
-use super::current_user::CurrentUser;
 use super::problem::Problem;
 use crate::domain::Role;
 
-/// Who is calling, as an edge knows it: [`CurrentUser`] on pages, [`super::bearer::ApiUser`] in the API. Its extractor
+/// Who is calling, as an edge knows it: [`super::current_user::CurrentUser`] on pages, [`super::bearer::ApiUser`] in the API. Its extractor
 /// refuses a guest.
 pub trait Principal: FromRequest<Error = Error> + 'static {
     /// The present role.
@@ -39,42 +36,5 @@ pub async fn require<P: Principal>(
         Ok(_) => Ok(next.call(request).await?.map_into_boxed_body()),
         // Not as an `Err`, which would pass by the middleware outside.
         Err(refusal) => Ok(request.error_response(refusal)),
-    }
-}
-
-/// Someone whose role reaches that of `R`.
-pub struct RequireRole<R, P = CurrentUser> {
-    pub user: P,
-    role: PhantomData<R>,
-}
-
-/// The role that a handler asks for, as a type.
-pub trait RequiredRole {
-    const ROLE: Role;
-}
-
-/// At least a manager.
-pub struct Manager;
-/// An administrator.
-pub struct Admin;
-
-impl RequiredRole for Manager {
-    const ROLE: Role = Role::Manager;
-}
-
-impl RequiredRole for Admin {
-    const ROLE: Role = Role::Admin;
-}
-
-impl<R: RequiredRole + 'static, P: Principal> FromRequest for RequireRole<R, P> {
-    type Error = Error;
-    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let principal = P::from_request(request, payload);
-        Box::pin(async move {
-            let user = principal.await.and_then(|principal| permit(principal, R::ROLE))?;
-            Ok(Self { user, role: PhantomData })
-        })
     }
 }

@@ -169,10 +169,12 @@ impl Problem {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody {
+    /// `about:blank`: the status says what kind of problem it is, and `code` says more.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The name of the status.
     title: &'static str,
+    /// The status of the answer.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// For people: a sentence that says what to do.
@@ -192,9 +194,11 @@ pub struct ProblemBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = FieldError)]
 pub struct FieldErrorBody {
+    /// Its name in the request.
     field: Cow<'static, str>,
     /// Stable, for programs.
     code: &'static str,
+    /// For people: a sentence that says what to do.
     message: String,
 }
 
@@ -369,6 +373,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::http::request_span;
     use crate::http::site::tests::site;
 
     #[actix_web::test]
@@ -386,7 +391,7 @@ mod tests {
                     }),
                 )
                 .wrap(from_fn(render))
-                .wrap(request_id::logger()),
+                .wrap(request_span::logger()),
         )
         .await;
         for (path, status, code) in [

@@ -2,7 +2,7 @@
 
 use super::{Result, Services};
 pub use crate::domain::access_token::{AccessClaims, AccessToken};
-use crate::domain::access_token::{Presented, Realm};
+use crate::domain::access_token::{Issuer, UnverifiedToken};
 use crate::domain::session::LiveSession;
 use crate::domain::{Error, SessionId, Timestamp, User, UserId};
 
@@ -28,7 +28,7 @@ impl Services {
         session_limit: Timestamp,
     ) -> Result<AccessToken> {
         let (ttl, now) = (self.settings.access_token_ttl, self.clock.now());
-        let claims = AccessClaims::new(self.realm(), user, session_id, auth_time, session_limit, ttl, now);
+        let claims = AccessClaims::new(self.issuer(), user, session_id, auth_time, session_limit, ttl, now);
         if !claims.is_timely(now) {
             return Err(Error::NotSignedIn);
         }
@@ -64,12 +64,12 @@ impl Services {
 
     /// The claims of a token that we signed, at whatever time.
     async fn verified(&self, token: &str) -> Result<AccessClaims> {
-        let presented = Presented::parse(token)?;
-        let key = self.verifier(presented.kid()).await?.ok_or(Error::InvalidToken)?;
-        presented.verify(&key, self.realm())
+        let token = UnverifiedToken::parse(token)?;
+        let key = self.verifier(token.kid()).await?.ok_or(Error::InvalidToken)?;
+        token.verify(&key, self.issuer())
     }
 
-    fn realm(&self) -> Realm<'_> {
-        Realm { issuer: self.settings.public_url.as_str(), audience: &self.settings.jwt_audience }
+    fn issuer(&self) -> Issuer<'_> {
+        Issuer { url: self.settings.public_url.as_str(), audience: &self.settings.jwt_audience }
     }
 }

@@ -2,20 +2,20 @@
 
 use secrecy::SecretString;
 
+use super::authorization::lock_and_recheck;
 use super::links::{self, Issued};
-use super::steering::lock_steward;
-use super::{Caller, Result, Services, Steward};
+use super::{AuthContext, Caller, Result, Services};
 use crate::domain::audit::{AuditEvent, Client};
+use crate::domain::display_name::parse_display_name;
 use crate::domain::link::OneTimeLink;
-use crate::domain::name::{NameKey, parse_display_name};
 use crate::domain::{
-    Actor, EmailAddress, Error, Event, EventId, FieldError, FieldErrors, Role, Timestamp, User, UserId, UserStatus,
-    Username,
+    Actor, EmailAddress, Error, Event, EventId, FieldError, FieldErrors, NameKey, Role, Timestamp, User, UserId,
+    UserStatus, Username,
 };
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::rows;
-use crate::storage::users::{self, StoredUser};
+use crate::storage::users;
 
 /// What a form or body said of a new account, as it was typed.
 pub struct NewAccount {
@@ -76,14 +76,11 @@ impl CheckedAccount {
     }
 }
 
-pub(super) fn present(found: Option<StoredUser>) -> Result<StoredUser> {
-    found.ok_or(Error::NotFound)
-}
-
 impl Services {
     /// The account, or [`Error::NotFound`].
     pub async fn user(&self, id: UserId) -> Result<User> {
-        Ok(self.database.read(move |connection| present(users::by_id(connection, id)?)).await?.user)
+        let found = self.database.read(move |connection| users::by_id(connection, id)).await?;
+        Ok(found.ok_or(Error::NotFound)?.user)
     }
 
     /// By username, e-mail or id, in any spelling that means the same.
@@ -92,7 +89,8 @@ impl Services {
             return self.user(id).await;
         }
         let key = NameKey::of_typed(name).ok_or(Error::NotFound)?;
-        Ok(self.database.read(move |connection| present(users::by_name(connection, &key)?)).await?.user)
+        let found = self.database.read(move |connection| users::by_name(connection, &key)).await?;
+        Ok(found.ok_or(Error::NotFound)?.user)
     }
 
     /// Changes name and e-mail of the caller. Another e-mail needs the password, and voids the reset link: that may have
@@ -141,7 +139,7 @@ impl Services {
                 let actor = Actor::user(&user);
                 let entry = Entry::success(Event::UserUpdated, &actor, &user, &client);
                 audit::append(connection, &entry.detail(changed.join(", ")), now)?;
-                Ok(present(users::by_id(connection, user.id)?)?.user)
+                Ok(users::by_id(connection, user.id)?.ok_or(Error::NotFound)?.user)
             })
             .await
     }
@@ -154,27 +152,27 @@ impl Services {
     /// Creates an account without a password, and the link with which its owner chooses one.
     pub async fn create_user(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         username: &str,
         email: &str,
         name: Option<&str>,
         role: Role,
         client: &Client,
     ) -> Result<(User, OneTimeLink)> {
-        steward.require(Role::Admin)?;
+        auth.require(Role::Admin)?;
         let mut errors = FieldErrors::default();
         let checked = CheckedAccount::check(&mut errors, username, email, name).ok_or(Error::Invalid(errors))?;
-        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
         let issued = Issued::new(now + links::RESET_LINK_TTL);
         let link = issued.reset_link(&self.settings);
         let user = self
             .database
             .write(move |connection| {
-                let steward = lock_steward(connection, &steward)?;
-                steward.require(Role::Admin)?;
+                let auth = lock_and_recheck(connection, &auth)?;
+                auth.require(Role::Admin)?;
                 let user = checked.insert(connection, UserId::new(now), role, None, now)?;
                 issued.store_for(connection, user.id)?;
-                let entry = Entry::success(Event::UserCreated, &steward.actor, &user, &client);
+                let entry = Entry::success(Event::UserCreated, &auth.actor, &user, &client);
                 audit::append(connection, &entry.detail(format!("role {role}")), now)?;
                 Ok(user)
             })
@@ -185,14 +183,14 @@ impl Services {
     /// The command line's: creates an account that has its password already. There is no link.
     pub async fn create_user_with_password(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         account: NewAccount,
         role: Role,
         client: &Client,
     ) -> Result<User> {
-        steward.require_command_line()?;
+        auth.require_command_line()?;
         let (checked, hash) = self.check_account(&account).await?;
-        let (actor, client, now) = (steward.actor.clone(), client.clone(), self.clock.now());
+        let (actor, client, now) = (auth.actor.clone(), client.clone(), self.clock.now());
         self.database
             .write(move |connection| {
                 let user = checked.insert(connection, UserId::new(now), role, Some(&hash), now)?;

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::accounts::present;
-use super::steering::present_steward;
-use super::{Caller, Result, Services, Steward};
+use super::authorization::recheck;
+use super::{AuthContext, Caller, Result, Services};
 use crate::domain::audit::Client;
 use crate::domain::cursor::Cursors;
-use crate::domain::name::parse_search;
+use crate::domain::lookup::parse_search;
 use crate::domain::session_list::{ListedSession, Position, SessionFilter, counted};
 use crate::domain::{EndReason, Error, Event, FieldError, Outcome, Role, SessionId};
 use crate::storage::audit::{self, Entry};
@@ -55,12 +54,12 @@ impl Services {
     /// long to be found.
     pub async fn search_sessions(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         filter: &SessionFilter,
         cursor: Option<&str>,
         limit: u16,
     ) -> Result<SessionPage> {
-        steward.require(Role::Manager)?;
+        auth.require(Role::Manager)?;
         let q = filter.q.as_deref().map(parse_search).transpose().map_err(|error| Error::Invalid(error.into()))?;
         let filter = SessionFilter { q: q.filter(|q| !q.is_empty()).map(str::to_owned), ..filter.clone() };
         let (cursors, list) = (Cursors::new(&self.root_key), list_name(&filter));
@@ -73,39 +72,39 @@ impl Services {
     }
 
     /// A session, live or ended.
-    pub async fn known_session(&self, steward: &Steward, id: SessionId) -> Result<ListedSession> {
-        steward.require(Role::Manager)?;
+    pub async fn known_session(&self, auth: &AuthContext, id: SessionId) -> Result<ListedSession> {
+        auth.require(Role::Manager)?;
         let found = self.database.read(move |connection| search::by_ids(connection, &[id])).await?;
         found.into_iter().next().ok_or(Error::NotFound)
     }
 
-    /// Those of these sessions that have not ended, each within the steward's reach.
+    /// Those of these sessions that have not ended, each within the caller's reach.
     ///
     /// # Errors
     /// [`Error::Invalid`] names the field `id` where they are too many, [`Error::Forbidden`] where one is out of reach.
-    pub async fn selected_sessions(&self, steward: &Steward, ids: &[SessionId]) -> Result<Vec<ListedSession>> {
-        steward.require(Role::Manager)?;
+    pub async fn selected_sessions(&self, auth: &AuthContext, ids: &[SessionId]) -> Result<Vec<ListedSession>> {
+        auth.require(Role::Manager)?;
         check_selection(ids)?;
-        let (steward, ids) = (steward.clone(), ids.to_vec());
-        self.database.read(move |connection| selected(connection, &steward, &ids)).await
+        let (auth, ids) = (auth.clone(), ids.to_vec());
+        self.database.read(move |connection| selected(connection, &auth, &ids)).await
     }
 
     /// Ends these sessions, all or, where one is out of reach, none; says how many had not ended yet.
-    pub async fn end_sessions(&self, steward: &Steward, ids: &[SessionId], client: &Client) -> Result<u64> {
-        steward.require(Role::Manager)?;
+    pub async fn end_sessions(&self, auth: &AuthContext, ids: &[SessionId], client: &Client) -> Result<u64> {
+        auth.require(Role::Manager)?;
         check_selection(ids)?;
-        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
         let ids = ids.to_vec();
         let ended = self
             .database
             .write(move |connection| {
-                let steward = present_steward(connection, &steward)?;
+                let auth = recheck(connection, &auth)?;
                 let mut ended = Vec::new();
-                for ListedSession { session, .. } in selected(connection, &steward, &ids)? {
-                    let user = present(users::by_id(connection, session.user_id)?)?.user;
-                    let end = End { reason: EndReason::EndedByAdministrator, by: &steward.actor, at: now };
+                for ListedSession { session, .. } in selected(connection, &auth, &ids)? {
+                    let user = users::by_id(connection, session.user_id)?.ok_or(Error::NotFound)?.user;
+                    let end = End { reason: EndReason::EndedByAdministrator, by: &auth.actor, at: now };
                     if rows::end(connection, user.id, session.id, &end)? {
-                        let entry = Entry::success(Event::SessionRevoked, &steward.actor, &user, &client);
+                        let entry = Entry::success(Event::SessionRevoked, &auth.actor, &user, &client);
                         let entry = entry.session(session.id).detail(session.description());
                         audit::append(connection, &entry, now)?;
                         ended.push(Change::SessionEnded(user.id, session.id));
@@ -118,43 +117,43 @@ impl Services {
         Ok(ended.len() as u64)
     }
 
-    /// Ends the sessions of everyone whom the steward reaches, in one act; says how many. `spared` is the session that
+    /// Ends the sessions of everyone whom the caller reaches, in one act; says how many. `spared` is the session that
     /// asks, which stays. All are dead when this is done; [`Self::note_ends`] writes it into the history.
     pub async fn end_everyones_sessions(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         spared: Option<&Caller>,
         client: &Client,
     ) -> Result<u64> {
-        steward.require(Role::Manager)?;
-        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        auth.require(Role::Manager)?;
+        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
         let spared = spared.cloned();
         // There may be a million of them: whoever asks waits, rather than not to know.
         let database = self.database.clone().patient();
         let ended = database
             .write(move |connection| {
                 users::lock_all(connection)?;
-                let steward = present_steward(connection, &steward)?;
-                steward.require(Role::Manager)?;
-                let roles: Vec<Role> = Role::ALL.iter().copied().filter(|role| steward.reaches_role(*role)).collect();
+                let auth = recheck(connection, &auth)?;
+                auth.require(Role::Manager)?;
+                let roles: Vec<Role> = Role::ALL.iter().copied().filter(|role| auth.reaches_role(*role)).collect();
                 let kept = spared.as_ref().map(|caller| caller.session_id);
                 let ended = everyone::raise_epochs(connection, &roles, kept, now)?;
-                let whose = if steward.role == Role::Admin { "all accounts" } else { "all accounts of role user" };
+                let whose = if auth.role == Role::Admin { "all accounts" } else { "all accounts of role user" };
                 let entry = Entry {
                     event: Event::SessionRevokedAll,
                     outcome: Outcome::Success,
-                    actor: &steward.actor,
+                    actor: &auth.actor,
                     subject: None,
                     session_id: kept,
                     detail: Some(format!("{} of {whose}", counted(ended))),
                     client: &client,
                 };
                 audit::append(connection, &entry, now)?;
-                if let Some(caller) = spared {
+                if let Some(caller) = &spared {
                     let owner = users::by_id(connection, caller.user_id)?.ok_or(Error::NotSignedIn)?.user;
                     rows::set_epoch(connection, owner.id, caller.session_id, owner.epoch)?;
                 }
-                everyone::tell(connection, &roles, &End { reason: EndReason::EndedAll, by: &steward.actor, at: now })?;
+                everyone::tell(connection, &roles, &End { reason: EndReason::EndedAll, by: &auth.actor, at: now })?;
                 Ok(ended)
             })
             .await?;
@@ -206,14 +205,14 @@ fn check_selection(ids: &[SessionId]) -> Result<()> {
 
 fn selected(
     connection: &mut crate::storage::database::AnyConnection,
-    steward: &Steward,
+    auth: &AuthContext,
     ids: &[SessionId],
 ) -> Result<Vec<ListedSession>> {
     let mut found = search::by_ids(connection, ids)?;
     found.retain(|listed| listed.session.ended.is_none());
     // The order in which every transaction takes sessions.
     found.sort_by_key(|listed| listed.session.id);
-    if found.iter().any(|listed| !steward.reaches_role(listed.owner.role)) {
+    if found.iter().any(|listed| !auth.reaches_role(listed.owner.role)) {
         return Err(Error::Forbidden);
     }
     Ok(found)

@@ -26,6 +26,8 @@ use crate::domain::{Error, FieldError};
 use crate::settings::Argon2Cost;
 use pool::Pool;
 
+pub use pool::Place;
+
 /// Hashes and verifies passwords. Clones share the threads and the queue.
 #[derive(Clone)]
 pub struct Hasher {
@@ -33,6 +35,12 @@ pub struct Hasher {
     /// One thread, for [`Hasher::is_costly`].
     costly: Pool,
     engine: Arc<Engine>,
+}
+
+/// A check that has its place in a queue.
+pub struct Check {
+    place: Place,
+    stored: Option<PasswordHash>,
 }
 
 /// What came of a check.
@@ -57,6 +65,14 @@ impl Hasher {
         Ok(Self { pool, costly, engine })
     }
 
+    /// Work that can take as long as a hash, on the same threads and in the same queue.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] at once when the queue is full: nothing was done.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        self.pool.run(work).await
+    }
+
     /// [`PasswordPolicy::check`] on the hashing threads, for it can take as long as a hash.
     ///
     /// # Errors
@@ -71,7 +87,7 @@ impl Hasher {
         let password = password.clone();
         let about: Vec<String> = about.iter().map(|&text| text.to_owned()).collect();
         let check = move || policy.check(field, &password, &about.iter().map(String::as_str).collect::<Vec<_>>());
-        self.pool.run(check).await
+        self.run(check).await
     }
 
     /// The PHC string to store.
@@ -86,18 +102,32 @@ impl Hasher {
         self.pool.run(move || engine.hash(&password)).await?.map_err(Error::internal)
     }
 
-    /// Checks a password against the hash that the account has. Without one (no such account, or no password yet) the
-    /// same work is done on a decoy, so that the time tells nothing; so it is for a stored text that is no hash.
+    /// A place for a check before it is known of whose password: under a flood, who gets none costs nothing else.
     ///
     /// # Errors
-    /// [`Error::Busy`] when the queue is full: nothing was checked. [`Error::Internal`] without the memory for Argon2;
-    /// without that for scrypt, the process ends.
-    pub async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<Verdict, Error> {
-        let password = password.clone();
-        let hash = stored.and_then(read);
-        let pool = if hash.as_ref().is_some_and(|hash| self.is_costly(hash)) { &self.costly } else { &self.pool };
-        let engine = self.engine.clone();
-        pool.run(move || engine.verify(&password, hash.as_ref())).await?.map_err(Error::internal)
+    /// [`Error::Busy`] when the queue is full.
+    pub fn reserve(&self) -> Result<Place, Error> {
+        self.pool.reserve()
+    }
+
+    /// A check against the hash that the account has. Without one (no such account, or no password yet) the same work is
+    /// done on a decoy, so that the time tells nothing; so it is for a stored text that is no hash.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where the hash is costly and the queue of those is full.
+    pub fn prepare(&self, place: Place, stored: Option<&str>) -> Result<Check, Error> {
+        let stored = stored.and_then(read);
+        let is_costly = stored.as_ref().is_some_and(|hash| self.is_costly(hash));
+        Ok(Check { place: if is_costly { self.costly.reserve()? } else { place }, stored })
+    }
+
+    /// Checks a password.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] without the memory for Argon2; without that for scrypt, the process ends.
+    pub async fn verify(&self, check: Check, password: &SecretString) -> Result<Verdict, Error> {
+        let (password, engine, Check { place, stored }) = (password.clone(), self.engine.clone(), check);
+        place.run(move || engine.verify(&password, stored.as_ref())).await?.map_err(Error::internal)
     }
 
     /// Whether checking it takes more memory than checking one of ours.
@@ -180,7 +210,12 @@ mod tests {
     }
 
     async fn verify(password: &str, stored: Option<&str>) -> Verdict {
-        hasher(TINY).verify(&password.into(), stored).await.unwrap()
+        check(&hasher(TINY), password, stored).await.unwrap()
+    }
+
+    async fn check(hasher: &Hasher, password: &str, stored: Option<&str>) -> Result<Verdict, Error> {
+        let check = hasher.prepare(hasher.reserve()?, stored)?;
+        hasher.verify(check, &password.into()).await
     }
 
     const NO: Verdict = Verdict { matches: false, outdated: false };
@@ -280,14 +315,13 @@ mod tests {
     async fn an_unknown_user_takes_as_long_as_a_wrong_password() {
         let hasher = hasher(Argon2Cost { memory_kib: 19_456, iterations: 2, lanes: 1 });
         let stored = hasher.hash(&"correct horse".into()).await.unwrap();
-        let wrong = SecretString::from("wrong horse");
-        let too_long = SecretString::from("x".repeat(129));
+        let (wrong, too_long) = ("wrong horse", "x".repeat(129));
         let mut best = [std::time::Duration::MAX; 4];
         for _ in 0..5 {
-            let cases = [(&wrong, Some(stored.as_str())), (&wrong, None), (&wrong, Some("damaged")), (&too_long, None)];
+            let cases = [(wrong, Some(stored.as_str())), (wrong, None), (wrong, Some("damaged")), (&too_long, None)];
             for (best, (password, stored)) in best.iter_mut().zip(cases) {
                 let started = std::time::Instant::now();
-                assert!(!hasher.verify(password, stored).await.unwrap().matches);
+                assert!(!check(&hasher, password, stored).await.unwrap().matches);
                 *best = started.elapsed().min(*best);
             }
         }
@@ -299,8 +333,7 @@ mod tests {
     async fn parallel_checks_are_answered_or_refused_as_busy() {
         let hasher = hasher(Argon2Cost { memory_kib: 1024, iterations: 1, lanes: 1 });
         let stored = hasher.hash(&"correct horse".into()).await.unwrap();
-        let password = SecretString::from("correct horse");
-        let checks = (0..300).map(|_| hasher.verify(&password, Some(&stored)));
+        let checks = (0..300).map(|_| check(&hasher, "correct horse", Some(&stored)));
         let answers = futures_util::future::join_all(checks).await;
         let matched = answers.iter().filter(|answer| answer.as_ref().is_ok_and(|verdict| verdict.matches)).count();
         let busy = answers.iter().filter(|answer| matches!(answer, Err(Error::Busy))).count();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Services;
-use crate::storage::readiness::{self, Fault};
+use crate::storage::readiness;
+pub use crate::storage::readiness::Fault;
 use crate::storage::sessions::SessionStore;
 
 /// What became of trying out a store.

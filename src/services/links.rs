@@ -2,9 +2,8 @@
 
 use chrono::TimeDelta;
 
-use super::accounts::present;
-use super::steering::{Act, Subject, administered};
-use super::{Result, Services, Steward};
+use super::authorization::{Authorized, Subject, authorize_admin_on};
+use super::{AuthContext, Result, Services};
 use crate::domain::audit::Client;
 use crate::domain::keys::Secret;
 use crate::domain::link::{LinkPurpose, OneTimeLink};
@@ -71,20 +70,20 @@ impl Services {
     /// A link with which the account's owner chooses a password; earlier ones of the account are void.
     pub async fn issue_reset_link(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         subject: impl Into<Subject>,
         client: &Client,
     ) -> Result<OneTimeLink> {
-        steward.require(crate::domain::Role::Admin)?;
-        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        auth.require(crate::domain::Role::Admin)?;
+        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
         let subject = subject.into();
         let issued = Issued::new(now + RESET_LINK_TTL);
         let link = issued.reset_link(&self.settings);
         self.database
             .write(move |connection| {
-                let Act { by, on: user } = administered(connection, &steward, &subject)?;
+                let Authorized { actor, user } = authorize_admin_on(connection, &auth, &subject)?;
                 issued.store_for(connection, user.id)?;
-                let entry = Entry::success(Event::PasswordResetLink, &by, &user, &client);
+                let entry = Entry::success(Event::PasswordResetLink, &actor, &user, &client);
                 audit::append(connection, &entry, now)
             })
             .await?;
@@ -104,7 +103,7 @@ impl Services {
             .read(move |connection| {
                 let link = links::find(connection, LinkPurpose::Reset, token.hash(), now)?.ok_or(Error::LinkGone)?;
                 let user = link.user_id.ok_or(Error::LinkGone)?;
-                Ok((present(users::by_id(connection, user)?)?.user, link.expires_at))
+                Ok((users::by_id(connection, user)?.ok_or(Error::NotFound)?.user, link.expires_at))
             })
             .await
     }

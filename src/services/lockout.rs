@@ -29,17 +29,17 @@
 //! A row holds a keyed hash, no name (people type passwords there), and goes when its time has come: a flood of
 //! invented names leaves as many rows as hashes were spent on them since the last sweep, at a hundred bytes each.
 
-mod guess;
+mod password_attempt;
 
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
-pub use self::guess::WaitingRoom;
-use self::guess::Whose;
-use super::steering::{Act, Subject, steered};
-use super::{Caller, Result, Services, Steward};
+pub use self::password_attempt::WaitingRoom;
+use self::password_attempt::Whose;
+use super::authorization::{Authorized, Subject, authorize_on};
+use super::{AuthContext, Caller, Result, Services};
 use crate::domain::audit::Client;
 use crate::domain::device_cookie::{DeviceCookie, KnownBrowser};
 use crate::domain::{Error, Event, Role, Timestamp, User, UserId};
@@ -51,7 +51,7 @@ use crate::storage::users::StoredUser;
 const LEASE: TimeDelta = TimeDelta::minutes(1);
 
 /// An account whose password was given.
-pub(super) struct Proven {
+pub(super) struct Authenticated {
     /// As it was read before the password was compared, epoch included.
     pub account: StoredUser,
     /// The stored hash was made with other parameters than today's.
@@ -69,9 +69,9 @@ impl Services {
         name: &str,
         password: &SecretString,
         client: &Client,
-    ) -> Result<Proven> {
-        let guess = self.begin_guess(&Whose::Named(name.to_owned()), client).await?;
-        self.decide(guess, password, None, client).await?.ok_or(Error::WrongCredentials)
+    ) -> Result<Authenticated> {
+        let attempt = self.begin_attempt(&Whose::Named(name.to_owned()), client).await?;
+        self.decide(attempt, password, None, client).await?.ok_or(Error::WrongCredentials)
     }
 
     /// Checks the caller's password, asked again; `field` is where it was typed.
@@ -85,9 +85,9 @@ impl Services {
         password: &SecretString,
         client: &Client,
     ) -> Result<User> {
-        let guess = self.begin_guess(&Whose::Account(caller.user_id), client).await?;
-        let proven = self.decide(guess, password, Some(caller.session_id), client).await?;
-        Ok(proven.ok_or(Error::WrongPassword { field })?.account.user)
+        let attempt = self.begin_attempt(&Whose::Account(caller.user_id), client).await?;
+        let authenticated = self.decide(attempt, password, Some(caller.session_id), client).await?;
+        Ok(authenticated.ok_or(Error::WrongPassword { field })?.account.user)
     }
 
     /// The cookie that makes this browser known to the account, which has just signed in there or chosen its password,
@@ -102,16 +102,16 @@ impl Services {
     /// Ends a lock of the account, in its known browsers too. A manager does it for users, an administrator for everyone.
     ///
     /// What has been counted without a lock is forgotten too, and told as well: nobody gives guesses away unseen.
-    pub async fn unlock(&self, steward: &Steward, subject: impl Into<Subject>, client: &Client) -> Result<User> {
-        steward.require(Role::Manager)?;
-        let (steward, client, rule) = (steward.clone(), client.clone(), self.lockout_rule());
+    pub async fn unlock(&self, auth: &AuthContext, subject: impl Into<Subject>, client: &Client) -> Result<User> {
+        auth.require(Role::Manager)?;
+        let (auth, client, rule) = (auth.clone(), client.clone(), self.lockout_rule());
         let subject = subject.into();
         self.database
             .write(move |connection| {
-                let Act { by, on: user } = steered(connection, &steward, &subject)?;
+                let Authorized { actor, user } = authorize_on(connection, &auth, &subject)?;
                 let locked = !lockouts::locks_of(connection, &[user.id], rule)?.is_empty();
                 if lockouts::forget_user(connection, user.id)? > 0 {
-                    let entry = Entry::success(Event::UserUnlocked, &by, &user, &client);
+                    let entry = Entry::success(Event::UserUnlocked, &actor, &user, &client);
                     let entry = if locked { entry } else { entry.detail("it was not locked yet".to_owned()) };
                     audit::append(connection, &entry, rule.now)?;
                 }

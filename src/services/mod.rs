@@ -5,10 +5,13 @@ pub mod access_tokens;
 pub mod accounts;
 pub mod all_sessions;
 pub mod audit;
+mod auth_context;
+pub mod authorization;
 pub mod hasher;
 pub mod health;
 pub mod links;
 pub mod lockout;
+pub mod maintenance;
 pub mod passwords;
 pub mod registration;
 pub mod sessions;
@@ -16,17 +19,18 @@ pub mod setup;
 pub mod sign_in;
 pub mod signing_keys;
 pub mod stats;
-pub mod steering;
 pub mod tokens;
 pub mod transfer;
-pub mod upkeep;
+pub mod user_administration;
 pub mod users;
 
 use std::sync::Arc;
 
+pub use auth_context::AuthContext;
+
 use crate::domain::keys::{RootKey, SessionHandle};
 use crate::domain::password::PasswordPolicy;
-use crate::domain::{Actor, Clock, Error, Role, SessionId, User, UserId};
+use crate::domain::{Clock, Error, Role, SessionId, User, UserId};
 use crate::settings::{Effective, Settings};
 use crate::storage::Database;
 use crate::storage::sessions::{Change, SessionStore};
@@ -72,66 +76,6 @@ pub struct NewSecret {
     pub handle: SessionHandle,
     pub remember: bool,
     pub delivered: Result<()>,
-}
-
-/// Who may do what an administrator's service does: the command line, or an account with its role.
-#[derive(Clone, Debug)]
-pub struct Steward {
-    pub actor: Actor,
-    /// The command line acts with the role of an administrator. Of an account it is what the request found; acts look
-    /// again when they are done.
-    pub role: Role,
-    /// The session that it acts in: acts look again whether that has ended, too.
-    session: Option<SessionId>,
-}
-
-impl Steward {
-    /// The command line on the server.
-    pub fn command_line() -> Self {
-        Self { actor: Actor::Cli, role: Role::Admin, session: None }
-    }
-
-    /// What is due by itself.
-    fn system() -> Self {
-        Self { actor: Actor::System, role: Role::Admin, session: None }
-    }
-
-    /// An account, in no session.
-    pub fn of(user: &User) -> Self {
-        Self { actor: Actor::user(user), role: user.role, session: None }
-    }
-
-    /// Whoever asks over HTTP.
-    pub fn signed_in(actor: Actor, role: Role, session: SessionId) -> Self {
-        Self { actor, role, session: Some(session) }
-    }
-
-    fn require(&self, role: Role) -> Result<()> {
-        if self.role.reaches(role) { Ok(()) } else { Err(Error::Forbidden) }
-    }
-
-    /// For what nobody does over HTTP: choosing another's password, or seeing its hash.
-    fn require_command_line(&self) -> Result<()> {
-        if self.actor == Actor::Cli { Ok(()) } else { Err(Error::Forbidden) }
-    }
-
-    /// A manager reaches users; an administrator reaches everyone.
-    pub fn reaches(&self, subject: &User) -> bool {
-        self.reaches_role(subject.role)
-    }
-
-    /// The same, where no more is known of the account than its role.
-    pub fn reaches_role(&self, role: Role) -> bool {
-        match self.role {
-            Role::User => false,
-            Role::Manager => role == Role::User,
-            Role::Admin => true,
-        }
-    }
-
-    fn require_reach(&self, subject: &User) -> Result<()> {
-        if self.reaches(subject) { Ok(()) } else { Err(Error::Forbidden) }
-    }
 }
 
 impl Services {

@@ -2,8 +2,8 @@
 
 use secrecy::SecretString;
 
-use super::steering::{Act, steered};
-use super::{Caller, NewSecret, Result, Services, Steward, links};
+use super::authorization::{Authorized, authorize_on};
+use super::{AuthContext, Caller, NewSecret, Result, Services, links};
 use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
 use crate::domain::link::LinkPurpose;
@@ -95,19 +95,19 @@ impl Services {
     /// The command line's: sets the password, ends all sessions.
     pub async fn set_password(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         user: UserId,
         new: &SecretString,
         client: &Client,
     ) -> Result<User> {
-        steward.require_command_line()?;
+        auth.require_command_line()?;
         let found = self.user(user).await?;
         let password = self.check_new_password(&found, new).await?;
-        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
         self.database
             .write(move |connection| {
-                let Act { by, on: user } = steered(connection, &steward, &user.into())?;
-                replace_password(connection, &user, &password, None, &by, &client, now)?;
+                let Authorized { actor, user } = authorize_on(connection, &auth, &user.into())?;
+                replace_password(connection, &user, &password, None, &actor, &client, now)?;
                 users::raise_epoch(connection, user.id)?;
                 Ok(())
             })

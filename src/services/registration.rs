@@ -1,7 +1,7 @@
 //! People who create their own account.
 
 use super::accounts::NewAccount;
-use super::sign_in::{Opening, end_replaced};
+use super::sign_in::{SessionDraft, end_replaced};
 use super::{Caller, Result, Services, SignedIn};
 use crate::domain::audit::Client;
 use crate::domain::{Actor, Error, Event, Role, User, UserId};
@@ -16,40 +16,40 @@ impl Services {
 
     /// Creates the account with role `user` and signs in. `replaces` is the browser's earlier session, which ends.
     pub async fn register(&self, account: NewAccount, replaces: Option<&Caller>, client: &Client) -> Result<SignedIn> {
-        let opening = || self.opening(false, client);
-        let (user, opening) = self.open_account(account, opening, replaces, client).await?;
-        Ok(opening.into_signed_in(user))
+        let draft = || self.draft(false, client);
+        let (user, draft) = self.open_account(account, draft, replaces, client).await?;
+        Ok(draft.into_signed_in(user))
     }
 
     /// What a registration of any kind does.
     pub(super) async fn open_account(
         &self,
         account: NewAccount,
-        opening: impl FnOnce() -> Opening,
+        draft: impl FnOnce() -> SessionDraft,
         replaces: Option<&Caller>,
         client: &Client,
-    ) -> Result<(User, Opening)> {
+    ) -> Result<(User, SessionDraft)> {
         if !self.registration_open().await? {
             return Err(Error::RegistrationClosed);
         }
         let (checked, hash) = self.check_account(&account).await?;
-        let opening = opening();
+        let draft = draft();
         let (client, now) = (client.clone(), self.clock.now());
         let replaced = replaces.cloned();
-        let (opening, user) = self
+        let (draft, user) = self
             .database
             .write(move |connection| {
                 let user = checked.insert(connection, UserId::new(now), Role::User, Some(&hash), now)?;
                 let actor = Actor::user(&user);
                 audit::append(connection, &Entry::success(Event::UserRegistered, &actor, &user, &client), now)?;
-                opening.insert(connection, &user)?;
+                draft.insert(connection, &user)?;
                 let entry = Entry::success(Event::SignInSuccess, &actor, &user, &client);
-                audit::append(connection, &entry.session(opening.session_id()), now)?;
+                audit::append(connection, &entry.session(draft.session_id()), now)?;
                 end_replaced(connection, replaced.as_ref(), &actor, now)?;
-                Ok((opening, user))
+                Ok((draft.clone(), user))
             })
             .await?;
         self.announce_replaced(replaces).await;
-        Ok((opening.noted(user), opening))
+        Ok((draft.noted(user), draft))
     }
 }

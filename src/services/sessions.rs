@@ -1,7 +1,7 @@
 //! Sessions: asked for, listed and ended.
 
-use super::steering::{Act, Subject, present_steward, steered};
-use super::{Caller, Result, Services, Steward};
+use super::authorization::{Authorized, Subject, authorize_on, recheck};
+use super::{AuthContext, Caller, Result, Services};
 use crate::domain::audit::Client;
 use crate::domain::keys::SessionHandle;
 use crate::domain::session::LiveSession;
@@ -114,21 +114,21 @@ impl Services {
         Ok(ended)
     }
 
-    /// Ends any session that the steward reaches.
-    pub async fn end_session(&self, steward: &Steward, id: SessionId, client: &Client) -> Result<()> {
-        steward.require(Role::Manager)?;
-        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+    /// Ends any session that the caller reaches.
+    pub async fn end_session(&self, auth: &AuthContext, id: SessionId, client: &Client) -> Result<()> {
+        auth.require(Role::Manager)?;
+        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
         let owner = self
             .database
             .write(move |connection| {
                 let session = rows::by_id(connection, id)?.ok_or(Error::NotFound)?;
                 let Some(user) = users::by_id(connection, session.user_id)? else { return Ok(session.user_id) };
                 let user = user.user;
-                let steward = present_steward(connection, &steward)?;
-                steward.require_reach(&user)?;
-                let end = End { reason: EndReason::EndedByAdministrator, by: &steward.actor, at: now };
+                let auth = recheck(connection, &auth)?;
+                auth.require_reach(&user)?;
+                let end = End { reason: EndReason::EndedByAdministrator, by: &auth.actor, at: now };
                 if rows::end(connection, user.id, id, &end)? {
-                    let entry = Entry::success(Event::SessionRevoked, &steward.actor, &user, &client).session(id);
+                    let entry = Entry::success(Event::SessionRevoked, &auth.actor, &user, &client).session(id);
                     audit::append(connection, &entry.detail(session.description()), now)?;
                 }
                 Ok(user.id)
@@ -140,23 +140,23 @@ impl Services {
     /// Ends all sessions of an account; says how many. One act, whatever their number.
     pub async fn end_all_sessions(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         subject: impl Into<Subject>,
         client: &Client,
     ) -> Result<u64> {
-        steward.require(Role::Manager)?;
-        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        auth.require(Role::Manager)?;
+        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
         let subject = subject.into();
         let user = subject.id();
         let ended = self
             .database
             .write(move |connection| {
-                let Act { by, on } = steered(connection, &steward, &subject)?;
-                let end = End { reason: EndReason::EndedAll, by: &by, at: now };
-                let ended = rows::end_all(connection, user, None, &end)?;
-                let entry = Entry::success(Event::SessionRevokedAll, &by, &on, &client);
+                let Authorized { actor, user } = authorize_on(connection, &auth, &subject)?;
+                let end = End { reason: EndReason::EndedAll, by: &actor, at: now };
+                let ended = rows::end_all(connection, user.id, None, &end)?;
+                let entry = Entry::success(Event::SessionRevokedAll, &actor, &user, &client);
                 audit::append(connection, &entry.detail(counted(ended)), now)?;
-                users::raise_epoch(connection, user)?;
+                users::raise_epoch(connection, user.id)?;
                 Ok(ended)
             })
             .await?;

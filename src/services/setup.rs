@@ -19,9 +19,9 @@ impl Services {
     pub async fn complete_setup(&self, token: &str, account: NewAccount, client: &Client) -> Result<SignedIn> {
         self.setup_link(token).await?; // before a password is hashed for nothing
         let (checked, hash) = self.check_account(&account).await?;
-        let opening = self.opening(false, client);
+        let draft = self.draft(false, client);
         let (token, client, now) = (token.to_owned(), client.clone(), self.clock.now());
-        let (opening, user) = self
+        let (draft, user) = self
             .database
             .write(move |connection| {
                 if !none_but_this(connection)? {
@@ -31,13 +31,13 @@ impl Services {
                 let user = checked.insert(connection, UserId::new(now), Role::Admin, Some(&hash), now)?;
                 let actor = Actor::user(&user);
                 audit::append(connection, &Entry::success(Event::SetupCompleted, &actor, &user, &client), now)?;
-                opening.insert(connection, &user)?;
+                draft.insert(connection, &user)?;
                 let entry = Entry::success(Event::SignInSuccess, &actor, &user, &client);
-                audit::append(connection, &entry.session(opening.session_id()), now)?;
-                Ok((opening, user))
+                audit::append(connection, &entry.session(draft.session_id()), now)?;
+                Ok((draft.clone(), user))
             })
             .await?;
-        Ok(opening.into_signed_in(user))
+        Ok(draft.into_signed_in(user))
     }
 
     /// Creates the administrator that the `bootstrap_admin_*` settings describe, if none exists.

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::lockout::Proven;
+use super::lockout::Authenticated;
 use super::{Caller, Result, Services, SignedIn};
 use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
@@ -15,7 +15,8 @@ use crate::storage::sessions::rows::{self, End, NewSession};
 use crate::storage::users::{self, StoredUser};
 
 /// A session that a transaction is about to open.
-pub(super) struct Opening {
+#[derive(Clone)]
+pub(super) struct SessionDraft {
     session_id: SessionId,
     secret: Secret,
     /// Of a program's session, which has refresh tokens in place of a cookie.
@@ -28,7 +29,7 @@ pub(super) struct Opening {
     absolute_limit: Timestamp,
 }
 
-impl Opening {
+impl SessionDraft {
     /// Inserts the session of `user`, as it was read before the password was checked, and notes the sign-in.
     pub(super) fn insert(&self, connection: &mut AnyConnection, user: &User) -> Result<()> {
         rows::insert(
@@ -97,9 +98,9 @@ impl Services {
         replaces: Option<&Caller>,
         client: &Client,
     ) -> Result<SignedIn> {
-        let opening = || self.opening(remember, client);
-        let (user, opening) = self.open_session(name, password, opening, replaces, client).await?;
-        Ok(opening.into_signed_in(user))
+        let draft = || self.draft(remember, client);
+        let (user, draft) = self.open_session(name, password, draft, replaces, client).await?;
+        Ok(draft.into_signed_in(user))
     }
 
     /// What a sign-in of any kind does. The session's time begins when the password has been checked.
@@ -107,34 +108,34 @@ impl Services {
         &self,
         name: &str,
         password: &SecretString,
-        opening: impl FnOnce() -> Opening,
+        draft: impl FnOnce() -> SessionDraft,
         replaces: Option<&Caller>,
         client: &Client,
-    ) -> Result<(User, Opening)> {
+    ) -> Result<(User, SessionDraft)> {
         // Read before the password is checked, epoch included: an "end all" that comes between is seen by the insert.
-        let Proven { account: StoredUser { user, password_hash }, outdated } =
+        let Authenticated { account: StoredUser { user, password_hash }, outdated } =
             self.check_credentials(name, password, client).await?;
         let rehashed = if outdated { Some(self.hasher.hash(password).await?) } else { None };
 
-        let opening = opening();
+        let draft = draft();
         let (subject, client) = (user.clone(), client.clone());
         let replaced = replaces.cloned();
-        let opening = self
+        let draft = self
             .database
             .write(move |connection| {
-                opening.insert(connection, &subject)?;
-                if let Some((old, new)) = password_hash.zip(rehashed) {
-                    users::rehash(connection, subject.id, &old, &new)?;
+                draft.insert(connection, &subject)?;
+                if let Some((old, new)) = password_hash.as_ref().zip(rehashed.as_ref()) {
+                    users::rehash(connection, subject.id, old, new)?;
                 }
                 let actor = Actor::user(&subject);
                 let entry = Entry::success(Event::SignInSuccess, &actor, &subject, &client);
-                audit::append(connection, &entry.session(opening.session_id), opening.now)?;
-                end_replaced(connection, replaced.as_ref(), &actor, opening.now)?;
-                Ok(opening)
+                audit::append(connection, &entry.session(draft.session_id), draft.now)?;
+                end_replaced(connection, replaced.as_ref(), &actor, draft.now)?;
+                Ok(draft.clone())
             })
             .await?;
         self.announce_replaced(replaces).await;
-        Ok((opening.noted(user), opening))
+        Ok((draft.noted(user), draft))
     }
 
     /// Ends the caller's session.
@@ -168,23 +169,23 @@ impl Services {
     }
 
     /// A browser session that starts now, with the limits of the settings.
-    pub(super) fn opening(&self, remember: bool, client: &Client) -> Opening {
+    pub(super) fn draft(&self, remember: bool, client: &Client) -> SessionDraft {
         let lifetime = if remember { self.settings.remember_lifetime } else { self.settings.session_lifetime };
-        self.opening_of(lifetime, remember, client)
+        self.draft_of(lifetime, remember, client)
     }
 
     /// A program's session that starts now; its refresh tokens keep it open.
-    pub(super) fn program_opening(&self, device: Option<String>, client: &Client) -> Opening {
+    pub(super) fn program_draft(&self, device: Option<String>, client: &Client) -> SessionDraft {
         let idle = self.settings.refresh_token_ttl;
         let lifetime = Lifetime { idle, absolute: self.settings.remember_lifetime.absolute };
-        let opening = self.opening_of(lifetime, false, client);
-        let device = device.unwrap_or_else(|| opening.device.clone());
-        Opening { device, refresh_seed: Some(RefreshSeed::generate()), ..opening }
+        let draft = self.draft_of(lifetime, false, client);
+        let device = device.unwrap_or_else(|| draft.device.clone());
+        SessionDraft { device, refresh_seed: Some(RefreshSeed::generate()), ..draft }
     }
 
-    fn opening_of(&self, lifetime: Lifetime, remember: bool, client: &Client) -> Opening {
+    fn draft_of(&self, lifetime: Lifetime, remember: bool, client: &Client) -> SessionDraft {
         let now = self.clock.now();
-        Opening {
+        SessionDraft {
             session_id: SessionId::new(now),
             secret: Secret::generate(),
             refresh_seed: None,

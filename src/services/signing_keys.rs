@@ -13,8 +13,8 @@ use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use super::steering::lock_steward;
-use super::{Result, Services, Steward};
+use super::authorization::lock_and_recheck;
+use super::{AuthContext, Result, Services};
 use crate::domain::access_token::LEEWAY;
 use crate::domain::audit::Client;
 use crate::domain::signing_key::{
@@ -138,29 +138,29 @@ impl Services {
     /// [`Error::Forbidden`] for all but administrators; [`Error::Invalid`] with HS256, whose key is a setting.
     pub async fn rotate_signing_key(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         next: Option<&str>,
         client: &Client,
     ) -> Result<SigningKeyInfo> {
-        steward.require(Role::Admin)?;
+        auth.require(Role::Admin)?;
         if self.settings.jwt_algorithm == SigningAlgorithm::Hs256 {
             let message = "With HS256 the key is jwt_secret: change that setting on every node.";
             return Err(Error::Invalid(FieldError::new("jwt_algorithm", "shared_secret", message).into()));
         }
-        self.settle(Occasion::Asked { next: next.map(str::to_owned) }, steward, client).await?;
+        self.settle(Occasion::Asked { next: next.map(str::to_owned) }, auth, client).await?;
         let active = self.signing_keys().await?.into_iter().find(|key| key.state == KeyState::Active);
         active.ok_or_else(|| Error::internal("there is no active signing key after a rotation"))
     }
 
     /// Makes the first keys, and follows a changed `jwt_algorithm`. When the server starts.
     pub async fn prepare_signing_keys(&self) -> Result<()> {
-        self.settle(Occasion::Start, &Steward::system(), &Client::default()).await
+        self.settle(Occasion::Start, &AuthContext::system(), &Client::default()).await
     }
 
     /// Rotates when the active key is older than `key_rotation_interval`, and forgets keys whose last token is dead.
     /// Any node may do it, several at once too.
     pub async fn rotate_keys_when_due(&self) -> Result<()> {
-        self.settle(Occasion::Hourly, &Steward::system(), &Client::default()).await?;
+        self.settle(Occasion::Hourly, &AuthContext::system(), &Client::default()).await?;
         // A node that has not heard of the retirement signs for another MAX_AGE.
         let late = TimeDelta::from_std(MAX_AGE).map_err(Error::internal)?;
         let limit = self.clock.now() - self.settings.access_token_ttl - LEEWAY - late;
@@ -174,7 +174,7 @@ impl Services {
             return Ok(signer.clone());
         }
         // Another node, with HS256, retired it.
-        self.settle(Occasion::Hourly, &Steward::system(), &Client::default()).await?;
+        self.settle(Occasion::Hourly, &AuthContext::system(), &Client::default()).await?;
         let table = self.recent_keys().await?;
         table.signer.clone().ok_or_else(|| Error::internal("there is no active signing key"))
     }
@@ -240,7 +240,7 @@ impl Services {
     }
 
     /// Does what is due, and reads the table again where anything was.
-    async fn settle(&self, occasion: Occasion, steward: &Steward, client: &Client) -> Result<()> {
+    async fn settle(&self, occasion: Occasion, auth: &AuthContext, client: &Client) -> Result<()> {
         let (wanted, interval) = (self.settings.jwt_algorithm, self.settings.key_rotation_interval);
         let now = self.clock.now();
         let keys = self.database.read(stored::all).await?;
@@ -249,13 +249,13 @@ impl Services {
             Due::Retirement => None,
             Due::Next | Due::Rotation => Some(self.generate_two().await?),
         };
-        let (steward, client) = (steward.clone(), client.clone());
+        let (auth, client) = (auth.clone(), client.clone());
         self.database
             .write(move |connection| {
                 // Another node may have done it meanwhile.
                 stored::lock(connection)?;
-                let steward = lock_steward(connection, &steward)?;
-                steward.require(Role::Admin)?;
+                let auth = lock_and_recheck(connection, &auth)?;
+                auth.require(Role::Admin)?;
                 let keys = stored::all(connection)?;
                 match (Due::find(&keys, &occasion, wanted, interval, now), &fresh) {
                     (Due::Nothing, _) | (Due::Next | Due::Rotation, None) => Ok(()),
@@ -267,7 +267,7 @@ impl Services {
                         stored::delete_next(connection)?;
                         stored::insert_next(connection, next, now)
                     }
-                    (Due::Rotation, Some(fresh)) => rotate(connection, &keys, fresh, &steward.actor, &client, now),
+                    (Due::Rotation, Some(fresh)) => rotate(connection, &keys, fresh, &auth.actor, &client, now),
                 }
             })
             .await?;

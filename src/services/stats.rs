@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::sessions::SessionCounts;
-use super::{Result, Services, Steward};
+use super::{AuthContext, Result, Services};
 use crate::domain::{Role, SessionKind, Timestamp};
 pub use crate::storage::failing_addresses::FailingAddress;
 use crate::storage::stats::{self, Owners, hour_of};
@@ -71,8 +71,8 @@ pub fn last_day_began(now: Timestamp) -> Timestamp {
 
 impl Services {
     /// All of it, from counters: never a scan of the audit log.
-    pub async fn stats(&self, steward: &Steward) -> Result<Stats> {
-        steward.require(Role::Manager)?;
+    pub async fn stats(&self, auth: &AuthContext) -> Result<Stats> {
+        auth.require(Role::Manager)?;
         let now = self.clock.now();
         let hour = hour_of(now);
         let today = Timestamp::from_millis(hour.timestamp_millis() - hour.timestamp_millis().rem_euclid(86_400_000));
@@ -86,20 +86,20 @@ impl Services {
             .await?;
         let by_hour = spread(last_day_began(now), TimeDelta::hours(1), HOURS, &counted);
         let by_day = spread(first_day, TimeDelta::days(1), DAYS, &counted);
-        let sessions = self.open_sessions(steward).await?;
+        let sessions = self.open_sessions(auth).await?;
         Ok(Stats { users, new_users, sessions, locked: self.locked_accounts().await?, by_hour, by_day })
     }
 
     /// How many sessions there are; where they are many, how many there were a while ago.
-    pub async fn open_sessions(&self, steward: &Steward) -> Result<OpenSessions> {
-        steward.require(Role::Manager)?;
+    pub async fn open_sessions(&self, auth: &AuthContext) -> Result<OpenSessions> {
+        auth.require(Role::Manager)?;
         self.open_sessions_of(Owners::Everyone).await
     }
 
-    /// The same of those that the steward reaches.
-    pub async fn reached_sessions(&self, steward: &Steward) -> Result<OpenSessions> {
-        steward.require(Role::Manager)?;
-        self.open_sessions_of(if steward.role == Role::Admin { Owners::Everyone } else { Owners::Users }).await
+    /// The same of those that the caller reaches.
+    pub async fn reached_sessions(&self, auth: &AuthContext) -> Result<OpenSessions> {
+        auth.require(Role::Manager)?;
+        self.open_sessions_of(if auth.role == Role::Admin { Owners::Everyone } else { Owners::Users }).await
     }
 
     async fn open_sessions_of(&self, owners: Owners) -> Result<OpenSessions> {
@@ -121,8 +121,8 @@ impl Services {
     }
 
     /// From where most sign-ins of the last 24 hours were refused, the worst first.
-    pub async fn failing_addresses(&self, steward: &Steward) -> Result<Vec<FailingAddress>> {
-        steward.require(Role::Manager)?;
+    pub async fn failing_addresses(&self, auth: &AuthContext) -> Result<Vec<FailingAddress>> {
+        auth.require(Role::Manager)?;
         let since = last_day_began(self.clock.now());
         self.database.read(move |connection| failing_addresses::worst(connection, since, ADDRESSES)).await
     }

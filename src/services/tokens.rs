@@ -53,9 +53,9 @@ impl Services {
         client: &Client,
     ) -> Result<IssuedTokens> {
         let device = check_device_name(device_name)?;
-        let opening = || self.program_opening(device, client);
-        let (user, opening) = self.open_session(name, password, opening, None, client).await?;
-        self.issue(opening.lineage(&user), 0, user).await
+        let draft = || self.program_draft(device, client);
+        let (user, draft) = self.open_session(name, password, draft, None, client).await?;
+        self.issue(draft.lineage(&user), 0, user).await
     }
 
     /// Creates the account with role `user` and opens a session of kind `api`.
@@ -69,9 +69,9 @@ impl Services {
         client: &Client,
     ) -> Result<IssuedTokens> {
         let device = check_device_name(device_name)?;
-        let opening = || self.program_opening(device, client);
-        let (user, opening) = self.open_account(account, opening, None, client).await?;
-        self.issue(opening.lineage(&user), 0, user).await
+        let draft = || self.program_draft(device, client);
+        let (user, draft) = self.open_account(account, draft, None, client).await?;
+        self.issue(draft.lineage(&user), 0, user).await
     }
 
     /// Exchanges a refresh token for new tokens. A repeat within `refresh_reuse_grace` gets the same refresh token.

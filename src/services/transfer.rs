@@ -8,7 +8,7 @@ use std::time::Instant;
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
 
-use super::{Result, Services, Steward};
+use super::{AuthContext, Result, Services};
 use crate::domain::audit::Client;
 use crate::domain::{Actor, Error, Event, FieldError, FieldErrors, NameKey, Timestamp, User};
 use crate::storage::audit::{self, Entry};
@@ -58,8 +58,8 @@ pub struct Import {
 impl Services {
     /// All accounts with their password hashes, by username, in pieces of JSON Lines: read as fast as they are taken,
     /// so what changes meanwhile is there or not.
-    pub fn export_users(&self, steward: &Steward) -> Result<impl Stream<Item = Result<String>> + use<>> {
-        steward.require_command_line()?;
+    pub fn export_users(&self, auth: &AuthContext) -> Result<impl Stream<Item = Result<String>> + use<>> {
+        auth.require_command_line()?;
         // The audit log has no event for it.
         tracing::warn!("all accounts are exported with their password hashes");
         let database = self.database.clone();
@@ -82,9 +82,9 @@ impl Services {
 
     /// Begins to create accounts from lines, of any role; `ignored` fields of them are passed over. A dry run does
     /// every check and creates none.
-    pub fn import_users(&self, steward: &Steward, dry_run: bool, ignored: Vec<String>) -> Result<Import> {
-        steward.require_command_line()?;
-        let (services, actor) = (self.clone(), steward.actor.clone());
+    pub fn import_users(&self, auth: &AuthContext, dry_run: bool, ignored: Vec<String>) -> Result<Import> {
+        auth.require_command_line()?;
+        let (services, actor) = (self.clone(), auth.actor.clone());
         Ok(Import { services, actor, dry_run, ignored, claimed: HashMap::new() })
     }
 }
@@ -104,28 +104,28 @@ impl Import {
         let mut claimed = std::mem::take(&mut self.claimed);
         let work = move |connection: &mut AnyConnection| {
             let mut done = Vec::with_capacity(accounts.len());
-            for (line, account) in accounts {
+            for (line, account) in &accounts {
                 let outcome = match account {
                     Ok(Candidate { account, costly }) => {
                         let created = if dry_run {
-                            rehearse(connection, &account.user, line, &mut claimed)
+                            rehearse(connection, &account.user, *line, &mut claimed)
                         } else {
-                            create(connection, &account, &actor, now)
+                            create(connection, account, &actor, now)
                         };
                         match created {
                             Ok(()) => {
                                 let has_password = account.password_hash.is_some();
-                                Outcome::Created { user: account.user, has_password, costly }
+                                Outcome::Created { user: account.user.clone(), has_password, costly: *costly }
                             }
                             Err(Error::Taken(taken)) => Outcome::Skipped(taken),
                             Err(error) => return Err(error),
                         }
                     }
-                    Err(errors) => Outcome::Skipped(errors),
+                    Err(errors) => Outcome::Skipped(errors.clone()),
                 };
-                done.push(Imported { line, outcome });
+                done.push(Imported { line: *line, outcome });
             }
-            Ok((claimed, done))
+            Ok((std::mem::take(&mut claimed), done))
         };
         let (database, began) = (&self.services.database, Instant::now());
         let (claimed, done) = if dry_run { database.read(work).await? } else { database.write(work).await? };

@@ -1,10 +1,11 @@
 //! Accounts as managers find them and administrators edit them.
 
-use super::steering::{Act, Subject, administered};
-use super::{Result, Services, Steward, links};
+use super::authorization::{Authorized, Subject, authorize_admin_on};
+use super::{AuthContext, Result, Services, links};
 use crate::domain::audit::Client;
 use crate::domain::cursor::Cursors;
-use crate::domain::name::{parse_display_name, parse_search, search_form};
+use crate::domain::display_name::parse_display_name;
+use crate::domain::lookup::{parse_search, search_form};
 use crate::domain::{EmailAddress, Error, Event, FieldError, FieldErrors, Role, Timestamp, User, UserStatus, Username};
 use crate::storage::audit::{self, Entry};
 use crate::storage::user_search::{self, UserFilter, UserPosition};
@@ -51,12 +52,12 @@ impl Services {
     /// long to be found.
     pub async fn search_users(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         search: &UserSearch,
         cursor: Option<&str>,
         limit: u16,
     ) -> Result<UserPage> {
-        steward.require(Role::Manager)?;
+        auth.require(Role::Manager)?;
         let text = parse_search(&search.text).map_err(|error| Error::Invalid(error.into()))?;
         let filter =
             UserFilter { text: search_form(text), role: search.role, status: search.status, locked: search.locked };
@@ -93,12 +94,12 @@ impl Services {
     /// to the former one.
     pub async fn update_user(
         &self,
-        steward: &Steward,
+        auth: &AuthContext,
         subject: impl Into<Subject>,
         change: UserChange,
         client: &Client,
     ) -> Result<User> {
-        steward.require(Role::Admin)?;
+        auth.require(Role::Admin)?;
         let mut errors = FieldErrors::default();
         let username = errors.check(change.username.as_deref().map(Username::parse).transpose());
         let email = errors.check(change.email.as_deref().map(EmailAddress::parse).transpose());
@@ -106,15 +107,15 @@ impl Services {
         let (Some(username), Some(email), Some(name)) = (username, email, name) else {
             return Err(Error::Invalid(errors));
         };
-        let (steward, client, now) = (steward.clone(), client.clone(), self.clock.now());
+        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
         let subject = subject.into();
         self.database
             .write(move |connection| {
-                let Act { by, on: before } = administered(connection, &steward, &subject)?;
+                let Authorized { actor, user: before } = authorize_admin_on(connection, &auth, &subject)?;
                 let mut after = before.clone();
-                after.username = username.unwrap_or(after.username);
-                after.email = email.unwrap_or(after.email);
-                after.name = name.unwrap_or(after.name);
+                after.username = username.clone().unwrap_or(after.username);
+                after.email = email.clone().unwrap_or(after.email);
+                after.name = name.clone().unwrap_or(after.name);
                 let mut changed = Vec::new();
                 if after.username != before.username {
                     // The log tells under which name the account is found from now on.
@@ -133,7 +134,7 @@ impl Services {
                 if after.username.key() != former {
                     former_usernames::keep(connection, &former, before.id, now)?;
                 }
-                let entry = Entry::success(Event::UserUpdated, &by, &after, &client);
+                let entry = Entry::success(Event::UserUpdated, &actor, &after, &client);
                 audit::append(connection, &entry.detail(changed.join(", ")), now)?;
                 Ok(after)
             })

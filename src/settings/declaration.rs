@@ -8,64 +8,12 @@ use chrono::TimeDelta;
 use ipnet::IpNet;
 use secrecy::SecretString;
 
+use super::declared::{Declared, Fallback, Secrecy, Texts};
 use super::listen::{self, Listen};
 use super::parse::{self, given, list, number, optional};
-use super::resolve::Resolved;
 use super::urls::{self, database_url, redis_url};
 use super::{DatabaseUrl, JwtAlgorithm, LogFormat, PublicUrl, Rate, RedisUrl, Registration};
 use crate::domain::keys::RootKey;
-
-/// What is declared of one setting.
-pub struct Declared {
-    /// As in TOML: `listen`. The flag and the variable are made from it.
-    pub key: &'static str,
-    /// What a value looks like, in help: `DURATION`.
-    pub form: &'static str,
-    pub default: Fallback,
-    pub secrecy: Secrecy,
-    pub help: &'static str,
-}
-
-/// What holds where no source gives a value.
-pub enum Fallback {
-    Unset,
-    Text(&'static str),
-    /// Made from the settings declared before it; `says` tells how.
-    Derived {
-        says: &'static str,
-        compute: fn(&Resolved) -> String,
-    },
-}
-
-/// What must never be shown. All but [`Secrecy::Public`] can be given as a file too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Secrecy {
-    Public,
-    /// The whole value.
-    Secret,
-    /// A URL: the password in it.
-    Url,
-}
-
-impl Declared {
-    pub fn find(key: &str) -> Option<&'static Self> {
-        DECLARATION.iter().find(|declared| declared.key == key)
-    }
-
-    /// The name under which a file that holds the value is given: `secret_key_file`.
-    pub fn file_key(&self) -> Option<String> {
-        (self.secrecy != Secrecy::Public).then(|| format!("{}_file", self.key))
-    }
-
-    /// The value as it may be shown.
-    pub fn masked(&self, value: &str) -> String {
-        match self.secrecy {
-            Secrecy::Public => value.to_owned(),
-            Secrecy::Secret => urls::MASK.to_owned(),
-            Secrecy::Url => urls::masked(value),
-        }
-    }
-}
 
 /// `key: type, default, secrecy, form, parser, help;` for each setting.
 macro_rules! declare {
@@ -84,8 +32,8 @@ macro_rules! declare {
 
         impl Values {
             /// Parses all, so that every problem is told at once.
-            pub fn parse(resolved: &mut Resolved) -> Self {
-                Self { $($key: resolved.parse(stringify!($key), $parse)),+ }
+            pub fn parse(texts: &mut impl Texts) -> Self {
+                Self { $($key: texts.parse(stringify!($key), $parse)),+ }
             }
         }
     };
@@ -103,7 +51,8 @@ declare! {
     database_url: DatabaseUrl,
         Derived { says: "sqlite://{data_dir}/portcullis.db", compute: urls::default_database_url },
         Url, "URL", given(database_url),
-        "sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME?sslmode=…; DATABASE_URL is read too";
+        "sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME?sslmode=…, several servers as HOST:PORT,HOST:PORT, behind a \
+         transaction pooler with &statement_cache=off; DATABASE_URL is read too";
     database_pool: u32, Text("8"), Public, "NUMBER", given(number(1..=1000)),
         "Connections to the database";
     redis_url: Option<RedisUrl>, Unset, Url, "URL", optional(redis_url),
@@ -193,6 +142,6 @@ declare! {
         "First administrator's password";
 }
 
-fn cores(_: &Resolved) -> String {
+fn cores(_: &dyn Fn(&str) -> String) -> String {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get).to_string()
 }

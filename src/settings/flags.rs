@@ -2,7 +2,8 @@
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::declaration::{DECLARATION, Declared, Fallback};
+use super::declaration::DECLARATION;
+use super::declared::{Declared, Fallback};
 
 const HEADING: &str = "Settings";
 const ELSEWHERE: &str = "Settings such as --data-dir can be given here too: `portcullis --help` shows them all.";

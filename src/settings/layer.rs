@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::declaration::DECLARATION;
 use super::problem::{Problem, nearest};
-use super::sources::{CONFIG, PREFIX, Source};
+use super::source::{CONFIG, PREFIX, Source};
 
 /// The values of one source by key (or `key_file`).
 pub struct Layer {

@@ -4,13 +4,17 @@
 
 mod check;
 pub mod declaration;
+mod declared;
+mod dot_env;
 pub mod flags;
 mod layer;
 mod listen;
 mod parse;
+mod postgres_url;
 mod problem;
 mod resolve;
 mod show;
+mod source;
 mod sources;
 mod urls;
 
@@ -23,10 +27,12 @@ use secrecy::SecretString;
 
 use self::declaration::Values;
 pub use self::listen::Listen;
+pub use self::postgres_url::{PostgresUrl, postgres_url};
 pub use self::problem::{Problem, Problems};
 use self::resolve::Resolved;
 pub use self::show::Effective;
-pub use self::sources::{Source, Sources};
+pub use self::source::Source;
+pub use self::sources::Sources;
 use crate::domain::keys::RootKey;
 use crate::domain::session::Lifetime;
 pub use crate::domain::signing_key::SigningAlgorithm as JwtAlgorithm;
@@ -103,8 +109,7 @@ impl PublicUrl {
 #[derive(Clone, Debug)]
 pub enum DatabaseUrl {
     Sqlite(PathBuf),
-    /// The whole URL, password included.
-    Postgres(SecretString),
+    Postgres(Box<PostgresUrl>),
 }
 
 /// Where live copies of sessions are kept.

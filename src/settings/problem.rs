@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::sources::Source;
+use super::source::Source;
 
 /// One thing that is wrong: which setting, where it was given, and what to write. Never repeats a secret.
 #[derive(Debug)]

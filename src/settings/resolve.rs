@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use super::declaration::{DECLARATION, Declared, Fallback, Secrecy};
+use super::declaration::DECLARATION;
+use super::declared::{Declared, Fallback, Secrecy, Texts};
 use super::layer::{Layer, Value};
 use super::problem::Problem;
 use super::show::Effective;
-use super::sources::{Source, Sources, layers};
+use super::source::Source;
+use super::sources::{Sources, layers};
 
 /// The text of every setting and where it came from, not parsed yet.
 pub struct Resolved {
@@ -88,7 +90,9 @@ impl Resolved {
         match declared.default {
             Fallback::Unset => Text::Unset,
             Fallback::Text(text) => Text::Given(text.to_owned()),
-            Fallback::Derived { compute, .. } => Text::Given(compute(self)),
+            Fallback::Derived { compute, .. } => {
+                Text::Given(compute(&|key| self.text(key).unwrap_or_default().to_owned()))
+            }
         }
     }
 
@@ -109,26 +113,6 @@ impl Resolved {
         self.entry(key).is_some_and(|entry| entry.source != Source::Default)
     }
 
-    /// Parses one setting, or notes why it can't be.
-    pub fn parse<T>(&mut self, key: &str, parse: impl Fn(Option<&str>) -> Result<T, String>) -> Option<T> {
-        let entry = self.entry(key)?;
-        if matches!(entry.text, Text::Failed) {
-            return None;
-        }
-        let text = self.text(key);
-        match parse(text) {
-            Ok(value) => Some(value),
-            Err(what_to_write) => {
-                let value = match (entry.declared.secrecy, text) {
-                    (Secrecy::Public, Some(text)) => shortened(text),
-                    _ => "this value".to_owned(),
-                };
-                self.complain(key, format!("{value} can't be used: {what_to_write}"));
-                None
-            }
-        }
-    }
-
     /// Notes what is wrong with a setting, with its source.
     pub fn complain(&mut self, key: &str, message: impl Into<String>) {
         if let Some(entry) = self.entry(key) {
@@ -145,6 +129,27 @@ impl Resolved {
             source: entry.source.clone(),
         };
         self.entries.iter().map(shown).collect()
+    }
+}
+
+impl Texts for Resolved {
+    fn parse<T>(&mut self, key: &str, parse: impl Fn(Option<&str>) -> Result<T, String>) -> Option<T> {
+        let entry = self.entry(key)?;
+        if matches!(entry.text, Text::Failed) {
+            return None;
+        }
+        let text = self.text(key);
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(what_to_write) => {
+                let value = match (entry.declared.secrecy, text) {
+                    (Secrecy::Public, Some(text)) => shortened(text),
+                    _ => "this value".to_owned(),
+                };
+                self.complain(key, format!("{value} can't be used: {what_to_write}"));
+                None
+            }
+        }
     }
 }
 

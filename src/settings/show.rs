@@ -1,6 +1,6 @@
 //! The settings in force, as they may be shown.
 
-use super::sources::Source;
+use super::source::Source;
 
 /// A setting, its value and where that came from. Secrets are masked, also the password inside a URL.
 #[derive(Clone, Debug)]

@@ -3,13 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::dot_env;
 use super::layer::{Kind, Layer, Value};
 use super::problem::Problem;
+use super::source::{CONFIG, PREFIX, Source};
 
-/// Begins the name of each variable.
-pub(super) const PREFIX: &str = "PORTCULLIS_";
-/// The one name that says where settings are rather than being one.
-pub(super) const CONFIG: &str = "config";
 const DEFAULT_CONFIG: &str = "portcullis.toml";
 /// Variables that other programs use as well: read where ours are absent.
 const SHARED: &[(&str, &str)] = &[("DATABASE_URL", "database_url"), ("REDIS_URL", "redis_url")];
@@ -40,34 +38,6 @@ impl Sources {
     /// The path as seen from the folder.
     pub(super) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.folder.as_deref().unwrap_or(Path::new("")).join(path)
-    }
-}
-
-/// Where a value came from, in the spelling of its source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    Default,
-    /// `--listen`
-    Flag(String),
-    /// `PORTCULLIS_LISTEN`
-    Environment(String),
-    /// The same, in the file `.env`.
-    DotEnv(String),
-    /// `listen`, and the file's name as it was given.
-    Toml {
-        file: String,
-        key: String,
-    },
-}
-
-impl std::fmt::Display for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::Flag(name) | Self::Environment(name) => f.write_str(name),
-            Self::DotEnv(name) => write!(f, "{name} in .env"),
-            Self::Toml { file, key } => write!(f, "{key} in {file}"),
-        }
     }
 }
 
@@ -145,19 +115,11 @@ fn dot_env(file: &Path, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
         }
     };
     let mut pairs = Vec::new();
-    for pair in dotenvy::from_read_iter(text.as_bytes()) {
+    for pair in dot_env::parse(&text) {
         match pair {
-            Ok((name, value)) if concerns_us(&name) => pairs.push((name, value)),
+            Ok((name, value)) if concerns_us(name) => pairs.push((name.to_owned(), value)),
             Ok(_) => {}
-            // The library's own message repeats the line, which may hold a secret.
-            Err(dotenvy::Error::LineParse(wrong, _)) => {
-                let start = wrong.lines().next().unwrap_or_default();
-                let number = text.lines().position(|line| line.contains(start)).unwrap_or_default() + 1;
-                tell(format!(
-                    "line {number} is not NAME=value: put quotes around a value with spaces or special characters"
-                ));
-            }
-            Err(_) => tell("can't be read to its end".to_owned()),
+            Err((number, wrong)) => tell(format!("line {number} {wrong}")),
         }
     }
     pairs

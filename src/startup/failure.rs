@@ -48,6 +48,7 @@ impl Failure {
                 if text.contains("ertificate") { " (sslrootcert= names its certificate authority)" } else { "" }
             )),
             OpenError::Path | OpenError::Newer(_) => Self::configuration(text),
+            OpenError::Unfit(_) => Self::configuration(format!("the database {target} can't be used: {text}")),
             OpenError::Migration(_) => Self::general(format!("{target}: {text}")),
         }
     }

@@ -10,11 +10,12 @@ mod server;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio_postgres::config::Host;
 
 pub use self::checkup::{Checkup, checkup};
 pub use self::failure::Failure;
 pub use self::serve::serve;
-pub use self::server::{Draining, Handle, Server};
+pub use self::server::{Handle, Server};
 use crate::domain::Clock;
 use crate::services::Services;
 use crate::services::audit::Exports;
@@ -99,13 +100,22 @@ async fn open_database(settings: &Settings, target: &str) -> Result<Result<Datab
 fn database_target(url: &DatabaseUrl) -> String {
     match url {
         DatabaseUrl::Sqlite(path) => path.display().to_string(),
-        DatabaseUrl::Postgres(url) => url::Url::parse(url.expose_secret()).map_or_else(
-            |_| "postgres".to_owned(),
-            |url| {
-                let (host, port) = (url.host_str().unwrap_or("localhost"), url.port().unwrap_or(5432));
-                format!("postgres://{host}:{port}{}", url.path())
-            },
-        ),
+        DatabaseUrl::Postgres(url) => {
+            let ports = url.config.get_ports();
+            let places = url.config.get_hosts().iter().enumerate().map(|(index, host)| {
+                let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+                match host {
+                    Host::Tcp(name) => format!("{name}:{port}"),
+                    #[cfg(unix)]
+                    Host::Unix(folder) => format!("{}:{port}", folder.display()),
+                }
+            });
+            format!(
+                "postgres://{}/{}",
+                places.collect::<Vec<_>>().join(","),
+                url.config.get_dbname().unwrap_or_default()
+            )
+        }
     }
 }
 

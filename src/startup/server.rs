@@ -1,8 +1,6 @@
 //! The HTTP server and what runs beside it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -12,9 +10,10 @@ use tokio::task::AbortHandle;
 
 use super::Failure;
 use super::listeners::{self, Listener};
+use crate::http::draining::Draining;
 use crate::http::limits::Limits;
 use crate::http::site::Site;
-use crate::http::{cookie_guard, headers, parameters, problem, request_id};
+use crate::http::{cookie_guard, headers, parameters, problem, request_span};
 use crate::services::Services;
 use crate::storage::sessions::SessionStore;
 use crate::{routes, web as pages};
@@ -25,16 +24,6 @@ const ACTIVITY_BATCH: Duration = Duration::from_secs(60);
 const KEY_ROTATION: Duration = Duration::from_secs(3600);
 /// How often what has expired is noted, and what is old forgotten.
 const SWEEP: Duration = Duration::from_secs(600);
-
-/// Whether the server is being stopped: `/readyz` says so, and a load balancer looks elsewhere.
-#[derive(Clone, Default)]
-pub struct Draining(Arc<AtomicBool>);
-
-impl Draining {
-    pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// A server that listens, and does not answer before [`Server::run`].
 pub struct Server {
@@ -101,7 +90,7 @@ impl Server {
                 .wrap(from_fn(pages::error_pages::error_pages))
                 .wrap(from_fn(problem::render))
                 .wrap(from_fn(headers::add))
-                .wrap(request_id::logger())
+                .wrap(request_span::logger())
         })
         .disable_signals()
         .shutdown_timeout(timeout);
@@ -140,7 +129,7 @@ impl Server {
 async fn wait_for_stop(server: ServerHandle, draining: Draining, asked: impl Future<Output = ()>) {
     asked.await;
     tracing::info!("stopping: what is under way may finish");
-    draining.0.store(true, Ordering::Relaxed);
+    draining.set();
     server.stop(true).await;
 }
 

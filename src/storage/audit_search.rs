@@ -15,9 +15,9 @@ use super::audit::Row;
 use super::database::{AnyConnection, MultiBackend};
 use super::functions::lower;
 use super::schema::{audit_events, former_usernames, users};
+use crate::domain::NameKey;
 use crate::domain::audit::AuditEvent;
 use crate::domain::audit_list::{AuditFilter, AuditedAccount};
-use crate::domain::name::NameKey;
 use crate::domain::{Error, EventId, Outcome, Timestamp, UserId};
 
 type Result<T> = std::result::Result<T, Error>;

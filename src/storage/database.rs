@@ -1,24 +1,21 @@
 //! The database: opened, migrated, and the one hop from async code to Diesel's blocking calls.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 use diesel::r2d2::{ManageConnection, Pool, R2D2Connection};
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use secrecy::ExposeSecret as _;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::postgres::PgConnection;
+use super::migrations::migrate;
+use super::postgres::{Patience, PgConnection, Remedy, Server};
 use crate::domain::Error;
+use crate::domain::error::Dependency;
 use crate::settings::DatabaseUrl;
-
-const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
 /// How long a request waits for the database before it is answered with 503.
 const PATIENCE: Duration = Duration::from_millis(900);
@@ -26,8 +23,8 @@ const PATIENCE: Duration = Duration::from_millis(900);
 const LONG_PATIENCE: Duration = Duration::from_secs(600);
 /// Connections that those who write leave to those who read, while they wait for locks.
 const KEPT_FOR_READERS: usize = 2;
-/// Any number that no other program uses for an advisory lock of the same database.
-const MIGRATION_LOCK: i64 = 0x706f_7274_6375_6c6c;
+/// Between two tries of a transaction that another one was in the way of, for each try so far.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// One connection to whichever database the settings name. Queries are written once, for both.
 #[derive(diesel::MultiConnection)]
@@ -76,8 +73,8 @@ pub struct Database {
 impl Database {
     /// Connects, migrates and fills a pool of `connections`. `target` is the URL as it may be shown. Blocks; for start-up.
     pub fn open(url: &DatabaseUrl, target: &str, connections: u32) -> std::result::Result<Self, OpenError> {
-        let manager = Manager(url.clone());
-        let mut first = manager.open()?;
+        let manager = Manager::new(url);
+        let mut first = manager.first()?;
         migrate(&mut first, url, target)?;
         let pool = Pool::builder()
             .max_size(connections)
@@ -117,37 +114,64 @@ impl Database {
         &self,
         queries: impl FnOnce(&mut AnyConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.in_time(self.hop(queries)).await
+        self.in_time(self.hop(|pool| {
+            let mut connection = pool.get().map_err(Error::database)?;
+            queries(&mut connection).map_err(|error| sorted(error, remedy(&connection)))
+        }))
+        .await
     }
 
-    /// Runs queries in one transaction: committed when they return `Ok`, else rolled back.
+    /// Runs queries in one transaction: committed when they return `Ok`, else rolled back. They run again where another
+    /// transaction was in their way, and where the server has gone before the commit.
     pub async fn write<T: Send + 'static>(
         &self,
-        queries: impl FnOnce(&mut AnyConnection) -> Result<T> + Send + 'static,
+        mut queries: impl FnMut(&mut AnyConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let patient = self.patience > PATIENCE;
+        let patience = if self.patience > PATIENCE { Patience::Patient } else { Patience::Request };
+        // Whoever asked waits no longer.
+        let deadline = Instant::now() + self.patience;
         self.in_time(async {
             let turn = self.writers.clone().acquire_owned().await.map_err(Error::internal)?;
-            self.hop(move |connection| {
+            self.hop(move |pool| {
                 let _turn = turn;
-                transaction(connection, patient, queries)
+                let mut tries = 0;
+                let mut connection = pool.get().map_err(Error::database)?;
+                loop {
+                    let (error, remedy) = match transaction(&mut connection, patience, &mut queries) {
+                        Ok(value) => return Ok(value),
+                        Err(failed) => failed,
+                    };
+                    tries += 1;
+                    let pause = PAUSE * tries;
+                    if Instant::now() + pause > deadline {
+                        return Err(error);
+                    }
+                    match remedy {
+                        Some(Remedy::TryAgain) => std::thread::sleep(pause),
+                        // The first may have been the last one of its generation, or of its pooler's.
+                        Some(Remedy::ConnectAnew) if tries < 3 => {
+                            drop(connection);
+                            connection = pool.get().map_err(Error::database)?;
+                        }
+                        _ => return Err(error),
+                    }
+                }
             })
             .await
         })
         .await
     }
 
-    /// The one way from async code to the blocking connection. A caller that gives up leaves the work to finish.
+    /// The one way from async code to the blocking connections. A caller that gives up leaves the work to finish.
     async fn hop<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut AnyConnection) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Pool<Manager>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let pool = self.pool.clone();
         let thread = self.threads.clone().acquire_owned().await.map_err(Error::internal)?;
         tokio::task::spawn_blocking(move || {
             let _thread = thread;
-            let mut connection = pool.get().map_err(Error::database)?;
-            work(&mut connection)
+            work(&pool)
         })
         .await
         .map_err(Error::internal)?
@@ -158,30 +182,51 @@ impl Database {
     }
 }
 
+/// What would help, where queries failed.
+type Failed = (Error, Option<Remedy>);
+
 /// `BEGIN IMMEDIATE` on SQLite, so that a transaction that reads first can't fail later for want of the write lock.
 fn transaction<T>(
     connection: &mut AnyConnection,
-    patient: bool,
-    queries: impl FnOnce(&mut AnyConnection) -> Result<T>,
-) -> Result<T> {
-    let AnyConnection::Sqlite(sqlite) = connection else {
-        return connection.transaction(|connection| {
-            if patient {
-                connection.batch_execute("SET LOCAL lock_timeout = '5s'")?;
-            }
-            queries(connection)
-        });
+    patience: Patience,
+    queries: &mut impl FnMut(&mut AnyConnection) -> Result<T>,
+) -> std::result::Result<T, Failed> {
+    let begun = match connection {
+        AnyConnection::Sqlite(sqlite) => AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE"),
+        AnyConnection::Postgres(postgres) => postgres.begin(patience),
     };
-    AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
-    match queries(connection) {
-        Ok(value) => {
-            AnyConnection::commit_transaction(connection)?;
-            Ok(value)
-        }
+    if let Err(error) = begun {
+        return Err((error.into(), remedy(connection)));
+    }
+    let done = queries(connection);
+    let failed = remedy(connection);
+    match done {
+        Ok(value) => match AnyConnection::commit_transaction(connection) {
+            Ok(()) => Ok(value),
+            // Whether it was committed before the connection was lost, nobody knows.
+            Err(error) => Err((error.into(), remedy(connection).filter(|remedy| *remedy == Remedy::TryAgain))),
+        },
         Err(error) => {
-            AnyConnection::rollback_transaction(connection)?;
-            Err(error)
+            if let Err(lost) = AnyConnection::rollback_transaction(connection) {
+                tracing::debug!(error = %lost, "no rollback");
+            }
+            Err((sorted(error, failed), failed))
         }
+    }
+}
+
+fn remedy(connection: &AnyConnection) -> Option<Remedy> {
+    match connection {
+        AnyConnection::Postgres(postgres) => postgres.remedy(),
+        AnyConnection::Sqlite(_) => None,
+    }
+}
+
+/// What no server would do is a bug of ours, not a database that is away.
+fn sorted(error: Error, remedy: Option<Remedy>) -> Error {
+    match error {
+        Error::Unavailable(Dependency::Database, cause) if remedy == Some(Remedy::OurFault) => Error::Internal(cause),
+        other => other,
     }
 }
 
@@ -193,25 +238,37 @@ pub fn savepoint<T>(
     connection.transaction(queries)
 }
 
-struct Manager(DatabaseUrl);
+/// By the kind of URL: the derived `establish` tries one after the other and hides the real error.
+enum Manager {
+    Sqlite(PathBuf),
+    Postgres(Arc<Server>),
+}
 
 impl Manager {
-    /// By the kind of URL: the derived `establish` tries one after the other and hides the real error.
-    fn open(&self) -> std::result::Result<AnyConnection, OpenError> {
-        match &self.0 {
-            DatabaseUrl::Postgres(url) => {
-                let mut connection = PgConnection::connect(url.expose_secret()).map_err(OpenError::unreachable)?;
-                // Well below the ten seconds that the feed allows a transaction to commit late. Whoever waits for a lock
-                // has a connection that others want; a request is given up by then.
-                connection
-                    .batch_execute(
-                        "SET statement_timeout = '5s'; SET lock_timeout = '900ms'; \
-                         SET idle_in_transaction_session_timeout = '5s'",
-                    )
-                    .map_err(OpenError::unreachable)?;
-                Ok(AnyConnection::Postgres(connection))
-            }
-            DatabaseUrl::Sqlite(path) => {
+    fn new(url: &DatabaseUrl) -> Self {
+        match url {
+            DatabaseUrl::Sqlite(path) => Self::Sqlite(path.clone()),
+            DatabaseUrl::Postgres(url) => Self::Postgres(Arc::new(Server::new((**url).clone()))),
+        }
+    }
+
+    /// The one at start.
+    fn first(&self) -> std::result::Result<AnyConnection, OpenError> {
+        match self {
+            Self::Sqlite(_) => self.connect(),
+            Self::Postgres(server) => PgConnection::first(server).map(AnyConnection::Postgres),
+        }
+    }
+}
+
+impl ManageConnection for Manager {
+    type Connection = AnyConnection;
+    type Error = OpenError;
+
+    fn connect(&self) -> std::result::Result<AnyConnection, OpenError> {
+        match self {
+            Self::Postgres(server) => PgConnection::another(server).map(AnyConnection::Postgres),
+            Self::Sqlite(path) => {
                 let path = path.to_str().ok_or(OpenError::Path)?;
                 let mut connection = SqliteConnection::establish(path).map_err(OpenError::unreachable)?;
                 // FULL: what was answered as ended stays ended after a power cut.
@@ -224,15 +281,6 @@ impl Manager {
                 Ok(AnyConnection::Sqlite(connection))
             }
         }
-    }
-}
-
-impl ManageConnection for Manager {
-    type Connection = AnyConnection;
-    type Error = OpenError;
-
-    fn connect(&self) -> std::result::Result<AnyConnection, OpenError> {
-        self.open()
     }
 
     fn is_valid(&self, connection: &mut AnyConnection) -> std::result::Result<(), OpenError> {
@@ -260,6 +308,9 @@ pub enum OpenError {
     Unreachable(String),
     #[error("the path of the database is not UTF-8")]
     Path,
+    /// A setting of the database with which it can't be used, and what to do.
+    #[error("{0}")]
+    Unfit(String),
     #[error(
         "the database was migrated by a newer Portcullis (it has {0}, which this one does not know); use that version"
     )]
@@ -269,73 +320,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    fn unreachable(error: impl std::fmt::Display) -> Self {
+    pub(super) fn unreachable(error: impl std::fmt::Display) -> Self {
         Self::Unreachable(error.to_string())
     }
-}
-
-/// Brings the schema up to date. Two processes that start at once do it one after the other.
-fn migrate(connection: &mut AnyConnection, url: &DatabaseUrl, target: &str) -> std::result::Result<(), OpenError> {
-    match (connection, url) {
-        (AnyConnection::Sqlite(connection), DatabaseUrl::Sqlite(path)) => {
-            let _lock = migration_lock(path).map_err(|error| OpenError::Migration(error.to_string()))?;
-            run(connection, SQLITE_MIGRATIONS, target)
-        }
-        (AnyConnection::Postgres(connection), _) => {
-            // An index of a large table takes longer than any query of a request may, and so does waiting for it.
-            connection
-                .batch_execute(&format!(
-                    "SET statement_timeout = 0; SET lock_timeout = '60s'; SELECT pg_advisory_lock({MIGRATION_LOCK})"
-                ))
-                .map_err(OpenError::unreachable)?;
-            let done = run(connection, POSTGRES_MIGRATIONS, target);
-            connection
-                .batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))
-                .map_err(OpenError::unreachable)?;
-            done
-        }
-        (AnyConnection::Sqlite(_), DatabaseUrl::Postgres(_)) => Err(OpenError::Path),
-    }
-}
-
-/// A lock on a file beside the database, released when it is dropped or the process ends.
-fn migration_lock(database: &Path) -> std::io::Result<std::fs::File> {
-    let file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(database.with_extension("migration-lock"))?;
-    file.lock()?;
-    Ok(file)
-}
-
-fn run<C, DB>(connection: &mut C, migrations: EmbeddedMigrations, target: &str) -> std::result::Result<(), OpenError>
-where
-    DB: diesel::backend::Backend,
-    C: MigrationHarness<DB>,
-    EmbeddedMigrations: diesel::migration::MigrationSource<DB>,
-{
-    use diesel::migration::MigrationSource;
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| OpenError::Migration(error.to_string());
-    let known: Vec<String> = MigrationSource::<DB>::migrations(&migrations)
-        .map_err(failed)?
-        .iter()
-        .map(|migration| migration.name().version().to_string())
-        .collect();
-    if let Some(unknown) = connection
-        .applied_migrations()
-        .map_err(failed)?
-        .iter()
-        .map(ToString::to_string)
-        .find(|version| !known.contains(version))
-    {
-        return Err(OpenError::Newer(unknown));
-    }
-    let pending = connection.pending_migrations(migrations).map_err(failed)?;
-    if !pending.is_empty() {
-        // Told at every log level that is used: a DATABASE_URL meant for something else is noticed here.
-        tracing::warn!(database = target, migrations = pending.len(), "migrating the database");
-        connection.run_migrations(&pending).map_err(failed)?;
-    }
-    Ok(())
 }

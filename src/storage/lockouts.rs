@@ -51,6 +51,21 @@ pub enum Taken {
     Locked(Timestamp),
 }
 
+impl Taken {
+    /// Of a count that is full.
+    fn refused(failures: i64, until: Timestamp, rule: Rule) -> Self {
+        if failures < rule.threshold { Self::Full } else { Self::Locked(until) }
+    }
+}
+
+/// Why there is no guess now, as far as can be seen without asking for one: a refusal costs no write.
+pub fn refusal(connection: &mut AnyConnection, key: &Key, rule: Rule) -> Result<Option<Taken>> {
+    let row = lockouts::table.find(key.hash.to_vec()).filter(lockouts::expires_at.gt(rule.now));
+    let row = row.select((lockouts::failures, lockouts::pending, lockouts::expires_at)).first(connection).optional()?;
+    let full = |&(failures, pending, _): &(i64, i64, Timestamp)| failures + pending >= rule.threshold;
+    Ok(row.filter(full).map(|(failures, _, until)| Taken::refused(failures, until, rule)))
+}
+
 /// Asks for a guess, which is then under way. One statement, so that of any number at once, on any number of nodes, no
 /// more than the threshold get one: the upsert of both databases decides on the row as it is when it has it.
 pub fn take(connection: &mut AnyConnection, key: &Key, rule: Rule) -> Result<Taken> {
@@ -74,7 +89,7 @@ pub fn take(connection: &mut AnyConnection, key: &Key, rule: Rule) -> Result<Tak
     // PostgreSQL holds the row that it did not update, so it is still there.
     let (failures, until): (i64, Timestamp) =
         lockouts::table.find(key.hash.to_vec()).select((lockouts::failures, lockouts::expires_at)).first(connection)?;
-    Ok(if failures < rule.threshold { Taken::Full } else { Taken::Locked(until) })
+    Ok(Taken::refused(failures, until, rule))
 }
 
 /// A guess was wrong. The number of failures, this one included; `None` where an unlock has forgotten the count

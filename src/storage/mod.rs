@@ -10,6 +10,7 @@ pub mod installation;
 pub mod leases;
 pub mod links;
 pub mod lockouts;
+mod migrations;
 pub mod postgres;
 pub mod readiness;
 pub mod schema;

@@ -9,7 +9,7 @@ use diesel::sql_types::BigInt;
 use super::database::AnyConnection;
 use super::failing_addresses;
 use super::schema::{figures, sessions, stat_hours, users};
-use super::sessions::rows::open_in_index;
+use super::sessions::open::open_in_index;
 use super::types::Moment;
 use crate::domain::{Error, Event, Role, SessionKind, Timestamp};
 

@@ -13,7 +13,7 @@ use diesel::sqlite::Sqlite;
 use uuid::Uuid;
 
 use super::database::MultiBackend;
-use super::sessions::changes::ChangeKind;
+use super::sessions::change_kind::ChangeKind;
 use crate::domain::audit::{ActorKind, Event, Outcome};
 use crate::domain::link::LinkPurpose;
 use crate::domain::signing_key::{KeyState, SigningAlgorithm};

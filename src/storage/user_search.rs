@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Text};
 use super::database::{AnyConnection, MultiBackend};
 use super::lockouts::{self, Rule};
 use super::schema::{sessions, users};
-use super::sessions::rows::open_in_index;
+use super::sessions::open::open_in_index;
 use super::types::Id;
 use super::users::{Row, StoredUser};
 use crate::domain::text::text_enum;
@@ -28,7 +28,7 @@ text_enum!(
 /// Which accounts.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
-    /// A part of username, e-mail or name, in [`crate::domain::name::search_form`]; empty finds all.
+    /// A part of username, e-mail or name, in [`crate::domain::lookup::search_form`]; empty finds all.
     pub text: String,
     pub role: Option<Role>,
     pub status: Option<UserStatus>,

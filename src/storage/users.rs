@@ -5,7 +5,8 @@ use diesel::prelude::*;
 use super::database::{AnyConnection, MultiBackend};
 use super::schema::users;
 use super::sessions::changes::{self, Change};
-use crate::domain::name::{NameKey, search_form};
+use crate::domain::NameKey;
+use crate::domain::lookup::search_form;
 use crate::domain::{
     EmailAddress, Error, FieldError, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username,
 };

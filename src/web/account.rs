@@ -5,11 +5,11 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::Answer;
+use super::event_text::EventRow;
+use super::form_errors::FormErrors;
 use super::layout::{self, AccountLayout, account_of, page};
-use super::moment::{Moment, date};
-use super::refusal::Refusal;
 use super::sessions::{SessionRow, take_current};
-use super::words::EventRow;
+use super::time_tag::{TimeTag, date};
 use crate::domain::Event;
 use crate::domain::audit::AuditEvent;
 use crate::domain::session::LiveSession;
@@ -35,8 +35,8 @@ struct OverviewPage {
     username: String,
     email: String,
     role: &'static str,
-    since: Moment,
-    password_changed: Option<Moment>,
+    since: TimeTag,
+    password_changed: Option<TimeTag>,
     /// The sign-in before the one of this session.
     last_sign_in: Option<EventRow>,
     sessions_total: i64,
@@ -70,7 +70,7 @@ pub async fn show(
         here: SessionRow::new(&here, now),
         others: sessions.iter().take(SESSIONS).map(|session| SessionRow::new(session, now)).collect(),
         events: events.iter().take(EVENTS).map(row).collect(),
-        layout: AccountLayout::new(&user, &current, &request, "/account", Refusal::none()),
+        layout: AccountLayout::new(&user, &current, &request, "/account", FormErrors::none()),
     };
     page(StatusCode::OK, &template)
 }

@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::Answer;
+use super::event_text::EventRow;
+use super::form_errors::FormErrors;
 use super::layout::{self, AccountLayout, account_of, page};
-use super::refusal::Refusal;
-use super::words::EventRow;
 use crate::domain::EventId;
 use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
@@ -49,7 +49,7 @@ pub async fn show(
     events.truncate(PAGE);
     let now = services.clock.now();
     let template = ActivityPage {
-        layout: AccountLayout::new(&user, &current, &request, "/account/activity", Refusal::none()),
+        layout: AccountLayout::new(&user, &current, &request, "/account/activity", FormErrors::none()),
         older: events.last().filter(|_| followed).map(|event| event.id),
         events: events.into_iter().map(|event| EventRow::new(event, user.id, now)).collect(),
         continued: before.is_some(),

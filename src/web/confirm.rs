@@ -3,12 +3,12 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::admin::purpose::Purpose;
+use super::admin::reauth_purpose::ReauthPurpose;
 use super::field::Field;
+use super::form_errors::FormErrors;
 use super::layout::{self, SignedInLayout, account_of, page};
-use super::moment::duration;
 use super::next::{self, NextQuery};
-use super::refusal::Refusal;
+use super::time_tag::duration;
 use super::{Answer, see_other};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
@@ -23,7 +23,7 @@ struct ConfirmPage {
     layout: SignedInLayout,
     /// Where to go on, and what for, where that is known.
     next: String,
-    purpose: Option<Purpose>,
+    purpose: Option<ReauthPurpose>,
     /// How long an entry of the password is good for.
     window: String,
     password: Field,
@@ -45,7 +45,7 @@ pub async fn show(
     current: CurrentUser,
     Query(query): Query<NextQuery>,
 ) -> Answer {
-    form_page(&services, &request, &current, &query.next, Refusal::none()).await
+    form_page(&services, &request, &current, &query.next, FormErrors::none()).await
 }
 
 /// `POST /confirm`. The session has a new secret from then on, even where a store could not be told yet.
@@ -62,7 +62,7 @@ pub async fn submit(
             new.delivered?;
             Ok(see_other(next::or_default(&form.next, services.settings.public_url.as_str())))
         }
-        Err(error) => form_page(&services, &request, &current, &form.next, Refusal::of(error)?).await,
+        Err(error) => form_page(&services, &request, &current, &form.next, FormErrors::of(error)?).await,
     }
 }
 
@@ -71,19 +71,19 @@ async fn form_page(
     request: &HttpRequest,
     current: &CurrentUser,
     next: &str,
-    refusal: Refusal,
+    form_errors: FormErrors,
 ) -> Answer {
     let user = account_of(services, current).await?;
-    let status = refusal.status;
+    let status = form_errors.status;
     let next = next::or_default(next, services.settings.public_url.as_str());
-    let purpose = Purpose::of(services, &user, next).await?;
+    let purpose = ReauthPurpose::of(services, &user, next).await?;
     let tab = purpose.as_ref().map_or("/confirm", |purpose| purpose.tab);
     let template = ConfirmPage {
         next: next.to_owned(),
         purpose,
         window: duration(services.settings.reauthentication_window),
-        password: Field::current_password("password", "Password").refused(&refusal).autofocus(true),
-        layout: SignedInLayout::new(&user, current, request, tab, refusal),
+        password: Field::current_password("password", "Password").refused(&form_errors).autofocus(true),
+        layout: SignedInLayout::new(&user, current, request, tab, form_errors),
     };
     page(status, &template)
 }

@@ -10,10 +10,10 @@ use askama::Template;
 use chrono::TimeDelta;
 use uuid::Uuid;
 
+use super::form_errors::FormErrors;
 use super::layout::{self, GuestLayout};
-use super::moment::duration;
 use super::next;
-use super::refusal::Refusal;
+use super::time_tag::duration;
 use crate::http::problem::{self, Problem, wants_json};
 use crate::http::request_id;
 use crate::services::Services;
@@ -69,7 +69,7 @@ fn render(problem: &Problem, request: &HttpRequest) -> Option<String> {
     let services = request.app_data::<web::Data<Services>>()?;
     let host = services.settings.public_url.host().to_owned();
     let template = ErrorPage {
-        layout: GuestLayout { host, notice: None, refusal: Refusal::none() },
+        layout: GuestLayout { host, notice: None, form_errors: FormErrors::none() },
         words: words(problem, request, services.settings.public_url.as_str()),
         status: problem.status.to_string(),
         request_id: request_id::of(request),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use super::refusal::Refusal;
+use super::form_errors::FormErrors;
 
 /// An input of a form; its name is also its id. A template shows it with `{{ field }}`.
 #[derive(Template)]
@@ -100,9 +100,9 @@ impl Field {
     }
 
     /// Takes over what the refusal says of this field.
-    pub fn refused(mut self, refusal: &Refusal) -> Self {
-        self.error = refusal.error_of(self.name).map(str::to_owned);
-        self.concerned = refusal.concerns(self.name);
+    pub fn refused(mut self, form_errors: &FormErrors) -> Self {
+        self.error = form_errors.error_of(self.name).map(str::to_owned);
+        self.concerned = form_errors.concerns(self.name);
         self
     }
 
@@ -130,8 +130,8 @@ mod tests {
     #[test]
     fn a_refused_field_is_described_by_its_error_and_then_its_hint_and_keeps_what_was_typed() {
         let error = FieldError::new("username", "taken", "“a<b” is taken.");
-        let refusal = Refusal::of(Error::Taken(error.into())).expect("a form");
-        let html = Field::new_username(r#"a<b" x="#).refused(&refusal).render().expect("html");
+        let form_errors = FormErrors::of(Error::Taken(error.into())).expect("a form");
+        let html = Field::new_username(r#"a<b" x="#).refused(&form_errors).render().expect("html");
         assert!(html.contains(r#"aria-describedby="username-error username-hint""#), "{html}");
         assert!(html.contains(r#"aria-invalid="true""#));
         assert!(html.contains(r#"id="username-error""#) && html.contains(r#"id="username-hint""#));

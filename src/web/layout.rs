@@ -6,15 +6,15 @@ use askama::Template;
 
 use super::Answer;
 use super::assets;
-use super::refusal::{Refusal, Status};
-use super::words::number;
+use super::event_text::number;
+use super::form_errors::{FormErrors, Status};
 use crate::domain::{Error, Role, User};
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{Flash, Notice};
 use crate::http::problem::Problem;
 use crate::services::Services;
 
-/// A page with this status, or with that of a [`Refusal`].
+/// A page with this status, or with that of a [`FormErrors`].
 pub fn page(status: impl Into<Status>, template: &impl Template) -> Answer {
     let body = template.render().map_err(|error| Problem::from(Error::internal(error)))?;
     let Status { code, retry_after } = status.into();
@@ -31,12 +31,12 @@ pub struct GuestLayout {
     /// A notice left by the answer before this one.
     pub notice: Option<String>,
     /// Why the page's form comes back, if it does.
-    pub refusal: Refusal,
+    pub form_errors: FormErrors,
 }
 
 impl GuestLayout {
-    pub fn new(services: &Services, request: &HttpRequest, refusal: Refusal) -> Self {
-        Self { host: services.settings.public_url.host().to_owned(), notice: notice(request), refusal }
+    pub fn new(services: &Services, request: &HttpRequest, form_errors: FormErrors) -> Self {
+        Self { host: services.settings.public_url.host().to_owned(), notice: notice(request), form_errors }
     }
 }
 
@@ -45,7 +45,7 @@ pub struct SignedInLayout {
     pub username: String,
     pub csrf_token: String,
     pub notice: Option<String>,
-    pub refusal: Refusal,
+    pub form_errors: FormErrors,
     /// The reader's present role: what it can't open is left out.
     pub role: Role,
     /// The path of the tab where the page belongs.
@@ -58,12 +58,18 @@ pub type AccountLayout = SignedInLayout;
 pub type AdminLayout = SignedInLayout;
 
 impl SignedInLayout {
-    pub fn new(user: &User, current: &CurrentUser, request: &HttpRequest, tab: &'static str, refusal: Refusal) -> Self {
+    pub fn new(
+        user: &User,
+        current: &CurrentUser,
+        request: &HttpRequest,
+        tab: &'static str,
+        form_errors: FormErrors,
+    ) -> Self {
         Self {
             username: user.username.as_str().to_owned(),
             csrf_token: current.csrf_token.clone(),
             notice: notice(request),
-            refusal,
+            form_errors,
             role: current.session.role,
             tab,
         }

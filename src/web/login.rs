@@ -4,10 +4,10 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::field::Field;
+use super::form_errors::FormErrors;
 use super::layout::{self, GuestLayout, page};
-use super::moment::duration;
 use super::next::{self, NextQuery};
-use super::refusal::Refusal;
+use super::time_tag::duration;
 use super::{Answer, see_other};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, MaybeUser};
@@ -58,7 +58,7 @@ pub async fn show(
         return Ok(see_other(next::DEFAULT));
     }
     let form = LoginForm { next: query.next, ..LoginForm::default() };
-    form_page(&services, &request, &form, Refusal::none()).await
+    form_page(&services, &request, &form, FormErrors::none()).await
 }
 
 /// `POST /login`. Over a live session of the same browser the new one takes its place.
@@ -78,27 +78,27 @@ pub async fn submit(
             device_cookie::set(&request, services.device_cookie(&signed_in.user, &client));
             Ok(see_other(next::or_default(&form.next, services.settings.public_url.as_str())))
         }
-        Err(error) => form_page(&services, &request, &form, Refusal::of(error)?).await,
+        Err(error) => form_page(&services, &request, &form, FormErrors::of(error)?).await,
     }
 }
 
-async fn form_page(services: &Services, request: &HttpRequest, form: &LoginForm, refusal: Refusal) -> Answer {
+async fn form_page(services: &Services, request: &HttpRequest, form: &LoginForm, form_errors: FormErrors) -> Answer {
     let registration_open = services.registration_open().await?;
     let next = next::or_default(&form.next, services.settings.public_url.as_str());
     let lifetime = services.settings.remember_lifetime;
-    let status = refusal.status;
+    let status = form_errors.status;
     let username = Field::text("username", "Username or e-mail", "username", &form.username);
     let password = Field::current_password("password", "Password");
     let template = LoginPage {
         next: (next != next::DEFAULT).then(|| next.to_owned()),
-        username: username.refused(&refusal).autofocus(!refusal.is_some()),
-        password: password.refused(&refusal).autofocus(refusal.is_some()),
+        username: username.refused(&form_errors).autofocus(!form_errors.is_some()),
+        password: password.refused(&form_errors).autofocus(form_errors.is_some()),
         remember: !form.remember.is_empty(),
         remember_absolute: duration(lifetime.absolute),
         remember_idle: duration(lifetime.idle),
         registration_open,
         administrator_missing: !registration_open && !services.administrator_exists().await?,
-        layout: GuestLayout::new(services, request, refusal),
+        layout: GuestLayout::new(services, request, form_errors),
     };
     page(status, &template)
 }

@@ -4,8 +4,8 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
+use super::form_errors::FormErrors;
 use super::layout::{self, AccountLayout, account_of, page};
-use super::refusal::Refusal;
 use super::{Answer, Nothing, see_other};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::MaybeUser;
@@ -24,7 +24,7 @@ struct LogoutPage {
 pub async fn show(request: HttpRequest, services: web::Data<Services>, user: MaybeUser) -> Answer {
     let Some(current) = user.0 else { return Ok(see_other("/login")) };
     let user = account_of(&services, &current).await?;
-    let layout = AccountLayout::new(&user, &current, &request, "/logout", Refusal::none());
+    let layout = AccountLayout::new(&user, &current, &request, "/logout", FormErrors::none());
     page(StatusCode::OK, &LogoutPage { layout })
 }
 

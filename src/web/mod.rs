@@ -2,30 +2,30 @@
 //!
 //! Each file is a group of pages with its templates' structs beside the handlers; `templates/` mirrors it.
 //! What they share: [`layout`] (the frame, and [`layout::page`]), [`field`] (an input with its label, hint and error),
-//! [`refusal`] (why a form comes back), [`moment`] (times in words), [`words`] (events in words), [`counts`] (numbers of
-//! sessions in words), [`next`] (where to go on), [`error_pages`].
+//! [`form_errors`] (why a form comes back), [`time_tag`] (times in words), [`event_text`] (events in words),
+//! [`session_counts`] (numbers of sessions in words), [`next`] (where to go on), [`error_pages`].
 
 pub mod account;
 pub mod activity;
 pub mod admin;
 pub mod assets;
 pub mod confirm;
-pub mod counts;
 pub mod error_pages;
+pub mod event_text;
 pub mod field;
+pub mod form_errors;
 pub mod layout;
 pub mod login;
 pub mod logout;
-pub mod moment;
 pub mod next;
 pub mod password;
 pub mod profile;
-pub mod refusal;
 pub mod register;
 pub mod reset;
+pub mod session_counts;
 pub mod sessions;
 pub mod setup;
-pub mod words;
+pub mod time_tag;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::LOCATION;

@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::field::Field;
+use super::form_errors::FormErrors;
 use super::layout::{self, AccountLayout, account_of, page};
-use super::refusal::Refusal;
 use super::{Answer, see_other};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
@@ -35,7 +35,7 @@ pub struct PasswordForm {
 
 /// `GET /account/password`.
 pub async fn show(request: HttpRequest, services: web::Data<Services>, current: CurrentUser) -> Answer {
-    form_page(&services, &request, &current, Refusal::none()).await
+    form_page(&services, &request, &current, FormErrors::none()).await
 }
 
 /// `POST /account/password`. The session has a new secret from then on, even where a store could not be told yet.
@@ -56,20 +56,25 @@ pub async fn submit(
             flash::set(&request, Notice::PasswordChanged);
             Ok(see_other("/account"))
         }
-        Err(error) => form_page(&services, &request, &current, Refusal::of(error)?).await,
+        Err(error) => form_page(&services, &request, &current, FormErrors::of(error)?).await,
     }
 }
 
-async fn form_page(services: &Services, request: &HttpRequest, current: &CurrentUser, refusal: Refusal) -> Answer {
+async fn form_page(
+    services: &Services,
+    request: &HttpRequest,
+    current: &CurrentUser,
+    form_errors: FormErrors,
+) -> Answer {
     let user = account_of(services, current).await?;
     let (_, counts) = services.sessions_of(user.id, 1).await?;
-    let status = refusal.status;
+    let status = form_errors.status;
     let new_password = Field::new_password("new_password", "New password", services.settings.password_min_length);
     let template = PasswordPage {
-        current_password: Field::current_password("current_password", "Current password").refused(&refusal),
-        new_password: new_password.refused(&refusal),
+        current_password: Field::current_password("current_password", "Current password").refused(&form_errors),
+        new_password: new_password.refused(&form_errors),
         others: (counts.browser + counts.api - 1).max(0),
-        layout: AccountLayout::new(&user, current, request, "/account/password", refusal),
+        layout: AccountLayout::new(&user, current, request, "/account/password", form_errors),
     };
     page(status, &template)
 }

@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::field::Field;
+use super::form_errors::FormErrors;
 use super::layout::{self, AccountLayout, account_of, page};
-use super::refusal::Refusal;
 use super::{Answer, see_other};
 use crate::domain::User;
 use crate::http::client_address::ClientInfo;
@@ -39,7 +39,7 @@ pub struct ProfileForm {
 pub async fn show(request: HttpRequest, services: web::Data<Services>, current: CurrentUser) -> Answer {
     let user = account_of(&services, &current).await?;
     let name = user.name.clone().unwrap_or_default();
-    form_page(&request, &current, &user, &name, user.email.as_str(), Refusal::none())
+    form_page(&request, &current, &user, &name, user.email.as_str(), FormErrors::none())
 }
 
 /// `POST /account/profile`.
@@ -61,9 +61,9 @@ pub async fn submit(
             Ok(see_other("/account/profile"))
         }
         Err(error) => {
-            let refusal = Refusal::of(error)?;
+            let form_errors = FormErrors::of(error)?;
             let user = account_of(&services, &current).await?;
-            form_page(&request, &current, &user, &form.name, &form.email, refusal)
+            form_page(&request, &current, &user, &form.name, &form.email, form_errors)
         }
     }
 }
@@ -74,15 +74,15 @@ fn form_page(
     user: &User,
     name: &str,
     email: &str,
-    refusal: Refusal,
+    form_errors: FormErrors,
 ) -> Answer {
-    let status = refusal.status;
+    let status = form_errors.status;
     let current_password = Field::current_password("current_password", "Current password").optional();
     let template = ProfilePage {
-        name: Field::name(name).refused(&refusal),
-        email: Field::email(email).refused(&refusal),
-        current_password: current_password.hint("Needed only to change the e-mail.").refused(&refusal),
-        layout: AccountLayout::new(user, current, request, "/account/profile", refusal),
+        name: Field::name(name).refused(&form_errors),
+        email: Field::email(email).refused(&form_errors),
+        current_password: current_password.hint("Needed only to change the e-mail.").refused(&form_errors),
+        layout: AccountLayout::new(user, current, request, "/account/profile", form_errors),
     };
     page(status, &template)
 }

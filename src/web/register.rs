@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::field::Field;
+use super::form_errors::FormErrors;
 use super::layout::{self, GuestLayout, page};
-use super::refusal::Refusal;
 use super::{Answer, next, see_other};
 use crate::domain::Error;
 use crate::http::client_address::ClientInfo;
@@ -46,7 +46,7 @@ pub async fn show(request: HttpRequest, services: web::Data<Services>, user: May
     if !services.registration_open().await? {
         return Err(Error::RegistrationClosed.into());
     }
-    form_page(&services, &request, &RegisterForm::default(), Refusal::none())
+    form_page(&services, &request, &RegisterForm::default(), FormErrors::none())
 }
 
 /// `POST /register`. Over a live session of the same browser the new one takes its place.
@@ -70,19 +70,19 @@ pub async fn submit(
             device_cookie::set(&request, services.device_cookie(&signed_in.user, &client));
             Ok(see_other("/account"))
         }
-        Err(error) => form_page(&services, &request, &form, Refusal::of(error)?),
+        Err(error) => form_page(&services, &request, &form, FormErrors::of(error)?),
     }
 }
 
-fn form_page(services: &Services, request: &HttpRequest, form: &RegisterForm, refusal: Refusal) -> Answer {
-    let status = refusal.status;
+fn form_page(services: &Services, request: &HttpRequest, form: &RegisterForm, form_errors: FormErrors) -> Answer {
+    let status = form_errors.status;
     let password = Field::new_password("password", "Password", services.settings.password_min_length);
     let template = RegisterPage {
-        username: Field::new_username(&form.username).refused(&refusal).autofocus(!refusal.is_some()),
-        email: Field::email(&form.email).refused(&refusal),
-        name: Field::name(&form.name).refused(&refusal),
-        password: password.refused(&refusal),
-        layout: GuestLayout::new(services, request, refusal),
+        username: Field::new_username(&form.username).refused(&form_errors).autofocus(!form_errors.is_some()),
+        email: Field::email(&form.email).refused(&form_errors),
+        name: Field::name(&form.name).refused(&form_errors),
+        password: password.refused(&form_errors),
+        layout: GuestLayout::new(services, request, form_errors),
     };
     page(status, &template)
 }

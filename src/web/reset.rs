@@ -4,9 +4,9 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::field::Field;
+use super::form_errors::FormErrors;
 use super::layout::{self, GuestLayout, page};
-use super::moment::{Moment, deadline};
-use super::refusal::Refusal;
+use super::time_tag::{TimeTag, deadline};
 use super::{Answer, see_other};
 use crate::http::client_address::ClientInfo;
 use crate::http::device_cookie;
@@ -21,7 +21,7 @@ struct ResetPage {
     layout: GuestLayout,
     token: String,
     username: String,
-    expires: Moment,
+    expires: TimeTag,
     new_password: Field,
 }
 
@@ -34,7 +34,7 @@ pub struct ResetForm {
 
 /// `GET /reset/{token}`. Looking does not use the link up; one that is used up or too old is 410.
 pub async fn show(request: HttpRequest, services: web::Data<Services>, PathParam(token): PathParam<String>) -> Answer {
-    form_page(&services, &request, &token, Refusal::none()).await
+    form_page(&services, &request, &token, FormErrors::none()).await
 }
 
 /// `POST /reset/{token}`. All sessions of the account have ended, so the next step is to sign in.
@@ -52,20 +52,20 @@ pub async fn submit(
             flash::set(&request, Notice::PasswordReset);
             Ok(see_other("/login"))
         }
-        Err(error) => form_page(&services, &request, &token, Refusal::of(error)?).await,
+        Err(error) => form_page(&services, &request, &token, FormErrors::of(error)?).await,
     }
 }
 
-async fn form_page(services: &Services, request: &HttpRequest, token: &str, refusal: Refusal) -> Answer {
+async fn form_page(services: &Services, request: &HttpRequest, token: &str, form_errors: FormErrors) -> Answer {
     let (user, expires_at) = services.reset_link(token).await?;
-    let status = refusal.status;
+    let status = form_errors.status;
     let new_password = Field::new_password("new_password", "New password", services.settings.password_min_length);
     let template = ResetPage {
         token: token.to_owned(),
         username: user.username.as_str().to_owned(),
         expires: deadline(expires_at, services.clock.now()),
-        new_password: new_password.refused(&refusal).autofocus(!refusal.is_some()),
-        layout: GuestLayout::new(services, request, refusal),
+        new_password: new_password.refused(&form_errors).autofocus(!form_errors.is_some()),
+        layout: GuestLayout::new(services, request, form_errors),
     };
     page(status, &template)
 }

@@ -4,10 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
+use super::form_errors::FormErrors;
 use super::layout::{self, AccountLayout, account_of, page};
-use super::moment::{Moment, moment};
-use super::refusal::Refusal;
-use super::{Answer, Nothing, counts, see_other};
+use super::time_tag::{TimeTag, time_tag};
+use super::{Answer, Nothing, see_other, session_counts};
 use crate::domain::audit::Client;
 use crate::domain::device::DeviceKind;
 use crate::domain::{Session, SessionId, SessionKind, Timestamp};
@@ -54,9 +54,9 @@ pub struct SessionRow {
     pub icon: &'static str,
     pub kind: &'static str,
     pub address: String,
-    pub signed_in: Moment,
-    pub last_active: Moment,
-    pub expires: Moment,
+    pub signed_in: TimeTag,
+    pub last_active: TimeTag,
+    pub expires: TimeTag,
     /// Marked as the session in which it is read.
     pub here: bool,
 }
@@ -72,9 +72,9 @@ impl SessionRow {
                 SessionKind::Api => "API",
             },
             address: session.address.clone(),
-            signed_in: moment(session.created_at, now),
-            last_active: moment(session.last_active_at, now),
-            expires: moment(session.expires_at(), now),
+            signed_in: time_tag(session.created_at, now),
+            last_active: time_tag(session.last_active_at, now),
+            expires: time_tag(session.expires_at(), now),
             here: false,
         }
     }
@@ -139,12 +139,12 @@ pub async fn show(
     let counts = OpenSessions::from(counts).others();
     let total = counts.total().value;
     let template = SessionsPage {
-        layout: AccountLayout::new(&user, &current, &request, "/account/sessions", Refusal::none()),
+        layout: AccountLayout::new(&user, &current, &request, "/account/sessions", FormErrors::none()),
         here: SessionRow::new(&here, now),
         others: sessions.iter().map(|session| SessionRow::new(session, now)).collect(),
         more: (total > limit && limit < MOST).then_some(limit + STEP),
         total,
-        kinds: counts::kinds(counts),
+        kinds: session_counts::kinds(counts),
     };
     page(StatusCode::OK, &template)
 }

@@ -4,9 +4,9 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::field::Field;
+use super::form_errors::FormErrors;
 use super::layout::{self, GuestLayout, page};
-use super::moment::{Moment, deadline};
-use super::refusal::Refusal;
+use super::time_tag::{TimeTag, deadline};
 use super::{Answer, see_other};
 use crate::http::client_address::ClientInfo;
 use crate::http::forms::GuestForm;
@@ -20,7 +20,7 @@ use crate::services::accounts::NewAccount;
 struct SetupPage {
     layout: GuestLayout,
     token: String,
-    expires: Moment,
+    expires: TimeTag,
     username: Field,
     email: Field,
     password: Field,
@@ -39,7 +39,7 @@ pub struct SetupForm {
 
 /// `GET /setup/{token}`. Looking does not use the link up; one that is used up or too old is 410.
 pub async fn show(request: HttpRequest, services: web::Data<Services>, PathParam(token): PathParam<String>) -> Answer {
-    form_page(&services, &request, &token, &SetupForm::default(), Refusal::none()).await
+    form_page(&services, &request, &token, &SetupForm::default(), FormErrors::none()).await
 }
 
 /// `POST /setup/{token}`.
@@ -62,7 +62,7 @@ pub async fn submit(
             device_cookie::set(&request, services.device_cookie(&signed_in.user, &client));
             Ok(see_other("/account"))
         }
-        Err(error) => form_page(&services, &request, &token, &form, Refusal::of(error)?).await,
+        Err(error) => form_page(&services, &request, &token, &form, FormErrors::of(error)?).await,
     }
 }
 
@@ -71,18 +71,18 @@ async fn form_page(
     request: &HttpRequest,
     token: &str,
     form: &SetupForm,
-    refusal: Refusal,
+    form_errors: FormErrors,
 ) -> Answer {
     let expires_at = services.setup_link(token).await?;
-    let status = refusal.status;
+    let status = form_errors.status;
     let password = Field::new_password("password", "Password", services.settings.password_min_length);
     let template = SetupPage {
         token: token.to_owned(),
         expires: deadline(expires_at, services.clock.now()),
-        username: Field::new_username(&form.username).refused(&refusal).autofocus(!refusal.is_some()),
-        email: Field::email(&form.email).refused(&refusal),
-        password: password.refused(&refusal),
-        layout: GuestLayout::new(services, request, refusal),
+        username: Field::new_username(&form.username).refused(&form_errors).autofocus(!form_errors.is_some()),
+        email: Field::email(&form.email).refused(&form_errors),
+        password: password.refused(&form_errors),
+        layout: GuestLayout::new(services, request, form_errors),
     };
     page(status, &template)
 }

@@ -8,7 +8,7 @@ use portcullis::domain::audit_list::AuditFilter;
 use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState};
 use portcullis::domain::{Error, EventId, Role, User};
 use portcullis::routes::{self, Access, Route};
-use portcullis::services::Steward;
+use portcullis::services::AuthContext;
 use portcullis::services::users::UserChange;
 use reqwest::Method;
 use rstest::rstest;
@@ -310,31 +310,31 @@ async fn who_lost_the_role_or_the_account_while_the_request_was_on_its_way_does_
     let demoted = server.create("adele", Role::Admin).await;
     let suspended = server.create("manuel", Role::Manager).await;
     let deleted = server.create("mona", Role::Manager).await;
-    let stewards = [&demoted, &suspended, &deleted].map(Steward::of);
+    let former = [&demoted, &suspended, &deleted].map(AuthContext::of);
     services.set_role(&cli, demoted.id, Role::User, &client).await.unwrap();
     services.suspend(&cli, suspended.id, &client).await.unwrap();
     services.delete_user(&cli, deleted.id, &client).await.unwrap();
     let before = log(&server).await;
-    for steward in &stewards {
+    for auth in &former {
         let change = || UserChange { name: Some("Renamed".to_owned()), ..UserChange::default() };
         let outcomes = [
-            services.end_session(steward, session, &client).await.err(),
-            services.end_sessions(steward, &[session], &client).await.err(),
-            services.end_all_sessions(steward, user.id, &client).await.err(),
-            services.end_everyones_sessions(steward, None, &client).await.err(),
-            services.unlock(steward, user.id, &client).await.err(),
-            services.set_role(steward, user.id, Role::Admin, &client).await.err(),
-            services.suspend(steward, user.id, &client).await.err(),
-            services.reinstate(steward, user.id, &client).await.err(),
-            services.delete_user(steward, user.id, &client).await.err(),
-            services.update_user(steward, user.id, change(), &client).await.err(),
-            services.issue_reset_link(steward, user.id, &client).await.err(),
-            services.create_user(steward, "eve", "eve@example.com", None, Role::Admin, &client).await.err(),
-            services.rotate_signing_key(steward, None, &client).await.err(),
+            services.end_session(auth, session, &client).await.err(),
+            services.end_sessions(auth, &[session], &client).await.err(),
+            services.end_all_sessions(auth, user.id, &client).await.err(),
+            services.end_everyones_sessions(auth, None, &client).await.err(),
+            services.unlock(auth, user.id, &client).await.err(),
+            services.set_role(auth, user.id, Role::Admin, &client).await.err(),
+            services.suspend(auth, user.id, &client).await.err(),
+            services.reinstate(auth, user.id, &client).await.err(),
+            services.delete_user(auth, user.id, &client).await.err(),
+            services.update_user(auth, user.id, change(), &client).await.err(),
+            services.issue_reset_link(auth, user.id, &client).await.err(),
+            services.create_user(auth, "eve", "eve@example.com", None, Role::Admin, &client).await.err(),
+            services.rotate_signing_key(auth, None, &client).await.err(),
         ];
         for (number, outcome) in outcomes.into_iter().enumerate() {
             let refused = matches!(outcome, Some(Error::Forbidden | Error::NotSignedIn));
-            assert!(refused, "{:?}, act {number}: {outcome:?}", steward.actor);
+            assert!(refused, "{:?}, act {number}: {outcome:?}", auth.actor);
         }
     }
     assert_eq!(log(&server).await, before, "something was done");

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event, Role, User, UserId};
-use portcullis::services::Steward;
-use portcullis::services::steering::Subject;
+use portcullis::services::AuthContext;
+use portcullis::services::authorization::Subject;
 use portcullis::services::users::UserChange;
 use reqwest::Method;
 use rstest::rstest;
@@ -371,8 +371,8 @@ async fn nobody_below_an_administrator_raises_a_role_their_own_least_of_all() {
         let fields = [("csrf_token", token.as_str()), ("name", "X"), ("email", user.email.as_str()), ("role", "admin")];
         browser.post("/account/profile", &fields).await;
         assert_eq!(server.services.user(user.id).await.unwrap().role, role);
-        let steward = Steward::of(&user);
-        let raised = server.services.set_role(&steward, user.id, Role::Admin, &client()).await;
+        let auth = AuthContext::of(&user);
+        let raised = server.services.set_role(&auth, user.id, Role::Admin, &client()).await;
         assert!(matches!(raised, Err(Error::Forbidden)));
     }
 }
@@ -384,14 +384,14 @@ async fn who_was_an_administrator_when_the_request_began_is_asked_again_when_it_
     let user = server.create("ursula", Role::User).await;
     server.services.set_role(&command_line(), demoted.id, Role::Manager, &client()).await.unwrap();
     // As it was read a moment ago.
-    let steward = Steward::of(&demoted);
+    let auth = AuthContext::of(&demoted);
     let services = &server.services;
-    assert!(matches!(services.suspend(&steward, user.id, &client()).await, Err(Error::Forbidden)));
-    assert!(matches!(services.issue_reset_link(&steward, user.id, &client()).await, Err(Error::Forbidden)));
-    let created = services.create_user(&steward, "eve", "eve@example.com", None, Role::Admin, &client()).await;
+    assert!(matches!(services.suspend(&auth, user.id, &client()).await, Err(Error::Forbidden)));
+    assert!(matches!(services.issue_reset_link(&auth, user.id, &client()).await, Err(Error::Forbidden)));
+    let created = services.create_user(&auth, "eve", "eve@example.com", None, Role::Admin, &client()).await;
     assert!(matches!(created, Err(Error::Forbidden)));
     services.suspend(&command_line(), demoted.id, &client()).await.unwrap();
-    assert!(matches!(services.end_all_sessions(&steward, user.id, &client()).await, Err(Error::NotSignedIn)));
+    assert!(matches!(services.end_all_sessions(&auth, user.id, &client()).await, Err(Error::NotSignedIn)));
 }
 
 #[rstest]
@@ -471,10 +471,9 @@ async fn acts_on_an_account_count_on_its_very_next_request_on_every_node(
         let form = keeper.get(&page_of(&anna)).await.expect(200).form(&format!("{}/role", page_of(&anna)));
         keeper.submit_form(form, &[("role", role)]).await.expect_redirect(&page_of(&anna));
         here.get("/admin/users").await.expect(status);
-        eventually("the other node knows", std::time::Duration::from_secs(1), async || {
-            there.get("/admin/users").await.status == status
-        })
-        .await;
+        Deadline::second()
+            .expect_soon("the other node knows", async || there.get("/admin/users").await.status == status)
+            .await;
     }
 
     let path = format!("{}/suspend", page_of(&anna));
@@ -482,7 +481,7 @@ async fn acts_on_an_account_count_on_its_very_next_request_on_every_node(
     assert!(page.text().contains("2 sessions end at once on every node: 2 in browsers."), "{}", page.text());
     keeper.submit(&path, &[]).await.expect_redirect(&page_of(&anna));
     assert!(!here.is_signed_in().await);
-    eventually("ended there", std::time::Duration::from_secs(1), async || !there.is_signed_in().await).await;
+    Deadline::second().expect_soon("ended there", async || !there.is_signed_in().await).await;
     server.browser().try_sign_in("anna", PASSWORD).await.expect(401);
     let page = keeper.get(&page_of(&anna)).await.expect(200);
     assert!(page.text().contains("Suspended"));

@@ -121,7 +121,8 @@ async fn attempt_from(source: IpAddr, server: SocketAddr) -> u16 {
 
 #[tokio::test]
 async fn two_people_on_ipv4_are_two_on_a_listener_for_both_families() {
-    let listen = format!("[::]:{}", free_port());
+    let port = Port::reserve();
+    let listen = format!("[::]:{}", port.number());
     let server = TestServer::with(Sqlite, &[RATE, ("listen", &listen), ("trusted_proxies", "10.0.0.0/8")]).await;
     server.create_user("anna").await;
     let (one, two) = ("127.0.0.1".parse().unwrap(), "127.0.0.77".parse().unwrap());

@@ -1,8 +1,6 @@
 //! Ending a session ends its tokens, whoever ends it and in whatever way, here at once and on the other node within a
 //! second. The connections stay open.
 
-use std::time::Duration;
-
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
 use rstest::rstest;
@@ -47,23 +45,23 @@ async fn every_end_of_a_session_ends_its_tokens_on_every_node(
     assert!(program.is_signed_in().await && elsewhere.is_signed_in().await);
 
     let id = program.session_id.clone();
-    let (services, steward, client) = (&server.services, command_line(), Client::default());
+    let (services, auth, client) = (&server.services, command_line(), Client::default());
     match way {
         Way::OwnerOnThePage => {
             let token = browser.get("/account").await.csrf_token().unwrap();
             browser.post(&format!("/account/sessions/{id}/end"), &[("csrf_token", &token)]).await.expect(303);
         }
         Way::OwnerOverTheApi => drop(owner.delete(&format!("/api/v1/me/sessions/{id}")).await.expect(204)),
-        Way::CommandLine => services.end_session(&steward, id.parse().unwrap(), &client).await.unwrap(),
+        Way::CommandLine => services.end_session(&auth, id.parse().unwrap(), &client).await.unwrap(),
         Way::PasswordChangedElsewhere => {
             let body = json!({ "current_password": PASSWORD, "new_password": "another marble lantern otter" });
             owner.json("PUT", "/api/v1/me/password", &body).await.expect(204);
         }
-        Way::Suspension => drop(services.suspend(&steward, user, &client).await.unwrap()),
-        Way::Deletion => services.delete_user(&steward, user, &client).await.unwrap(),
+        Way::Suspension => drop(services.suspend(&auth, user, &client).await.unwrap()),
+        Way::Deletion => services.delete_user(&auth, user, &client).await.unwrap(),
     }
     assert!(!program.is_signed_in().await, "the access token lives on");
-    eventually("dead on the other node", Duration::from_secs(1), async || !elsewhere.is_signed_in().await).await;
+    Deadline::second().expect_soon("dead on the other node", async || !elsewhere.is_signed_in().await).await;
     assert_eq!(program.refresh().await.status, 401);
     assert_eq!(elsewhere.refresh().await.status, 401);
 }

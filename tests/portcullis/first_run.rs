@@ -1,7 +1,6 @@
 //! The binary as an operator meets it first: the link, the folder, the port, the log.
 
 use std::net::TcpListener;
-use std::time::Duration;
 
 use crate::support::program::mode;
 use crate::support::*;
@@ -164,7 +163,8 @@ async fn another_owners_data_folder_is_refused_by_server_and_command_line() {
 
 #[tokio::test]
 async fn a_database_that_is_not_there_is_one_line_and_status_69() {
-    let port = free_port();
+    let nobody = Port::reserve();
+    let port = nobody.number();
     let url = format!("postgres://portcullis:hunter2-canary@127.0.0.1:{port}/portcullis?sslmode=disable");
     let program = Program::with_administrator().set("database_url", &url);
     let mut running = program.start();
@@ -175,7 +175,7 @@ async fn a_database_that_is_not_there_is_one_line_and_status_69() {
 #[tokio::test]
 async fn every_line_of_the_log_is_one_json_object_whatever_is_asked() {
     let program = Program::with_administrator().set("log_format", "json").set("log_level", "debug");
-    let running = program.serve().await;
+    let mut running = program.serve().await;
     for evil in ["a\u{1b}[2Jb", "x\u{2028}{\"level\":\"ERROR\"}", "%0d%0a{}", "\u{85}y"] {
         let agent = format!("User-Agent: {evil}");
         raw::get(program.address(), b"/login%0d%0a%1b[31m?a=%0a", &[agent.as_bytes()]).await;
@@ -188,7 +188,7 @@ async fn every_line_of_the_log_is_one_json_object_whatever_is_asked() {
         ];
         raw::exchange(program.address(), &raw::request(b"POST", b"/login", &headers, body.as_bytes())).await;
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(running.terminate().code(), Some(0));
     let mut lines = 0;
     for line in running.stderr().lines().chain(running.output().lines()) {
         let object: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));

@@ -1,4 +1,5 @@
-//! Services that check our tokens with libraries that we did not write: jose (JavaScript) and PyJWT (Python).
+//! Services that check our tokens with libraries that we did not write: PyJWT (Python), jose, express-oauth2-jwt-bearer
+//! and oauth4webapi (JavaScript), the last two by the whole profile of RFC 9068. And a program that uses oauth4webapi.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -14,7 +15,7 @@ use crate::support::*;
 const SECRET: &str = "a secret that is shared with one service";
 
 /// A running service for each library. They see each other's tokens only.
-struct Services([(&'static str, Dialogue); 2]);
+struct Services(Vec<(&'static str, Dialogue)>);
 
 impl Services {
     /// Services that have not asked for any key yet, and expect tokens of `server` as `node` publishes its keys.
@@ -34,10 +35,21 @@ impl Services {
         expected["algorithm"] = algorithm.into();
         let expected = expected.to_string();
         let mut python = tools::python();
-        python.args(["-c", include_str!("../foreign/verify.py"), &expected]);
-        let mut node = tools::node(include_str!("../foreign/verify.mjs"));
-        node.arg(&expected);
-        Self([("PyJWT", Dialogue::start(python)), ("jose", Dialogue::start(node))])
+        python.args(["-c", include_str!("../foreign/verify.py")]);
+        let mut services = vec![
+            ("PyJWT", python),
+            ("jose", tools::node(include_str!("../foreign/verify.mjs"))),
+            ("express-oauth2-jwt-bearer", tools::node(include_str!("../foreign/verify_express.mjs"))),
+        ];
+        // It takes no shared secret.
+        if algorithm != "HS256" {
+            services.push(("oauth4webapi", tools::node(include_str!("../foreign/verify_oauth4webapi.mjs"))));
+        }
+        let start = |(library, mut command): (_, std::process::Command)| {
+            command.arg(&expected);
+            (library, Dialogue::start(command))
+        };
+        Self(services.into_iter().map(start).collect())
     }
 
     /// That each takes the token, as one for `subject`.
@@ -176,6 +188,32 @@ async fn with_hs256_whoever_has_the_secret_can_check_our_tokens() {
     }
     refused_by_all(&server, &mut services, &forged).await;
     services.take(&token, &adele);
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_oauth_library_finds_refreshes_checks_introspects_and_revokes(
+    #[values("EdDSA", "ES256", "RS256")] algorithm: &str,
+) {
+    let server = server(algorithm).await;
+    server.create("manuel", Role::Manager).await;
+    server.create_user("anna").await;
+    let (program, service) = (server.program("anna").await, server.program("manuel").await);
+    let given = json!({
+        "issuer": server.public_url, "refresh_token": program.refresh_token, "service_token": service.access_token,
+    });
+    let mut client = tools::node(include_str!("../foreign/oauth_client.mjs"));
+    client.arg(given.to_string());
+    let output = tokio::task::spawn_blocking(move || client.output()).await.unwrap().expect("Node.js");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let seen: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+
+    for answer in ["claims", "access", "refreshed"] {
+        assert_eq!(seen[answer]["client_id"], "portcullis", "{answer}");
+        assert_eq!(seen[answer]["sid"], json!(program.session_id), "{answer}");
+    }
+    assert_eq!((&seen["access"]["active"], &seen["refreshed"]["active"]), (&json!(true), &json!(true)));
+    assert_eq!((&seen["after"], &seen["error"]), (&json!({ "active": false }), &json!("invalid_grant")));
 }
 
 async fn refused_by_all(server: &TestServer, services: &mut Services, forged: &[(String, String)]) {

@@ -2,7 +2,7 @@
 
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Actor, Error, Role};
-use portcullis::services::Steward;
+use portcullis::services::AuthContext;
 use rstest::rstest;
 use serde_json::json;
 
@@ -61,9 +61,6 @@ async fn an_act_that_began_before_its_session_ended_is_not_done_after_it(
         let page = format!("/admin/users/{}/role", target.id);
         let fields = [("csrf_token", csrf.as_str()), ("role", "admin")];
         let on_page = SlowRequest::begin(&browser, &page, &fields).await;
-        // They are known by now, and their bodies waited for.
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-
         end(&server, way, &thief.session_id).await;
         if matches!(way, "one" | "selected") {
             let sessions = server.program(KEEPER).await.get("/api/v1/sessions?q=adele&kind=browser").await.json();
@@ -87,7 +84,7 @@ async fn an_account_that_is_made_while_everybody_is_signed_out_is_not_made_by_on
     let server = TestServer::with(PostgresRedis, &[("database_pool", "8")]).await;
     let adele = server.create("adele", Role::Admin).await;
     let session = server.program("adele").await.session_id.parse().unwrap();
-    let thief = Steward::signed_in(Actor::user(&adele), Role::Admin, session);
+    let thief = AuthContext::signed_in(Actor::user(&adele), Role::Admin, session);
     let mut services = server.services.clone();
     // However busy the machine is.
     services.database = services.database.patient();

@@ -1,6 +1,6 @@
 //! How often one address may try a password, and how much work sign-ins may make.
 
-use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 use crate::support::*;
 
@@ -130,43 +130,35 @@ async fn all_workers_of_a_node_count_together() {
         async move { browser.attempt(&[]).await.status }
     });
     let statuses = futures_util::future::join_all(all).await;
-    assert_eq!(statuses.iter().filter(|&&status| status == 401).count(), 10, "{statuses:?}");
+    // A busy database may have kept one that was let through from its answer.
+    assert_eq!(statuses.iter().filter(|&&status| matches!(status, 401 | 503)).count(), 10, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|&&status| status == 429).count(), 30, "{statuses:?}");
 }
 
 #[tokio::test]
 async fn a_flood_of_sign_ins_is_bounded_and_delays_no_other_page() {
-    let settings = [
-        ("login_rate", "100000/1s"),
-        ("argon2_memory_kib", "4096"),
-        ("argon2_iterations", "3"),
-        ("hash_concurrency", "1"),
-        ("hash_queue", "4"),
-    ];
-    let server = TestServer::with(Sqlite, &settings).await;
+    let server = TestServer::with(Sqlite, &[("login_rate", "100000/1s"), ONE_HASHER, ("hash_queue", "4")]).await;
     let mut anna = server.newcomer("anna").await;
-    let flood = (0..60).map(|_| {
+    // As slow as a hash can be: no other page waits for one.
+    let held = HeldHasher::new(&server.services).await;
+    let mut flood = JoinSet::new();
+    for _ in 0..60 {
         let mut browser = server.browser();
-        async move { browser.attempt(&[]).await }
-    });
-    let others = async {
-        let mut slowest = Duration::ZERO;
-        for _ in 0..20 {
-            let start = Instant::now();
-            assert!(anna.is_signed_in().await);
-            slowest = slowest.max(start.elapsed());
-        }
-        slowest
-    };
-    let (pages, slowest) = tokio::join!(futures_util::future::join_all(flood), others);
-    assert!(slowest < Duration::from_secs(1), "a page took {slowest:?}");
-    let refused: Vec<_> = pages.iter().filter(|page| page.status == 503).collect();
-    assert!(!refused.is_empty(), "the queue has no end");
-    for page in &pages {
-        assert!(matches!(page.status, 401 | 503), "{}", page.status);
+        flood.spawn(async move { browser.attempt(&[]).await });
     }
-    for page in refused {
+    // All but the four for whom the queue has room are told at once to come again.
+    for _ in 0..56 {
+        let page = flood.join_next().await.unwrap().unwrap().expect(503);
         assert!(page.header("retry-after").is_some() && page.body.contains("<html"), "{}", page.body);
+    }
+    for _ in 0..20 {
+        assert!(anna.is_signed_in().await);
+    }
+    assert!(flood.try_join_next().is_none(), "one of those who wait has an answer");
+    drop(held);
+    for page in flood.join_all().await {
+        // A busy database may have refused one before.
+        assert!(matches!(page.status, 401 | 503), "{}", page.status);
     }
     server.browser().attempt(&[]).await.expect(401);
 }

@@ -67,7 +67,8 @@ async fn localhost_and_a_bare_port_are_both_families_and_the_log_names_each_addr
 #[tokio::test]
 async fn all_of_several_places_answer_and_the_health_is_asked_at_the_first_that_does() {
     let program = Program::with_administrator();
-    let (first, second) = (program.port, free_port());
+    let other = Port::reserve();
+    let (first, second) = (program.port, other.number());
     let socket = socket_of(&program);
     let listen = format!("127.0.0.1:{first}, unix:{}, 127.0.0.1:{second}", socket.display());
     let program = program.set("listen", &listen);
@@ -96,8 +97,9 @@ async fn of_several_places_the_one_that_is_taken_is_named_in_one_line() {
     let other = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
     let taken = other.local_addr().unwrap().port();
     let socket = socket_of(&program);
+    let free = Port::reserve();
     for place in [format!("127.0.0.1:{taken}"), format!("localhost:{taken}"), format!(":{taken}")] {
-        let listen = format!("unix:{},127.0.0.1:{},{place}", socket.display(), free_port());
+        let listen = format!("unix:{},127.0.0.1:{},{place}", socket.display(), free.number());
         let program = Program::with_administrator().set("listen", &listen);
         program.start().ends_in_one_line(1, &[&taken.to_string(), &place, "another program has it"]);
         assert!(!socket.exists(), "what was taken before is given back");
@@ -214,12 +216,12 @@ async fn what_is_no_socket_is_never_removed_and_a_path_that_cannot_be_is_named()
 /// nginx of Debian in front of the socket, on a port of its own; killed on drop.
 struct Nginx {
     process: Child,
-    port: u16,
+    port: Port,
 }
 
 impl Nginx {
     async fn before(socket: &Path, folder: &Path) -> Self {
-        let port = free_port();
+        let port = Port::reserve();
         let config = format!(
             "daemon off; master_process off; pid {0}/nginx.pid; error_log {0}/nginx.log;
              events {{}}
@@ -228,7 +230,7 @@ impl Nginx {
                fastcgi_temp_path {0}/fastcgi; uwsgi_temp_path {0}/uwsgi; scgi_temp_path {0}/scgi;
                upstream portcullis {{ server unix:{1}; keepalive 4; }}
                server {{
-                 listen 127.0.0.1:{port};
+                 listen 127.0.0.1:{2};
                  location / {{
                    proxy_pass http://portcullis;
                    proxy_http_version 1.1;
@@ -239,7 +241,8 @@ impl Nginx {
                }}
              }}",
             folder.display(),
-            socket.display()
+            socket.display(),
+            port.number()
         );
         std::fs::write(folder.join("nginx.conf"), config).unwrap();
         let mut nginx = Command::new("nginx");
@@ -247,7 +250,7 @@ impl Nginx {
         let process = nginx.spawn().expect("nginx: run tests/run.sh, which installs it");
         let nginx = Self { process, port };
         eventually("nginx listens", Duration::from_secs(30), async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+            tokio::net::TcpStream::connect(("127.0.0.1", nginx.port.number())).await.is_ok()
         })
         .await;
         nginx
@@ -278,7 +281,7 @@ async fn behind_nginx_on_the_socket_clients_are_told_apart_limited_and_written_d
         let outcome = program.shell(&format!(
             "curl -s -o /dev/null -w '%{{http_code}}' --interface {from} -H 'X-Forwarded-For: {claimed}' \
              -H 'Sec-Fetch-Site: same-origin' -d 'username=keeper&password=wrong' http://127.0.0.1:{}/login",
-            nginx.port
+            nginx.port.number()
         ));
         outcome.stdout.trim().to_owned()
     };

@@ -1,8 +1,10 @@
 //! Streams that can't be written: a full disk, a closed pipe, a reader who stopped reading.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::process::Stdio;
+
+use tokio::net::unix::pipe;
 
 use crate::support::*;
 
@@ -19,11 +21,12 @@ fn closed() -> Stdio {
 }
 
 /// A pipe that is full, and whose reader does not read while the first of these is there.
-fn blocked() -> (std::io::PipeReader, Stdio) {
+async fn blocked() -> (std::io::PipeReader, Stdio) {
     let (reader, writer) = std::io::pipe().unwrap();
-    let mut other_program = writer.try_clone().unwrap();
-    // Fills it up again whenever there is room, and ends with its reader.
-    std::thread::spawn(move || while other_program.write_all(b"a line of another program\n").is_ok() {});
+    // An end of its own, for whoever writes on the other does wait. It is told when there is no room for one byte.
+    let filler = pipe::OpenOptions::new().open_sender(format!("/proc/self/fd/{}", writer.as_raw_fd())).unwrap();
+    filler.writable().await.unwrap();
+    while filler.try_write(b"x").is_ok() {}
     (reader, writer.into())
 }
 
@@ -49,7 +52,7 @@ async fn f12_a_server_whose_log_cannot_be_written_starts_serves_and_stops() {
         let first = program();
         serves(&first, first.start_logging_into(closed()), "a closed pipe").await;
         let first = program();
-        let (reader, stderr) = blocked();
+        let (reader, stderr) = blocked().await;
         serves(&first, first.start_logging_into(stderr), "a reader who stopped reading").await;
         drop(reader);
     }

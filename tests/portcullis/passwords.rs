@@ -79,10 +79,12 @@ async fn the_same_rules_hold_wherever_a_password_is_chosen() {
 
 #[tokio::test]
 async fn a_megabyte_of_password_is_refused_before_it_is_hashed() {
-    let server = TestServer::start(Sqlite).await;
+    let server = TestServer::with(Sqlite, &[ONE_HASHER]).await;
     let mut browser = server.newcomer("anna").await;
     let token = browser.get("/account").await.csrf_token().unwrap();
     let long = "a".repeat(1024 * 1024);
+    // What waited for a hash would not be answered.
+    let held = HeldHasher::new(&server.services).await;
     let forms: [(&str, Vec<(&str, &str)>); 4] = [
         ("/login", vec![("username", "anna"), ("password", &long)]),
         ("/register", vec![("username", "berta"), ("email", "b@example.com"), ("password", &long)]),
@@ -90,7 +92,6 @@ async fn a_megabyte_of_password_is_refused_before_it_is_hashed() {
         ("/confirm", vec![("csrf_token", &token), ("password", &long)]),
     ];
     for (path, fields) in forms {
-        let start = std::time::Instant::now();
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
         let cookie = format!("Cookie: {}", browser.cookie_header());
         let headers: [&[u8]; 3] =
@@ -98,9 +99,9 @@ async fn a_megabyte_of_password_is_refused_before_it_is_hashed() {
         let request = raw::request(b"POST", path.as_bytes(), &headers, body.as_bytes());
         let answer = raw::exchange(server.address, &request).await;
         assert_eq!(answer.status, 413, "{path}: {}", answer.head);
-        assert!(start.elapsed() < std::time::Duration::from_secs(3), "{path}: {:?}", start.elapsed());
         assert!(answer.body.contains("<html"), "{path}: {}", answer.body);
     }
+    drop(held);
     // Within the body's limit, but longer than any password.
     let long = "a".repeat(20 * 1024);
     let page = server.browser().post("/login", &[("username", "anna"), ("password", &long)]).await;

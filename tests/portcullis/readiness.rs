@@ -44,6 +44,7 @@ async fn a_redis_without_room_still_shows_pages_and_everybody_is_told_what_fails
 #[tokio::test]
 async fn a_database_that_takes_no_writes_is_not_ready() {
     let server = TestServer::start(PostgresRedis).await;
+    server.is_ready().await;
     let url = server.stores.database_url.clone();
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -83,7 +84,8 @@ fn doctor_has_a_line_for_each_store_whatever_became_of_the_others() {
     assert_eq!(lines[2], "redis     unused  sessions are kept in the database");
     let redis = RedisServer::start();
     redis.cli(&["config", "set", "maxmemory-policy", "allkeys-lru"]);
-    let nowhere = format!("postgres://user:hunter2-canary@127.0.0.1:{}/none", free_port());
+    let nobody = Port::reserve();
+    let nowhere = format!("postgres://user:hunter2-canary@127.0.0.1:{}/none", nobody.number());
     let program = program.set("redis_url", &redis.url()).set("database_url", &nowhere);
     let ill = program.run(&["doctor", "--output", "json"]);
     assert_eq!(ill.code, Some(69), "{ill:?}");

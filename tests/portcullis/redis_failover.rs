@@ -93,10 +93,10 @@ async fn a_cut_off_old_master_that_still_serves_one_of_two_nodes(
     scene.lines[0].switch_to(scene.replica.port);
     scene.one.is_ready().await;
     crowd.end(&[&scene.one], 5).await;
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    crowd.is_known_to_have_ended(&scene.nodes()).await;
     crowd.judge(&scene.nodes(), "ended on the new side").await;
     crowd.end(&[&scene.two], 5).await;
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    crowd.is_known_to_have_ended(&scene.nodes()).await;
     crowd.judge(&scene.nodes(), "ended on the old side").await;
     // The old master is found out and goes.
     scene.master.kill9();

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use diesel::prelude::*;
-use portcullis::storage::schema::lockouts;
 use rstest::rstest;
 
 use crate::support::raw::{RawAnswer, SlowRequest};
@@ -125,8 +123,8 @@ async fn race(server: &TestServer, race: Race, round: u64) {
                 [("csrf_token", token.as_str()), ("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
             let slow = SlowRequest::begin(&browser, "/account/password", &fields).await;
             tokio::time::sleep(pause).await;
-            let (steward, client) = (command_line(), Client::default());
-            let (answer, ended) = tokio::join!(slow.finish(), server.services.end_session(&steward, mine, &client));
+            let (auth, client) = (command_line(), Client::default());
+            let (answer, ended) = tokio::join!(slow.finish(), server.services.end_session(&auth, mine, &client));
             ended.unwrap_or_else(|error| panic!("{what}: {error:?}"));
             vec![answer]
         }
@@ -174,24 +172,14 @@ async fn a_refused_request_of_an_ended_session_leaves_no_cookie_that_works_later
     let mut browser = server.newcomer("anna").await;
     let user = server.id_of("anna").await;
     let old = browser.cookie().unwrap();
-    let (steward, client) = (command_line(), Client::default());
-    server.services.suspend(&steward, user, &client).await.unwrap();
+    let (auth, client) = (command_line(), Client::default());
+    server.services.suspend(&auth, user, &client).await.unwrap();
     let page = browser.get("/account").await.expect_sign_in();
     assert!(page.set_cookies().iter().all(|cookie| cookie.removes()));
     // The refusal was no mere answer: the session is over, also once the account is good again.
-    server.services.reinstate(&steward, user, &client).await.unwrap();
+    server.services.reinstate(&auth, user, &client).await.unwrap();
     assert!(!browser.with_cookie(&old).is_signed_in().await, "the account's return brought its session back");
     assert!(server.signed_in("anna").await.is_signed_in().await);
-}
-
-/// Waits until a sign-in has read the account, which it does in the transaction that counts the attempt.
-async fn an_attempt_is_counted(server: &TestServer) {
-    eventually("an attempt is counted", Duration::from_secs(10), async || {
-        let count =
-            server.services.database.read(|connection| Ok(lockouts::table.count().get_result::<i64>(connection)?));
-        count.await.unwrap() > 0
-    })
-    .await;
 }
 
 #[rstest]
@@ -199,18 +187,19 @@ async fn an_attempt_is_counted(server: &TestServer) {
 async fn a_sign_in_that_began_before_end_all_leaves_no_session_alive_after_it(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    // So slow to hash that the end comes between the password's check and the sign-in.
-    let settings = [("argon2_memory_kib", "65536"), ("argon2_iterations", "3"), ("hash_concurrency", "1")];
-    let server = TestServer::with(backend, &settings).await;
+    let server = TestServer::with(backend, &[ONE_HASHER]).await;
     let user = server.create_user("anna").await.id;
-    let (steward, client) = (command_line(), Client::default());
+    let (auth, client) = (command_line(), Client::default());
     for _ in 0..3 {
         let mut browser = server.browser();
         let form = browser.get("/login").await.form("/login");
         let fields = [("username", "anna"), ("password", PASSWORD)];
+        // The end comes between the moment at which the account is read and that at which the password is checked.
+        let held = HeldHasher::new(&server.services).await;
         let end_all = async {
-            an_attempt_is_counted(&server).await;
-            server.services.end_all_sessions(&steward, user, &client).await.unwrap();
+            held.is_waited_for_by(1).await;
+            server.services.end_all_sessions(&auth, user, &client).await.unwrap();
+            drop(held);
         };
         let (page, ()) = tokio::join!(browser.submit_form(form, &fields), end_all);
         assert_eq!(page.status, 409, "{}", page.excerpt());
@@ -224,19 +213,20 @@ async fn a_sign_in_that_began_before_end_all_leaves_no_session_alive_after_it(
 async fn a_sign_in_that_began_before_a_suspension_leaves_no_session_alive_after_it(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let settings = [("argon2_memory_kib", "65536"), ("argon2_iterations", "3"), ("hash_concurrency", "1")];
-    let server = TestServer::with(backend, &settings).await;
+    let server = TestServer::with(backend, &[ONE_HASHER]).await;
     let user = server.create_user("anna").await.id;
-    let (steward, client) = (command_line(), Client::default());
+    let (auth, client) = (command_line(), Client::default());
     let mut browser = server.browser();
     let form = browser.get("/login").await.form("/login");
     let fields = [("username", "anna"), ("password", PASSWORD)];
+    let held = HeldHasher::new(&server.services).await;
     let suspend = async {
-        an_attempt_is_counted(&server).await;
-        server.services.suspend(&steward, user, &client).await.unwrap();
+        held.is_waited_for_by(1).await;
+        server.services.suspend(&auth, user, &client).await.unwrap();
+        drop(held);
     };
     let (page, _) = tokio::join!(browser.submit_form(form, &fields), suspend);
     assert!(matches!(page.status, 401 | 409), "{}", page.status);
-    server.services.reinstate(&steward, user, &client).await.unwrap();
+    server.services.reinstate(&auth, user, &client).await.unwrap();
     assert!(!browser.is_signed_in().await);
 }

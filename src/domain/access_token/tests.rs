@@ -8,7 +8,7 @@ use super::super::signing_key::{SealedKey, Vault};
 use super::super::{Clock, EmailAddress, UserStatus, Username};
 use super::*;
 
-const REALM: Realm<'_> = Realm { issuer: "https://id.example.org", audience: "https://id.example.org" };
+const ISSUER: Issuer<'_> = Issuer { url: "https://id.example.org", audience: "https://id.example.org" };
 
 /// A key with both its parts, and the JWK as it is published.
 struct Key {
@@ -52,11 +52,11 @@ fn user() -> User {
 fn claims() -> AccessClaims {
     let now = Timestamp::from_millis(1_800_000_000_000);
     let (ttl, limit) = (TimeDelta::minutes(15), now + TimeDelta::hours(24));
-    AccessClaims::new(REALM, &user(), SessionId::new(now), now - TimeDelta::minutes(1), limit, ttl, now)
+    AccessClaims::new(ISSUER, &user(), SessionId::new(now), now - TimeDelta::minutes(1), limit, ttl, now)
 }
 
 fn verify(token: &str, key: &Key) -> Result<AccessClaims, Error> {
-    Presented::parse(token)?.verify(&key.verifier, REALM)
+    UnverifiedToken::parse(token)?.verify(&key.verifier, ISSUER)
 }
 
 fn refused(token: &str, key: &Key) -> bool {
@@ -101,9 +101,11 @@ fn what_is_signed_verifies_and_says_what_the_profile_asks_for() {
         let body = part(1);
         let mut names: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
         names.sort_unstable();
-        let expected =
-            ["aud", "auth_time", "exp", "iat", "iss", "jti", "nbf", "preferred_username", "role", "sid", "sub"];
+        let expected = "aud auth_time client_id exp iat iss jti nbf preferred_username role sid sub"
+            .split(' ')
+            .collect::<Vec<_>>();
         assert_eq!(names, expected);
+        assert_eq!(body["client_id"], "portcullis");
         assert_eq!(body["role"], "manager");
         assert_eq!(body["exp"].as_i64().unwrap() - body["iat"].as_i64().unwrap(), 900);
         assert_eq!(body["iat"].as_i64().unwrap() - body["auth_time"].as_i64().unwrap(), 60);
@@ -259,7 +261,7 @@ fn every_claim_is_there_once_and_of_its_type() {
         assert!(!accepts(&with(None)), "without {name}");
         let wrong = [json!(null), json!([value]), json!({"": value}), json!(true), json!(""), json!(1.5), json!("NaN")];
         // Texts that we compare with nothing may be any.
-        let is_free = ["jti", "preferred_username"].contains(&name.as_str());
+        let is_free = ["client_id", "jti", "preferred_username"].contains(&name.as_str());
         for wrong in wrong.into_iter().filter(|wrong| !(is_free && wrong.is_string())) {
             assert!(!accepts(&with(Some(wrong.clone()))), "{name}: {wrong}");
         }
@@ -321,7 +323,7 @@ fn a_token_is_good_until_just_before_its_end_and_from_its_beginning_give_or_take
 fn a_token_does_not_outlive_its_session() {
     let now = Timestamp::from_millis(1_800_000_000_500);
     let until = |limit| {
-        let claims = AccessClaims::new(REALM, &user(), SessionId::new(now), now, limit, TimeDelta::minutes(15), now);
+        let claims = AccessClaims::new(ISSUER, &user(), SessionId::new(now), now, limit, TimeDelta::minutes(15), now);
         (claims.sign(&key(SigningAlgorithm::EdDsa).signer).unwrap().expires_in, claims.is_timely(now))
     };
     assert_eq!(until(now + TimeDelta::hours(1)), (900, true));
@@ -369,7 +371,7 @@ fn a_changed_byte_anywhere_is_noticed() {
         let mut bytes = token.clone().into_bytes();
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
         let changed = String::from_utf8(bytes).unwrap();
-        let kept = Presented::parse(&changed).is_ok_and(|presented| presented.kid() == key.signer.kid);
+        let kept = UnverifiedToken::parse(&changed).is_ok_and(|token| token.kid() == key.signer.kid);
         assert!(!kept || refused(&changed, &key), "{at}");
     }
 }

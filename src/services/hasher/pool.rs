@@ -37,6 +37,8 @@ impl<T: Send, F: FnOnce() -> T + Send> Job for Task<T, F> {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Box<dyn Job>>,
+    /// Places of jobs that are still to come.
+    reserved: usize,
     /// Threads without work.
     idle: usize,
     closed: bool,
@@ -107,24 +109,58 @@ impl Pool {
     /// # Errors
     /// [`Error::Busy`] at once when the queue is full; [`Error::Internal`] when the work panicked.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        let (answer, result) = oneshot::channel();
-        self.push(Box::new(Task { work, answer }))?;
-        result.await.map_err(Error::internal)
+        self.reserve()?.run(work).await
     }
 
-    fn push(&self, job: Box<dyn Job>) -> Result<(), Error> {
+    /// A place for work that is known later.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when the queue is full.
+    pub(super) fn reserve(&self) -> Result<Place, Error> {
         let Owner { shared, capacity } = &*self.0;
         let mut queue = shared.lock();
-        let room = |queue: &Queue| queue.waiting.len() < capacity + queue.idle;
+        let room = |queue: &Queue| queue.waiting.len() + queue.reserved < capacity + queue.idle;
         if !room(&queue) {
             queue.waiting.retain(|job| job.is_wanted());
         }
         if !room(&queue) {
             return Err(Error::Busy);
         }
+        queue.reserved += 1;
+        Ok(Place { pool: self.clone(), is_free: false })
+    }
+}
+
+/// A place in the queue. Dropped without work, it is another's.
+pub struct Place {
+    pool: Pool,
+    is_free: bool,
+}
+
+impl Place {
+    /// As [`Pool::run`], but never busy.
+    pub(super) async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        let (answer, result) = oneshot::channel();
+        self.fill(Box::new(Task { work, answer }));
+        result.await.map_err(Error::internal)
+    }
+
+    fn fill(mut self, job: Box<dyn Job>) {
+        let shared = &self.pool.0.shared;
+        let mut queue = shared.lock();
+        queue.reserved -= 1;
         queue.waiting.push_back(job);
+        drop(queue);
         shared.changed.notify_one();
-        Ok(())
+        self.is_free = true;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.is_free {
+            self.pool.0.shared.lock().reserved -= 1;
+        }
     }
 }
 
@@ -183,6 +219,22 @@ mod tests {
         drop(release);
         assert_eq!(wanted.await.unwrap(), 0);
         assert_eq!(done.load(SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_reserved_place_is_nobody_elses_until_it_is_dropped() {
+        let (pool, release) = occupied(1, 2).await;
+        let places = [pool.reserve().unwrap(), pool.reserve().unwrap()];
+        assert!(pool.reserve().is_err());
+        let [first, second] = places;
+        let mut work = Box::pin(first.run(|| 1));
+        assert!(futures_util::poll!(&mut work).is_pending());
+        assert!(pool.reserve().is_err(), "work and its place counted for two");
+        drop(second);
+        drop(pool.reserve().unwrap());
+        drop(release);
+        assert_eq!(work.await.unwrap(), 1);
+        assert_eq!(pool.run(|| 2).await.unwrap(), 2);
     }
 
     #[tokio::test]

@@ -41,13 +41,13 @@ impl Drop for Installation {
     }
 }
 
-fn command_line() -> (Steward, Client) {
-    (Steward::command_line(), Client::default())
+fn command_line() -> (AuthContext, Client) {
+    (AuthContext::command_line(), Client::default())
 }
 
 async fn rotate_by_hand(node: &Services) -> SigningKeyInfo {
-    let (steward, client) = command_line();
-    node.rotate_signing_key(&steward, None, &client).await.unwrap()
+    let (auth, client) = command_line();
+    node.rotate_signing_key(&auth, None, &client).await.unwrap()
 }
 
 async fn administrator(node: &Services) -> User {
@@ -176,8 +176,8 @@ async fn a_shared_secret_publishes_nothing_and_is_not_rotated_here() {
     node.prepare_signing_keys().await.unwrap();
     assert_eq!(states(&node).await, [(KeyState::Retired, EDDSA)]);
     assert!(published(&node).await.is_empty());
-    let (steward, client) = command_line();
-    assert!(matches!(node.rotate_signing_key(&steward, None, &client).await, Err(Error::Invalid(_))));
+    let (auth, client) = command_line();
+    assert!(matches!(node.rotate_signing_key(&auth, None, &client).await, Err(Error::Invalid(_))));
     let after = token(&node, &user).await;
     assert!(is_ours(&node, &after).await && is_ours(&node, &before).await);
 
@@ -196,7 +196,8 @@ async fn unknown_names_wait_for_one_reading_that_all_share() {
     let names: Vec<_> = (0..100).map(|number| format!("{number:0>21}A")).collect();
     let found = futures_util::future::join_all(names.iter().map(|kid| node.verifier(kid))).await;
     assert!(found.iter().all(|found| matches!(found, Ok(None))));
-    assert!(began.elapsed() < PACE * 3, "{:?}", began.elapsed());
+    // However busy the machine is: each for itself they would take a hundred.
+    assert!(began.elapsed() < PACE * 30, "{:?}", began.elapsed());
     // What can't be a name of ours is not looked up at all.
     let read = node.keys.state().attempt;
     for kid in ["../../dev/null", "' OR 1=1", "", SHARED_KID, &"k".repeat(10_000)] {
@@ -230,7 +231,7 @@ async fn only_an_administrator_rotates_and_it_is_audited() {
     let (installation, clock) = (Installation::new(), Clock::adjustable());
     let node = installation.node(&clock, &[]).await;
     node.prepare_signing_keys().await.unwrap();
-    let manager = Steward { role: Role::Manager, ..Steward::command_line() };
+    let manager = AuthContext { role: Role::Manager, ..AuthContext::command_line() };
     let refused = node.rotate_signing_key(&manager, None, &Client::default()).await;
     assert!(matches!(refused, Err(Error::Forbidden)));
     assert_eq!(states(&node).await.len(), 2);
@@ -256,8 +257,8 @@ async fn a_token_lives_and_dies_with_its_session_and_its_present_role_counts() {
     let node = installation.node(&clock, &[]).await;
     node.prepare_signing_keys().await.unwrap();
     node.bootstrap().await.unwrap();
-    let (steward, client) = command_line();
-    let (user, _) = node.create_user(&steward, "ann", "ann@example.org", None, Role::User, &client).await.unwrap();
+    let (auth, client) = command_line();
+    let (user, _) = node.create_user(&auth, "ann", "ann@example.org", None, Role::User, &client).await.unwrap();
     let password = "kettle mango violin 42".into();
     let signed_in = node.sign_in("root", &password, false, None, &client).await.unwrap();
     let (root, session) = (signed_in.user, signed_in.handle.session_id);
@@ -275,13 +276,13 @@ async fn a_token_lives_and_dies_with_its_session_and_its_present_role_counts() {
     assert!(refused(node.authenticate_bearer(mixed.token.expose_secret()).await.map(drop)));
 
     // An administrator has to be left who can sign in.
-    node.set_password(&steward, user.id, &password, &client).await.unwrap();
-    node.set_role(&steward, user.id, Role::Admin, &client).await.unwrap();
-    node.set_role(&steward, root.id, Role::User, &client).await.unwrap();
+    node.set_password(&auth, user.id, &password, &client).await.unwrap();
+    node.set_role(&auth, user.id, Role::Admin, &client).await.unwrap();
+    node.set_role(&auth, root.id, Role::User, &client).await.unwrap();
     let bearer = node.authenticate_bearer(signed.token.expose_secret()).await.unwrap();
     assert_eq!((bearer.session.role, bearer.claims.role), (Role::User, Role::Admin));
 
-    node.end_session(&steward, session, &client).await.unwrap();
+    node.end_session(&auth, session, &client).await.unwrap();
     assert!(refused(node.authenticate_bearer(signed.token.expose_secret()).await.map(drop)));
     // Revoking it once more is still about that session, and after its end too.
     clock.advance(TimeDelta::minutes(16));

@@ -3,12 +3,12 @@
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::clock::rfc3339;
 use crate::domain::field::{FieldError, FieldErrors};
 use crate::domain::json::{self, Unreadable};
 use crate::domain::{Role, Timestamp, User, UserId, UserStatus};
 use crate::services::accounts::CheckedAccount;
 use crate::services::hasher::Hasher;
-use crate::shapes::time;
 use crate::storage::users::StoredUser;
 
 /// Bytes of the longest line that is read.
@@ -45,8 +45,8 @@ impl From<StoredUser> for Record {
             name: user.name,
             role: Some(user.role.to_string()),
             status: Some(user.status.to_string()),
-            created_at: Some(time(user.created_at)),
-            last_sign_in_at: user.last_sign_in_at.map(time),
+            created_at: Some(rfc3339(user.created_at)),
+            last_sign_in_at: user.last_sign_in_at.map(rfc3339),
             password_hash,
             id: Some(user.id.to_string()),
         }
@@ -179,8 +179,8 @@ mod tests {
             (user.role, user.status, user.name.as_deref()),
             (Role::Manager, UserStatus::Suspended, Some("Ann Lee"))
         );
-        assert_eq!(time(user.created_at), "2020-02-29T11:00:00.500Z");
-        assert_eq!(user.last_sign_in_at.map(time).as_deref(), Some("2021-01-01T00:00:00.000Z"));
+        assert_eq!(rfc3339(user.created_at), "2020-02-29T11:00:00.500Z");
+        assert_eq!(user.last_sign_in_at.map(rfc3339).as_deref(), Some("2021-01-01T00:00:00.000Z"));
         assert_eq!(hash.as_deref(), Some("$2b$04$THQfhVQXQW0dDvsMe8FT1.VQBdCfg.XGG2nheJlOE3CpvM3AMW3Sm"));
         // What is written of it is read as the same account.
         let written = serde_json::to_string(&Record::from(StoredUser { user, password_hash: hash.clone() })).unwrap();

@@ -7,7 +7,8 @@ use super::super::database::{AnyConnection, MultiBackend};
 use super::super::schema::{sessions, users};
 use super::everyone;
 use super::expiry::{Expired, close_expired};
-use super::rows::{Row, open, open_in_index};
+use super::open::{open, open_in_index};
+use super::rows::Row;
 use crate::domain::{Error, Session, SessionId, SessionKind, Timestamp, UserId};
 
 type Result<T> = std::result::Result<T, Error>;

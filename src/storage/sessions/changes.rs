@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use super::super::database::AnyConnection;
 use super::super::schema::changes;
 use super::super::types::Moment;
-use crate::domain::text::text_enum;
+use super::change_kind::ChangeKind;
 use crate::domain::{Error, SessionId, Timestamp, UserId};
 
 type Result<T> = std::result::Result<T, Error>;
@@ -22,17 +22,6 @@ pub const KEPT: TimeDelta = TimeDelta::hours(1);
 
 /// Whose row it is where it is nobody's.
 const NOBODY: UserId = UserId(uuid::Uuid::nil());
-
-text_enum!(
-    /// How a change is written in the feed.
-    ChangeKind {
-        SessionEnded = "session_ended",
-        SecretChanged = "secret_changed",
-        UserChanged = "user_changed",
-        UserDeleted = "user_deleted",
-        EveryoneChanged = "everyone_changed",
-    }
-);
 
 /// What a writer did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,8 @@ use super::super::types::{Id, Moment};
 use super::ACTIVITY_LAG;
 use super::changes::{self, Change};
 use super::expiry::nearer_limit;
-use super::rows::{End, open};
+use super::open::open;
+use super::rows::End;
 use crate::domain::{EndReason, Error, Role, SessionId, Timestamp, UserId};
 
 type Result<T> = std::result::Result<T, Error>;

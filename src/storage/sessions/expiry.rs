@@ -8,7 +8,7 @@ use super::super::database::AnyConnection;
 use super::super::schema::sessions;
 use super::super::types::{Id, Moment};
 use super::ACTIVITY_LAG;
-use super::rows::{open, open_in_index};
+use super::open::{open, open_in_index};
 use crate::domain::{Error, SessionId, Timestamp, UserId};
 
 type Result<T> = std::result::Result<T, Error>;

@@ -9,9 +9,11 @@
 //!   from ever saying more than SQL are told there.
 
 pub mod account;
+pub mod change_kind;
 pub mod changes;
 pub mod everyone;
 pub mod expiry;
+pub mod open;
 pub mod redis;
 pub mod rotation;
 pub mod rows;

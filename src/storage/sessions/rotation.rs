@@ -9,7 +9,8 @@ use diesel::prelude::*;
 
 use super::super::database::AnyConnection;
 use super::super::schema::sessions;
-use super::rows::{self, open};
+use super::open::open;
+use super::rows;
 use super::sql::SqlSessions;
 use super::{SessionStore, Timestamp};
 use crate::domain::refresh_token::{Lineage, RefreshKey, RefreshToken, Worth};

@@ -9,6 +9,7 @@ use super::super::schema::{changes as feed, sessions, users};
 use super::super::types::Id;
 use super::changes::{self, Change};
 use super::expiry::{self, Expired};
+use super::open::open;
 use crate::domain::keys::SecretHash;
 use crate::domain::refresh_token::{Lineage, RefreshSeed, Rotations};
 use crate::domain::session::{Ended, LiveSession};
@@ -306,17 +307,4 @@ pub fn is_open(connection: &mut AnyConnection, user: &User, id: SessionId) -> Re
     let session = sessions::table.find(id).filter(sessions::user_id.eq(user.id)).filter(open());
     let found = session.filter(sessions::epoch.eq(user.epoch)).select(sessions::id).first::<SessionId>(connection);
     Ok(found.optional()?.is_some())
-}
-
-/// Not ended by an act; the limits are asked beside it.
-pub(super) fn open() -> diesel::dsl::IsNull<sessions::ended_at> {
-    sessions::ended_at.is_null()
-}
-
-/// The same, of one account. The moment says nothing new, but has SQLite, which knows no statistics, take the index of
-/// the open sessions of an account: that of all that it ever had may be far longer.
-#[diesel::dsl::auto_type(no_type_alias)]
-pub(in crate::storage) fn open_in_index() -> _ {
-    let ever: Timestamp = Timestamp::from_millis(0);
-    sessions::ended_at.is_null().and(sessions::last_active_at.ge(ever))
 }

@@ -16,7 +16,7 @@ use super::super::types::Moment;
 use super::super::user_search::{contains, few_candidates};
 use super::expiry::nearer_limit;
 use super::rows::Row;
-use crate::domain::name::search_form;
+use crate::domain::lookup::search_form;
 use crate::domain::session_list::{ListedSession, Owner, Position, SessionFilter, SessionOrder, SessionState};
 use crate::domain::{Error, Role, Session, SessionId, Timestamp, UserId};
 

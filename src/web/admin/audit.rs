@@ -14,12 +14,13 @@ use crate::domain::{Actor, Error, Event, FieldErrors, Outcome, Timestamp, UserId
 use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
 use crate::http::problem::Problem;
+use crate::representations::audit_export::ExportFormat;
 use crate::services::Services;
-use crate::services::audit::{AuditPage, ExportFormat};
+use crate::services::audit::AuditPage;
 use crate::web::Answer;
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::moment::{Moment, duration, exact};
-use crate::web::refusal::Refusal;
+use crate::web::time_tag::{TimeTag, duration, exact};
 
 /// Events on a page.
 const PAGE: u16 = 50;
@@ -90,7 +91,7 @@ impl Party {
 
 /// An event as those who administer read it.
 struct EventRow {
-    at: Moment,
+    at: TimeTag,
     event: &'static str,
     detail: Option<String>,
     outcome: Outcome,
@@ -162,31 +163,31 @@ pub async fn show(
     Query(query): Query<AuditQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let steward = current.steward(&reader);
+    let auth = current.auth_context(&reader);
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
-    let (filter, found, refusal) = match query.filter.parse() {
+    let (filter, found, form_errors) = match query.filter.parse() {
         Ok(filter) => {
-            let found = match services.search_audit(&steward, &filter, cursor, PAGE).await {
+            let found = match services.search_audit(&auth, &filter, cursor, PAGE).await {
                 Err(Error::Invalid(_)) => {
                     cursor = None;
-                    services.search_audit(&steward, &filter, None, PAGE).await?
+                    services.search_audit(&auth, &filter, None, PAGE).await?
                 }
                 other => other?,
             };
-            (filter, found, Refusal::none())
+            (filter, found, FormErrors::none())
         }
         Err(errors) => {
             let nothing = AuditPage { events: Vec::new(), next: None };
-            (AuditFilter::default(), nothing, Refusal::of(Error::Invalid(errors))?)
+            (AuditFilter::default(), nothing, FormErrors::of(Error::Invalid(errors))?)
         }
     };
     let whose = match &filter.user {
-        Some(user) => whose_events(user, &services.audited_accounts(&steward, user).await?),
+        Some(user) => whose_events(user, &services.audited_accounts(&auth, user).await?),
         None => None,
     };
     let now = services.clock.now();
-    let status = refusal.status;
-    let typed = |text: &Option<String>, field: &str| TypedField::new(text.as_deref(), refusal.error_of(field));
+    let status = form_errors.status;
+    let typed = |text: &Option<String>, field: &str| TypedField::new(text.as_deref(), form_errors.error_of(field));
     let template = AuditLogPage {
         retention: duration(services.settings.audit_retention),
         csv: query.url(EXPORT, ("format", "csv")),
@@ -200,11 +201,11 @@ pub async fn show(
         },
         events_of_filter: events(filter.event),
         outcomes: outcomes(filter.outcome),
-        filtered: refusal.is_some() || !filter.is_empty(),
+        filtered: form_errors.is_some() || !filter.is_empty(),
         events: found.events.into_iter().map(|event| EventRow::new(event, now)).collect(),
         first: cursor.map(|_| query.url(PATH, ("cursor", ""))),
         next: found.next.as_deref().map(|next| query.url(PATH, ("cursor", next))),
-        layout: AdminLayout::new(&reader, &current, &request, PATH, refusal),
+        layout: AdminLayout::new(&reader, &current, &request, PATH, form_errors),
     };
     page(status, &template)
 }
@@ -219,9 +220,11 @@ pub async fn export(services: web::Data<Services>, current: CurrentUser, Query(q
         Some("jsonl") => ExportFormat::Jsonl,
         _ => return Err(unknown_format()),
     };
-    let text = services.export_audit(&current.steward(&reader), filter, format)?;
-    let body =
-        text.map_ok(Bytes::from).inspect_err(|error| tracing::warn!(%error, "an export of the audit log broke off"));
+    let events = services.export_audit(&current.auth_context(&reader), filter)?;
+    let body = format
+        .write(events)
+        .map_ok(Bytes::from)
+        .inspect_err(|error| tracing::warn!(%error, "an export of the audit log broke off"));
     let name = format!("audit-{}.{}", services.clock.now().format("%Y-%m-%d"), format.extension());
     Ok(HttpResponse::build(StatusCode::OK)
         .insert_header((CONTENT_TYPE, format.media_type()))

@@ -20,11 +20,11 @@ use crate::services::health::Health;
 use crate::services::stats::{FailingAddress, Stats, last_day_began};
 use crate::settings::PublicUrl;
 use crate::web::Answer;
-use crate::web::counts::told;
+use crate::web::event_text::number;
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::moment::{Moment, full, moment};
-use crate::web::refusal::Refusal;
-use crate::web::words::number;
+use crate::web::session_counts::format_figure;
+use crate::web::time_tag::{TimeTag, full, time_tag};
 
 /// A store that takes longer makes every page slow.
 const SLOW: Duration = Duration::from_millis(100);
@@ -33,7 +33,7 @@ const SLOW: Duration = Duration::from_millis(100);
 #[template(path = "admin/dashboard.html")]
 struct DashboardPage {
     layout: AdminLayout,
-    now: Moment,
+    now: TimeTag,
     attention: Vec<Attention>,
     figures: Figures,
     charts: [Chart; 2],
@@ -80,7 +80,7 @@ struct Node {
     /// The database and, where there is one, Redis.
     stores: Vec<StoreRow>,
     /// Since when the present key signs.
-    key: Option<Moment>,
+    key: Option<TimeTag>,
 }
 
 struct StoreRow {
@@ -93,11 +93,11 @@ struct StoreRow {
 /// `GET /admin`.
 pub async fn show(request: HttpRequest, services: web::Data<Services>, current: CurrentUser) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let steward = current.steward(&reader);
+    let auth = current.auth_context(&reader);
     let now = services.clock.now();
     let since = last_day_began(now);
-    let stats = services.stats(&steward).await?;
-    let failing = services.failing_addresses(&steward).await?;
+    let stats = services.stats(&auth).await?;
+    let failing = services.failing_addresses(&auth).await?;
     let redis = services.redis_health().await;
     let database = services.database_health().await;
     let key = services.signing_keys().await?.into_iter().find(|key| key.state == KeyState::Active);
@@ -111,7 +111,7 @@ pub async fn show(request: HttpRequest, services: web::Data<Services>, current: 
         failing: failing.into_iter().map(|failing| failing_row(failing, since)).collect(),
         failures_url: events_url(Event::SignInFailed, "", since),
         node: node(&database, redis.as_ref(), key.map(|key| key.active_from.unwrap_or(key.created_at)), now),
-        layout: AdminLayout::new(&reader, &current, &request, "/admin", Refusal::none()),
+        layout: AdminLayout::new(&reader, &current, &request, "/admin", FormErrors::none()),
     };
     page(StatusCode::OK, &template)
 }
@@ -123,9 +123,9 @@ fn figures(stats: &Stats, since: Timestamp) -> Figures {
     Figures {
         users: count(stats.users),
         new_users: count(stats.new_users),
-        sessions: told(stats.sessions.total()),
-        browser: told(stats.sessions.browser),
-        api: told(stats.sessions.api),
+        sessions: format_figure(stats.sessions.total()),
+        browser: format_figure(stats.sessions.browser),
+        api: format_figure(stats.sessions.api),
         sign_ins: count(day.sign_ins),
         failures: count(day.failures),
         failure_rate: format!("{:.1} %", day.failures as f64 * 100.0 / tried as f64),
@@ -164,7 +164,7 @@ fn node(database: &Health, redis: Option<&Health>, key: Option<Timestamp>, now: 
     let stores = [Some(("Database", database)), redis.map(|health| ("Redis", health))];
     Node {
         stores: stores.into_iter().flatten().map(|(name, health)| store_row(name, health)).collect(),
-        key: key.map(|since| moment(since, now)),
+        key: key.map(|since| time_tag(since, now)),
     }
 }
 

@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::sessions::SessionRow;
+use super::sessions::{LIST, SessionRow};
 use super::url;
 use super::user_acts::SIGNS_YOU_OUT;
 use crate::domain::session_list::ListedSession;
@@ -19,14 +19,11 @@ use crate::http::problem::Problem;
 use crate::http::selection::{SelectionForm, SelectionQuery};
 use crate::http::session_cookie;
 use crate::services::stats::OpenSessions;
-use crate::services::{Services, Steward};
+use crate::services::{AuthContext, Services};
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::next::{self, NextQuery};
-use crate::web::refusal::Refusal;
-use crate::web::{Answer, counts, see_other};
-
-/// The list, where one goes back to without a `next`.
-pub(super) const LIST: &str = "/admin/sessions";
+use crate::web::{Answer, see_other, session_counts};
 
 #[derive(Template)]
 #[template(path = "admin/end_sessions.html")]
@@ -158,13 +155,13 @@ pub async fn end(
         return Ok(confirm);
     }
     let reader = account_of(&services, &current).await?;
-    let steward = current.steward(&reader);
+    let auth = current.auth_context(&reader);
     let own = current.session.session_id;
     let (ended, signs_out) = match target {
-        Target::Everyone => (services.end_everyones_sessions(&steward, Some(&current.caller()), &client).await?, false),
-        Target::User(user) => (services.end_all_sessions(&steward, user.id, &client).await?, user.id == reader.id),
+        Target::Everyone => (services.end_everyones_sessions(&auth, Some(&current.caller()), &client).await?, false),
+        Target::User(user) => (services.end_all_sessions(&auth, user.id, &client).await?, user.id == reader.id),
         Target::Selected(ids) if !ids.is_empty() => {
-            (services.end_sessions(&steward, &ids, &client).await?, ids.contains(&own))
+            (services.end_sessions(&auth, &ids, &client).await?, ids.contains(&own))
         }
         nothing => return end_page(&request, &services, &current, &reader, nothing, back).await,
     };
@@ -181,7 +178,7 @@ pub async fn end_one(
     Form(form): Form<NextQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    services.end_session(&current.steward(&reader), id, &client).await?;
+    services.end_session(&current.auth_context(&reader), id, &client).await?;
     let signs_out = id == current.session.session_id;
     Ok(leave(&request, signs_out, Notice::SessionEnded, back(&form.next, &services)))
 }
@@ -209,39 +206,39 @@ async fn end_page(
     target: Target,
     back: &str,
 ) -> Answer {
-    let steward = current.steward(reader);
+    let auth = current.auth_context(reader);
     let rows = |found: Vec<ListedSession>| -> Vec<SessionRow> {
         let (own, now) = (current.session.session_id, services.clock.now());
-        found.into_iter().map(|listed| SessionRow::new(listed, &steward, own, now)).collect()
+        found.into_iter().map(|listed| SessionRow::new(listed, &auth, own, now)).collect()
     };
     let mut status = StatusCode::OK;
     let question = match &target {
         Target::One(id) => {
-            let listed = services.known_session(&steward, *id).await?;
+            let listed = services.known_session(&auth, *id).await?;
             match listed.session.ended.is_some() {
                 true => Question {
                     sessions: rows(vec![listed]),
                     ..Question::none("This session has ended already", "There is nothing left to end.")
                 },
-                false => selected(rows(services.selected_sessions(&steward, &[*id]).await?)),
+                false => selected(rows(services.selected_sessions(&auth, &[*id]).await?)),
             }
         }
         Target::Selected(ids) if ids.is_empty() => {
             status = StatusCode::UNPROCESSABLE_ENTITY;
             Question::none("No session is selected", "Go back to the list and tick those that are to end.")
         }
-        Target::Selected(ids) => selected(rows(services.selected_sessions(&steward, ids).await?)),
+        Target::Selected(ids) => selected(rows(services.selected_sessions(&auth, ids).await?)),
         Target::User(user) => {
-            if !steward.reaches(user) {
+            if !auth.reaches(user) {
                 return Err(Problem::forbidden());
             }
             let (_, counts) = services.sessions_of(user.id, 0).await?;
             of_user(user, user.id == reader.id, counts.into())
         }
-        Target::Everyone => everyone(&steward, services.reached_sessions(&steward).await?),
+        Target::Everyone => everyone(&auth, services.reached_sessions(&auth).await?),
     };
     let template = EndPage {
-        layout: AdminLayout::new(reader, current, request, LIST, Refusal::none()),
+        layout: AdminLayout::new(reader, current, request, LIST, FormErrors::none()),
         action: match target {
             Target::One(id) => format!("{LIST}/{id}/end"),
             _ => format!("{LIST}/end"),
@@ -283,19 +280,19 @@ fn selected(sessions: Vec<SessionRow>) -> Question {
 fn of_user(user: &User, own: bool, open: OpenSessions) -> Question {
     let title = format!("End all sessions of {}?", user.username);
     if open.total().value == 0 {
-        return Question::none(&title, &counts::ends(open));
+        return Question::none(&title, &session_counts::ends(open));
     }
-    let mut consequences = vec![counts::ends(open), format!("{} can sign in again at once.", user.username)];
+    let mut consequences = vec![session_counts::ends(open), format!("{} can sign in again at once.", user.username)];
     if own {
         consequences.insert(0, SIGNS_YOU_OUT.to_owned());
     }
-    let button = format!("End {}", counts::sessions(open.total()));
+    let button = format!("End {}", session_counts::sessions(open.total()));
     Question { title, button: Some(button), consequences, ..Question::default() }
 }
 
-/// All that the steward reaches, but the one in which this is asked.
-fn everyone(steward: &Steward, reached: OpenSessions) -> Question {
-    let (ending, staying) = match steward.role {
+/// All that the auth reaches, but the one in which this is asked.
+fn everyone(auth: &AuthContext, reached: OpenSessions) -> Question {
+    let (ending, staying) = match auth.role {
         Role::Admin => (
             reached.others(),
             ["Everyone must sign in again, and all programs.", "This session, in which you read this, stays."],
@@ -311,8 +308,8 @@ fn everyone(steward: &Steward, reached: OpenSessions) -> Question {
     };
     let title = "End all sessions?".to_owned();
     if ending.total().value == 0 {
-        return Question::none(&title, &counts::ends(ending));
+        return Question::none(&title, &session_counts::ends(ending));
     }
-    let consequences = [&*counts::ends(ending)].into_iter().chain(staying).map(str::to_owned).collect();
+    let consequences = [&*session_counts::ends(ending)].into_iter().chain(staying).map(str::to_owned).collect();
     Question { title, button: Some("End all sessions".to_owned()), consequences, ..Question::default() }
 }

@@ -11,9 +11,9 @@ use crate::http::current_user::{CurrentUser, RecentPassword};
 use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
 use crate::services::Services;
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::moment::{Moment, duration, moment};
-use crate::web::refusal::Refusal;
+use crate::web::time_tag::{TimeTag, duration, time_tag};
 use crate::web::{Answer, see_other};
 
 const PATH: &str = "/admin/keys";
@@ -33,14 +33,14 @@ struct KeyRow {
     kid: String,
     algorithm: &'static str,
     state: KeyState,
-    created: Moment,
-    signs_since: Option<Moment>,
-    retired: Option<Moment>,
+    created: TimeTag,
+    signs_since: Option<TimeTag>,
+    retired: Option<TimeTag>,
 }
 
 impl KeyRow {
     fn new(key: SigningKeyInfo, now: Timestamp) -> Self {
-        let when = |at: Timestamp| moment(at, now);
+        let when = |at: Timestamp| time_tag(at, now);
         Self {
             kid: key.kid,
             algorithm: key.algorithm.as_str(),
@@ -71,14 +71,14 @@ pub async fn show(request: HttpRequest, services: web::Data<Services>, current: 
         shared: algorithm == SigningAlgorithm::Hs256,
         interval: duration(services.settings.key_rotation_interval),
         keys: services.signing_keys().await?.into_iter().map(|key| KeyRow::new(key, now)).collect(),
-        layout: AdminLayout::new(&reader, &current, &request, PATH, Refusal::none()),
+        layout: AdminLayout::new(&reader, &current, &request, PATH, FormErrors::none()),
     };
     page(StatusCode::OK, &template)
 }
 
 /// `GET /admin/keys/rotate`.
 pub async fn ask(request: HttpRequest, services: web::Data<Services>, recent: RecentPassword) -> Answer {
-    rotate_page(&request, &services, &recent.user, Refusal::none()).await
+    rotate_page(&request, &services, &recent.user, FormErrors::none()).await
 }
 
 /// The key that is to sign, as it was when the page was made.
@@ -96,23 +96,28 @@ pub async fn rotate(
     Form(form): Form<RotateForm>,
 ) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    match services.rotate_signing_key(&recent.user.steward(&reader), form.next.as_deref(), &client).await {
+    match services.rotate_signing_key(&recent.user.auth_context(&reader), form.next.as_deref(), &client).await {
         Ok(_) => {
             flash::set(&request, Notice::KeyRotated);
             Ok(see_other(PATH))
         }
-        Err(error) => rotate_page(&request, &services, &recent.user, Refusal::of(error)?).await,
+        Err(error) => rotate_page(&request, &services, &recent.user, FormErrors::of(error)?).await,
     }
 }
 
-async fn rotate_page(request: &HttpRequest, services: &Services, current: &CurrentUser, refusal: Refusal) -> Answer {
+async fn rotate_page(
+    request: &HttpRequest,
+    services: &Services,
+    current: &CurrentUser,
+    form_errors: FormErrors,
+) -> Answer {
     let reader = account_of(services, current).await?;
-    let status = refusal.status;
+    let status = form_errors.status;
     let mut keys = services.signing_keys().await?.into_iter();
     let template = RotatePage {
         next: keys.find(|key| key.state == KeyState::Next).map(|key| key.kid),
         access_token_ttl: duration(services.settings.access_token_ttl),
-        layout: AdminLayout::new(&reader, current, request, PATH, refusal),
+        layout: AdminLayout::new(&reader, current, request, PATH, form_errors),
     };
     page(status, &template)
 }

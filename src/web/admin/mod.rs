@@ -6,7 +6,7 @@ pub mod chart;
 pub mod dashboard;
 pub mod end_sessions;
 pub mod keys;
-pub mod purpose;
+pub mod reauth_purpose;
 pub mod sessions;
 pub mod settings;
 pub mod user;
@@ -17,8 +17,8 @@ pub mod users;
 use url::form_urlencoded;
 
 use crate::domain::{Role, User};
-use crate::services::Steward;
-use crate::web::moment::{Moment, moment};
+use crate::services::AuthContext;
+use crate::web::time_tag::{TimeTag, time_tag};
 
 /// A choice of a `<select>`.
 pub struct Choice {
@@ -41,11 +41,11 @@ fn roles(chosen: Option<Role>) -> Vec<Choice> {
 }
 
 /// The last sign-in of an account, if there was one.
-fn last_sign_in(user: &User, now: crate::domain::Timestamp) -> Option<Moment> {
-    user.last_sign_in_at.map(|at| moment(at, now))
+fn last_sign_in(user: &User, now: crate::domain::Timestamp) -> Option<TimeTag> {
+    user.last_sign_in_at.map(|at| time_tag(at, now))
 }
 
 /// Whether the reader may do to the account what only administrators do.
-fn administers(steward: &Steward) -> bool {
-    steward.role.reaches(Role::Admin)
+fn administers(auth: &AuthContext) -> bool {
+    auth.role.reaches(Role::Admin)
 }

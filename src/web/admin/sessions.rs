@@ -4,7 +4,6 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::end_sessions::LIST;
 use super::{Choice, url};
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionState};
 use crate::domain::{EndReason, Error, SessionId, SessionKind, Timestamp, UserId};
@@ -12,11 +11,14 @@ use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
 use crate::http::problem::Problem;
 use crate::services::all_sessions::SessionPage;
-use crate::services::{Services, Steward};
+use crate::services::{AuthContext, Services};
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::moment::{Moment, moment};
-use crate::web::refusal::Refusal;
-use crate::web::{Answer, counts};
+use crate::web::time_tag::{TimeTag, time_tag};
+use crate::web::{Answer, session_counts};
+
+/// The list, where one goes back to without a `next`.
+pub(super) const LIST: &str = "/admin/sessions";
 
 /// Sessions on a page.
 const PAGE: u16 = 50;
@@ -55,9 +57,9 @@ struct Whose {
 
 impl Whose {
     /// Of an account that is gone, with the name that its sessions have in the history; its id where there are none.
-    async fn of(services: &Services, steward: &Steward, id: UserId, found: &[ListedSession]) -> Result<Self, Problem> {
+    async fn of(services: &Services, auth: &AuthContext, id: UserId, found: &[ListedSession]) -> Result<Self, Problem> {
         Ok(match services.user(id).await {
-            Ok(user) => Self { id, can_end: steward.reaches(&user), username: user.username.as_str().to_owned() },
+            Ok(user) => Self { id, can_end: auth.reaches(&user), username: user.username.as_str().to_owned() },
             Err(Error::NotFound) => {
                 let username = found.first().map_or(id.to_string(), |listed| listed.owner.username.clone());
                 Self { id, username, can_end: false }
@@ -78,9 +80,9 @@ pub struct SessionRow {
     pub kind: &'static str,
     pub device: String,
     pub address: String,
-    pub started: Moment,
-    pub last_active: Moment,
-    pub expires: Moment,
+    pub started: TimeTag,
+    pub last_active: TimeTag,
+    pub expires: TimeTag,
     pub ended: Option<EndedRow>,
     /// The session of the reader.
     pub current: bool,
@@ -90,13 +92,13 @@ pub struct SessionRow {
 
 /// When, by whom and why.
 pub struct EndedRow {
-    pub at: Moment,
+    pub at: TimeTag,
     pub by: String,
     pub why: &'static str,
 }
 
 impl SessionRow {
-    pub fn new(listed: ListedSession, steward: &Steward, current: SessionId, now: Timestamp) -> Self {
+    pub fn new(listed: ListedSession, auth: &AuthContext, current: SessionId, now: Timestamp) -> Self {
         let ListedSession { session, owner } = listed;
         let is_current = session.id == current;
         Self {
@@ -106,13 +108,13 @@ impl SessionRow {
             email: owner.email,
             deleted: owner.deleted,
             kind: kind(session.kind),
-            started: moment(session.created_at, now),
-            last_active: moment(session.last_active_at, now),
-            expires: moment(session.expires_at(), now),
+            started: time_tag(session.created_at, now),
+            last_active: time_tag(session.last_active_at, now),
+            expires: time_tag(session.expires_at(), now),
             current: is_current,
-            can_end: session.ended.is_none() && !is_current && steward.reaches_role(owner.role),
+            can_end: session.ended.is_none() && !is_current && auth.reaches_role(owner.role),
             ended: session.ended.map(|ended| EndedRow {
-                at: moment(ended.at, now),
+                at: time_tag(ended.at, now),
                 by: match ended.by.as_str() {
                     "cli" => "the command line".to_owned(),
                     "system" => "the server".to_owned(),
@@ -170,7 +172,7 @@ pub async fn show(
     Query(query): Query<SessionsQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let steward = current.steward(&reader);
+    let auth = current.auth_context(&reader);
     let q = query.q.trim().to_owned();
     let state: SessionState = query.state.parse().unwrap_or(SessionState::Live);
     let filter = SessionFilter {
@@ -181,17 +183,17 @@ pub async fn show(
         q: Some(q.clone()).filter(|q| !q.is_empty()),
     };
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
-    let found = match services.search_sessions(&steward, &filter, cursor, PAGE).await {
+    let found = match services.search_sessions(&auth, &filter, cursor, PAGE).await {
         // Longer than anything that could be found.
         Err(Error::Invalid(errors)) if errors.of("q").is_some() => SessionPage::default(),
         Err(Error::Invalid(_)) => {
             cursor = None;
-            services.search_sessions(&steward, &filter, None, PAGE).await?
+            services.search_sessions(&auth, &filter, None, PAGE).await?
         }
         other => other?,
     };
     let user = match filter.user {
-        Some(id) => Some(Whose::of(&services, &steward, id, &found.sessions).await?),
+        Some(id) => Some(Whose::of(&services, &auth, id, &found.sessions).await?),
         None => None,
     };
     let list = |state: SessionState, cursor: &str| {
@@ -203,17 +205,17 @@ pub async fn show(
     let now = services.clock.now();
     let filtered = filter.q.is_some() || filter.kind.is_some() || filter.user.is_some();
     let totals = match filter.user {
-        Some(id) => counts::active(services.sessions_of(id, 0).await?.1.into(), ""),
+        Some(id) => session_counts::active(services.sessions_of(id, 0).await?.1.into(), ""),
         None => {
             let all = !filtered && state == SessionState::Live;
-            counts::active(services.open_sessions(&steward).await?, if all { "" } else { " in all accounts" })
+            session_counts::active(services.open_sessions(&auth).await?, if all { "" } else { " in all accounts" })
         }
     };
     let here = list(state, cursor.unwrap_or_default());
     let sessions: Vec<_> = found
         .sessions
         .into_iter()
-        .map(|listed| SessionRow::new(listed, &steward, current.session.session_id, now))
+        .map(|listed| SessionRow::new(listed, &auth, current.session.session_id, now))
         .collect();
     let template = SessionsPage {
         totals,
@@ -228,7 +230,7 @@ pub async fn show(
         pickable: sessions.iter().any(|session| session.can_end),
         back: (here != LIST).then_some(here),
         sessions,
-        layout: AdminLayout::new(&reader, &current, &request, LIST, Refusal::none()),
+        layout: AdminLayout::new(&reader, &current, &request, LIST, FormErrors::none()),
         q,
     };
     page(StatusCode::OK, &template)

@@ -9,8 +9,8 @@ use crate::http::current_user::CurrentUser;
 use crate::services::Services;
 use crate::settings::Source;
 use crate::web::Answer;
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::refusal::Refusal;
 
 #[derive(Template)]
 #[template(path = "admin/settings.html")]
@@ -48,7 +48,7 @@ pub async fn show(
         address: client.address.map(|address| address.to_string()),
         device: client.device,
         settings: settings.collect(),
-        layout: AdminLayout::new(&reader, &current, &request, "/admin/settings", Refusal::none()),
+        layout: AdminLayout::new(&reader, &current, &request, "/admin/settings", FormErrors::none()),
     };
     page(StatusCode::OK, &template)
 }

@@ -13,16 +13,16 @@ use crate::http::flash::{self, Flash, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
 use crate::services::Services;
+use crate::services::authorization::Subject;
 use crate::services::stats::OpenSessions;
-use crate::services::steering::Subject;
 use crate::services::users::UserChange;
+use crate::web::event_text::EventRow;
 use crate::web::field::Field;
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::moment::{Moment, date, moment};
-use crate::web::refusal::Refusal;
 use crate::web::sessions::SessionRow;
-use crate::web::words::EventRow;
-use crate::web::{Answer, counts, see_other};
+use crate::web::time_tag::{TimeTag, date, time_tag};
+use crate::web::{Answer, see_other, session_counts};
 
 /// Sessions shown.
 const SESSIONS: i64 = 5;
@@ -43,10 +43,10 @@ struct UserPage {
     role: &'static str,
     active: bool,
     /// Until when, where wrong passwords have locked it.
-    locked: Option<Moment>,
+    locked: Option<TimeTag>,
     has_password: bool,
-    last_sign_in: Option<Moment>,
-    created: Moment,
+    last_sign_in: Option<TimeTag>,
+    created: TimeTag,
     /// What an administrator may change; a manager only looks.
     editor: Option<Editor>,
     /// Whether the reader may end its sessions.
@@ -97,7 +97,7 @@ pub async fn show(
         Some(Notice::ResetLink(of, token)) if of == id => Some(services.reset_url(&token.0)),
         _ => None,
     };
-    user_page(&request, &services, &current, &reader, user, &UserForm::default(), Refusal::none(), link).await
+    user_page(&request, &services, &current, &reader, user, &UserForm::default(), FormErrors::none(), link).await
 }
 
 /// `POST /admin/users/{id}`.
@@ -112,15 +112,15 @@ pub async fn update(
     let reader = account_of(&services, &recent.user).await?;
     let change = UserChange { username: form.username.clone(), email: form.email.clone(), name: form.name.clone() };
     let subject = form.rev.clone().map_or_else(|| id.into(), |version| Subject::seen(id, vec![version]));
-    match services.update_user(&recent.user.steward(&reader), subject, change, &client).await {
+    match services.update_user(&recent.user.auth_context(&reader), subject, change, &client).await {
         Ok(_) => {
             flash::set(&request, Notice::UserSaved);
             Ok(see_other(&format!("/admin/users/{id}")))
         }
         Err(error) => {
-            let refusal = Refusal::of(error)?;
+            let form_errors = FormErrors::of(error)?;
             let user = services.user(id).await?;
-            user_page(&request, &services, &recent.user, &reader, user, &form, refusal, None).await
+            user_page(&request, &services, &recent.user, &reader, user, &form, form_errors, None).await
         }
     }
 }
@@ -133,16 +133,16 @@ async fn user_page(
     reader: &User,
     user: User,
     form: &UserForm,
-    refusal: Refusal,
+    form_errors: FormErrors,
     link: Option<String>,
 ) -> Answer {
-    let steward = current.steward(reader);
+    let auth = current.auth_context(reader);
     let (sessions, counts) = services.sessions_of(user.id, SESSIONS).await?;
     let events = services.activity(user.id, None, EVENTS).await?;
     let locked_until = services.locked_until(user.id).await?;
     let (now, own) = (services.clock.now(), current.session.session_id);
     let counts = OpenSessions::from(counts);
-    let status = refusal.status;
+    let status = form_errors.status;
     let template = UserPage {
         id: user.id,
         username: user.username.as_str().to_owned(),
@@ -151,36 +151,36 @@ async fn user_page(
         own: user.id == reader.id,
         role: user.role.title(),
         active: user.is_active(),
-        locked: locked_until.map(|until| moment(until, now)),
+        locked: locked_until.map(|until| time_tag(until, now)),
         has_password: user.has_password,
         last_sign_in: last_sign_in(&user, now),
         created: date(user.created_at),
-        editor: administers(&steward).then(|| Editor::new(services, current, &user, form, &refusal)),
-        reached: steward.reaches(&user),
+        editor: administers(&auth).then(|| Editor::new(services, current, &user, form, &form_errors)),
+        reached: auth.reaches(&user),
         open: counts.total().value,
-        total: counts::told(counts.total()),
-        kinds: counts::kinds(counts),
+        total: session_counts::format_figure(counts.total()),
+        kinds: session_counts::kinds(counts),
         sessions: sessions.iter().map(|session| SessionRow::new(session, now).mark(own)).collect(),
         events: events.into_iter().map(|event| EventRow::new(event, user.id, now)).collect(),
         link,
-        layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
+        layout: AdminLayout::new(reader, current, request, "/admin/users", form_errors),
     };
     page(status, &template)
 }
 
 impl Editor {
-    fn new(services: &Services, current: &CurrentUser, user: &User, form: &UserForm, refusal: &Refusal) -> Self {
+    fn new(services: &Services, current: &CurrentUser, user: &User, form: &UserForm, form_errors: &FormErrors) -> Self {
         let field = |of: fn(&str) -> Field, typed: &Option<String>, present: &str| {
             let typed = typed.as_deref().unwrap_or(present);
             let field = of(typed).of_another();
-            let field = match refusal.status.code {
+            let field = match form_errors.status.code {
                 // Whoever overtook the edit is shown beside it.
                 StatusCode::CONFLICT if typed == present => field,
                 StatusCode::CONFLICT if present.is_empty() => field.hint("It is empty now."),
                 StatusCode::CONFLICT => field.hint(format!("It is now “{present}”.")),
                 _ => field,
             };
-            field.refused(refusal)
+            field.refused(form_errors)
         };
         Self {
             confirm: (!RecentPassword::is_given(current, services))

@@ -11,11 +11,11 @@ use crate::http::flash::{self, LinkToken, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
 use crate::services::stats::OpenSessions;
-use crate::services::{Services, Steward};
+use crate::services::{AuthContext, Services};
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::moment::Moment;
-use crate::web::refusal::Refusal;
-use crate::web::{Answer, Nothing, counts, see_other};
+use crate::web::time_tag::TimeTag;
+use crate::web::{Answer, Nothing, see_other, session_counts};
 
 /// What can be done to an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Act {
     /// What is said to the reader of the page; `own`: whose account it is.
     fn words(self, user: &User, own: bool, sessions: OpenSessions) -> Words {
         let username = &user.username;
-        let ends = counts::ends(sessions);
+        let ends = session_counts::ends(sessions);
         let say = |title: String, button: String, cancel, consequences: &[&str]| Words {
             title,
             button: Some(button),
@@ -120,7 +120,7 @@ impl Act {
             },
             Self::EndSessions => say(
                 format!("End all sessions of {username}?"),
-                format!("End {}", counts::sessions(sessions.total())),
+                format!("End {}", session_counts::sessions(sessions.total())),
                 "Keep them",
                 &[&ends, "The owner of the account can sign in again at once."],
             ),
@@ -146,30 +146,30 @@ impl Act {
     async fn perform(
         self,
         services: &Services,
-        steward: &Steward,
+        auth: &AuthContext,
         user: UserId,
         client: &Client,
     ) -> Result<(Notice, String), Error> {
         let own_page = format!("/admin/users/{user}");
         Ok(match self {
             Self::Suspend => {
-                services.suspend(steward, user, client).await?;
+                services.suspend(auth, user, client).await?;
                 (Notice::UserSuspended, own_page)
             }
             Self::Reinstate => {
-                services.reinstate(steward, user, client).await?;
+                services.reinstate(auth, user, client).await?;
                 (Notice::UserReinstated, own_page)
             }
             Self::ResetLink => {
-                let link = services.issue_reset_link(steward, user, client).await?;
+                let link = services.issue_reset_link(auth, user, client).await?;
                 (Notice::ResetLink(user, LinkToken(link.token().to_owned())), own_page)
             }
             Self::EndSessions => {
-                let ended = services.end_all_sessions(steward, user, client).await?;
+                let ended = services.end_all_sessions(auth, user, client).await?;
                 (Notice::SessionsEnded(ended), own_page)
             }
             Self::Delete => {
-                services.delete_user(steward, user, client).await?;
+                services.delete_user(auth, user, client).await?;
                 (Notice::UserDeleted, "/admin/users".to_owned())
             }
         })
@@ -198,7 +198,7 @@ pub(super) struct Subject {
     pub username: String,
     pub name: Option<String>,
     pub email: String,
-    pub last_sign_in: Option<Moment>,
+    pub last_sign_in: Option<TimeTag>,
 }
 
 impl Subject {
@@ -276,24 +276,24 @@ pub async fn unlock(
     Form(Nothing {}): Form<Nothing>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    services.unlock(&current.steward(&reader), id, &client).await?;
+    services.unlock(&current.auth_context(&reader), id, &client).await?;
     flash::set(&request, Notice::UserUnlocked);
     Ok(see_other(&format!("/admin/users/{id}")))
 }
 
 async fn ask((request, services, recent, PathParam(id), _): Asked, act: Act) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    act_page(&request, &services, &recent.user, &reader, id, act, Refusal::none()).await
+    act_page(&request, &services, &recent.user, &reader, id, act, FormErrors::none()).await
 }
 
 async fn perform((request, services, recent, PathParam(id), ClientInfo(client)): Asked, act: Act) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    match act.perform(&services, &recent.user.steward(&reader), id, &client).await {
+    match act.perform(&services, &recent.user.auth_context(&reader), id, &client).await {
         Ok((notice, next)) => {
             flash::set(&request, notice);
             Ok(see_other(&next))
         }
-        Err(error) => act_page(&request, &services, &recent.user, &reader, id, act, Refusal::of(error)?).await,
+        Err(error) => act_page(&request, &services, &recent.user, &reader, id, act, FormErrors::of(error)?).await,
     }
 }
 
@@ -304,19 +304,19 @@ async fn act_page(
     reader: &User,
     id: UserId,
     act: Act,
-    refusal: Refusal,
+    form_errors: FormErrors,
 ) -> Answer {
     let user = services.user(id).await?;
-    if !current.steward(reader).reaches(&user) {
+    if !current.auth_context(reader).reaches(&user) {
         return Err(Error::Forbidden.into());
     }
     let (_, counts) = services.sessions_of(id, 1).await?;
-    let status = refusal.status;
+    let status = form_errors.status;
     let template = ActPage {
         words: act.words(&user, user.id == reader.id, counts.into()),
         act,
         subject: Subject::new(&user, services),
-        layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
+        layout: AdminLayout::new(reader, current, request, "/admin/users", form_errors),
     };
     page(status, &template)
 }

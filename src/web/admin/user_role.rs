@@ -15,8 +15,8 @@ use crate::http::forms::Form;
 use crate::http::parameters::{PathParam, Query};
 use crate::http::problem::wants_json;
 use crate::services::Services;
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::refusal::Refusal;
 use crate::web::{Answer, next, see_other};
 
 /// What an administrator who takes another role gives up.
@@ -46,7 +46,7 @@ pub async fn ask((request, services, recent, PathParam(id), _): Asked, Query(cho
     let reader = account_of(&services, &recent.user).await?;
     let user = services.user(id).await?;
     let chosen = choice.role.parse().unwrap_or(user.role);
-    role_page(&request, &services, &recent.user, &reader, &user, chosen, Refusal::none())
+    role_page(&request, &services, &recent.user, &reader, &user, chosen, FormErrors::none())
 }
 
 /// `POST /admin/users/{id}/role`. Where the password is asked for first, the choice is kept.
@@ -79,7 +79,7 @@ async fn change_role(
 ) -> Answer {
     let reader = account_of(services, current).await?;
     let changed = match chosen {
-        Ok(role) => services.set_role(&current.steward(&reader), id, role, client).await,
+        Ok(role) => services.set_role(&current.auth_context(&reader), id, role, client).await,
         Err(error) => Err(error),
     };
     match changed {
@@ -90,9 +90,9 @@ async fn change_role(
             Ok(see_other(&if shut_out { next::DEFAULT.to_owned() } else { format!("/admin/users/{id}") }))
         }
         Err(error) => {
-            let refusal = Refusal::of(error)?;
+            let form_errors = FormErrors::of(error)?;
             let user = services.user(id).await?;
-            role_page(request, services, current, &reader, &user, user.role, refusal)
+            role_page(request, services, current, &reader, &user, user.role, form_errors)
         }
     }
 }
@@ -104,14 +104,14 @@ fn role_page(
     reader: &User,
     user: &User,
     chosen: Role,
-    refusal: Refusal,
+    form_errors: FormErrors,
 ) -> Answer {
-    let status = refusal.status;
+    let status = form_errors.status;
     let template = RolePage {
         subject: Subject::new(user, services),
         own: user.id == reader.id,
         roles: roles(Some(chosen)),
-        layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
+        layout: AdminLayout::new(reader, current, request, "/admin/users", form_errors),
     };
     page(status, &template)
 }

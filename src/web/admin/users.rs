@@ -14,11 +14,11 @@ use crate::http::forms::Form;
 use crate::http::parameters::Query;
 use crate::services::Services;
 use crate::services::users::{FoundUser, UserPage, UserSearch, UserSort};
+use crate::web::event_text::number;
 use crate::web::field::Field;
+use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::moment::{Moment, date};
-use crate::web::refusal::Refusal;
-use crate::web::words::number;
+use crate::web::time_tag::{TimeTag, date};
 use crate::web::{Answer, see_other};
 
 /// Accounts on a page.
@@ -63,8 +63,8 @@ struct UserRow {
     locked: bool,
     has_password: bool,
     sessions: String,
-    last_sign_in: Option<Moment>,
-    created: Moment,
+    last_sign_in: Option<TimeTag>,
+    created: TimeTag,
 }
 
 impl UserRow {
@@ -111,7 +111,7 @@ pub async fn show(
     Query(query): Query<UsersQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let steward = current.steward(&reader);
+    let auth = current.auth_context(&reader);
     let search = UserSearch {
         text: query.q.trim().to_owned(),
         role: query.role.parse().ok(),
@@ -120,18 +120,18 @@ pub async fn show(
         sort: query.sort.parse().unwrap_or(DEFAULT_SORT),
     };
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
-    let found = match services.search_users(&steward, &search, cursor, PAGE).await {
+    let found = match services.search_users(&auth, &search, cursor, PAGE).await {
         // Longer than anything that could be found.
         Err(Error::Invalid(errors)) if errors.of("q").is_some() => UserPage::default(),
         Err(Error::Invalid(_)) => {
             cursor = None;
-            services.search_users(&steward, &search, None, PAGE).await?
+            services.search_users(&auth, &search, None, PAGE).await?
         }
         other => other?,
     };
     let now = services.clock.now();
     let template = UsersPage {
-        administers: administers(&steward),
+        administers: administers(&auth),
         roles: roles(search.role),
         statuses: statuses(&search),
         sorts: sorts(search.sort),
@@ -142,7 +142,7 @@ pub async fn show(
         first: cursor.map(|_| list_url(&search, search.sort, None)),
         next: found.next.as_deref().map(|next| list_url(&search, search.sort, Some(next))),
         users: found.users.into_iter().map(|found| UserRow::new(found, now)).collect(),
-        layout: AdminLayout::new(&reader, &current, &request, "/admin/users", Refusal::none()),
+        layout: AdminLayout::new(&reader, &current, &request, "/admin/users", FormErrors::none()),
         q: search.text,
     };
     page(StatusCode::OK, &template)
@@ -243,7 +243,7 @@ pub struct NewUserForm {
 /// `GET /admin/users/new`.
 pub async fn new(request: HttpRequest, services: web::Data<Services>, recent: RecentPassword) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    new_page(&request, &reader, &recent.user, &NewUserForm::default(), Refusal::none())
+    new_page(&request, &reader, &recent.user, &NewUserForm::default(), FormErrors::none())
 }
 
 /// `POST /admin/users/new`: goes on to the new account's page, which shows the link with which its owner chooses a
@@ -256,9 +256,9 @@ pub async fn create(
     Form(form): Form<NewUserForm>,
 ) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    let steward = recent.user.steward(&reader);
+    let auth = recent.user.auth_context(&reader);
     let created = match parse_role(&form.role) {
-        Ok(role) => services.create_user(&steward, &form.username, &form.email, Some(&form.name), role, &client).await,
+        Ok(role) => services.create_user(&auth, &form.username, &form.email, Some(&form.name), role, &client).await,
         Err(error) => Err(error),
     };
     match created {
@@ -266,7 +266,7 @@ pub async fn create(
             flash::set(&request, Notice::ResetLink(user.id, LinkToken(link.token().to_owned())));
             Ok(see_other(&format!("/admin/users/{}", user.id)))
         }
-        Err(error) => new_page(&request, &reader, &recent.user, &form, Refusal::of(error)?),
+        Err(error) => new_page(&request, &reader, &recent.user, &form, FormErrors::of(error)?),
     }
 }
 
@@ -285,15 +285,18 @@ fn new_page(
     reader: &User,
     current: &CurrentUser,
     form: &NewUserForm,
-    refusal: Refusal,
+    form_errors: FormErrors,
 ) -> Answer {
-    let status = refusal.status;
+    let status = form_errors.status;
     let template = NewUserPage {
-        username: Field::new_username(&form.username).of_another().refused(&refusal).autofocus(!refusal.is_some()),
-        email: Field::email(&form.email).of_another().refused(&refusal),
-        name: Field::name(&form.name).of_another().refused(&refusal),
+        username: Field::new_username(&form.username)
+            .of_another()
+            .refused(&form_errors)
+            .autofocus(!form_errors.is_some()),
+        email: Field::email(&form.email).of_another().refused(&form_errors),
+        name: Field::name(&form.name).of_another().refused(&form_errors),
         roles: roles(Some(form.role.parse().unwrap_or(Role::User))),
-        layout: AdminLayout::new(reader, current, request, "/admin/users", refusal),
+        layout: AdminLayout::new(reader, current, request, "/admin/users", form_errors),
     };
     page(status, &template)
 }

@@ -1,14 +1,12 @@
 //! A Redis Cluster of three masters: each account's state is in one slot, so that every operation is one script on one
 //! node there too.
 
-use std::time::Duration;
-
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
 
 use super::{House, keeper};
 use crate::support::stores::{Backend, Stores};
-use crate::support::{NEW_PASSWORD, PASSWORD, eventually, redis_cluster};
+use crate::support::{Deadline, NEW_PASSWORD, PASSWORD, redis_cluster};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_contract_is_kept_on_a_cluster() {
@@ -56,7 +54,7 @@ async fn the_contract_is_kept_on_a_cluster() {
         let seen = async || [one.alive(&handle).await, two.alive(&other).await, two.alive(&handle).await];
         let expected = [lives[0], lives[1], lives[0]];
         if what == 5 {
-            eventually("by the feed", Duration::from_secs(1), async || seen().await == expected).await;
+            Deadline::second().expect_soon("by the feed", async || seen().await == expected).await;
         }
         assert_eq!(seen().await, expected, "{what}");
         assert_eq!(seen().await, expected, "{what}, asked again");

@@ -17,20 +17,21 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::{House, Node, keeper, try_sign_in};
 use crate::support::stores::Backend;
-use crate::support::{PostgresRedis, Sqlite, SqliteRedis};
+use crate::support::{Deadline, PostgresRedis, Sqlite, SqliteRedis};
 
 /// The transaction that ends the sessions of accounts of these roles, and then waits for a word before it commits. What
 /// would follow it does not, as where the process dies.
 async fn half_done(node: &Node, roles: &'static [Role]) -> (Sender<()>, JoinHandle<Result<(), Error>>) {
     let (go_on, waiting) = channel();
     let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let mut begun = Some(begun);
     let (database, at) = (node.database.clone().patient(), node.clock.now());
     let transaction = tokio::spawn(async move {
         let act = database.write(move |connection| {
             users::lock_all(connection)?;
             everyone::raise_epochs(connection, roles, None, at)?;
             everyone::tell(connection, roles, &End { reason: EndReason::EndedAll, by: &Actor::System, at })?;
-            begun.send(()).expect("somebody waits for this");
+            begun.take().expect("once").send(()).expect("somebody waits for this");
             waiting.recv().map_err(Error::internal)
         });
         act.await
@@ -65,10 +66,14 @@ async fn a_copy_that_is_made_while_everyones_sessions_end_is_believed_by_nobody(
     }
     go_on.send(()).unwrap();
     transaction.await.unwrap().unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let second = Deadline::second();
+    let what = format!("ended, where the other's act was done meanwhile: {other_is_done}");
+    for node in nodes {
+        second.expect_soon(&what, async || !node.alive(&ann).await).await;
+    }
     let later = house.node().await;
     for node in [nodes[0], nodes[1], &later] {
-        assert!(!node.alive(&ann).await, "the other's act was done meanwhile: {other_is_done}");
+        assert!(!node.alive(&ann).await, "{what}");
     }
 }
 
@@ -207,8 +212,10 @@ async fn what_was_committed_too_late_for_the_feed_is_told_once_more(
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(nodes[1].alive(&handle).await, "the feed has told it, so this shows nothing");
     nodes[0].sweep().await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(!nodes[0].alive(&handle).await && !nodes[1].alive(&handle).await);
+    let second = Deadline::second();
+    for node in nodes {
+        second.expect_soon("ended", async || !node.alive(&handle).await).await;
+    }
 }
 
 #[rstest]

@@ -14,7 +14,7 @@ use rstest::rstest;
 
 use super::{House, Node, keeper};
 use crate::support::stores::{Backend, Stores};
-use crate::support::{NEW_PASSWORD, PASSWORD, PostgresRedis, RedisServer, Relay, Sqlite, SqliteRedis, eventually};
+use crate::support::{Deadline, NEW_PASSWORD, PASSWORD, PostgresRedis, RedisServer, Relay, Sqlite, SqliteRedis};
 
 const WITHIN: Duration = Duration::from_secs(1);
 
@@ -40,7 +40,7 @@ async fn an_act_of_another_node_is_seen_within_a_second(
     let client = Client::default();
     let ann = node.create("ann").await;
     let dies = async |what: &str, handle: &SessionHandle| {
-        eventually(what, WITHIN, async || !node.alive(handle).await).await;
+        Deadline::second().expect_soon(what, async || !node.alive(handle).await).await;
     };
     let copied = async || {
         let handle = node.opens("ann").await;
@@ -54,7 +54,7 @@ async fn an_act_of_another_node_is_seen_within_a_second(
     let handle = copied().await;
     for role in [Role::Admin, Role::User] {
         witness.sets_role(&ann, role).await;
-        eventually("a changed role", WITHIN, async || node.role(&handle).await == role).await;
+        Deadline::second().expect_soon("a changed role", async || node.role(&handle).await == role).await;
     }
     witness.ends_all(&ann).await;
     dies("all ended", &handle).await;
@@ -192,7 +192,7 @@ async fn a_session_that_the_history_has_as_expired_is_dead_though_a_copy_knows_b
     assert!(two.alive(&handle).await);
     witness.sweep().await.unwrap();
     assert!(!witness.alive(&handle).await, "the sweep left it, so this shows nothing");
-    eventually("Redis says no more than SQL", WITHIN, async || !two.alive(&handle).await).await;
+    Deadline::second().expect_soon("Redis says no more than SQL", async || !two.alive(&handle).await).await;
 }
 
 #[rstest]

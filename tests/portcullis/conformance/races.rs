@@ -15,7 +15,10 @@ use tokio::time::Instant;
 
 use super::{House, Node, keeper, try_sign_in, view};
 use crate::support::stores::Backend;
-use crate::support::{NEW_PASSWORD, PASSWORD, PostgresRedis, Sqlite, SqliteRedis, long};
+use crate::support::{HeldHasher, NEW_PASSWORD, ONE_HASHER, PASSWORD, PostgresRedis, Sqlite, SqliteRedis, long};
+
+/// So that none waits before it has read the account.
+const MANY_GUESSES: (&str, &str) = ("lockout_threshold", "1000");
 
 /// How many rounds of a race are run.
 fn rounds(few: usize) -> usize {
@@ -145,33 +148,25 @@ async fn a_sign_in_whose_password_is_being_checked_does_not_survive_an_end_all(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
     let house = House::new(backend).await;
-    // One thread hashes, slowly: sign-ins that have read the account wait there for their turn.
-    let slow = [
-        ("argon2_memory_kib", "19456"),
-        ("argon2_iterations", "16"),
-        ("hash_concurrency", "1"),
-        // So that none waits before it has read the account.
-        ("lockout_threshold", "1000"),
-    ];
-    let (node, other) = (house.node_with(&slow).await, house.node().await);
+    let (node, other) = (house.node_with(&[ONE_HASHER, MANY_GUESSES]).await, house.node_with(&[MANY_GUESSES]).await);
     let ann = node.create("ann").await;
     for round in 0..rounds(4) {
+        let held = HeldHasher::new(&node).await;
         let mut sign_ins = JoinSet::new();
         for _ in 0..6 {
             let services = node.services.clone();
             sign_ins.spawn(async move { try_sign_in(&services, "ann").await });
         }
-        // Long enough for each to read the account, which it does in the transaction that counts the attempt; shorter
-        // than the first hashes.
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        held.is_waited_for_by(6).await;
         let acting = [&node, &other][round % 2];
         acting.ends_all(&ann).await;
-        let opened: Vec<_> = sign_ins.join_all().await;
-        let raced = opened.iter().filter(|outcome| matches!(outcome, Err(Error::Raced))).count();
-        assert!(raced > 0, "round {round}: the act came too late for all of them");
-        for handle in opened.into_iter().flatten() {
-            assert!(!node.alive(&handle).await && !other.alive(&handle).await, "round {round}");
-        }
+        drop(held);
+        let outcomes = sign_ins.join_all().await;
+        // A busy machine may have answered one that it is busy.
+        let is_refused = |outcome: &Result<_, Error>| matches!(outcome, Err(Error::Raced | Error::Unavailable(..)));
+        assert!(outcomes.iter().all(is_refused), "round {round}: {outcomes:?}");
+        assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(Error::Raced))), "round {round}: {outcomes:?}");
+        assert!(node.sessions_of(ann.id, 10).await.unwrap().0.is_empty(), "round {round}: a session outlives the end");
     }
 }
 
@@ -273,8 +268,8 @@ async fn a_reset_and_a_new_password_at_the_same_time_are_done_one_after_the_othe
             stagger(round).await;
             node.reset_password(token, &password, &client).await
         };
-        let steward = keeper();
-        let (reset, set) = tokio::join!(reset, node.set_password(&steward, ann.id, &other, &client));
+        let auth = keeper();
+        let (reset, set) = tokio::join!(reset, node.set_password(&auth, ann.id, &other, &client));
         set.unwrap();
         match reset {
             Ok(_) => resets += 1,
@@ -296,37 +291,44 @@ async fn an_entry_of_the_former_password_does_not_take_the_session_over_once_it_
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
     let house = House::new(backend).await;
-    // One thread hashes, slowly: entries that have read the former hash wait there while the new one is made.
-    let slow = [("argon2_memory_kib", "19456"), ("hash_concurrency", "1"), ("lockout_threshold", "1000")];
-    let node = house.node_with(&slow).await;
+    let (node, other) = (house.node_with(&[ONE_HASHER, MANY_GUESSES]).await, house.node_with(&[MANY_GUESSES]).await);
     node.create("ann").await;
     let mut handle = node.opens("ann").await;
     let mut password = [PASSWORD, NEW_PASSWORD];
-    let mut raced = 0;
     for round in 0..rounds(4) {
         let me = node.caller(&handle).await;
+        let [former, new] = password.map(Into::into);
+        // By turns: all entries have read the former hash when the new one is there, and they come as they may.
+        let held = if round % 2 == 0 { Some(HeldHasher::new(&node).await) } else { None };
         let mut entries = JoinSet::new();
-        for number in 0..10 {
+        for _ in 0..10 {
             let (services, me, former) = (node.services.clone(), me.clone(), password[0].into());
             entries.spawn(async move {
-                tokio::time::sleep(Duration::from_millis(number * 15)).await;
                 services.confirm_password(&me, &former, &Client::default()).await.map(|new| new.handle)
             });
         }
-        let [former, new] = password.map(Into::into);
-        let changed = node.change_password(&me, &former, &new, &Client::default()).await.unwrap().handle;
+        if let Some(held) = &held {
+            held.is_waited_for_by(10).await;
+        }
+        let acting = if held.is_some() { &other } else { &node };
+        let changed = acting.patient().change_password(&me, &former, &new, &Client::default()).await;
+        let changed = changed.unwrap().handle;
+        let was_held = held.is_some();
+        drop(held);
         for entry in entries.join_all().await {
             match entry {
-                Ok(other) => assert!(!node.alive(&other).await, "round {round}: two secrets"),
-                Err(Error::Raced) => raced += 1,
-                Err(error) => assert!(matches!(error, Error::WrongPassword { .. }), "round {round}: {error:?}"),
+                Ok(other) => assert!(!was_held && !node.alive(&other).await, "round {round}: two secrets"),
+                // A busy machine may have answered one that it is busy.
+                Err(Error::Raced | Error::Unavailable(..)) => {}
+                Err(error) => {
+                    assert!(!was_held && matches!(error, Error::WrongPassword { .. }), "round {round}: {error:?}")
+                }
             }
         }
         assert!(node.alive(&changed).await, "round {round}: signed out by an entry of the former password");
         handle = changed;
         password.reverse();
     }
-    assert!(raced > 0, "no entry was under way when the password changed");
 }
 
 #[rstest]
@@ -335,28 +337,29 @@ async fn a_former_password_does_not_change_the_e_mail_once_it_was_changed(
     #[values(Sqlite, PostgresRedis)] backend: Backend,
 ) {
     let house = House::new(backend).await;
-    let slow = [("argon2_memory_kib", "19456"), ("hash_concurrency", "1"), ("lockout_threshold", "1000")];
-    let node = house.node_with(&slow).await;
+    let (node, other) = (house.node_with(&[ONE_HASHER, MANY_GUESSES]).await, house.node_with(&[MANY_GUESSES]).await);
     let ann = node.create("ann").await;
     let handle = node.opens("ann").await;
     let me = node.caller(&handle).await;
+    let held = HeldHasher::new(&node).await;
     let mut changes = JoinSet::new();
     for number in 0..10 {
         let (services, me) = (node.services.clone(), me.clone());
         changes.spawn(async move {
-            tokio::time::sleep(Duration::from_millis(number * 15)).await;
             let email = Some(format!("ann{number}@example.com"));
             let change = ProfileChange { name: None, email, current_password: Some(PASSWORD.into()) };
             services.update_profile(&me, change, &Client::default()).await.map(drop)
         });
     }
+    held.is_waited_for_by(10).await;
     let (former, new) = (PASSWORD.into(), NEW_PASSWORD.into());
-    node.change_password(&me, &former, &new, &Client::default()).await.unwrap();
+    other.patient().change_password(&me, &former, &new, &Client::default()).await.unwrap();
+    drop(held);
     let outcomes = changes.join_all().await;
-    let expected = |outcome: &Result<(), Error>| {
-        matches!(outcome, Ok(()) | Err(Error::Raced | Error::WrongPassword { .. } | Error::Locked { .. }))
-    };
-    assert!(outcomes.iter().all(expected), "{outcomes:?}");
+    // A busy machine may have answered one that it is busy.
+    let is_refused = |outcome: &Result<_, Error>| matches!(outcome, Err(Error::Raced | Error::Unavailable(..)));
+    assert!(outcomes.iter().all(is_refused), "{outcomes:?}");
+    assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(Error::Raced))), "{outcomes:?}");
     let events = node.activity(ann.id, None, 100).await.unwrap();
     let last = events.iter().find(|event| matches!(event.event, Event::UserUpdated | Event::PasswordChanged));
     assert_eq!(last.map(|last| last.event), Some(Event::PasswordChanged), "the former password was good after it");

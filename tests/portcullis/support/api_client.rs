@@ -6,9 +6,9 @@ use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-use super::PASSWORD;
 use super::page::Page;
 use super::spawn::TestServer;
+use super::{KEEP_ALIVE, PASSWORD};
 
 /// A program with the tokens of one session, or without any. A clone is another worker with the same tokens.
 #[derive(Clone)]
@@ -27,9 +27,11 @@ impl ApiClient {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            // Shorter than the server's: a request never meets the end of its connection.
+            .pool_idle_timeout(std::time::Duration::from_secs(1))
             .timeout(std::time::Duration::from_secs(30))
-            // The server closes idle connections after five seconds, perhaps while a request is on its way.
-            .pool_idle_timeout(std::time::Duration::from_secs(2))
+            // A connection that the server closes while a request is on its way would be no answer.
+            .pool_idle_timeout(KEEP_ALIVE / 2)
             .build()
             .expect("an HTTP client");
         Self { client, address: server.address, access_token: None, refresh_token: None, session_id: String::new() }

@@ -9,7 +9,7 @@ use reqwest::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 use super::jar::Jar;
 use super::page::{Form, Page};
 use super::spawn::TestServer;
-use super::{NEW_PASSWORD, PASSWORD};
+use super::{KEEP_ALIVE, NEW_PASSWORD, PASSWORD};
 
 /// A cookie jar and the habits of a browser. A clone is another tab with a copy of the cookies.
 #[derive(Clone)]
@@ -37,9 +37,11 @@ impl Browser {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            // Shorter than the server's: a request never meets the end of its connection.
+            .pool_idle_timeout(std::time::Duration::from_secs(1))
             .timeout(std::time::Duration::from_secs(30))
-            // The server closes idle connections after five seconds, perhaps while a request is on its way.
-            .pool_idle_timeout(std::time::Duration::from_secs(2))
+            // A connection that the server closes while a request is on its way would be no answer.
+            .pool_idle_timeout(KEEP_ALIVE / 2)
             .build()
             .expect("an HTTP client");
         Self {

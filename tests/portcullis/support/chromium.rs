@@ -8,8 +8,12 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
+use super::eventually;
 use super::folder::Folder;
-use super::{eventually, free_port};
+use super::program::Lines;
+
+/// Longer than anything takes on any machine.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A Chromium with a fresh profile. [`Chromium::quit`] ends it in good order, a drop in any.
 pub struct Chromium {
@@ -25,21 +29,27 @@ pub struct Chromium {
 impl Chromium {
     /// Opens a browser for the site at `origin`.
     pub async fn open(origin: &str, javascript: bool) -> Self {
-        let port = free_port();
         let profile = Folder::new();
-        let driver = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
             // Also what they leave behind when they are killed.
             .env("TMPDIR", &*profile)
+            // Whoever runs the tests may read another language, and live elsewhere.
+            .envs([("LANGUAGE", "en"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC")])
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("chromedriver can't be started: {error}. Use tests/run.sh"));
-        eventually("chromedriver listens", Duration::from_secs(20), async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+        let told = Lines::of(driver.stdout.take().expect("its output"));
+        let mut port = None;
+        eventually("chromedriver says where it listens", LIMIT, async || {
+            assert!(driver.try_wait().expect("a child of ours").is_none(), "chromedriver ended: {}", told.text());
+            port = told.text().lines().find_map(port_in);
+            port.is_some()
         })
         .await;
+        let port = port.expect("it was found");
         let options = json!({
             "args": [
                 "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
@@ -50,6 +60,7 @@ impl Chromium {
             "prefs": {
                 "profile.managed_default_content_settings.javascript": if javascript { 1 } else { 2 },
                 "download.default_directory": profile.display().to_string(),
+                "intl.accept_languages": "en",
             },
         });
         let capabilities = json!({
@@ -120,7 +131,7 @@ impl Chromium {
     pub async fn arrives(&self, path: &str) {
         let mut seen = String::new();
         let start = std::time::Instant::now();
-        while start.elapsed() < Duration::from_secs(20) {
+        while start.elapsed() < LIMIT {
             seen = self.path().await;
             if seen == path {
                 return;
@@ -156,7 +167,7 @@ impl Chromium {
             let files = std::fs::read_dir(&*self.profile).expect("the profile").flatten().map(|file| file.path());
             files.into_iter().find(|path| path.to_string_lossy().ends_with(ending))
         };
-        eventually(&format!("a download of {ending}"), Duration::from_secs(20), async || found().is_some()).await;
+        eventually(&format!("a download of {ending}"), LIMIT, async || found().is_some()).await;
         std::fs::read_to_string(found().expect("it was there")).expect("text")
     }
 
@@ -178,14 +189,30 @@ impl Chromium {
 
     /// Waits until the page of this element is gone: it answers no question then.
     async fn gone(element: &fantoccini::elements::Element, by: &str) {
-        eventually(&format!("{by} leads on"), Duration::from_secs(20), async || element.is_enabled().await.is_err())
-            .await;
+        eventually(&format!("{by} leads on"), LIMIT, async || element.is_enabled().await.is_err()).await;
     }
 
     /// Presses these keys, wherever the focus is.
     pub async fn keys(&self, keys: &str) {
         let keys = keys.replace('\t', &Key::Tab.to_string()).replace('\n', &Key::Enter.to_string());
         self.client.active_element().await.expect("a focus").send_keys(&keys).await.expect("keys");
+    }
+
+    /// Waits until the focus is in the field with that id, where the page puts it.
+    pub async fn begins_in(&self, field: &str) {
+        eventually(&format!("the focus in {field}"), LIMIT, async || {
+            let element = self.client.active_element().await.expect("a focus");
+            element.attr("id").await.expect("the page").as_deref() == Some(field)
+        })
+        .await;
+    }
+
+    /// Waits until the browser has gone to that part of the page.
+    pub async fn skips_to(&self, part: &str) {
+        eventually(&format!("#{part}"), LIMIT, async || {
+            self.client.current_url().await.expect("a URL").fragment() == Some(part)
+        })
+        .await;
     }
 
     /// Presses the tab key until the focus is on what is called `name`.
@@ -270,7 +297,7 @@ impl Chromium {
     }
 
     async fn element(&self, css: &str) -> fantoccini::elements::Element {
-        match self.client.wait().at_most(Duration::from_secs(10)).for_element(Locator::Css(css)).await {
+        match self.client.wait().at_most(LIMIT).for_element(Locator::Css(css)).await {
             Ok(element) => element,
             Err(error) => panic!("{css}: {error}; at {}: {}", self.path().await, self.source().await),
         }
@@ -289,6 +316,11 @@ impl Drop for Chromium {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
+}
+
+/// The port, where chromedriver tells that it listens.
+fn port_in(line: &str) -> Option<u16> {
+    line.split_once("started successfully on port ")?.1.trim_end_matches('.').parse().ok()
 }
 
 /// A command for which fantoccini has no function; `POST` with a body, else `GET`.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use portcullis::domain::audit::Client;
 
-use super::Browser;
 use super::TestServer;
 use super::spawn::command_line;
+use super::{Browser, Deadline};
 
 /// People who are signed in, and cookies that must never work again.
 #[derive(Default)]
@@ -44,7 +44,7 @@ impl Crowd {
 
     /// Ends so many sessions in all the ways there are, on each node by turns.
     pub async fn end(&mut self, nodes: &[&TestServer], count: usize) {
-        let (steward, client) = (command_line(), Client::default());
+        let (auth, client) = (command_line(), Client::default());
         for number in 0..count {
             let node = nodes[number % nodes.len()];
             let mut person = self.people.remove(0);
@@ -58,7 +58,7 @@ impl Crowd {
                     person.browser.sign_out().await;
                 }
                 1 => {
-                    node.services.suspend(&steward, user, &client).await.unwrap();
+                    node.services.suspend(&auth, user, &client).await.unwrap();
                 }
                 2 => {
                     person.browser.change_password().await;
@@ -66,11 +66,11 @@ impl Crowd {
                 3 => {
                     let sessions = node.services.sessions_of(user, 10).await.unwrap().0;
                     for session in sessions {
-                        node.services.end_session(&steward, session.id, &client).await.unwrap();
+                        node.services.end_session(&auth, session.id, &client).await.unwrap();
                     }
                 }
                 _ => {
-                    node.services.end_all_sessions(&steward, user, &client).await.unwrap();
+                    node.services.end_all_sessions(&auth, user, &client).await.unwrap();
                 }
             }
             self.ended.push((format!("{} ({how})", person.name), before));
@@ -85,6 +85,17 @@ impl Crowd {
     /// database's clock. From then on only what a node believes keeps old copies out.
     pub async fn be_forgotten_by_the_feed(&self) {
         tokio::time::sleep(Duration::from_millis(10_500)).await;
+    }
+
+    /// Waits until what has ended has ended everywhere, which takes a second at most.
+    pub async fn is_known_to_have_ended(&self, nodes: &[&TestServer]) {
+        let second = Deadline::second();
+        for (name, browser) in &self.ended {
+            for node in nodes {
+                let mut thief = browser.with_cookie(&browser.cookie().unwrap()).at(node);
+                second.expect_soon(&format!("{name} has ended"), async || !thief.is_signed_in().await).await;
+            }
+        }
     }
 
     /// Nothing that ended works, and everyone else is signed in, on each node; asked twice, for the first answer may

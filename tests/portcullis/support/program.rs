@@ -12,13 +12,16 @@ use portcullis::domain::Clock;
 
 use super::browser::Browser;
 use super::folder::Folder;
+use super::port::Port;
 use super::spawn::TestServer;
-use super::{KEEPER, PASSWORD, eventually, free_port};
+use super::{KEEPER, PASSWORD, eventually};
 
 /// A working folder in which the binary is run, with its port and what it is told by environment variables.
 pub struct Program {
     pub folder: Folder,
     pub port: u16,
+    /// That one, kept from others.
+    _port: Port,
     environment: Vec<(String, String)>,
 }
 
@@ -33,8 +36,9 @@ pub struct Outcome {
 impl Program {
     /// SQLite in the working folder and cheap password hashing.
     pub fn new() -> Self {
-        let port = free_port();
-        let program = Self { folder: Folder::new(), port, environment: Vec::new() };
+        let reserved = Port::reserve();
+        let port = reserved.number();
+        let program = Self { folder: Folder::new(), port, _port: reserved, environment: Vec::new() };
         program
             .set("listen", &format!("127.0.0.1:{port}"))
             .set("public_url", &format!("http://127.0.0.1:{port}"))
@@ -151,6 +155,8 @@ impl Program {
     /// A process in the folder, that knows what the binary is told.
     fn within(&self, program: &str) -> Command {
         let mut command = Command::new(program);
+        // Whoever runs the tests may read another language, and have a proxy.
+        command.envs([("LC_ALL", "C.UTF-8"), ("no_proxy", "*"), ("NO_PROXY", "*")]);
         command.current_dir(&*self.folder).envs(self.environment.iter().cloned());
         command.stderr(Stdio::piped());
         command
@@ -160,10 +166,11 @@ impl Program {
 /// Runs a process to its end.
 fn finish(command: &mut Command, input: &str) -> Outcome {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the process");
-    // A command that reads nothing may have gone before this is written.
-    let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
     let stderr = Lines::of(child.stderr.take().expect("its errors"));
     let stdout = Lines::of(child.stdout.take().expect("its output"));
+    // What it writes is read meanwhile, or neither would go on where that is much. One that reads nothing may have gone
+    // before this is written.
+    let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
     let status = wait(&mut child, Duration::from_secs(60))
         .unwrap_or_else(|| panic!("{command:?} does not end: {}", stderr.text()));
     Outcome { code: status.code(), stdout: stdout.all(), stderr: stderr.all() }
@@ -264,13 +271,13 @@ impl Drop for Running {
 }
 
 /// What a process writes, collected while it runs.
-struct Lines {
+pub(super) struct Lines {
     text: Arc<Mutex<String>>,
     reader: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Lines {
-    fn of(stream: impl Read + Send + 'static) -> Self {
+    pub(super) fn of(stream: impl Read + Send + 'static) -> Self {
         let text = Arc::new(Mutex::new(String::new()));
         let reader = std::thread::spawn({
             let text = text.clone();
@@ -286,7 +293,7 @@ impl Lines {
     }
 
     /// What there is so far.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -66,6 +66,11 @@ impl RawConnection {
         self.0.write_all(bytes).await.is_ok()
     }
 
+    /// Whether the server has neither answered nor closed it so far.
+    pub fn is_waited_for(&mut self) -> bool {
+        self.0.try_read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     /// What is there first.
     pub async fn read_some(&mut self) -> Vec<u8> {
         let mut buffer = vec![0; 16 * 1024];
@@ -121,23 +126,27 @@ pub fn request(method: &[u8], path: &[u8], headers: &[&[u8]], body: &[u8]) -> Ve
     bytes
 }
 
-/// A request whose body arrives slowly: all but the last byte is sent, and the server waits for it.
+/// A request whose body arrives slowly: all but the last byte is sent, and the server waits for it. That it does is known
+/// by its word that the body may come (RFC 9110, section 10.1.1), which it gives when it takes the request up.
 pub struct SlowRequest {
     connection: RawConnection,
     last: u8,
 }
 
+const EXPECT: &[u8] = b"Expect: 100-continue";
+
 impl SlowRequest {
-    /// Sends all but the last byte of a form of a signed-in browser. The session was loaded when this returns, or is about to be.
+    /// Sends all but the last byte of a form of a signed-in browser.
     pub async fn begin(browser: &Browser, path: &str, fields: &[(&str, &str)]) -> Self {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let cookie = format!("Cookie: {}", browser.cookie_header());
         let origin = format!("Origin: {}", browser.origin());
         let agent = format!("User-Agent: {}", browser.user_agent);
-        let headers: [&[u8]; 5] = [
+        let headers: [&[u8]; 6] = [
             cookie.as_bytes(),
             origin.as_bytes(),
             agent.as_bytes(),
+            EXPECT,
             b"Sec-Fetch-Site: same-origin",
             b"Content-Type: application/x-www-form-urlencoded",
         ];
@@ -147,7 +156,7 @@ impl SlowRequest {
     /// The same of a program with this access token.
     pub async fn begin_json(address: SocketAddr, method: &str, path: &str, token: &str, body: &str) -> Self {
         let bearer = format!("Authorization: Bearer {token}");
-        let headers: [&[u8]; 2] = [bearer.as_bytes(), b"Content-Type: application/json"];
+        let headers: [&[u8]; 3] = [bearer.as_bytes(), EXPECT, b"Content-Type: application/json"];
         Self::send(address, &request(method.as_bytes(), path.as_bytes(), &headers, body.as_bytes())).await
     }
 
@@ -155,6 +164,8 @@ impl SlowRequest {
         let (last, rest) = bytes.split_last().expect("a body");
         let mut connection = RawConnection::open(address).await;
         assert!(connection.send(rest).await);
+        let word = connection.read_some().await;
+        assert_eq!(String::from_utf8_lossy(&word), "HTTP/1.1 100 Continue\r\n\r\n");
         Self { connection, last: *last }
     }
 

@@ -4,15 +4,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{RedisServer, eventually, free_port};
+use super::{RedisServer, eventually};
 
 /// Three masters that have found each other, and after them so many replicas of each.
 pub async fn cluster(replicas: usize) -> Vec<Arc<RedisServer>> {
-    let start = |_| {
-        let bus = free_port().to_string();
-        RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"])
-    };
-    let servers: Vec<_> = (0..3 * (1 + replicas)).map(start).collect();
+    let servers: Vec<_> = (0..3 * (1 + replicas)).map(|_| RedisServer::start_for_cluster()).collect();
     let mut create = Command::new("redis-cli");
     create.args(["--cluster", "create", "--cluster-yes", "--cluster-replicas", &replicas.to_string()]);
     create.args(servers.iter().map(|server| format!("127.0.0.1:{}", server.port)));

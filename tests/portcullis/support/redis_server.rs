@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::folder::Folder;
-use super::free_port;
+use super::port::Port;
 
 /// A `redis-server` of its own folder and port, killed on drop.
 pub struct RedisServer {
     folder: Folder,
     pub port: u16,
+    /// That one, and others on which it listens: kept from others, also while no process is running.
+    _ports: Vec<Port>,
     extra: Vec<String>,
     process: Mutex<Option<Child>>,
 }
@@ -25,9 +27,23 @@ impl RedisServer {
 
     /// The same with more of its command line.
     pub fn start_with(extra: &[&str]) -> Arc<Self> {
+        Self::start_on(vec![Port::reserve()], extra)
+    }
+
+    /// A member of a cluster that is to be made.
+    pub fn start_for_cluster() -> Arc<Self> {
+        let bus = Port::reserve();
+        let number = bus.number().to_string();
+        let extra = ["--cluster-enabled", "yes", "--cluster-port", &number, "--cluster-node-timeout", "2000"];
+        Self::start_on(vec![Port::reserve(), bus], &extra)
+    }
+
+    /// On the first of these ports.
+    fn start_on(ports: Vec<Port>, extra: &[&str]) -> Arc<Self> {
         let server = Self {
             folder: Folder::new(),
-            port: free_port(),
+            port: ports[0].number(),
+            _ports: ports,
             extra: extra.iter().map(|&word| word.to_owned()).collect(),
             process: Mutex::new(None),
         };
@@ -59,17 +75,21 @@ impl RedisServer {
             .args(["--repl-diskless-sync-delay", "0", "--repl-diskless-load", "swapdb"])
             .arg("--dir")
             .arg(self.folder.as_os_str())
+            .args(["--logfile", "redis.log"])
             .args(&self.extra)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("redis-server can't be started: {error}. Use tests/run.sh"));
-        *process = Some(child);
-        drop(process);
+        let child = process.insert(child);
         let start = Instant::now();
         while self.try_cli(&["ping"]).as_deref() != Some("PONG") {
-            assert!(start.elapsed() < Duration::from_secs(10), "redis-server does not answer");
+            let ended = child.try_wait().expect("a child of ours");
+            if ended.is_some() || start.elapsed() > Duration::from_secs(60) {
+                let log = std::fs::read_to_string(self.folder.join("redis.log")).unwrap_or_default();
+                panic!("redis-server on port {} does not answer ({ended:?}): {log}", self.port);
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -84,6 +104,17 @@ impl RedisServer {
     /// `SIGSTOP`: the process keeps its connections and answers nobody.
     pub fn stop(&self) {
         self.signal("STOP");
+        // That it was sent does not say that each thread has stopped.
+        let tasks = format!("/proc/{}/task", self.process().as_ref().expect("a running redis-server").id());
+        let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
+            let status = std::fs::read_to_string(task.expect("a thread").path().join("status")).expect("its status");
+            status.lines().any(|line| line.starts_with("State:") && line.contains("T (stopped)"))
+        };
+        let start = Instant::now();
+        while !std::fs::read_dir(&tasks).expect("its threads").all(is_stopped) {
+            assert!(start.elapsed() < Duration::from_secs(60), "redis-server goes on");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// `SIGCONT`.
@@ -148,17 +179,11 @@ impl RedisServer {
                 }
             }
         });
-        Monitor { child, seen }
+        Monitor { child, seen, port: self.port }
     }
 
     fn try_cli(&self, words: &[&str]) -> Option<String> {
-        let output = Command::new("redis-cli")
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
-            .args(words)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap_or_else(|error| panic!("redis-cli can't be started: {error}. Use tests/run.sh"));
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        cli(self.port, words)
     }
 
     fn signal(&self, name: &str) {
@@ -185,9 +210,21 @@ impl Drop for RedisServer {
     }
 }
 
+/// What `redis-cli` prints, where it succeeds.
+fn cli(port: u16, words: &[&str]) -> Option<String> {
+    let output = Command::new("redis-cli")
+        .args(["-h", "127.0.0.1", "-p", &port.to_string()])
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("redis-cli can't be started: {error}. Use tests/run.sh"));
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 /// `redis-cli monitor`.
 pub struct Monitor {
     child: Child,
+    port: u16,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
@@ -195,13 +232,17 @@ impl Monitor {
     /// The commands that came over the network and name `prefix`; what a script calls inside is not among them.
     /// Each is a round trip. Those by which a node tries Redis out each second are not.
     pub fn round_trips(&self, prefix: &str) -> Vec<String> {
-        // The monitor itself lags a little behind the answers.
-        std::thread::sleep(Duration::from_millis(100));
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.iter()
-            .filter(|line| line.contains(prefix) && !line.contains(" lua] ") && !line.contains("{ready"))
-            .cloned()
-            .collect()
+        // The monitor lags behind the answers: what came before a word of our own is there when that is.
+        let word = uuid::Uuid::new_v4().to_string();
+        assert_eq!(cli(self.port, &["echo", &word]).as_ref(), Some(&word));
+        let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = Instant::now();
+        while !seen().iter().any(|line| line.contains(&word)) {
+            assert!(start.elapsed() < Duration::from_secs(60), "redis-cli monitor shows no more");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let counts = |line: &&String| line.contains(prefix) && !line.contains(" lua] ") && !line.contains("{ready");
+        seen().iter().filter(counts).cloned().collect()
     }
 }
 

@@ -1,8 +1,10 @@
 //! A TCP relay whose target can be changed: how a fail-over, a cut cable and a slow line look to a client.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -11,6 +13,19 @@ use tokio::sync::watch;
 pub struct Relay {
     address: SocketAddr,
     state: watch::Sender<State>,
+    loss: Loss,
+}
+
+/// What is lost, and its connection with it, as soon as it comes: at most one thing.
+type Loss = Arc<Mutex<Option<Lost>>>;
+
+/// See [`Relay::lose`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// What a client sends next: the server has not heard it.
+    Request,
+    /// What a server sends next: it has done what it was asked for.
+    Answer,
 }
 
 #[derive(Clone, Copy)]
@@ -42,11 +57,15 @@ impl Relay {
         listener.set_nonblocking(true).expect("non-blocking");
         let state = watch::Sender::new(State { line: Line::To(port), cuts: 0 });
         let changes = state.subscribe();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(serve(listener, changes));
+        let loss = Loss::default();
+        std::thread::spawn({
+            let loss = loss.clone();
+            move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                runtime.block_on(serve(listener, changes, loss));
+            }
         });
-        Self { address, state }
+        Self { address, state, loss }
     }
 
     pub fn port(&self) -> u16 {
@@ -72,6 +91,16 @@ impl Relay {
         self.cut(Line::CutOff);
     }
 
+    /// Cuts a connection when the next such thing comes, which does not arrive.
+    pub fn lose(&self, what: Lost) {
+        *self.loss.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+    }
+
+    /// Whether it has not come yet.
+    pub fn is_to_lose(&self) -> bool {
+        self.loss.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Lets nothing pass until the next change.
     pub fn freeze(&self) {
         self.cut(Line::Frozen);
@@ -83,12 +112,12 @@ impl Relay {
 }
 
 /// Takes connections until the relay is dropped.
-async fn serve(listener: std::net::TcpListener, changes: watch::Receiver<State>) {
+async fn serve(listener: std::net::TcpListener, changes: watch::Receiver<State>, loss: Loss) {
     let listener = TcpListener::from_std(listener).expect("a listener");
     let mut dropped = changes.clone();
     let accept = async {
         while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(relay(client, changes.clone()));
+            tokio::spawn(relay(client, changes.clone(), loss.clone()));
         }
     };
     tokio::select! {
@@ -97,18 +126,40 @@ async fn serve(listener: std::net::TcpListener, changes: watch::Receiver<State>)
     }
 }
 
-async fn relay(mut client: TcpStream, mut changes: watch::Receiver<State>) {
+async fn relay(mut client: TcpStream, mut changes: watch::Receiver<State>, loss: Loss) {
     let State { line, cuts } = *changes.borrow_and_update();
     let mut server = None;
     if let Line::To(port) = line {
         let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
         let _ = (client.set_nodelay(true), stream.set_nodelay(true));
         tokio::select! {
-            _ = copy_bidirectional(&mut client, &mut stream) => return,
+            () = pass_on(&mut client, &mut stream, &loss) => return,
             _ = changes.wait_for(|state| state.cuts != cuts) => server = Some(stream),
         }
     }
     // Frozen connections hang until something else becomes of the line.
     let _ = changes.wait_for(|state| !matches!(state.line, Line::Frozen)).await;
     drop((client, server));
+}
+
+/// Until both ends have nothing more to say, or something is lost.
+async fn pass_on(client: &mut TcpStream, server: &mut TcpStream, loss: &Loss) {
+    let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
+    let requests = pass(from_client, to_server, Lost::Request, loss);
+    let answers = pass(from_server, to_client, Lost::Answer, loss);
+    let _ = tokio::try_join!(requests, answers);
+}
+
+async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, what: Lost, loss: &Loss) -> std::io::Result<()> {
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        if loss.lock().unwrap_or_else(PoisonError::into_inner).take_if(|lost| *lost == what).is_some() {
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
+        to.write_all(&buffer[..read]).await?;
+    }
 }

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use chrono::{TimeDelta, Timelike as _};
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Clock, Role, User, UserId};
 use portcullis::services::accounts::NewAccount;
-use portcullis::services::{Caller, Services, SignedIn, Steward};
+use portcullis::services::{AuthContext, Caller, Services, SignedIn};
 use portcullis::settings::{self, Sources};
 use portcullis::startup;
 
 use super::api_client::ApiClient;
 use super::browser::{Browser, session_cookie};
+use super::port::Port;
 use super::stores::{Backend, Stores};
-use super::{KEEPER, PASSWORD, eventually, free_port};
+use super::{KEEPER, PASSWORD, eventually};
 
 /// One running node. Dropping it stops the node; its stores go with the last node on them.
 pub struct TestServer {
@@ -28,6 +30,8 @@ pub struct TestServer {
     settings: Vec<(String, String)>,
     handle: startup::Handle,
     thread: Option<JoinHandle<()>>,
+    /// Kept from others. A server that shall listen elsewhere does not use it.
+    _port: Port,
 }
 
 impl TestServer {
@@ -74,7 +78,9 @@ impl TestServer {
     }
 
     async fn run(stores: Arc<Stores>, settings: Vec<(String, String)>, clock: Clock) -> Self {
-        let port = free_port();
+        // Not chosen by the server, since `public_url` names it.
+        let reserved = Port::reserve();
+        let port = reserved.number();
         let defaults = [
             ("listen", format!("127.0.0.1:{port}")),
             ("public_url", format!("http://127.0.0.1:{port}")),
@@ -109,8 +115,10 @@ impl TestServer {
                 });
             }
         });
-        let (address, handle, services) = running.await.expect("the server starts");
-        Self { address, public_url, clock, services, stores, settings, handle, thread: Some(thread) }
+        let (address, handle, mut services) = running.await.expect("the server starts");
+        // What a test does by itself, however busy the machine is, is no request that must be answered in time.
+        services.database = services.database.patient();
+        Self { address, public_url, clock, services, stores, settings, handle, thread: Some(thread), _port: reserved }
     }
 
     // --- people --------------------------------------------------------------------------------------------------
@@ -159,10 +167,17 @@ impl TestServer {
         self.services.find_user(name).await.unwrap_or_else(|error| panic!("{name}: {error:?}")).id
     }
 
+    /// Moves the clock, by less than a session lives, where the hour and with it maybe the day would end under the test.
+    pub fn stay_within_the_hour(&self) {
+        if self.clock.now().minute() >= 50 {
+            self.clock.advance(TimeDelta::minutes(10));
+        }
+    }
+
     /// Waits until it says that it has all it needs.
     pub async fn is_ready(&self) {
         let mut browser = self.browser();
-        eventually("ready", Duration::from_secs(6), async || browser.get("/readyz").await.status == 200).await;
+        eventually("ready", Duration::from_secs(30), async || browser.get("/readyz").await.status == 200).await;
     }
 
     /// The name of the session cookie here.
@@ -184,8 +199,8 @@ impl Drop for TestServer {
 }
 
 /// Who acts on the command line.
-pub fn command_line() -> Steward {
-    Steward::command_line()
+pub fn command_line() -> AuthContext {
+    AuthContext::command_line()
 }
 
 fn new_account(name: &str) -> NewAccount {

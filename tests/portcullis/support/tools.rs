@@ -1,5 +1,5 @@
-//! What `tests/run.sh` installs beside the stores: Python with PyJWT, Schemathesis and Django, Node.js with jose,
-//! html-validate and axe.
+//! What `tests/run.sh` installs beside the stores: Python with PyJWT, Schemathesis, openapi-python-client and Django,
+//! Node.js with libraries for OAuth, html-validate, axe, Redocly and openapi-typescript.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -18,11 +18,22 @@ pub fn foreign_users(password: &str) -> String {
     String::from_utf8(made.stdout).expect("text")
 }
 
-/// Schemathesis with the hooks of `tests/foreign`.
+/// A program of those packages, which finds others of them.
+pub fn python_tool(name: &str) -> Command {
+    let programs = folder().join("venv/bin");
+    let mut tool = Command::new(programs.join(name));
+    let before = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&before)));
+    tool.env("PATH", path.expect("a PATH"));
+    tool
+}
+
+/// Schemathesis with the hooks and the settings of `tests/foreign`.
 pub fn schemathesis() -> Command {
     let mut schemathesis = Command::new(folder().join("venv/bin/schemathesis"));
     schemathesis.env("SCHEMATHESIS_HOOKS", "schemathesis_hooks").env("PYTHONDONTWRITEBYTECODE", "1");
     schemathesis.env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign"));
+    schemathesis.args(["--config-file", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/schemathesis.toml")]);
     schemathesis
 }
 
@@ -34,9 +45,21 @@ pub fn node(script: &str) -> Command {
     node
 }
 
+/// A program of those packages.
+pub fn node_tool(name: &str) -> Command {
+    let mut node = Command::new("node");
+    node.arg(node_modules().join(".bin").join(name));
+    node
+}
+
+/// The folder of those packages.
+pub fn node_modules() -> PathBuf {
+    folder().join("node/node_modules")
+}
+
 /// axe, as a script for a browser.
 pub fn axe() -> String {
-    let path = folder().join("node/node_modules/axe-core/axe.min.js");
+    let path = node_modules().join("axe-core/axe.min.js");
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

@@ -7,16 +7,16 @@ use askama::filters::HtmlSafe;
 use crate::domain::Timestamp;
 
 /// A `<time>` element: the exact moment for programs, words for people.
-pub struct Moment {
+pub struct TimeTag {
     at: Timestamp,
     words: String,
     /// Seconds gone by, where the words count them: `app.js` keeps counting.
     age: Option<i64>,
 }
 
-impl HtmlSafe for Moment {}
+impl HtmlSafe for TimeTag {}
 
-impl std::fmt::Display for Moment {
+impl std::fmt::Display for TimeTag {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, r#"<time datetime="{}""#, self.at.to_rfc3339_opts(SecondsFormat::Secs, true))?;
         if let Some(age) = self.age {
@@ -27,14 +27,14 @@ impl std::fmt::Display for Moment {
 }
 
 /// "2 min ago", "Today, 08:02", "Yesterday, 18:02", "Tomorrow, 08:02", "20 Nov, 14:46"; with the year where it is another.
-pub fn moment(at: Timestamp, now: Timestamp) -> Moment {
+pub fn time_tag(at: Timestamp, now: Timestamp) -> TimeTag {
     let age = now - at;
     if age >= TimeDelta::zero() && age < TimeDelta::hours(1) {
         let words = match age.num_minutes() {
             0 => "Just now".to_owned(),
             minutes => format!("{minutes} min ago"),
         };
-        return Moment { at, words, age: Some(age.num_seconds()) };
+        return TimeTag { at, words, age: Some(age.num_seconds()) };
     }
     let day = match (at.date_naive() - now.date_naive()).num_days() {
         0 => "Today".to_owned(),
@@ -42,30 +42,30 @@ pub fn moment(at: Timestamp, now: Timestamp) -> Moment {
         1 => "Tomorrow".to_owned(),
         _ => day(at, now),
     };
-    Moment { at, words: format!("{day}, {}", at.format("%H:%M")), age: None }
+    TimeTag { at, words: format!("{day}, {}", at.format("%H:%M")), age: None }
 }
 
 /// "20 Nov, 14:46:52", where the order within a minute matters.
-pub fn exact(at: Timestamp, now: Timestamp) -> Moment {
-    Moment { at, words: format!("{}, {}", day(at, now), at.format("%H:%M:%S")), age: None }
+pub fn exact(at: Timestamp, now: Timestamp) -> TimeTag {
+    TimeTag { at, words: format!("{}, {}", day(at, now), at.format("%H:%M:%S")), age: None }
 }
 
 /// "Friday 20 November 2026, 14:47", for the head of a page.
-pub fn full(at: Timestamp) -> Moment {
-    Moment { at, words: at.format("%A %-d %B %Y, %H:%M").to_string(), age: None }
+pub fn full(at: Timestamp) -> TimeTag {
+    TimeTag { at, words: at.format("%A %-d %B %Y, %H:%M").to_string(), age: None }
 }
 
 /// "4 Mar 2025", where only the day matters.
-pub fn date(at: Timestamp) -> Moment {
-    Moment { at, words: at.format("%-d %b %Y").to_string(), age: None }
+pub fn date(at: Timestamp) -> TimeTag {
+    TimeTag { at, words: at.format("%-d %b %Y").to_string(), age: None }
 }
 
 /// "15:42 UTC", or "21 Nov, 15:42 UTC" on another day: for a page whose foot doesn't say which time it shows.
-pub fn deadline(at: Timestamp, now: Timestamp) -> Moment {
+pub fn deadline(at: Timestamp, now: Timestamp) -> TimeTag {
     let time = at.format("%H:%M UTC");
     let words =
         if at.date_naive() == now.date_naive() { time.to_string() } else { format!("{}, {time}", day(at, now)) };
-    Moment { at, words, age: None }
+    TimeTag { at, words, age: None }
 }
 
 fn day(at: Timestamp, now: Timestamp) -> String {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     fn words(text: &str) -> String {
-        moment(at(text), at("2026-11-20T14:47:00Z")).words
+        time_tag(at(text), at("2026-11-20T14:47:00Z")).words
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn just_after_midnight_yesterday_is_still_minutes_ago() {
-        let moment = moment(at("2026-11-19T23:58:00Z"), at("2026-11-20T00:01:00Z"));
+        let moment = time_tag(at("2026-11-19T23:58:00Z"), at("2026-11-20T00:01:00Z"));
         assert_eq!(moment.to_string(), r#"<time datetime="2026-11-19T23:58:00Z" data-age="180">3 min ago</time>"#);
     }
 

@@ -2,14 +2,14 @@
 
 use url::form_urlencoded;
 
-use super::end_sessions::LIST;
+use super::sessions::LIST;
 use super::user_acts::Act;
 use crate::domain::{Error, Role, User, UserId};
 use crate::services::Services;
 use crate::web::next;
 
 /// The act to which one goes on.
-pub struct Purpose {
+pub struct ReauthPurpose {
     /// As in "enter your password to …", and to whose account it is done.
     pub act: &'static str,
     pub whom: Option<String>,
@@ -19,7 +19,7 @@ pub struct Purpose {
     pub tab: &'static str,
 }
 
-impl Purpose {
+impl ReauthPurpose {
     /// That of the page `next`; `None` where it is no page of an act, or none for the reader.
     pub async fn of(services: &Services, reader: &User, next: &str) -> Result<Option<Self>, Error> {
         let (path, query) = next.split_once('?').unwrap_or((next, ""));

@@ -1,17 +1,17 @@
 //! How many sessions there are, and what happens to so many, in words.
 
-use super::words::number;
+use super::event_text::number;
 use crate::services::stats::{Figure, OpenSessions};
 
 /// "2,031", or "about 1,000,000" where it is not counted for each page.
-pub fn told(figure: Figure) -> String {
+pub fn format_figure(figure: Figure) -> String {
     let value = number(figure.value.unsigned_abs());
     if figure.exact { value } else { format!("about {value}") }
 }
 
 /// "1 session", "5 sessions".
 pub fn sessions(figure: Figure) -> String {
-    format!("{} session{}", told(figure), if figure.value == 1 { "" } else { "s" })
+    format!("{} session{}", format_figure(figure), if figure.value == 1 { "" } else { "s" })
 }
 
 /// "3 in browsers, 2 of programs"; nothing where there is none.
@@ -19,7 +19,7 @@ pub fn kinds(open: OpenSessions) -> String {
     let kind = |figure: Figure, one: &str, many: &str| match figure.value {
         0 => None,
         1 => Some(format!("1 {one}")),
-        _ => Some(format!("{} {many}", told(figure))),
+        _ => Some(format!("{} {many}", format_figure(figure))),
     };
     let browsers = kind(open.browser, "in a browser", "in browsers");
     let programs = kind(open.api, "of a program", "of programs");
@@ -40,7 +40,7 @@ pub fn ends(open: OpenSessions) -> String {
 pub fn active(open: OpenSessions, within: &str) -> String {
     match open.total() {
         Figure { value: 0, .. } => format!("None active{within}."),
-        total => capital(format!("{} active{within}: {}.", told(total), kinds(open))),
+        total => capital(format!("{} active{within}: {}.", format_figure(total), kinds(open))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the server does by itself from time to time.
+//! What the server does by itself from time to time: maintenance.
 
 use std::time::Duration;
 

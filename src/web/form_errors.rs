@@ -7,14 +7,14 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use chrono::TimeDelta;
 
-use super::moment::duration;
+use super::time_tag::duration;
 use crate::domain::{Error, FieldError, FieldErrors};
 use crate::http::problem::Problem;
 
 /// What a form says above its fields when it was refused; empty on a form that nobody has sent yet.
 #[derive(Debug, Template)]
-#[template(path = "partials/refusal.html")]
-pub struct Refusal {
+#[template(path = "partials/form_errors.html")]
+pub struct FormErrors {
     pub status: Status,
     /// What is wrong with the form as a whole.
     summary: Option<Cow<'static, str>>,
@@ -23,7 +23,7 @@ pub struct Refusal {
     errors: FieldErrors,
 }
 
-impl HtmlSafe for Refusal {}
+impl HtmlSafe for FormErrors {}
 
 /// The head of the answer that shows a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl From<StatusCode> for Status {
     }
 }
 
-impl Refusal {
+impl FormErrors {
     /// The form as it is first shown.
     pub fn none() -> Self {
         Self { status: StatusCode::OK.into(), summary: None, concerned: &[], errors: FieldErrors::default() }
@@ -153,22 +153,22 @@ mod tests {
             (Error::Locked { retry_after: 61 }, 429),
             (Error::Stale, 409),
         ] {
-            let refusal = Refusal::of(error).expect("a form");
-            assert_eq!(refusal.status.code.as_u16(), status);
-            assert!(refusal.is_some());
+            let form_errors = FormErrors::of(error).expect("a form");
+            assert_eq!(form_errors.status.code.as_u16(), status);
+            assert!(form_errors.is_some());
         }
     }
 
     #[test]
     fn what_no_other_input_would_mend_is_a_problem_and_not_a_form() {
         for error in [Error::Busy, Error::LinkGone, Error::NotSignedIn, Error::database("down")] {
-            assert!(Refusal::of(error).is_err());
+            assert!(FormErrors::of(error).is_err());
         }
     }
 
     #[test]
     fn the_summary_links_each_complaint_to_its_field_and_escapes_it() {
-        let html = Refusal::of(Error::Invalid(two())).expect("a form").render().expect("html");
+        let html = FormErrors::of(Error::Invalid(two())).expect("a form").render().expect("html");
         assert!(html.contains("There are 2 problems"));
         assert!(html.contains(r##"<a href="#email">Write the e-mail as name@example.com.</a>"##), "{html}");
         assert!(html.contains(r##"<a href="#username">"##) && !html.contains("<b>"), "{html}");
@@ -180,23 +180,23 @@ mod tests {
         for (seconds, words) in
             [(1, "in 1 minute,"), (61, "in 2 minutes,"), (900, "in 15 minutes,"), (7200, "in 2 hours,")]
         {
-            let refusal = Refusal::of(Error::Locked { retry_after: seconds }).expect("a form");
-            assert_eq!(refusal.status.retry_after, Some(seconds));
-            let html = refusal.render().expect("html");
+            let form_errors = FormErrors::of(Error::Locked { retry_after: seconds }).expect("a form");
+            assert_eq!(form_errors.status.retry_after, Some(seconds));
+            let html = form_errors.render().expect("html");
             assert!(html.contains(words) && html.contains(r#"role="alert""#), "{html}");
         }
     }
 
     #[test]
     fn wrong_credentials_blame_both_fields_alike() {
-        let refusal = Refusal::of(Error::WrongCredentials).expect("a form");
-        assert!(refusal.concerns("username") && refusal.concerns("password"));
-        assert_eq!(refusal.error_of("password"), None);
-        assert!(refusal.render().expect("html").contains("The username or password is not right."));
+        let form_errors = FormErrors::of(Error::WrongCredentials).expect("a form");
+        assert!(form_errors.concerns("username") && form_errors.concerns("password"));
+        assert_eq!(form_errors.error_of("password"), None);
+        assert!(form_errors.render().expect("html").contains("The username or password is not right."));
     }
 
     #[test]
     fn a_form_that_nobody_sent_says_nothing() {
-        assert_eq!(Refusal::none().render().expect("html").trim(), "");
+        assert_eq!(FormErrors::none().render().expect("html").trim(), "");
     }
 }

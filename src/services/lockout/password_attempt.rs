@@ -1,4 +1,4 @@
-//! A guess from the moment when it is asked for until it is decided.
+//! An attempt at a password, a guess, from the moment when it is asked for until it is decided.
 
 use std::time::Duration;
 
@@ -7,15 +7,16 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::Proven;
+use super::Authenticated;
 use crate::domain::audit::Client;
 use crate::domain::keys::mac;
 use crate::domain::{Actor, Error, Event, NameKey, Outcome, SessionId, Timestamp, User, UserId};
+use crate::services::hasher::Check;
 use crate::services::{Result, Services};
 use crate::storage::Database;
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
-use crate::storage::lockouts::{self, Key, Taken};
+use crate::storage::lockouts::{self, Key, Rule, Taken};
 use crate::storage::users::{self, StoredUser};
 
 /// How long a guess waits for those under way.
@@ -56,15 +57,34 @@ struct Count {
     decides: bool,
 }
 
+impl Count {
+    /// Whether a refusal of this count is one of the guess; [`Error::Locked`] where waiting is in vain.
+    fn is_full(&self, refused: Taken, rule: Rule) -> Result<bool> {
+        match refused {
+            Taken::Guess => Ok(false),
+            // Counted where it is decided; this one is full already.
+            Taken::Full | Taken::Locked(_) if !self.decides => Ok(false),
+            Taken::Full => Ok(true),
+            Taken::Locked(until) => Err(locked(until, rule.now)),
+        }
+    }
+}
+
 /// A guess that is under way until it is decided. Dropped undecided, it is given back.
-pub(super) struct Guess {
-    database: Database,
+pub(super) struct PasswordAttempt {
     account: Option<StoredUser>,
+    check: Check,
+    counted: Counted,
+}
+
+/// The counts in which a guess is under way.
+struct Counted {
+    database: Database,
     /// In the order of their keys. None once it is decided or given back.
     counts: Vec<Count>,
 }
 
-impl Guess {
+impl Counted {
     /// Gives it back, even where nobody waits for that.
     fn give_back(&mut self) -> Option<JoinHandle<()>> {
         let (database, counts) = (self.database.clone(), std::mem::take(&mut self.counts));
@@ -80,7 +100,7 @@ impl Guess {
     }
 }
 
-impl Drop for Guess {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.give_back();
     }
@@ -95,29 +115,65 @@ impl Services {
     ///
     /// # Errors
     /// [`Error::Locked`], at once. [`Error::Busy`] when too many others are under way, or wait.
-    pub(super) async fn begin_guess(&self, whose: &Whose, client: &Client) -> Result<Guess> {
-        if let Some(guess) = self.ask_for_guess(whose, client).await? {
-            return Ok(guess);
+    pub(super) async fn begin_attempt(&self, whose: &Whose, client: &Client) -> Result<PasswordAttempt> {
+        if let Some(attempt) = self.ask_for_attempt(whose, client).await? {
+            return Ok(attempt);
         }
         let _place = self.waiting_room.places.try_acquire().map_err(|_| Error::Busy)?;
-        timeout(PATIENCE, self.wait_for_guess(whose, client)).await.unwrap_or(Err(Error::Busy))
+        timeout(PATIENCE, self.wait_for_attempt(whose, client)).await.unwrap_or(Err(Error::Busy))
     }
 
-    async fn wait_for_guess(&self, whose: &Whose, client: &Client) -> Result<Guess> {
+    async fn wait_for_attempt(&self, whose: &Whose, client: &Client) -> Result<PasswordAttempt> {
         loop {
             let _turn = self.waiting_room.turn.lock().await;
-            if let Some(guess) = self.ask_for_guess(whose, client).await? {
-                return Ok(guess);
+            match self.ask_for_attempt(whose, client).await {
+                Ok(Some(attempt)) => return Ok(attempt),
+                // A place in the queue may be free at the next turn.
+                Ok(None) | Err(Error::Busy) => sleep(PAUSE).await,
+                Err(error) => return Err(error),
             }
-            sleep(PAUSE).await;
         }
     }
 
     /// `None`: there is none until one of those under way is decided.
-    async fn ask_for_guess(&self, whose: &Whose, client: &Client) -> Result<Option<Guess>> {
-        let (services, whose, client, rule) = (self.clone(), whose.clone(), client.clone(), self.lockout_rule());
+    ///
+    /// In the order of what a refusal costs, for a flood is made of refusals: a place in the hashing queue costs
+    /// nothing, a look at the counts a read, and only a guess that is likely to be made a write.
+    async fn ask_for_attempt(&self, whose: &Whose, client: &Client) -> Result<Option<PasswordAttempt>> {
+        let place = self.hasher.reserve()?;
+        let rule = self.lockout_rule();
+        let Some((account, counts)) = self.look_before_attempt(whose, client, rule).await? else { return Ok(None) };
+        let active = account.as_ref().filter(|account| account.user.is_active());
+        let check = self.hasher.prepare(place, active.and_then(|account| account.password_hash.as_deref()))?;
+        let database = self.database.clone();
+        let counted = self.database.write(move |connection| {
+            let (mut taken, mut full) = (Vec::new(), false);
+            for count in &counts {
+                match lockouts::take(connection, &count.key, rule)? {
+                    Taken::Guess => taken.push(count.clone()),
+                    refused => full |= count.is_full(refused, rule)?,
+                }
+            }
+            if full {
+                give_back(connection, &taken)?;
+                return Ok(None);
+            }
+            // Made here: where nobody waits for it any more, it is given back.
+            Ok(Some(Counted { database: database.clone(), counts: taken }))
+        });
+        Ok(counted.await?.map(|counted| PasswordAttempt { account, check, counted }))
+    }
+
+    /// The account that is meant, if there is one, and the counts of a guess; `None` where they are full.
+    async fn look_before_attempt(
+        &self,
+        whose: &Whose,
+        client: &Client,
+        rule: Rule,
+    ) -> Result<Option<(Option<StoredUser>, Vec<Count>)>> {
+        let (services, whose, client) = (self.clone(), whose.clone(), client.clone());
         self.database
-            .write(move |connection| {
+            .read(move |connection| {
                 let account = match &whose {
                     Whose::Named(name) => match NameKey::of_typed(name) {
                         Some(key) => users::by_name(connection, &key)?,
@@ -125,21 +181,14 @@ impl Services {
                     },
                     Whose::Account(id) => Some(users::by_id(connection, *id)?.ok_or(Error::NotSignedIn)?),
                 };
-                let (mut counts, mut full) = (Vec::new(), false);
-                for count in services.counts(&whose, account.as_ref().map(|account| &account.user), &client) {
-                    match lockouts::take(connection, &count.key, rule)? {
-                        Taken::Guess => counts.push(count),
-                        // Counted where it is decided; this one is full already.
-                        Taken::Full | Taken::Locked(_) if !count.decides => {}
-                        Taken::Full => full = true,
-                        Taken::Locked(until) => return Err(locked(until, rule.now)),
+                let counts = services.counts(&whose, account.as_ref().map(|account| &account.user), &client);
+                let mut full = false;
+                for count in &counts {
+                    if let Some(refused) = lockouts::refusal(connection, &count.key, rule)? {
+                        full |= count.is_full(refused, rule)?;
                     }
                 }
-                if full {
-                    give_back(connection, &counts)?;
-                    return Ok(None);
-                }
-                Ok(Some(Guess { database: services.database.clone(), account, counts }))
+                Ok((!full).then_some((account, counts)))
             })
             .await
     }
@@ -172,26 +221,24 @@ impl Services {
     /// Compares the password, and lets the counts know. `None`: it is wrong; that is audited.
     pub(super) async fn decide(
         &self,
-        mut guess: Guess,
+        attempt: PasswordAttempt,
         password: &SecretString,
         session: Option<SessionId>,
         client: &Client,
-    ) -> Result<Option<Proven>> {
-        let active = guess.account.as_ref().filter(|account| account.user.is_active());
-        let hash = active.and_then(|account| account.password_hash.as_deref());
-        let compared = timeout(LONGEST_COMPARISON, self.hasher.verify(password, hash)).await;
+    ) -> Result<Option<Authenticated>> {
+        let PasswordAttempt { account, check, mut counted } = attempt;
+        let compared = timeout(LONGEST_COMPARISON, self.hasher.verify(check, password)).await;
         let verdict = match compared.unwrap_or(Err(Error::Busy)) {
             Ok(verdict) => verdict,
             Err(error) => {
-                if let Some(given_back) = guess.give_back() {
+                if let Some(given_back) = counted.give_back() {
                     given_back.await.ok();
                 }
                 return Err(error);
             }
         };
-        let account = guess.account.take();
-        let counts = guess.counts.clone();
-        let proven = match account {
+        let counts = counted.counts.clone();
+        let authenticated = match account {
             Some(account) if verdict.matches => {
                 let rule = self.lockout_rule();
                 let succeed = self.database.write(move |connection| {
@@ -204,7 +251,7 @@ impl Services {
                     })
                 });
                 succeed.await?;
-                Some(Proven { account, outdated: verdict.outdated })
+                Some(Authenticated { account, outdated: verdict.outdated })
             }
             account => {
                 self.note_failure(counts, account.map(|account| account.user), session, client).await?;
@@ -212,8 +259,8 @@ impl Services {
             }
         };
         // Not before the store knows: who gets no answer has not guessed.
-        guess.counts.clear();
-        Ok(proven)
+        counted.counts.clear();
+        Ok(authenticated)
     }
 
     /// The name is noted only where such an account exists: people type passwords there.

@@ -1,6 +1,6 @@
 //! Security events in words, for the person whom they concern.
 
-use super::moment::{Moment, moment};
+use super::time_tag::{TimeTag, time_tag};
 use crate::domain::audit::{Actor, AuditEvent};
 use crate::domain::{Event, Outcome, Timestamp, UserId};
 
@@ -11,7 +11,7 @@ pub struct EventRow {
     pub what: &'static str,
     /// Who did it or whose it was, where that is someone else.
     pub whom: Option<String>,
-    pub when: Moment,
+    pub when: TimeTag,
     pub failed: bool,
     pub device: Option<String>,
     pub address: Option<String>,
@@ -24,7 +24,7 @@ impl EventRow {
             code: event.event.as_str(),
             what: what(event.event),
             whom: whom(&event, reader),
-            when: moment(event.at, now),
+            when: time_tag(event.at, now),
             failed: event.outcome == Outcome::Failure,
             device: event.device,
             address: event.address,

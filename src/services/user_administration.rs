@@ -1,0 +1,140 @@
+//! What administrators do to one account: its role, its status, its end.
+
+use super::authorization::{Authorized, Subject, authorize_admin_on};
+use super::{AuthContext, Result, Services, links};
+use crate::domain::audit::Client;
+use crate::domain::{Actor, EndReason, Error, Event, Role, Timestamp, User, UserStatus};
+use crate::storage::audit::{self, Entry};
+use crate::storage::database::AnyConnection;
+use crate::storage::lockouts;
+use crate::storage::sessions::rows::{self, End};
+use crate::storage::users::{self, Administrator};
+
+impl Services {
+    /// Takes effect on the next request; the sessions live on, with the new role.
+    pub async fn set_role(
+        &self,
+        auth: &AuthContext,
+        subject: impl Into<Subject>,
+        role: Role,
+        client: &Client,
+    ) -> Result<User> {
+        let (client, now) = (client.clone(), self.clock.now());
+        self.administer(auth, subject.into(), move |connection, account| {
+            if account.user.role == role {
+                return Ok(());
+            }
+            if account.is_own() && !account.user.role.reaches(role) {
+                return Err(Error::Forbidden); // nobody raises an own role
+            }
+            account.keep_an_administrator()?;
+            let entry = Entry::success(Event::UserRoleChanged, &account.actor, &account.user, &client);
+            audit::append(connection, &entry.detail(format!("{} to {role}", account.user.role)), now)?;
+            users::set_role(connection, account.user.id, role)
+        })
+        .await?
+        .ok_or(Error::NotFound)
+    }
+
+    /// Ends all sessions of the account, voids its reset link and refuses new sessions.
+    pub async fn suspend(&self, auth: &AuthContext, subject: impl Into<Subject>, client: &Client) -> Result<User> {
+        let (client, now) = (client.clone(), self.clock.now());
+        self.administer(auth, subject.into(), move |connection, account| {
+            if !account.user.is_active() {
+                return Ok(());
+            }
+            account.keep_an_administrator()?;
+            account.shut_out(connection, EndReason::Suspended, now)?;
+            let entry = Entry::success(Event::UserSuspended, &account.actor, &account.user, &client);
+            audit::append(connection, &entry, now)?;
+            users::set_status(connection, account.user.id, UserStatus::Suspended)
+        })
+        .await?
+        .ok_or(Error::NotFound)
+    }
+
+    /// Lets the account sign in again. No session that was ended by the suspension comes back.
+    pub async fn reinstate(&self, auth: &AuthContext, subject: impl Into<Subject>, client: &Client) -> Result<User> {
+        let (client, now) = (client.clone(), self.clock.now());
+        self.administer(auth, subject.into(), move |connection, account| {
+            if account.user.is_active() {
+                return Ok(());
+            }
+            let entry = Entry::success(Event::UserReinstated, &account.actor, &account.user, &client);
+            audit::append(connection, &entry, now)?;
+            users::set_status(connection, account.user.id, UserStatus::Active)
+        })
+        .await?
+        .ok_or(Error::NotFound)
+    }
+
+    /// Ends all sessions of the account, frees its names and forgets what is personal but its events.
+    pub async fn delete_user(&self, auth: &AuthContext, subject: impl Into<Subject>, client: &Client) -> Result<()> {
+        let (client, now) = (client.clone(), self.clock.now());
+        self.administer(auth, subject.into(), move |connection, account| {
+            account.keep_an_administrator()?;
+            account.shut_out(connection, EndReason::Deleted, now)?;
+            lockouts::forget_user(connection, account.user.id)?;
+            let entry = Entry::success(Event::UserDeleted, &account.actor, &account.user, &client);
+            audit::append(connection, &entry, now)?;
+            users::delete(connection, account.user.id, now)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// One transaction in which `act` changes role or status of an account, or ends it, and then every copy is told.
+    /// Gives back what became of it; `None` where it is gone.
+    async fn administer(
+        &self,
+        auth: &AuthContext,
+        subject: Subject,
+        mut act: impl FnMut(&mut AnyConnection, &AccountUnderAct) -> Result<()> + Send + 'static,
+    ) -> Result<Option<User>> {
+        auth.require(Role::Admin)?;
+        let (auth, id) = (auth.clone(), subject.id());
+        let after = self
+            .database
+            .write(move |connection| {
+                // All of them first, always in one order: two who demote each other wait for one another instead of
+                // both going.
+                let administrators = users::lock_active_administrators(connection)?;
+                let Authorized { actor, user } = authorize_admin_on(connection, &auth, &subject)?;
+                act(connection, &AccountUnderAct { actor, user, administrators })?;
+                Ok(users::by_id(connection, id)?.map(|stored| stored.user))
+            })
+            .await?;
+        self.announce_user_changed(id).await?;
+        Ok(after)
+    }
+}
+
+/// An account under an administrator's hands, and all active administrators, locked.
+struct AccountUnderAct {
+    actor: Actor,
+    user: User,
+    administrators: Vec<Administrator>,
+}
+
+impl AccountUnderAct {
+    fn is_own(&self) -> bool {
+        matches!(&self.actor, Actor::User { id, .. } if *id == self.user.id)
+    }
+
+    /// Refuses what would take away the last active administrator, or the last of them who can sign in.
+    fn keep_an_administrator(&self) -> Result<()> {
+        let is_this = |administrator: &&Administrator| administrator.id == self.user.id;
+        let Some(this) = self.administrators.iter().find(is_this) else { return Ok(()) };
+        let others = || self.administrators.iter().filter(|other| !is_this(other));
+        if others().any(|other| other.has_password || !this.has_password) {
+            return Ok(());
+        }
+        Err(Error::LastAdmin { others_without_password: others().next().is_some() })
+    }
+
+    /// Nothing that was handed out for the account opens anything any more.
+    fn shut_out(&self, connection: &mut AnyConnection, reason: EndReason, now: Timestamp) -> Result<()> {
+        rows::end_all(connection, self.user.id, None, &End { reason, by: &self.actor, at: now })?;
+        links::void_reset_links(connection, self.user.id)
+    }
+}

@@ -1,0 +1,108 @@
+//! The format of `.env`, as Docker's `--env-file` and systemd's `EnvironmentFile=` read it: what stands there is meant.
+//!
+//! A line is `NAME=value`; `export ` may stand before it. Empty lines, and those that begin with `#`, are left out. A
+//! value ends with the line, or before a `#` after a space, and is taken without the spaces around it. In quotes,
+//! single or double, it is taken as it is; in double ones `\"` and `\\` stand for a quote and a backslash. Nothing is
+//! expanded: a `$` is a dollar sign, in a password too.
+
+/// The names and values of a file.
+///
+/// # Errors
+/// What is wrong with a line, by its number from 1, without repeating it: it may hold a secret.
+pub(super) fn parse(text: &str) -> Vec<Result<(&str, String), (usize, &'static str)>> {
+    // Editors of Windows begin a file with a byte order mark.
+    let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().zip(1..);
+    let lines = lines.map(|(line, number)| (line.trim(), number)).filter(|(line, _)| !is_blank(line));
+    lines.map(|(line, number)| pair(line).map_err(|wrong| (number, wrong))).collect()
+}
+
+fn is_blank(line: &str) -> bool {
+    line.is_empty() || line.starts_with('#')
+}
+
+fn pair(line: &str) -> Result<(&str, String), &'static str> {
+    let line = line.strip_prefix("export ").unwrap_or(line);
+    let (name, value) = line.split_once('=').ok_or("is not NAME=value")?;
+    let name = name.trim_end();
+    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    if name.is_empty() || !is_name(name) {
+        return Err("is not NAME=value");
+    }
+    let value = value.trim_start();
+    match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => Ok((name, quoted(&value[1..], quote)?)),
+        _ => Ok((name, unquoted(value).to_owned())),
+    }
+}
+
+/// Up to a comment: a `#` at the beginning or after white space.
+fn unquoted(value: &str) -> &str {
+    let begins_comment = |(at, _): &(usize, &str)| value[..*at].chars().next_back().is_none_or(char::is_whitespace);
+    let end = value.match_indices('#').find(begins_comment).map_or(value.len(), |(at, _)| at);
+    value[..end].trim_end()
+}
+
+/// Up to the quote that ends it, after which nothing but a comment may come.
+fn quoted(text: &str, quote: char) -> Result<String, &'static str> {
+    let mut value = String::new();
+    let mut rest = text.chars();
+    loop {
+        match rest.next().ok_or("has a quote that nothing ends")? {
+            c if c == quote => break,
+            '\\' if quote == '"' => match rest.next().ok_or("has a quote that nothing ends")? {
+                c @ ('"' | '\\') => value.push(c),
+                c => value.extend(['\\', c]),
+            },
+            c => value.push(c),
+        }
+    }
+    match is_blank(rest.as_str().trim_start()) {
+        true => Ok(value),
+        false => Err("goes on after the quotes: put the whole value in quotes, or none of it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("A=granite$otter47", "granite$otter47")]
+    #[case("A=\"granite$otter47\"", "granite$otter47")]
+    #[case("A='granite$otter47'", "granite$otter47")]
+    #[case("A=${HOME}`id`\\n", "${HOME}`id`\\n")]
+    #[case("A=it's", "it's")]
+    #[case("A=a\"b", "a\"b")]
+    #[case(r#"A="a \"b\" \\ \n""#, r#"a "b" \ \n"#)]
+    #[case(r"A='a \'", r"a \")]
+    #[case("A = spaced out ", "spaced out")]
+    #[case("A=\" kept \"  # why", " kept ")]
+    #[case("A=3 # of it", "3")]
+    #[case("A=a#b", "a#b")]
+    #[case("A=#", "")]
+    #[case("A=", "")]
+    #[case("A=a=b==", "a=b==")]
+    #[case("export A=1", "1")]
+    #[case("\u{feff}A=1", "1")]
+    #[case("A=1\r\n", "1")]
+    #[case("# A=2\n\n  \nA=1", "1")]
+    fn what_stands_there_is_meant(#[case] text: &str, #[case] value: &str) {
+        assert_eq!(parse(text), [Ok(("A", value.to_owned()))]);
+    }
+
+    #[rstest]
+    #[case("A=1\n\nnot a line", 3, "is not NAME=value")]
+    #[case("=1", 1, "is not NAME=value")]
+    #[case("A B=1", 1, "is not NAME=value")]
+    #[case("A=\"secret", 1, "has a quote that nothing ends")]
+    #[case("A=\"secret\\", 1, "has a quote that nothing ends")]
+    #[case("A='it's'", 1, "goes on after the quotes: put the whole value in quotes, or none of it")]
+    fn a_line_that_could_mean_something_else_is_told_by_its_number(
+        #[case] text: &str,
+        #[case] number: usize,
+        #[case] wrong: &str,
+    ) {
+        assert_eq!(parse(text).pop(), Some(Err((number, wrong))));
+    }
+}

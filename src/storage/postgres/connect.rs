@@ -1,0 +1,231 @@
+//! Connecting: the hosts one after the other, TLS, and what a session is asked before it is used.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rand::seq::SliceRandom as _;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use tokio_postgres::config::{LoadBalanceHosts, SslMode, TargetSessionAttrs};
+use tokio_postgres::{Client, Config};
+
+use super::remedy::text;
+use super::{GIVE_UP, OpenError, session};
+use crate::settings::PostgresUrl;
+
+/// For the TCP connection to one address.
+const REACH: Duration = Duration::from_millis(800);
+/// For all that is said until a session is ready. A server that hangs is one to be left, and another may have its name
+/// by now.
+const GREET: Duration = Duration::from_millis(1500);
+/// The same at start, where nobody waits for an answer.
+const GREET_AT_START: Duration = Duration::from_secs(5);
+
+/// The server, or the several of one URL, as all connections of a pool know it.
+#[derive(Debug)]
+pub struct Server {
+    url: PostgresUrl,
+    /// Nothing is kept in a session: said by the URL, or found out.
+    pooled: AtomicBool,
+    /// Connections of an earlier generation are thrown away.
+    generation: AtomicU64,
+}
+
+/// A session that is ready to be used.
+pub struct Session {
+    pub client: Client,
+    /// 150004 is 15.4.
+    pub version: u32,
+    pub pooled: bool,
+    pub generation: u64,
+}
+
+impl Server {
+    pub fn new(url: PostgresUrl) -> Self {
+        let pooled = AtomicBool::new(url.pooled);
+        Self { url, pooled, generation: AtomicU64::new(0) }
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// A connection of that generation has found the server gone: all others go as well.
+    pub fn leave(&self, generation: u64) {
+        let next = generation + 1;
+        if self.generation.compare_exchange(generation, next, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            tracing::warn!("PostgreSQL is connected to anew");
+        }
+    }
+
+    /// From now on nothing is kept in a session.
+    pub fn is_behind_a_pooler(&self) {
+        if !self.pooled.swap(true, Ordering::AcqRel) {
+            tracing::info!("PostgreSQL is behind a transaction pooler: no statement is kept prepared");
+        }
+    }
+
+    /// The first connection, which finds out whether there is a pooler.
+    pub async fn first(&self) -> Result<Session, OpenError> {
+        let client = self.client(GREET_AT_START).await?;
+        if !self.pooled.load(Ordering::Acquire) {
+            // Where no second one can be had, what a pooler does is noticed later.
+            if let Ok(other) = self.client(GREET_AT_START).await
+                && session::is_shared(&client, &other).await?
+            {
+                self.is_behind_a_pooler();
+            }
+        }
+        self.ready(client, self.generation()).await
+    }
+
+    /// One more.
+    pub async fn another(&self) -> Result<Session, OpenError> {
+        let generation = self.generation();
+        let connecting = async { self.ready(self.client(GREET).await?, generation).await };
+        tokio::time::timeout(GIVE_UP, connecting).await.unwrap_or_else(|_| Err(silent()))
+    }
+
+    async fn ready(&self, client: Client, generation: u64) -> Result<Session, OpenError> {
+        let pooled = self.pooled.load(Ordering::Acquire);
+        let version = session::prepare(&client, pooled).await?;
+        Ok(Session { client, version, pooled, generation })
+    }
+
+    /// To the first host that can be used.
+    async fn client(&self, limit: Duration) -> Result<Client, OpenError> {
+        let mut problem = OpenError::Unreachable("no host is named".to_owned());
+        for config in each_host(&self.url.config) {
+            match tokio::time::timeout(limit, self.greet(&config)).await {
+                Ok(Ok(client)) => return Ok(client),
+                Ok(Err(error)) => problem = error,
+                Err(_) => problem = silent(),
+            }
+        }
+        Err(problem)
+    }
+
+    async fn greet(&self, config: &Config) -> Result<Client, OpenError> {
+        match self.open(config).await {
+            Ok(client) => Ok(client),
+            Err(error) if config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite && is_refusal(&*error) => {
+                let mut any = config.clone();
+                any.target_session_attrs(TargetSessionAttrs::Any);
+                let client = self.open(&any).await.map_err(|error| failed(&*error))?;
+                Err(session::why_read_only(&client).await)
+            }
+            Err(error) => Err(failed(&*error)),
+        }
+    }
+
+    async fn open(&self, config: &Config) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+        if config.get_ssl_mode() == SslMode::Disable {
+            let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+            tokio::spawn(connection);
+            return Ok(client);
+        }
+        let tls = tokio_postgres_rustls::MakeRustlsConnect::new(self.tls()?);
+        let (client, connection) = config.connect(tls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    fn tls(&self) -> Result<rustls::ClientConfig, Box<dyn std::error::Error + Send + Sync>> {
+        let mut roots = rustls::RootCertStore::empty();
+        if let Some(path) = &self.url.root_certificate {
+            for certificate in CertificateDer::pem_file_iter(path)? {
+                roots.add(certificate?)?;
+            }
+        } else {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        Ok(rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth())
+    }
+}
+
+/// The driver's word for a server that takes no writes.
+fn is_refusal(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
+pub fn failed(error: &(dyn std::error::Error + 'static)) -> OpenError {
+    OpenError::Unreachable(text(error))
+}
+
+fn silent() -> OpenError {
+    OpenError::Unreachable("it does not answer".to_owned())
+}
+
+/// A configuration for each host. The driver's own way through the hosts waits for ever for one that takes a connection
+/// and says nothing.
+fn each_host(config: &Config) -> Vec<Config> {
+    if config.get_hosts().len() <= 1 {
+        return vec![bounded(config.clone())];
+    }
+    let mut all: Vec<_> =
+        config.get_hosts().iter().enumerate().map(|(index, host)| bounded(of_host(config, index, host))).collect();
+    if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
+        all.shuffle(&mut rand::rng());
+    }
+    all
+}
+
+fn bounded(mut config: Config) -> Config {
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(REACH);
+    }
+    config.tcp_user_timeout(GIVE_UP);
+    config
+}
+
+fn of_host(config: &Config, index: usize, host: &tokio_postgres::config::Host) -> Config {
+    let mut one = Config::new();
+    match host {
+        tokio_postgres::config::Host::Tcp(name) => one.host(name),
+        #[cfg(unix)]
+        tokio_postgres::config::Host::Unix(folder) => one.host_path(folder),
+    };
+    if let Some(port) = config.get_ports().get(index).or(config.get_ports().first()) {
+        one.port(*port);
+    }
+    if let Some(address) = config.get_hostaddrs().get(index) {
+        one.hostaddr(*address);
+    }
+    if let Some(user) = config.get_user() {
+        one.user(user);
+    }
+    if let Some(password) = config.get_password() {
+        one.password(password);
+    }
+    if let Some(name) = config.get_dbname() {
+        one.dbname(name);
+    }
+    if let Some(options) = config.get_options() {
+        one.options(options);
+    }
+    if let Some(name) = config.get_application_name() {
+        one.application_name(name);
+    }
+    if let Some(limit) = config.get_connect_timeout() {
+        one.connect_timeout(*limit);
+    }
+    if let Some(interval) = config.get_keepalives_interval() {
+        one.keepalives_interval(interval);
+    }
+    if let Some(retries) = config.get_keepalives_retries() {
+        one.keepalives_retries(retries);
+    }
+    one.keepalives(config.get_keepalives())
+        .keepalives_idle(config.get_keepalives_idle())
+        .ssl_mode(config.get_ssl_mode())
+        .ssl_negotiation(config.get_ssl_negotiation())
+        .channel_binding(config.get_channel_binding())
+        .target_session_attrs(config.get_target_session_attrs());
+    one
+}
