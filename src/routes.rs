@@ -4,6 +4,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, guard, web};
 
 use crate::domain::Role;
+pub use crate::http::access::{Access, Route};
 use crate::http::bearer::{self, ApiUser};
 use crate::http::current_user::CurrentUser;
 use crate::http::limits::Limits;
@@ -13,25 +14,6 @@ use crate::http::{authenticate, cors, csrf, health, session_store};
 use crate::services::Services;
 use crate::web::admin::{self, user_acts, user_role};
 use crate::{api, web as pages};
-
-/// Who may call a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Also nobody.
-    Everyone,
-    /// Who is signed in with at least this role; a page sends a guest to `/login`.
-    SignedIn(Role),
-    /// A program with an access token of at least this role.
-    Bearer(Role),
-}
-
-/// A line of the table, for tests that ask every route as everyone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route {
-    pub method: &'static str,
-    pub path: &'static str,
-    pub access: Access,
-}
 
 /// Writes the table twice: as [`ALL`], and as the functions that register it, one for each area; all paths of an
 /// area begin with its own. A method in `method(role)` asks for more than its path. `limited` routes look at a password or
@@ -102,7 +84,7 @@ routes! {
         "/.well-known/jwks.json" everyone { get api::well_known::jwks }
         "/.well-known/oauth-authorization-server" everyone { get api::well_known::metadata }
         "/openapi.json" everyone { get api::document::show }
-        "/docs" everyone { get api::reference::show }
+        "/docs" everyone { get pages::docs::show }
     }
     with_session at "" {
         "/" everyone { get pages::home }

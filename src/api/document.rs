@@ -1,14 +1,12 @@
 //! `/openapi.json`: the API as OpenAPI 3.1, gathered from what stands above the handlers.
 //!
 //! A handler says what is its own. What every route of a kind answers (a body that can't be read, a bad token, a limit,
-//! a store that is away) is added in [`answers`], from what the handler takes and from the route table. What an instance
-//! has set is added to each copy.
+//! a store that is away) is added in [`answers`], from what the handler takes and from the route table; then what the
+//! instance has set.
 
 mod answers;
 #[cfg(test)]
 mod tests;
-
-use std::sync::LazyLock;
 
 use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
@@ -17,9 +15,10 @@ use utoipa::OpenApi as _;
 
 use super::{audit, auth, keys, me, oauth, sessions, stats, texts, user_acts, users, well_known};
 use crate::domain::session_list::SessionState;
+use crate::http::access::Route;
+use crate::http::api_document::ApiDocument;
 use crate::http::cookies::OurCookie;
 use crate::http::problem::ProblemBody;
-use crate::services::Services;
 use crate::services::users::UserSort;
 use crate::settings::Settings;
 
@@ -64,8 +63,8 @@ use crate::settings::Settings;
 )]
 struct Annotations;
 
-/// What all instances have in common, made once.
-static COMMON: LazyLock<Value> = LazyLock::new(|| {
+/// What all instances with these routes have in common.
+fn common(routes: &[Route]) -> Value {
     let mut document = serde_json::to_value(Annotations::openapi()).unwrap_or_default();
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
     document["components"]["securitySchemes"]["bearer"] = json!({
@@ -74,13 +73,13 @@ static COMMON: LazyLock<Value> = LazyLock::new(|| {
         "bearerFormat": "JWT",
         "description": "An access token. 401 and 403 carry WWW-Authenticate (RFC 6750).",
     });
-    answers::complete(&mut document);
+    answers::complete(&mut document, routes);
     document
-});
+}
 
 /// The document of an instance with these settings.
-pub fn of(settings: &Settings) -> Value {
-    let mut document = COMMON.clone();
+pub fn of(settings: &Settings, routes: &[Route]) -> Value {
+    let mut document = common(routes);
     document["servers"] = json!([{ "url": settings.public_url.as_str(), "description": "This server" }]);
     document["components"]["securitySchemes"]["refresh_cookie"] = json!({
         "type": "apiKey",
@@ -94,6 +93,6 @@ pub fn of(settings: &Settings) -> Value {
 }
 
 /// `GET /openapi.json`.
-pub async fn show(services: web::Data<Services>) -> HttpResponse {
-    HttpResponse::Ok().content_type(ContentType::json()).body(of(&services.settings).to_string())
+pub async fn show(document: web::Data<ApiDocument>) -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::json()).body(document.to_string())
 }

@@ -1,7 +1,7 @@
 //! The API: JSON in, JSON out, for programs. A handler extracts, calls a service and answers.
 //!
 //! Each file is a resource, documented where it is handled: [`document`] gathers what stands above the handlers into
-//! `/openapi.json`, and [`reference`] shows that as a page. What they share: [`listing`] (lists in pages),
+//! `/openapi.json`. What they share: [`listing`] (lists in pages),
 //! [`texts`] (what the document says of each kind of text), [`tokens`] (the token body and the refresh cookie).
 
 pub mod audit;
@@ -11,7 +11,6 @@ pub mod keys;
 mod listing;
 pub mod me;
 pub mod oauth;
-pub mod reference;
 pub mod sessions;
 pub mod stats;
 mod texts;

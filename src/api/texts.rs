@@ -11,7 +11,7 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::invisible::is_invisible;
-use crate::domain::{UserStatus, cursor, device, display_name as shown_name, email, lookup, password, username};
+use crate::domain::{UserStatus, cursor, device, display_name, email, lookup, password, username};
 use crate::http::if_match;
 
 /// Declares kinds of text, each with the schema that its description is added to.
@@ -47,7 +47,7 @@ kinds! {
         .max_length(Some(email::MAX_LENGTH))
         .pattern(Some(email()));
     /// What a person is called, in any script but without line breaks and invisible characters; empty is none.
-    DisplayName = text().max_length(Some(shown_name::MAX_LENGTH)).pattern(Some(display_name()));
+    DisplayName = text().max_length(Some(display_name::MAX_LENGTH)).pattern(Some(display_name()));
     /// What a program calls the device that it runs on, in one visible line.
     DeviceName = text().min_length(Some(1)).max_length(Some(device::MAX_DEVICE_NAME)).pattern(Some(device_name()));
     /// A password that there is already: any text but one with the character NUL.
@@ -115,7 +115,7 @@ fn email() -> String {
 }
 
 fn display_name() -> String {
-    let inner = any_but(INVISIBLE.iter().filter(|c| !shown_name::SHAPING.contains(c)));
+    let inner = any_but(INVISIBLE.iter().filter(|c| !display_name::SHAPING.contains(c)));
     let (space, visible) = (any_of(SPACES.iter()), visible());
     format!("^{space}*(?:{inner}*{visible}{inner}*)?{space}*$")
 }

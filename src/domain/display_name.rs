@@ -7,7 +7,7 @@ use super::invisible::is_invisible;
 
 /// Characters in a display name.
 pub const MAX_LENGTH: usize = 100;
-/// Joiners and emoji selectors: they shape their neighbours in honest display names; alone they show nothing.
+/// Joiners and emoji selectors: they shape their neighbours in honest names; alone they show nothing.
 pub const SHAPING: [char; 4] = ['\u{200C}', '\u{200D}', '\u{FE0E}', '\u{FE0F}'];
 
 /// The optional name that is shown for a person; empty is none. Any script and any mixture of scripts: it identifies

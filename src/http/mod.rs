@@ -17,6 +17,8 @@
 //! [`site::Site`] is in the app's data; it and [`limits::Limits`] are made outside the `App` factory, or each
 //! worker would have its own.
 
+pub mod access;
+pub mod api_document;
 pub mod authenticate;
 pub mod bearer;
 mod body;

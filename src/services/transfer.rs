@@ -159,7 +159,8 @@ fn rehearse(connection: &mut AnyConnection, user: &User, line: u64, claimed: &mu
     ];
     let mut taken = FieldErrors::default();
     for (field, claim) in &claims {
-        if let Some(line) = claimed.get(claim) {
+        // What it claimed itself, before the database was lost and it was read again, is its own.
+        if let Some(line) = claimed.get(claim).filter(|earlier| **earlier != line) {
             taken.push(FieldError::new(*field, "taken", format!("Line {line} has it already.")));
         }
     }

@@ -20,10 +20,12 @@ pub enum Fallback {
     /// Made from the settings declared before it; `says` tells how.
     Derived {
         says: &'static str,
-        /// Given the text of any of those.
-        compute: fn(&dyn Fn(&str) -> String) -> String,
+        compute: Derive,
     },
 }
+
+/// Makes a text, given a way to get that of any setting declared before.
+pub type Derive = fn(&dyn Fn(&str) -> String) -> String;
 
 /// What must never be shown. All but [`Secrecy::Public`] can be given as a file too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

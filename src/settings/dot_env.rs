@@ -5,11 +5,12 @@
 //! single or double, it is taken as it is; in double ones `\"` and `\\` stand for a quote and a backslash. Nothing is
 //! expanded: a `$` is a dollar sign, in a password too.
 
-/// The names and values of a file.
-///
-/// # Errors
-/// What is wrong with a line, by its number from 1, without repeating it: it may hold a secret.
-pub(super) fn parse(text: &str) -> Vec<Result<(&str, String), (usize, &'static str)>> {
+/// A name with its value; or the number of a line, from 1, and what is wrong with it, without repeating it: it may hold a
+/// secret.
+pub(super) type Line<'a> = Result<(&'a str, String), (usize, &'static str)>;
+
+/// What a file says.
+pub(super) fn parse(text: &str) -> Vec<Line<'_>> {
     // Editors of Windows begin a file with a byte order mark.
     let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().zip(1..);
     let lines = lines.map(|(line, number)| (line.trim(), number)).filter(|(line, _)| !is_blank(line));

@@ -18,7 +18,7 @@ const WRONG: &str = "write postgres://USER:PASSWORD@HOST:PORT/NAME, with % codes
 /// A PostgreSQL, or several of which one takes writes. `Debug` hides the password.
 #[derive(Clone, Debug)]
 pub struct PostgresUrl {
-    /// Hosts, account and all else that the driver knows. Of servers that take no writes only where it says `any`.
+    /// Hosts, account and all else that the driver knows.
     pub config: tokio_postgres::Config,
     /// The certificate authority to trust in place of the system's.
     pub root_certificate: Option<PathBuf>,
@@ -61,10 +61,8 @@ pub fn postgres_url(text: &str) -> Parsed<PostgresUrl> {
         Some("prefer") | None => SslMode::Prefer,
         _ => SslMode::Require,
     });
-    config.target_session_attrs(match attributes.last().map(String::as_str) {
-        Some("any") => TargetSessionAttrs::Any,
-        _ => TargetSessionAttrs::ReadWrite,
-    });
+    // Whatever it says: everything that this server does writes.
+    config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     if config.get_application_name().is_none() {
         config.application_name("portcullis");
     }
@@ -109,15 +107,16 @@ mod tests {
 
     #[test]
     fn several_hosts_are_tried_and_only_one_that_takes_writes_is_used() {
-        for text in ["postgres://u:p@a:1,b:2/d", "postgres:///d?host=a,b&port=1,2&user=u&target_session_attrs=primary"]
-        {
+        for text in [
+            "postgres://u:p@a:1,b:2/d",
+            "postgres:///d?host=a,b&port=1,2&user=u&target_session_attrs=primary",
+            "postgres://a:1,b:2/d?target_session_attrs=any",
+        ] {
             let url = postgres_url(text).unwrap();
             assert_eq!(url.config.get_hosts(), [Host::Tcp("a".into()), Host::Tcp("b".into())], "{text}");
             assert_eq!(url.config.get_ports(), [1, 2], "{text}");
             assert_eq!(url.config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite, "{text}");
         }
-        let any = postgres_url("postgres://a,b/d?target_session_attrs=any").unwrap();
-        assert_eq!(any.config.get_target_session_attrs(), TargetSessionAttrs::Any);
         for text in [
             "postgres://a:1,b:2/d?target_session_attrs=standby",
             "postgres://a:1,b:2/d?target_session_attrs=",

@@ -10,6 +10,8 @@ use tokio::task::AbortHandle;
 
 use super::Failure;
 use super::listeners::{self, Listener};
+use crate::api::document;
+use crate::http::api_document::ApiDocument;
 use crate::http::draining::Draining;
 use crate::http::limits::Limits;
 use crate::http::site::Site;
@@ -77,12 +79,15 @@ impl Server {
         let background = Background::start(&services, &limits);
 
         let site = web::Data::new(Site::new(&services));
+        let settings = services.settings.clone();
+        let document = web::Data::new(ApiDocument::new(move || document::of(&settings, routes::ALL)));
         let (shared, ready) = (services.clone(), draining.clone());
         let mut server = HttpServer::new(move || {
             App::new()
                 .app_data(site.clone())
                 .app_data(web::Data::new(shared.clone()))
                 .app_data(web::Data::new(ready.clone()))
+                .app_data(document.clone())
                 .configure(|config| routes::configure(config, &shared, &limits))
                 // The last wrap is the outermost: see `crate::http`.
                 .wrap(from_fn(parameters::check_target))

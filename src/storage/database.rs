@@ -1,18 +1,19 @@
 //! The database: opened, migrated, and the one hop from async code to Diesel's blocking calls.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel::prelude::*;
-use diesel::r2d2::{ManageConnection, Pool, R2D2Connection};
+use diesel::r2d2::Pool;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::migrations::migrate;
-use super::postgres::{Patience, PgConnection, Remedy, Server};
+pub use super::pool::OpenError;
+use super::pool::{LogPoolError, Manager};
+use super::postgres::{Patience, PgConnection, Remedy};
 use crate::domain::Error;
 use crate::domain::error::Dependency;
 use crate::settings::DatabaseUrl;
@@ -99,6 +100,10 @@ impl Database {
         self
     }
 
+    fn patience(&self) -> Patience {
+        if self.patience > PATIENCE { Patience::Patient } else { Patience::Request }
+    }
+
     /// Whether all transactions that write wait for one another, also those of other processes.
     pub fn has_one_writer(&self) -> bool {
         self.has_one_writer
@@ -109,16 +114,25 @@ impl Database {
         self.writers.available_permits() == 0
     }
 
-    /// Runs queries that only read, each on its own snapshot.
+    /// Runs queries that only read, each on its own snapshot. They run again where the server has gone.
     pub async fn read<T: Send + 'static>(
         &self,
-        queries: impl FnOnce(&mut AnyConnection) -> Result<T> + Send + 'static,
+        mut queries: impl FnMut(&mut AnyConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.in_time(self.hop(|pool| {
-            let mut connection = pool.get().map_err(Error::database)?;
-            queries(&mut connection).map_err(|error| sorted(error, remedy(&connection)))
-        }))
-        .await
+        let (patience, deadline) = (self.patience(), Instant::now() + self.patience);
+        let work = move |pool: &Pool<Manager>| {
+            again(pool, deadline, |connection| {
+                if let AnyConnection::Postgres(postgres) = connection {
+                    postgres.wait_as(patience);
+                }
+                let done = queries(connection);
+                done.map_err(|error| {
+                    let remedy = remedy(connection);
+                    (sorted(error, remedy), remedy)
+                })
+            })
+        };
+        self.in_time(self.hop(work)).await
     }
 
     /// Runs queries in one transaction: committed when they return `Ok`, else rolled back. They run again where another
@@ -127,35 +141,14 @@ impl Database {
         &self,
         mut queries: impl FnMut(&mut AnyConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let patience = if self.patience > PATIENCE { Patience::Patient } else { Patience::Request };
+        let patience = self.patience();
         // Whoever asked waits no longer.
         let deadline = Instant::now() + self.patience;
         self.in_time(async {
             let turn = self.writers.clone().acquire_owned().await.map_err(Error::internal)?;
             self.hop(move |pool| {
                 let _turn = turn;
-                let mut tries = 0;
-                let mut connection = pool.get().map_err(Error::database)?;
-                loop {
-                    let (error, remedy) = match transaction(&mut connection, patience, &mut queries) {
-                        Ok(value) => return Ok(value),
-                        Err(failed) => failed,
-                    };
-                    tries += 1;
-                    let pause = PAUSE * tries;
-                    if Instant::now() + pause > deadline {
-                        return Err(error);
-                    }
-                    match remedy {
-                        Some(Remedy::TryAgain) => std::thread::sleep(pause),
-                        // The first may have been the last one of its generation, or of its pooler's.
-                        Some(Remedy::ConnectAnew) if tries < 3 => {
-                            drop(connection);
-                            connection = pool.get().map_err(Error::database)?;
-                        }
-                        _ => return Err(error),
-                    }
-                }
+                again(pool, deadline, |connection| transaction(connection, patience, &mut queries))
             })
             .await
         })
@@ -184,6 +177,36 @@ impl Database {
 
 /// What would help, where queries failed.
 type Failed = (Error, Option<Remedy>);
+
+/// Does `work`, and does it again where that helps.
+fn again<T>(
+    pool: &Pool<Manager>,
+    deadline: Instant,
+    mut work: impl FnMut(&mut AnyConnection) -> std::result::Result<T, Failed>,
+) -> Result<T> {
+    let mut tries = 0;
+    let mut connection = pool.get().map_err(Error::database)?;
+    loop {
+        let (error, remedy) = match work(&mut connection) {
+            Ok(value) => return Ok(value),
+            Err(failed) => failed,
+        };
+        tries += 1;
+        let pause = PAUSE * tries;
+        if Instant::now() + pause > deadline {
+            return Err(error);
+        }
+        match remedy {
+            Some(Remedy::TryAgain) => std::thread::sleep(pause),
+            // The first may have been the last one of its generation, or of its pooler's.
+            Some(Remedy::ConnectAnew) if tries < 3 => {
+                drop(connection);
+                connection = pool.get().map_err(Error::database)?;
+            }
+            _ => return Err(error),
+        }
+    }
+}
 
 /// `BEGIN IMMEDIATE` on SQLite, so that a transaction that reads first can't fail later for want of the write lock.
 fn transaction<T>(
@@ -236,91 +259,4 @@ pub fn savepoint<T>(
     queries: impl FnOnce(&mut AnyConnection) -> Result<T>,
 ) -> Result<T> {
     connection.transaction(queries)
-}
-
-/// By the kind of URL: the derived `establish` tries one after the other and hides the real error.
-enum Manager {
-    Sqlite(PathBuf),
-    Postgres(Arc<Server>),
-}
-
-impl Manager {
-    fn new(url: &DatabaseUrl) -> Self {
-        match url {
-            DatabaseUrl::Sqlite(path) => Self::Sqlite(path.clone()),
-            DatabaseUrl::Postgres(url) => Self::Postgres(Arc::new(Server::new((**url).clone()))),
-        }
-    }
-
-    /// The one at start.
-    fn first(&self) -> std::result::Result<AnyConnection, OpenError> {
-        match self {
-            Self::Sqlite(_) => self.connect(),
-            Self::Postgres(server) => PgConnection::first(server).map(AnyConnection::Postgres),
-        }
-    }
-}
-
-impl ManageConnection for Manager {
-    type Connection = AnyConnection;
-    type Error = OpenError;
-
-    fn connect(&self) -> std::result::Result<AnyConnection, OpenError> {
-        match self {
-            Self::Postgres(server) => PgConnection::another(server).map(AnyConnection::Postgres),
-            Self::Sqlite(path) => {
-                let path = path.to_str().ok_or(OpenError::Path)?;
-                let mut connection = SqliteConnection::establish(path).map_err(OpenError::unreachable)?;
-                // FULL: what was answered as ended stays ended after a power cut.
-                connection
-                    .batch_execute(
-                        "PRAGMA busy_timeout = 3000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                         PRAGMA foreign_keys = ON;",
-                    )
-                    .map_err(OpenError::unreachable)?;
-                Ok(AnyConnection::Sqlite(connection))
-            }
-        }
-    }
-
-    fn is_valid(&self, connection: &mut AnyConnection) -> std::result::Result<(), OpenError> {
-        connection.ping().map_err(OpenError::unreachable)
-    }
-
-    fn has_broken(&self, connection: &mut AnyConnection) -> bool {
-        connection.is_broken()
-    }
-}
-
-#[derive(Debug)]
-struct LogPoolError;
-
-impl diesel::r2d2::HandleError<OpenError> for LogPoolError {
-    fn handle_error(&self, error: OpenError) {
-        tracing::warn!(error = %error, "no connection to the database");
-    }
-}
-
-/// Why the database can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("{0}")]
-    Unreachable(String),
-    #[error("the path of the database is not UTF-8")]
-    Path,
-    /// A setting of the database with which it can't be used, and what to do.
-    #[error("{0}")]
-    Unfit(String),
-    #[error(
-        "the database was migrated by a newer Portcullis (it has {0}, which this one does not know); use that version"
-    )]
-    Newer(String),
-    #[error("the migration failed: {0}")]
-    Migration(String),
-}
-
-impl OpenError {
-    pub(super) fn unreachable(error: impl std::fmt::Display) -> Self {
-        Self::Unreachable(error.to_string())
-    }
 }

@@ -11,6 +11,7 @@ pub mod leases;
 pub mod links;
 pub mod lockouts;
 mod migrations;
+mod pool;
 pub mod postgres;
 pub mod readiness;
 pub mod schema;

@@ -10,6 +10,7 @@ pub mod activity;
 pub mod admin;
 pub mod assets;
 pub mod confirm;
+pub mod docs;
 pub mod error_pages;
 pub mod event_text;
 pub mod field;

@@ -40,7 +40,8 @@ async fn a_linter_finds_nothing_to_say() {
 
 #[tokio::test]
 async fn the_document_is_that_of_the_instance() {
-    let server = TestServer::with(Sqlite, &[("public_url", "https://id.example.org")]).await;
+    let settings = [("public_url", "https://id.example.org"), ("password_min_length", "17")];
+    let server = TestServer::with(Sqlite, &settings).await;
     let nobody = ApiClient::new(&server);
     let document = nobody.get("/openapi.json").await.expect(200).json();
     assert_eq!(document["servers"].as_array().unwrap().len(), 1);
@@ -49,6 +50,8 @@ async fn the_document_is_that_of_the_instance() {
     assert_eq!(cookie, "__Secure-portcullis-refresh");
     let page = nobody.get("/docs").await.expect(200);
     assert!(page.body.contains("<code>https://id.example.org</code>"));
+    assert_eq!(document["components"]["schemas"]["NewPassword"]["minLength"], 17);
+    assert!(page.body.contains("17 to 128 characters"));
 
     let server = TestServer::start(Sqlite).await;
     let document = ApiClient::new(&server).get("/openapi.json").await.expect(200).json();
@@ -66,6 +69,11 @@ async fn every_link_within_the_reference_leads_somewhere() {
     assert!(within.contains(&"schema-UserId") && within.contains(&"schema-Problem"), "{within:?}");
     let lost: Vec<_> = within.into_iter().filter(|target| !ids.contains(*target)).collect();
     assert!(lost.is_empty(), "{lost:?}");
+    // What is no object says in words what it is.
+    for words in ["string (3 to 32 characters)", "string (date-time) or string (date)", "string (uuid)"] {
+        assert!(page.body.contains(&format!("Written as {words}.")), "{words}");
+    }
+    assert!(!page.body.contains("Written as ."));
 }
 
 #[tokio::test]

@@ -48,6 +48,8 @@ mod matrix;
 mod output;
 mod pages;
 mod passwords;
+mod postgres_errors;
+mod postgres_failover;
 mod postgres_pooler;
 mod postgres_settings;
 mod readiness;

@@ -1,6 +1,7 @@
 //! PgBouncer in between: what several hosts hand out as the only URL.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rstest::rstest;
 
@@ -78,6 +79,36 @@ async fn behind_a_session_pooler_statements_are_kept_as_without_one() {
     let plans =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'BEGIN%SET LOCAL%'";
     assert_eq!(value(&direct, plans).await, "0");
+}
+
+/// As one that looked like none at start, for other programs kept it busy.
+#[tokio::test]
+async fn a_transaction_pooler_that_was_not_noticed_at_start_is_noticed_later() {
+    let (stores, bouncer, _) = behind("session", false, 8).await;
+    let server = TestServer::on(stores, &[("database_pool", "6")]).await;
+    for number in 0..6 {
+        server.create_user(&format!("person{number}")).await;
+    }
+    let sign_in = async |number: usize| {
+        let name = format!("person{}", number % 6);
+        server.browser().post("/login", &[("username", &name), ("password", PASSWORD)]).await.status
+    };
+    // Statements are prepared in every session.
+    futures_util::future::join_all((0..12).map(sign_in)).await;
+    let left = || bouncer.log().matches("closing because: client").count();
+    let before = left();
+    bouncer.change_pool_mode("session", "transaction");
+    eventually("connected anew", Duration::from_secs(5), async || {
+        let answers = futures_util::future::join_all((0..6).map(sign_in)).await;
+        // What it noticed by is tried again.
+        assert!(answers.iter().all(|status| *status == 303), "{answers:?}");
+        left() > before
+    })
+    .await;
+    for _ in 0..10 {
+        let answers = futures_util::future::join_all((0..6).map(sign_in)).await;
+        assert!(answers.iter().all(|status| *status == 303), "{answers:?}");
+    }
 }
 
 #[tokio::test]

@@ -84,8 +84,8 @@ fn doctor_has_a_line_for_each_store_whatever_became_of_the_others() {
     assert_eq!(lines[2], "redis     unused  sessions are kept in the database");
     let redis = RedisServer::start();
     redis.cli(&["config", "set", "maxmemory-policy", "allkeys-lru"]);
-    let nobody = Port::reserve();
-    let nowhere = format!("postgres://user:hunter2-canary@127.0.0.1:{}/none", nobody.number());
+    let unused = Port::reserve();
+    let nowhere = format!("postgres://user:hunter2-canary@127.0.0.1:{}/none", unused.number());
     let program = program.set("redis_url", &redis.url()).set("database_url", &nowhere);
     let ill = program.run(&["doctor", "--output", "json"]);
     assert_eq!(ill.code, Some(69), "{ill:?}");

@@ -165,8 +165,8 @@ fn busy(redis: &RedisServer, words: &[&str]) -> Child {
 async fn each_is_told_by_its_name_and_is_over_when_redis_is_well() {
     let redis = RedisServer::start_with(&["--enable-debug-command", "yes", "--enable-protected-configs", "yes"]);
     let mut scene = Scene::new(redis.clone(), "", "").await;
-    let nobody = Port::reserve();
-    let nowhere = nobody.number();
+    let unused = Port::reserve();
+    let nowhere = unused.number();
 
     scene.meets_by("READONLY", "run a script", &format!("replicaof 127.0.0.1 {nowhere}"), "replicaof no one").await;
     scene.tells("config set replica-serve-stale-data no");
@@ -247,8 +247,8 @@ async fn each_is_told_by_its_name_and_is_over_when_redis_is_well() {
             async |_, held| drop(held),
         )
         .await;
-    let port = Port::reserve();
-    let http = port.number();
+    let reserved = Port::reserve();
+    let http = reserved.number();
     let mut python = Command::new("python3");
     python.args(["-m", "http.server", "--bind", "127.0.0.1", &http.to_string()]).stdout(Stdio::null());
     let mut python = python.stderr(Stdio::null()).current_dir(&*scene.server.stores.data_dir).spawn().expect("python3");
@@ -259,11 +259,10 @@ async fn each_is_told_by_its_name_and_is_over_when_redis_is_well() {
     scene.meets_another("ERR unknown command", "run a script", without.port).await;
 
     // One node of a cluster, where a single server should be.
-    let nodes = [RedisServer::start_for_cluster(), RedisServer::start_for_cluster()];
+    let nodes = [(); 2].map(|()| RedisServer::start_for_cluster());
     scene.meets_another("CLUSTERDOWN", "run a script", nodes[0].port).await;
     nodes[1].cli(&["cluster", "addslotsrange", "0", "16383"]);
-    let bus = nodes[1].cli(&["config", "get", "cluster-port"]);
-    nodes[0].cli(&["cluster", "meet", "127.0.0.1", &nodes[1].port.to_string(), bus.lines().last().unwrap()]);
+    nodes[0].cli(&["cluster", "meet", "127.0.0.1", &nodes[1].port.to_string(), &nodes[1].bus_port().to_string()]);
     for node in &nodes {
         eventually("a cluster", Duration::from_secs(20), async || {
             node.cli(&["cluster", "info"]).contains("cluster_state:ok")
@@ -324,8 +323,8 @@ async fn trouble_is_one_line_of_the_log_when_it_begins_and_one_when_it_is_over()
     let mut keeper = program.browser();
     keeper.sign_in(KEEPER).await;
     keeper.get("/account").await.expect(200);
-    let nobody = Port::reserve();
-    redis.cli(&["replicaof", "127.0.0.1", &nobody.number().to_string()]);
+    let unused = Port::reserve();
+    redis.cli(&["replicaof", "127.0.0.1", &unused.number().to_string()]);
     for _ in 0..20 {
         keeper.get("/account").await.expect(503);
     }

@@ -4,13 +4,15 @@ use serde_json::{Map, Value, json};
 
 use crate::api::texts;
 use crate::domain::Role;
-use crate::routes::{self, Access};
+use crate::http::access::{Access, Route};
 
 /// Adds to each operation who may call it, and what its route answers without its handler.
-pub fn complete(document: &mut Value) {
+pub fn complete(document: &mut Value, routes: &[Route]) {
     for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
-            complete_operation(&method.to_uppercase(), path, operation);
+            let method = method.to_uppercase();
+            let route = routes.iter().find(|route| route.method == method && route.path == path);
+            complete_operation(path, route.map(|route| route.access), operation);
         }
     }
     open_forms(document);
@@ -30,9 +32,7 @@ fn open_forms(document: &mut Value) {
     }
 }
 
-fn complete_operation(method: &str, path: &str, operation: &mut Value) {
-    let access =
-        routes::ALL.iter().find(|route| route.method == method && route.path == path).map(|route| route.access);
+fn complete_operation(path: &str, access: Option<Access>, operation: &mut Value) {
     let limited = path.starts_with("/api/") || path.starts_with("/oauth/");
     let speaks_oauth = path.starts_with("/oauth/");
     let media_type = operation.pointer("/requestBody/content").and_then(Value::as_object);

@@ -1,5 +1,6 @@
 //! Connecting: the hosts one after the other, TLS, and what a session is asked before it is used.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,8 +8,9 @@ use std::time::Duration;
 use rand::seq::SliceRandom as _;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::config::{LoadBalanceHosts, SslMode, TargetSessionAttrs};
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{Client, Config, Connection, Socket};
 
 use super::remedy::text;
 use super::{GIVE_UP, OpenError, session};
@@ -21,6 +23,7 @@ const REACH: Duration = Duration::from_millis(800);
 const GREET: Duration = Duration::from_millis(1500);
 /// The same at start, where nobody waits for an answer.
 const GREET_AT_START: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(15);
 
 /// The server, or the several of one URL, as all connections of a pool know it.
 #[derive(Debug)]
@@ -39,6 +42,44 @@ pub struct Session {
     pub version: u32,
     pub pooled: bool,
     pub generation: u64,
+    fenced: Arc<AtomicBool>,
+}
+
+impl Session {
+    /// Whether the server has said that it takes no writes any more, since the session began. What it answers may no
+    /// longer be true: another one takes them.
+    pub fn has_been_fenced(&self) -> bool {
+        self.fenced.load(Ordering::Relaxed)
+    }
+}
+
+/// What a server says of itself by parameters, without being asked (PostgreSQL 14 and later).
+const READ_ONLY: [&str; 2] = ["default_transaction_read_only", "in_hot_standby"];
+
+/// A client whose connection is driven, and whether it has been fenced.
+struct Driven {
+    client: Client,
+    fenced: Arc<AtomicBool>,
+}
+
+impl Driven {
+    fn new<T>(client: Client, mut connection: Connection<Socket, T>) -> Self
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let fenced = Arc::new(AtomicBool::new(false));
+        let noted = fenced.clone();
+        // A pooler tells what it once heard from another session: only a change counts.
+        let writable: Vec<_> = READ_ONLY.into_iter().filter(|name| connection.parameter(name) == Some("off")).collect();
+        tokio::spawn(std::future::poll_fn(move |context| {
+            let ended = Pin::new(&mut connection).poll(context);
+            if writable.iter().any(|name| connection.parameter(name) == Some("on")) {
+                noted.store(true, Ordering::Relaxed);
+            }
+            ended
+        }));
+        Self { client, fenced }
+    }
 }
 
 impl Server {
@@ -68,16 +109,18 @@ impl Server {
 
     /// The first connection, which finds out whether there is a pooler.
     pub async fn first(&self) -> Result<Session, OpenError> {
-        let client = self.client(GREET_AT_START).await?;
-        if !self.pooled.load(Ordering::Acquire) {
+        let first = self.client(GREET_AT_START).await?;
+        let looking = async {
             // Where no second one can be had, what a pooler does is noticed later.
-            if let Ok(other) = self.client(GREET_AT_START).await
-                && session::is_shared(&client, &other).await?
+            if !self.pooled.load(Ordering::Acquire)
+                && let Ok(other) = self.client(GREET_AT_START).await
+                && session::is_shared(&first.client, &other.client).await?
             {
                 self.is_behind_a_pooler();
             }
-        }
-        self.ready(client, self.generation()).await
+            self.ready(first, self.generation()).await
+        };
+        tokio::time::timeout(LOOK, looking).await.unwrap_or_else(|_| Err(silent()))
     }
 
     /// One more.
@@ -87,14 +130,14 @@ impl Server {
         tokio::time::timeout(GIVE_UP, connecting).await.unwrap_or_else(|_| Err(silent()))
     }
 
-    async fn ready(&self, client: Client, generation: u64) -> Result<Session, OpenError> {
+    async fn ready(&self, Driven { client, fenced }: Driven, generation: u64) -> Result<Session, OpenError> {
         let pooled = self.pooled.load(Ordering::Acquire);
         let version = session::prepare(&client, pooled).await?;
-        Ok(Session { client, version, pooled, generation })
+        Ok(Session { client, version, pooled, generation, fenced })
     }
 
     /// To the first host that can be used.
-    async fn client(&self, limit: Duration) -> Result<Client, OpenError> {
+    async fn client(&self, limit: Duration) -> Result<Driven, OpenError> {
         let mut problem = OpenError::Unreachable("no host is named".to_owned());
         for config in each_host(&self.url.config) {
             match tokio::time::timeout(limit, self.greet(&config)).await {
@@ -106,29 +149,27 @@ impl Server {
         Err(problem)
     }
 
-    async fn greet(&self, config: &Config) -> Result<Client, OpenError> {
+    async fn greet(&self, config: &Config) -> Result<Driven, OpenError> {
         match self.open(config).await {
             Ok(client) => Ok(client),
-            Err(error) if config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite && is_refusal(&*error) => {
+            Err(error) if is_refusal(&*error) => {
                 let mut any = config.clone();
                 any.target_session_attrs(TargetSessionAttrs::Any);
                 let client = self.open(&any).await.map_err(|error| failed(&*error))?;
-                Err(session::why_read_only(&client).await)
+                Err(session::why_read_only(&client.client).await)
             }
             Err(error) => Err(failed(&*error)),
         }
     }
 
-    async fn open(&self, config: &Config) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+    async fn open(&self, config: &Config) -> Result<Driven, Box<dyn std::error::Error + Send + Sync>> {
         if config.get_ssl_mode() == SslMode::Disable {
             let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
-            tokio::spawn(connection);
-            return Ok(client);
+            return Ok(Driven::new(client, connection));
         }
         let tls = tokio_postgres_rustls::MakeRustlsConnect::new(self.tls()?);
         let (client, connection) = config.connect(tls).await?;
-        tokio::spawn(connection);
-        Ok(client)
+        Ok(Driven::new(client, connection))
     }
 
     fn tls(&self) -> Result<rustls::ClientConfig, Box<dyn std::error::Error + Send + Sync>> {

@@ -10,22 +10,18 @@ mod connect;
 mod remedy;
 mod row;
 mod session;
+mod traits;
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel::connection::{
-    AnsiTransactionManager, CacheSize, Connection, DynInstrumentation, Instrumentation, LoadConnection,
-    SimpleConnection, TransactionManager,
-};
-use diesel::internal::derives::multiconnection::{ConnectionSealed, MultiConnectionHelper};
-use diesel::pg::{FailedToLookupTypeError, Pg, PgMetadataCacheKey, PgMetadataLookup, PgQueryBuilder, PgTypeMetadata};
+use diesel::QueryResult;
+use diesel::connection::{AnsiTransactionManager, DynInstrumentation, TransactionManager as _};
+use diesel::pg::{Pg, PgQueryBuilder};
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
-use diesel::query_builder::{Query, QueryBuilder as _, QueryFragment, QueryId};
+use diesel::query_builder::{QueryBuilder as _, QueryFragment, QueryId};
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
-use diesel::{ConnectionError, ConnectionResult, QueryResult};
 use futures_util::TryStreamExt as _;
 use futures_util::future::join3;
 use tokio::runtime::Runtime;
@@ -35,13 +31,16 @@ use tokio_postgres::{Client, Row, Statement};
 pub use self::connect::Server;
 use self::connect::Session;
 pub use self::remedy::Remedy;
-use self::row::{Bind, PgRow};
+use self::row::Bind;
 pub use self::session::Patience;
+use self::traits::NoLookup;
 use super::database::OpenError;
-use crate::settings::postgres_url;
 
 /// A server that has not answered a statement by then is taken for dead: its own `statement_timeout` is shorter.
 const GIVE_UP: Duration = Duration::from_secs(7);
+/// The same where a request waits, or waited: it is answered by then. A server that hangs holds all connections, and
+/// until they are given up there is none to another that has its name by now.
+const GIVE_UP_REQUEST: Duration = Duration::from_millis(1500);
 
 pub struct PgConnection {
     server: Arc<Server>,
@@ -106,9 +105,18 @@ impl PgConnection {
         })
     }
 
+    /// Waits for answers as long as that from now on.
+    pub fn wait_as(&mut self, patience: Patience) {
+        self.give_up = match patience {
+            Patience::Request => GIVE_UP_REQUEST,
+            Patience::Patient => GIVE_UP,
+            Patience::Migration => Duration::MAX,
+        };
+    }
+
     /// Begins a transaction that waits for so long.
     pub fn begin(&mut self, patience: Patience) -> QueryResult<()> {
-        self.give_up = if patience == Patience::Migration { Duration::MAX } else { GIVE_UP };
+        self.wait_as(patience);
         let sql = session::begin(self.session.pooled, self.session.version, patience);
         AnsiTransactionManager::begin_transaction_sql(self, &sql)
     }
@@ -127,12 +135,12 @@ impl PgConnection {
         let done = runtime.block_on(async { tokio::time::timeout(give_up, work(self)).await });
         self.runtime = Some(runtime);
         match done {
-            Ok(Ok(value)) => {
+            Ok(Ok(value)) if !self.session.has_been_fenced() => {
                 self.remedy = None;
                 Ok(value)
             }
             Ok(Err(Failed::Refused(error))) => Err(self.refused(&error)),
-            Ok(Err(Failed::ReadOnly)) => {
+            Ok(Ok(_) | Err(Failed::ReadOnly)) => {
                 self.abandon();
                 let message = "this server takes no writes".to_owned();
                 Err(QueryError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, Box::new(message)))
@@ -235,112 +243,5 @@ impl Drop for PgConnection {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background(); // allowed where dropping a runtime is not
         }
-    }
-}
-
-impl SimpleConnection for PgConnection {
-    fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        self.wait(async |connection| {
-            let answer = connection.session.client.simple_query(query).await?;
-            if session::is_read_only(&answer) { Err(Failed::ReadOnly) } else { Ok(()) }
-        })
-    }
-}
-
-impl ConnectionSealed for PgConnection {}
-
-impl Connection for PgConnection {
-    type Backend = Pg;
-    type TransactionManager = AnsiTransactionManager;
-
-    fn establish(url: &str) -> ConnectionResult<Self> {
-        let url = postgres_url(url).map_err(ConnectionError::InvalidConnectionUrl)?;
-        let opened = Self::first(&Arc::new(Server::new(url)));
-        opened.map_err(|error| ConnectionError::BadConnection(error.to_string()))
-    }
-
-    fn execute_returning_count<T: QueryFragment<Pg> + QueryId>(&mut self, query: &T) -> QueryResult<usize> {
-        let (_, changed) = self.answer(query)?;
-        usize::try_from(changed).map_err(|error| QueryError::DeserializationError(error.into()))
-    }
-
-    fn transaction_state(&mut self) -> &mut AnsiTransactionManager {
-        &mut self.transaction
-    }
-
-    fn instrumentation(&mut self) -> &mut dyn Instrumentation {
-        &mut *self.instrumentation
-    }
-
-    fn set_instrumentation(&mut self, instrumentation: impl Instrumentation) {
-        self.instrumentation = instrumentation.into();
-    }
-
-    /// Which statements are kept is decided by what is in between.
-    fn set_prepared_statement_cache_size(&mut self, _: CacheSize) {}
-}
-
-impl LoadConnection for PgConnection {
-    type Cursor<'conn, 'query> = std::iter::Map<std::vec::IntoIter<PgRow>, fn(PgRow) -> QueryResult<PgRow>>;
-    type Row<'conn, 'query> = PgRow;
-
-    fn load<'conn, 'query, T>(&'conn mut self, query: T) -> QueryResult<Self::Cursor<'conn, 'query>>
-    where
-        T: Query + QueryFragment<Pg> + QueryId + 'query,
-        Pg: diesel::expression::QueryMetadata<T::SqlType>,
-    {
-        let (rows, _) = self.answer(&query)?;
-        Ok(row::rows(rows).into_iter().map(Ok))
-    }
-}
-
-impl diesel::migration::MigrationConnection for PgConnection {
-    fn setup(&mut self) -> QueryResult<usize> {
-        self.batch_execute(diesel::migration::CREATE_MIGRATIONS_TABLE).map(|()| 0)
-    }
-}
-
-impl diesel::r2d2::R2D2Connection for PgConnection {
-    /// Without a round trip: lets the driver read what arrived while the connection was idle, then asks whether it is
-    /// still open.
-    fn ping(&mut self) -> QueryResult<()> {
-        self.wait(async |_| {
-            for _ in 0..3 {
-                tokio::task::yield_now().await;
-            }
-            Ok(())
-        })?;
-        if self.is_broken() { Err(QueryError::BrokenTransactionManager) } else { Ok(()) }
-    }
-
-    /// Never touches the runtime: r2d2 calls it when a guard is dropped.
-    fn is_broken(&mut self) -> bool {
-        self.unfit
-            || self.session.client.is_closed()
-            || self.session.generation != self.server.generation()
-            || AnsiTransactionManager::is_broken_transaction_manager(self)
-    }
-}
-
-/// Every SQL type here has a fixed OID, so that nothing is ever looked up by name.
-struct NoLookup;
-
-impl PgMetadataLookup for NoLookup {
-    fn lookup_type(&mut self, name: &str, schema: Option<&str>) -> PgTypeMetadata {
-        let key = PgMetadataCacheKey::new(schema.map(|schema| schema.to_owned().into()), name.to_owned().into());
-        PgTypeMetadata::from_result(Err(FailedToLookupTypeError::new(key)))
-    }
-}
-
-/// `'static`, unlike what an elided `&mut dyn PgMetadataLookup` would be.
-type Lookup = dyn PgMetadataLookup;
-
-impl MultiConnectionHelper for PgConnection {
-    fn to_any<'a>(_: &mut Lookup) -> &mut (dyn Any + 'a) {
-        Box::leak(Box::new(NoLookup)) // has no size: allocates nothing
-    }
-
-    fn from_any(lookup: &mut dyn Any) -> Option<&mut Lookup> {
-        lookup.downcast_mut::<NoLookup>().map(|lookup| lookup as _)
     }
 }

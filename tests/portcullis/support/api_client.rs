@@ -27,8 +27,6 @@ impl ApiClient {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            // Shorter than the server's: a request never meets the end of its connection.
-            .pool_idle_timeout(std::time::Duration::from_secs(1))
             .timeout(std::time::Duration::from_secs(30))
             // A connection that the server closes while a request is on its way would be no answer.
             .pool_idle_timeout(KEEP_ALIVE / 2)

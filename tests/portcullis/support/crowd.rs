@@ -12,24 +12,30 @@ use super::{Browser, Deadline};
 #[derive(Default)]
 pub struct Crowd {
     people: Vec<Person>,
+    /// Who has another password by now, and stays.
+    settled: Vec<Person>,
     ended: Vec<(String, Browser)>,
 }
 
 impl Crowd {
     /// Signs so many people in, each on the node whose turn it is, and lets each visit every node: copies everywhere.
     pub async fn gather(nodes: &[&TestServer], count: usize) -> Self {
-        let mut people = Vec::new();
+        let mut crowd = Self::default();
+        crowd.join(nodes, count, 0).await;
+        crowd
+    }
+
+    /// So many more, whose names tell the round.
+    pub async fn join(&mut self, nodes: &[&TestServer], count: usize, round: usize) {
         for number in 0..count {
-            let name = format!("person{number}");
+            let name = format!("person{round}x{number}");
             let node = nodes[number % nodes.len()];
             node.create_user(&name).await;
             let mut browser = nodes[0].browser().at(node);
             browser.sign_in(&name).await;
-            people.push(Person { name, browser });
+            self.people.push(Person { name, browser });
         }
-        let mut crowd = Self { people, ended: Vec::new() };
-        crowd.all_visit(nodes).await;
-        crowd
+        self.all_visit(nodes).await;
     }
 
     /// Everyone looks at a page on every node, so that Redis has copies.
@@ -76,7 +82,7 @@ impl Crowd {
             self.ended.push((format!("{} ({how})", person.name), before));
             if number % 5 == 2 {
                 // The session that changed its password lives on, with a new secret.
-                self.people.push(person);
+                self.settled.push(person);
             }
         }
     }
@@ -107,7 +113,7 @@ impl Crowd {
                     let mut thief = browser.with_cookie(&browser.cookie().unwrap()).at(node);
                     assert!(!thief.is_signed_in().await, "{what}, round {round}: {name} is back");
                 }
-                for person in &mut self.people {
+                for person in self.people.iter_mut().chain(&mut self.settled) {
                     person.browser.go_to(node);
                     let signed_in = person.browser.is_signed_in().await;
                     assert!(signed_in, "{what}, round {round}: {} was signed out", person.name);

@@ -17,6 +17,7 @@ pub mod jar;
 pub mod mixed;
 pub mod page;
 pub mod port;
+pub mod postgres_pair;
 pub mod postgres_server;
 pub mod program;
 pub mod raw;

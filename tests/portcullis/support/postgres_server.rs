@@ -84,7 +84,8 @@ impl PgBouncer {
         let settings = format!(
             "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = trust\nauth_file = {0}/users\nlogfile = {0}/log\npool_mode = {pool_mode}\n\
-             default_pool_size = {pool_size}\nmax_client_conn = 500\n",
+             default_pool_size = {pool_size}\nmax_client_conn = 500\n\
+             server_login_retry = 1\n",
             folder.display()
         );
         std::fs::write(folder.join("users"), "\"postgres\" \"\"\n").expect("the users");
@@ -104,6 +105,16 @@ impl PgBouncer {
             std::thread::sleep(Duration::from_millis(20));
         }
         bouncer
+    }
+
+    /// From now on it gives each transaction, or each client, a session; whoever is connected stays.
+    pub fn change_pool_mode(&self, from: &str, to: &str) {
+        let file = self.folder.join("pgbouncer.ini");
+        let settings = std::fs::read_to_string(&file).expect("the settings");
+        let changed = settings.replace(&format!("pool_mode = {from}"), &format!("pool_mode = {to}"));
+        std::fs::write(&file, changed).expect("the settings");
+        let sent = Command::new("kill").args(["-HUP", &self.process.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
     }
 
     /// What it has said.

@@ -14,7 +14,7 @@ pub struct RedisServer {
     folder: Folder,
     pub port: u16,
     /// That one, and others on which it listens: kept from others, also while no process is running.
-    _ports: Vec<Port>,
+    ports: Vec<Port>,
     extra: Vec<String>,
     process: Mutex<Option<Child>>,
 }
@@ -38,12 +38,17 @@ impl RedisServer {
         Self::start_on(vec![Port::reserve(), bus], &extra)
     }
 
+    /// Where the nodes of a cluster talk to each other.
+    pub fn bus_port(&self) -> u16 {
+        self.ports[1].number()
+    }
+
     /// On the first of these ports.
     fn start_on(ports: Vec<Port>, extra: &[&str]) -> Arc<Self> {
         let server = Self {
             folder: Folder::new(),
             port: ports[0].number(),
-            _ports: ports,
+            ports: ports,
             extra: extra.iter().map(|&word| word.to_owned()).collect(),
             process: Mutex::new(None),
         };

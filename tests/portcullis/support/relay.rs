@@ -31,8 +31,9 @@ pub enum Lost {
 #[derive(Clone, Copy)]
 struct State {
     line: Line,
-    /// How often connections were cut.
+    /// How often the connections that there were came to an end, and whether by hanging, the last time.
     cuts: u64,
+    hangs: bool,
 }
 
 /// What becomes of new connections.
@@ -55,7 +56,7 @@ impl Relay {
         let listener = std::net::TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("its address");
         listener.set_nonblocking(true).expect("non-blocking");
-        let state = watch::Sender::new(State { line: Line::To(port), cuts: 0 });
+        let state = watch::Sender::new(State { line: Line::To(port), cuts: 0, hangs: false });
         let changes = state.subscribe();
         let loss = Loss::default();
         std::thread::spawn({
@@ -81,7 +82,8 @@ impl Relay {
         self.cut(Line::To(port));
     }
 
-    /// New connections go to `port`; those that there are stay where they are, as with a name that leads elsewhere.
+    /// New connections go to `port`; those that there are stay what they are, as with a name that leads elsewhere, also
+    /// where they hang.
     pub fn lead_to(&self, port: u16) {
         self.state.send_modify(|state| state.line = Line::To(port));
     }
@@ -107,7 +109,8 @@ impl Relay {
     }
 
     fn cut(&self, line: Line) {
-        self.state.send_modify(|state| *state = State { line, cuts: state.cuts + 1 });
+        let hangs = matches!(line, Line::Frozen);
+        self.state.send_modify(|state| *state = State { line, cuts: state.cuts + 1, hangs });
     }
 }
 
@@ -127,7 +130,7 @@ async fn serve(listener: std::net::TcpListener, changes: watch::Receiver<State>,
 }
 
 async fn relay(mut client: TcpStream, mut changes: watch::Receiver<State>, loss: Loss) {
-    let State { line, cuts } = *changes.borrow_and_update();
+    let State { line, cuts, .. } = *changes.borrow_and_update();
     let mut server = None;
     if let Line::To(port) = line {
         let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
@@ -137,8 +140,11 @@ async fn relay(mut client: TcpStream, mut changes: watch::Receiver<State>, loss:
             _ = changes.wait_for(|state| state.cuts != cuts) => server = Some(stream),
         }
     }
-    // Frozen connections hang until something else becomes of the line.
-    let _ = changes.wait_for(|state| !matches!(state.line, Line::Frozen)).await;
+    // Frozen connections hang until all are cut.
+    let State { hangs, cuts, .. } = *changes.borrow_and_update();
+    if hangs {
+        let _ = changes.wait_for(|state| state.cuts != cuts).await;
+    }
     drop((client, server));
 }
 

@@ -1,4 +1,4 @@
-//! `/docs`: the API on one page, made from what [`document::of`] says. It loads nothing from elsewhere and needs no script.
+//! `/docs`: the API on one page, made from its description. It loads nothing from elsewhere and needs no script.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
@@ -6,12 +6,13 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde_json::Value;
 
-use super::{Answer, document};
+use super::Answer;
+use super::form_errors::FormErrors;
+use super::layout::{self, GuestLayout};
 use crate::domain::Error;
+use crate::http::api_document::ApiDocument;
 use crate::http::problem::Problem;
 use crate::services::Services;
-use crate::web::form_errors::FormErrors;
-use crate::web::layout::{self, GuestLayout};
 
 #[derive(Template)]
 #[template(path = "docs.html")]
@@ -73,9 +74,9 @@ struct Shape<'a> {
 }
 
 /// `GET /docs`.
-pub async fn show(services: web::Data<Services>) -> Answer {
-    let document = document::of(&services.settings);
-    let reader = Reader(&document);
+pub async fn show(services: web::Data<Services>, document: web::Data<ApiDocument>) -> Answer {
+    let document: &Value = &document;
+    let reader = Reader(document);
     let template = ReferencePage {
         layout: GuestLayout {
             host: services.settings.public_url.host().to_owned(),
@@ -171,12 +172,10 @@ impl<'a> Reader<'a> {
                 None => Shape { words: name.to_owned(), link: Some(name) },
             };
         }
-        if let Some(alternatives) = schema["oneOf"].as_array() {
-            let Some(one) = alternatives.iter().find(|one| one["type"] != "null") else {
-                return Shape { words: "null".to_owned(), link: None };
-            };
-            let Shape { words, link } = self.shape(one);
-            return Shape { words: format!("{words} or null"), link };
+        if let Some(alternatives) = schema["oneOf"].as_array().or(schema["anyOf"].as_array()) {
+            let shapes: Vec<_> = alternatives.iter().map(|one| self.shape(one)).collect();
+            let words: Vec<_> = shapes.iter().map(|shape| shape.words.as_str()).collect();
+            return Shape { words: words.join(" or "), link: shapes.iter().find_map(|shape| shape.link) };
         }
         if schema["type"] == "array" {
             let Shape { words, link } = self.shape(&schema["items"]);
@@ -187,11 +186,20 @@ impl<'a> Reader<'a> {
             kind => kind.as_str().into_iter().collect(),
         };
         let words = words_of_enum(schema).unwrap_or_else(|| kinds.join(" or "));
-        let words = match schema["format"].as_str() {
-            Some(format @ ("date-time" | "uuid")) => format!("{words} ({format})"),
-            _ => words,
-        };
+        let format = schema["format"].as_str().filter(|format| !format.starts_with("int")).map(str::to_owned);
+        let details: Vec<_> = format.into_iter().chain(length(schema)).collect();
+        let words = if details.is_empty() { words } else { format!("{words} ({})", details.join(", ")) };
         Shape { words, link: None }
+    }
+}
+
+/// How long a text may be.
+fn length(schema: &Value) -> Option<String> {
+    match (schema["minLength"].as_u64(), schema["maxLength"].as_u64()) {
+        (Some(least), Some(most)) => Some(format!("{least} to {most} characters")),
+        (Some(least), None) => Some(format!("at least {least} characters")),
+        (None, Some(most)) => Some(format!("at most {most} characters")),
+        (None, None) => None,
     }
 }
 

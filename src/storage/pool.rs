@@ -1,0 +1,99 @@
+//! How connections of the pool are made, and why one can't be.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use diesel::connection::SimpleConnection as _;
+use diesel::prelude::*;
+use diesel::r2d2::{ManageConnection, R2D2Connection as _};
+
+use super::database::AnyConnection;
+use super::postgres::{PgConnection, Server};
+use crate::settings::DatabaseUrl;
+
+/// By the kind of URL: the derived `establish` tries one after the other and hides the real error.
+pub enum Manager {
+    Sqlite(PathBuf),
+    Postgres(Arc<Server>),
+}
+
+impl Manager {
+    pub fn new(url: &DatabaseUrl) -> Self {
+        match url {
+            DatabaseUrl::Sqlite(path) => Self::Sqlite(path.clone()),
+            DatabaseUrl::Postgres(url) => Self::Postgres(Arc::new(Server::new((**url).clone()))),
+        }
+    }
+
+    /// The one at start.
+    pub fn first(&self) -> std::result::Result<AnyConnection, OpenError> {
+        match self {
+            Self::Sqlite(_) => self.connect(),
+            Self::Postgres(server) => PgConnection::first(server).map(AnyConnection::Postgres),
+        }
+    }
+}
+
+impl ManageConnection for Manager {
+    type Connection = AnyConnection;
+    type Error = OpenError;
+
+    fn connect(&self) -> std::result::Result<AnyConnection, OpenError> {
+        match self {
+            Self::Postgres(server) => PgConnection::another(server).map(AnyConnection::Postgres),
+            Self::Sqlite(path) => {
+                let path = path.to_str().ok_or(OpenError::Path)?;
+                let mut connection = SqliteConnection::establish(path).map_err(OpenError::unreachable)?;
+                // FULL: what was answered as ended stays ended after a power cut.
+                connection
+                    .batch_execute(
+                        "PRAGMA busy_timeout = 3000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                         PRAGMA foreign_keys = ON;",
+                    )
+                    .map_err(OpenError::unreachable)?;
+                Ok(AnyConnection::Sqlite(connection))
+            }
+        }
+    }
+
+    fn is_valid(&self, connection: &mut AnyConnection) -> std::result::Result<(), OpenError> {
+        connection.ping().map_err(OpenError::unreachable)
+    }
+
+    fn has_broken(&self, connection: &mut AnyConnection) -> bool {
+        connection.is_broken()
+    }
+}
+
+#[derive(Debug)]
+pub struct LogPoolError;
+
+impl diesel::r2d2::HandleError<OpenError> for LogPoolError {
+    fn handle_error(&self, error: OpenError) {
+        tracing::warn!(error = %error, "no connection to the database");
+    }
+}
+
+/// Why the database can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{0}")]
+    Unreachable(String),
+    #[error("the path of the database is not UTF-8")]
+    Path,
+    /// A setting of the database with which it can't be used, and what to do.
+    #[error("{0}")]
+    Unfit(String),
+    #[error(
+        "the database was migrated by a newer Portcullis (it has {0}, which this one does not know); use that version"
+    )]
+    Newer(String),
+    #[error("the migration failed: {0}")]
+    Migration(String),
+}
+
+impl OpenError {
+    pub(super) fn unreachable(error: impl std::fmt::Display) -> Self {
+        Self::Unreachable(error.to_string())
+    }
+}
