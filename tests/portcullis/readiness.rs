@@ -44,6 +44,7 @@ async fn a_redis_without_room_still_shows_pages_and_everybody_is_told_what_fails
 #[tokio::test]
 async fn a_database_that_takes_no_writes_is_not_ready() {
     let server = TestServer::start(PostgresRedis).await;
+    server.is_ready().await;
     let url = server.stores.database_url.clone();
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
