@@ -24,8 +24,6 @@ use crate::services::Services;
 
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
-/// The order that every list has without another.
-pub(super) const NEWEST_FIRST: &str = "-created_at";
 
 /// Which part of a list is asked for: what [`ListQuery`] reads of every list.
 #[derive(IntoParams)]
@@ -79,7 +77,7 @@ impl<T: DeserializeOwned> FromRequest for ListQuery<T> {
             let limit = fields.take("limit").map_or(Some(DEFAULT_LIMIT), |text| parse_limit(&text));
             let limit = limit.ok_or_else(|| refused("limit", "Write a whole number from 1 to 200."))?;
             let cursor = fields.take("cursor");
-            fields.omit("sort", NEWEST_FIRST);
+            fields.omit("sort", texts::NEWEST_FIRST);
             Ok(Self { page: PageQuery { limit, cursor }, filter: fields.into()? })
         }))
     }

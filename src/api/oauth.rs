@@ -85,9 +85,6 @@ fn required(value: Option<String>, name: &str) -> Result<String, OAuthError> {
     given.ok_or_else(|| OAuthError::new("invalid_request", format!("The parameter “{name}” is missing.")))
 }
 
-/// The one that there is.
-pub(super) const GRANT_TYPE: &str = "refresh_token";
-
 /// What is asked of `/oauth/token`.
 #[derive(Deserialize, ToSchema)]
 pub struct TokenForm {
@@ -125,7 +122,7 @@ pub struct OAuthTokens {
 )]
 pub async fn token(services: web::Data<Services>, ClientInfo(client): ClientInfo, form: Form<TokenForm>) -> Answer {
     let GuestForm(form) = form?;
-    if required(form.grant_type, "grant_type")? != GRANT_TYPE {
+    if required(form.grant_type, "grant_type")? != texts::GRANT_TYPE {
         return Err(OAuthError::new("unsupported_grant_type", "The one grant_type here is refresh_token."));
     }
     let refresh_token = required(form.refresh_token, "refresh_token")?;

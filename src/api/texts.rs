@@ -14,6 +14,13 @@ use crate::domain::invisible::is_invisible;
 use crate::domain::{UserStatus, cursor, device, display_name, email, lookup, password, username};
 use crate::http::if_match;
 
+/// What the filter by status takes besides the statuses.
+pub(super) const LOCKED: &str = "locked";
+/// The order that every list has without another.
+pub(super) const NEWEST_FIRST: &str = "-created_at";
+/// The one `grant_type` that there is.
+pub(super) const GRANT_TYPE: &str = "refresh_token";
+
 /// Declares kinds of text, each with the schema that its description is added to.
 macro_rules! kinds {
     ($($(#[doc = $line:literal])+ $name:ident = $schema:expr;)+) => {$(
@@ -80,12 +87,12 @@ kinds! {
     EntityTags = text().min_length(Some(1)).pattern(Some(if_match::PATTERN.to_owned()));
     /// Which accounts: by status, or those that failed sign-ins have locked.
     StatusFilter = text().enum_values(Some(
-        UserStatus::ALL.iter().map(|status| status.as_str()).chain([super::users::LOCKED]),
+        UserStatus::ALL.iter().map(|status| status.as_str()).chain([LOCKED]),
     ));
     /// The one order that the list has.
-    NewestFirstOrder = text().enum_values(Some([super::listing::NEWEST_FIRST]));
+    NewestFirstOrder = text().enum_values(Some([NEWEST_FIRST]));
     /// The one way in which tokens are got here.
-    GrantType = text().enum_values(Some([super::oauth::GRANT_TYPE]));
+    GrantType = text().enum_values(Some([GRANT_TYPE]));
 }
 
 /// The name and the value of a form’s field that nobody asked for.

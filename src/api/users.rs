@@ -20,9 +20,6 @@ use crate::representations::UserShape;
 use crate::services::Services;
 use crate::services::users::{UserChange, UserSearch, UserSort};
 
-/// What the filter by status takes besides the statuses.
-pub(super) const LOCKED: &str = "locked";
-
 /// Which accounts, in which order.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -47,7 +44,7 @@ impl UserQuery {
     /// Each word that isn't known.
     fn parse(self) -> Result<UserSearch, FieldErrors> {
         let mut errors = FieldErrors::default();
-        let locked = self.status.as_deref() == Some(LOCKED);
+        let locked = self.status.as_deref() == Some(texts::LOCKED);
         let status = self.status.as_deref().filter(|_| !locked);
         let role = errors.check(word("role", self.role.as_deref(), Role::ALL));
         let status = errors.check(word("status", status, UserStatus::ALL));

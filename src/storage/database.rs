@@ -10,10 +10,11 @@ use diesel::result::{DatabaseErrorKind, Error as QueryError};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+pub use super::any_connection::{AnyConnection, MultiBackend};
 use super::migrations::migrate;
-pub use super::pool::OpenError;
+pub use super::open_error::OpenError;
 use super::pool::{LogPoolError, Manager};
-use super::postgres::{Patience, PgConnection, Remedy};
+use super::postgres::{Patience, Remedy};
 use crate::domain::Error;
 use crate::domain::error::Dependency;
 use crate::settings::DatabaseUrl;
@@ -26,14 +27,6 @@ const LONG_PATIENCE: Duration = Duration::from_secs(600);
 const KEPT_FOR_READERS: usize = 2;
 /// Between two tries of a transaction that another one was in the way of, for each try so far.
 const PAUSE: Duration = Duration::from_millis(5);
-
-/// One connection to whichever database the settings name. Queries are written once, for both.
-#[derive(diesel::MultiConnection)]
-#[expect(clippy::large_enum_variant, reason = "there are as many as the pool has connections")]
-pub enum AnyConnection {
-    Postgres(PgConnection),
-    Sqlite(SqliteConnection),
-}
 
 /// What went wrong in a query or in the service that ran it.
 type Result<T> = std::result::Result<T, Error>;

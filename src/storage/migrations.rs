@@ -5,7 +5,8 @@ use std::path::Path;
 use diesel::connection::{AnsiTransactionManager, TransactionManager as _};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::database::{AnyConnection, OpenError};
+use super::any_connection::AnyConnection;
+use super::open_error::OpenError;
 use super::postgres::Patience;
 use crate::settings::DatabaseUrl;
 

@@ -1,5 +1,6 @@
 //! SQL and Redis: rows and records in, domain types out. Plain query functions over a connection.
 
+mod any_connection;
 pub mod audit;
 pub mod audit_search;
 pub mod database;
@@ -11,6 +12,7 @@ pub mod leases;
 pub mod links;
 pub mod lockouts;
 mod migrations;
+mod open_error;
 mod pool;
 pub mod postgres;
 pub mod readiness;

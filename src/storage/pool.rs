@@ -7,7 +7,8 @@ use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 use diesel::r2d2::{ManageConnection, R2D2Connection as _};
 
-use super::database::AnyConnection;
+use super::any_connection::AnyConnection;
+use super::open_error::OpenError;
 use super::postgres::{PgConnection, Server};
 use crate::settings::DatabaseUrl;
 
@@ -71,29 +72,5 @@ pub struct LogPoolError;
 impl diesel::r2d2::HandleError<OpenError> for LogPoolError {
     fn handle_error(&self, error: OpenError) {
         tracing::warn!(error = %error, "no connection to the database");
-    }
-}
-
-/// Why the database can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("{0}")]
-    Unreachable(String),
-    #[error("the path of the database is not UTF-8")]
-    Path,
-    /// A setting of the database with which it can't be used, and what to do.
-    #[error("{0}")]
-    Unfit(String),
-    #[error(
-        "the database was migrated by a newer Portcullis (it has {0}, which this one does not know); use that version"
-    )]
-    Newer(String),
-    #[error("the migration failed: {0}")]
-    Migration(String),
-}
-
-impl OpenError {
-    pub(super) fn unreachable(error: impl std::fmt::Display) -> Self {
-        Self::Unreachable(error.to_string())
     }
 }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::config::{LoadBalanceHosts, SslMode, TargetSessionAttrs};
 use tokio_postgres::{Client, Config, Connection, Socket};
 
-use super::remedy::text;
+use super::remedy::failed;
 use super::{GIVE_UP, OpenError, session};
 use crate::settings::PostgresUrl;
 
@@ -193,10 +193,6 @@ impl Server {
 fn is_refusal(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
     cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied)
-}
-
-pub fn failed(error: &(dyn std::error::Error + 'static)) -> OpenError {
-    OpenError::Unreachable(text(error))
 }
 
 fn silent() -> OpenError {

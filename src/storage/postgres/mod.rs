@@ -34,7 +34,7 @@ pub use self::remedy::Remedy;
 use self::row::Bind;
 pub use self::session::Patience;
 use self::traits::NoLookup;
-use super::database::OpenError;
+use super::open_error::OpenError;
 
 /// A server that has not answered a statement by then is taken for dead: its own `statement_timeout` is shorter.
 const GIVE_UP: Duration = Duration::from_secs(7);

@@ -4,6 +4,8 @@
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as QueryError};
 use tokio_postgres::error::{DbError, Error, SqlState};
 
+use super::super::open_error::OpenError;
+
 /// What helps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
@@ -80,6 +82,11 @@ pub(super) fn query_error(error: &Error) -> QueryError {
     };
     let message = format!("{} (SQLSTATE {})", cause.message(), cause.code().code());
     QueryError::DatabaseError(kind, Box::new(Information { message, cause: cause.clone() }))
+}
+
+/// The same, at the start.
+pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> OpenError {
+    OpenError::Unreachable(text(error))
 }
 
 /// With its causes: tokio-postgres says "error connecting to server" and keeps the reason in the source.

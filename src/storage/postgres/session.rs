@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
 use super::OpenError;
-use super::connect::failed;
+use super::remedy::failed;
 
 /// Settings whose value matters to our statements. What they may be is in "Server Configuration" of PostgreSQL's manual.
 /// Nothing else that a session may set does: values travel in binary, so that no style of dates, bytes or numbers

@@ -17,7 +17,6 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use super::line::PAUSE;
 use super::refusal::Refusal;
 use crate::settings::RedisUrl;
 
@@ -26,6 +25,9 @@ const CONNECT: Duration = Duration::from_millis(300);
 const ANSWER: Duration = Duration::from_millis(400);
 /// The cluster's client sends again by itself, within this.
 const CLUSTER_ANSWER: Duration = Duration::from_millis(800);
+
+/// Between two attempts, of a request or of the line.
+pub const PAUSE: Duration = Duration::from_millis(100);
 
 /// How many hash slots a cluster has.
 const SLOTS: u16 = 16384;

@@ -8,13 +8,11 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, FromRedisValue};
 use tokio::runtime::Handle;
 
-use super::connection::{Connection, Target, slot_of};
+use super::connection::{Connection, PAUSE, Target, slot_of};
 use super::refusal::{Refusal, Remedy};
 use crate::domain::UserId;
 use crate::settings::RedisUrl;
 
-/// Between two attempts, of a request or of the line.
-pub const PAUSE: Duration = Duration::from_millis(100);
 /// Between two attempts of the line that hurry nobody.
 const LEISURE: Duration = Duration::from_secs(1);
 

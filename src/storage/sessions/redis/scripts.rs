@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use redis::{ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind, Value};
 
-use super::line::{Line, Link, PAUSE};
+use super::connection::PAUSE;
+use super::line::{Line, Link};
 use super::refusal::{Refusal, Remedy};
 use crate::domain::{SessionId, UserId};
 
