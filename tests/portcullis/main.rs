@@ -39,6 +39,7 @@ mod held_requests;
 mod hostile_input;
 mod journey;
 mod last_administrator;
+mod layers;
 mod limits;
 mod links;
 mod listen;
