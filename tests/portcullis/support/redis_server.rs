@@ -48,7 +48,7 @@ impl RedisServer {
         let server = Self {
             folder: Folder::new(),
             port: ports[0].number(),
-            ports: ports,
+            ports,
             extra: extra.iter().map(|&word| word.to_owned()).collect(),
             process: Mutex::new(None),
         };
