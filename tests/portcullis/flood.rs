@@ -26,7 +26,7 @@ struct Written {
 }
 
 async fn server_with_witness(backend: Backend) -> TestServer {
-    let server = TestServer::with(backend, &[("lockout_threshold", "3"), ("hash_queue", "2")]).await;
+    let server = TestServer::with(backend, &[("lockout_threshold", "3"), ("hash_queue", "2"), ONE_HASHER]).await;
     let witness = if backend == PostgresRedis { POSTGRES_WITNESS } else { SQLITE_WITNESS };
     server.services.database.write(|connection| Ok(connection.batch_execute(witness)?)).await.unwrap();
     server
@@ -57,12 +57,13 @@ async fn a_refused_sign_in_writes_nothing(
     };
 
     // No place in the hashing queue.
-    let places: Vec<_> = std::iter::from_fn(|| server.services.hasher.reserve().ok()).collect();
+    let mut held = HeldHasher::new(&server.services).await;
+    held.fill();
     written(&server).await;
     page(PASSWORD).await.expect(503);
     program(PASSWORD).await.expect(503);
     assert_eq!(written(&server).await, [""; 0]);
-    drop(places);
+    drop(held);
 
     for _ in 0..3 {
         page("a wrong password").await.expect(401);
