@@ -11,7 +11,7 @@
 //! 6. the scope of the pages alone: [`session_store::session_middleware`], [`authenticate::authenticate`],
 //!    [`session_store::identity_middleware`], [`csrf::same_origin`]. Static files and health never ask the store.
 //!
-//! 7. the scopes of the API: [`cors::middleware`], [`bearer::identify`], [`limits::ApiLimit`]. No session cookie there.
+//! 7. the scopes of the API: [`cors::middleware`], [`bearer::identify`], [`limits::ByPrincipal`]. No session cookie there.
 //!
 //! Roles are asked in one place, [`principal`], for pages and API alike. A middleware that refuses gives back `Ok(response)`: an `Err` would pass by those outside it, and so lose headers.
 //! [`site::Site`] is in the app's data; it and [`limits::Limits`] are made outside the `App` factory, or each
