@@ -113,7 +113,7 @@ impl Services {
                 Ok(ended)
             })
             .await?;
-        self.sessions.announce(&ended).await?;
+        self.sessions.invalidate(&ended).await?;
         Ok(ended.len() as u64)
     }
 
@@ -164,9 +164,9 @@ impl Services {
                 tracing::warn!(%error, "the history of ended sessions is left to the next sweep");
             }
         });
-        let (announced, _) =
-            tokio::join!(self.sessions.announce(&[Change::Everyone]), tokio::time::timeout(NOTING, noting));
-        announced.map(|()| ended)
+        let (invalidated, _) =
+            tokio::join!(self.sessions.invalidate(&[Change::Everyone]), tokio::time::timeout(NOTING, noting));
+        invalidated.map(|()| ended)
     }
 
     /// Writes into the history what [`Self::end_everyones_sessions`] has ended, and what an earlier process left

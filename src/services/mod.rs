@@ -84,11 +84,11 @@ impl Services {
     }
 
     /// After the commit: takes the session out of every copy, then the user.
-    async fn announce_session_ended(&self, user: UserId, session: SessionId) -> Result<()> {
-        self.sessions.announce(&[Change::SessionEnded(user, session)]).await
+    async fn invalidate_session(&self, user: UserId, session: SessionId) -> Result<()> {
+        self.sessions.invalidate(&[Change::SessionEnded(user, session)]).await
     }
 
-    async fn announce_user_changed(&self, user: UserId) -> Result<()> {
-        self.sessions.announce(&[Change::User(user)]).await
+    async fn invalidate_user(&self, user: UserId) -> Result<()> {
+        self.sessions.invalidate(&[Change::User(user)]).await
     }
 }

@@ -88,7 +88,7 @@ impl Services {
                 Ok(User { epoch, password_changed_at: Some(now), ..user })
             })
             .await?;
-        self.announce_user_changed(user.id).await?;
+        self.invalidate_user(user.id).await?;
         Ok(user)
     }
 
@@ -112,7 +112,7 @@ impl Services {
                 Ok(())
             })
             .await?;
-        self.announce_user_changed(user).await?;
+        self.invalidate_user(user).await?;
         Ok(found)
     }
 
@@ -126,7 +126,7 @@ impl Services {
     /// After the commit of a new secret the browser must get it, even when Redis can't be told.
     async fn deliver(&self, caller: &Caller, secret: Secret, remember: bool) -> NewSecret {
         let change = Change::SecretChanged(caller.user_id, caller.session_id);
-        let delivered = self.sessions.announce(&[change]).await;
+        let delivered = self.sessions.invalidate(&[change]).await;
         let handle = SessionHandle { user_id: caller.user_id, session_id: caller.session_id, secret };
         NewSecret { handle, remember, delivered }
     }

@@ -49,7 +49,7 @@ impl Services {
                 Ok((draft.clone(), user))
             })
             .await?;
-        self.announce_replaced(replaces).await;
+        self.invalidate_replaced(replaces).await;
         Ok((draft.noted(user), draft))
     }
 }

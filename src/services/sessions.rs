@@ -89,7 +89,7 @@ impl Services {
             })
             .await?;
         // Also when it had ended before: a retry after a 503 reaches Redis.
-        self.announce_session_ended(caller.user_id, id).await
+        self.invalidate_session(caller.user_id, id).await
     }
 
     /// Ends all the caller's sessions but this one, in one act; says how many.
@@ -110,7 +110,7 @@ impl Services {
                 Ok(ended)
             })
             .await?;
-        self.sessions.announce(&[Change::SecretChanged(caller.user_id, caller.session_id)]).await?;
+        self.sessions.invalidate(&[Change::SecretChanged(caller.user_id, caller.session_id)]).await?;
         Ok(ended)
     }
 
@@ -134,7 +134,7 @@ impl Services {
                 Ok(user.id)
             })
             .await?;
-        self.announce_session_ended(owner, id).await
+        self.invalidate_session(owner, id).await
     }
 
     /// Ends all sessions of an account; says how many. One act, whatever their number.
@@ -160,7 +160,7 @@ impl Services {
                 Ok(ended)
             })
             .await?;
-        self.announce_user_changed(user).await?;
+        self.invalidate_user(user).await?;
         Ok(ended)
     }
 }

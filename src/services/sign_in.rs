@@ -134,7 +134,7 @@ impl Services {
                 Ok(draft.clone())
             })
             .await?;
-        self.announce_replaced(replaces).await;
+        self.invalidate_replaced(replaces).await;
         Ok((draft.noted(user), draft))
     }
 
@@ -165,7 +165,7 @@ impl Services {
                 Ok(())
             })
             .await?;
-        self.announce_session_ended(user_id, session).await
+        self.invalidate_session(user_id, session).await
     }
 
     /// A browser session that starts now, with the limits of the settings.
@@ -199,9 +199,9 @@ impl Services {
     }
 
     /// A sign-in does not fail because an older session could not be taken out of Redis at once: the feed does it.
-    pub(super) async fn announce_replaced(&self, replaced: Option<&Caller>) {
+    pub(super) async fn invalidate_replaced(&self, replaced: Option<&Caller>) {
         let Some(replaced) = replaced else { return };
-        if let Err(error) = self.announce_session_ended(replaced.user_id, replaced.session_id).await {
+        if let Err(error) = self.invalidate_session(replaced.user_id, replaced.session_id).await {
             tracing::warn!(%error, session_id = %replaced.session_id, "a replaced session is left to the feed");
         }
     }

@@ -139,7 +139,7 @@ impl Services {
                 Ok(())
             })
             .await?;
-        self.announce_session_ended(user_id, session_id).await
+        self.invalidate_session(user_id, session_id).await
     }
 
     /// The tokens of a session whose present refresh token is number `counter`.

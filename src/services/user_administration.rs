@@ -104,7 +104,7 @@ impl Services {
                 Ok(users::by_id(connection, id)?.map(|stored| stored.user))
             })
             .await?;
-        self.announce_user_changed(id).await?;
+        self.invalidate_user(id).await?;
         Ok(after)
     }
 }

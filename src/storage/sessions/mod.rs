@@ -1,7 +1,7 @@
 //! The contract of sessions, kept with Redis and without it; callers never know which.
 //!
 //! SQL is the truth ([`rows`]). Whoever changes it does so in one transaction, with the feed's rows ([`changes`]), and
-//! then says here what changed ([`SessionStore::announce`]). A request asks [`SessionStore::load`]; a refresh token is
+//! then says here what changed ([`SessionStore::invalidate`]). A request asks [`SessionStore::load`]; a refresh token is
 //! [rotated](rotation).
 //!
 //! - Without Redis ([`sql`]) the row is the record itself.
@@ -73,10 +73,10 @@ impl SessionStore {
 
     /// Takes what a committed transaction ended or changed out of every copy. After an error SQL has it all the same,
     /// and the feed brings it to every node within a second of the store's return.
-    pub async fn announce(&self, changes: &[Change]) -> Result<(), Error> {
+    pub async fn invalidate(&self, changes: &[Change]) -> Result<(), Error> {
         match self {
             Self::Sql(_) => Ok(()),
-            Self::Redis(store) => store.announce(changes).await,
+            Self::Redis(store) => store.invalidate(changes).await,
         }
     }
 }

@@ -148,7 +148,7 @@ impl RedisSessions {
     }
 
     /// Rule 3, second half. Stops at the first failure: the feed does the rest.
-    pub async fn announce(&self, changes: &[Change]) -> Result<()> {
+    pub async fn invalidate(&self, changes: &[Change]) -> Result<()> {
         for change in changes {
             match self.0.script_of(change) {
                 Some((script, user, session)) => drop(self.call(script, user, session, |_| Vec::new()).await?),
