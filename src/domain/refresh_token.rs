@@ -101,7 +101,7 @@ impl std::fmt::Debug for RefreshToken {
 
 /// Where the tokens of a session stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rotations {
+pub struct RefreshState {
     pub seed: RefreshSeed,
     /// The number of the present token.
     pub counter: i64,
@@ -111,7 +111,7 @@ pub struct Rotations {
 
 /// What a token with a right MAC is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Worth {
+pub enum TokenStatus {
     /// The present one; or a later one, where the store forgot and the client did not. It rotates.
     Current,
     /// The one before, within the grace: the lost answer, the second tab. It gets the same successor again.
@@ -120,31 +120,31 @@ pub enum Worth {
     Reused,
 }
 
-impl Rotations {
+impl RefreshState {
     /// What the token number `counter` is worth at `now`. `lua/rotate.lua` says the same.
-    pub fn judge(&self, counter: i64, grace: TimeDelta, now: Timestamp) -> Worth {
+    pub fn judge(&self, counter: i64, grace: TimeDelta, now: Timestamp) -> TokenStatus {
         if counter >= self.counter {
-            Worth::Current
+            TokenStatus::Current
         } else if counter == self.counter - 1 && self.rotated_at.is_some_and(|rotated| now - rotated < grace) {
-            Worth::Repeated
+            TokenStatus::Repeated
         } else {
-            Worth::Reused
+            TokenStatus::Reused
         }
     }
 }
 
 /// A live session, and where its refresh tokens stand.
 #[derive(Clone, Debug)]
-pub struct Lineage {
+pub struct TokenFamily {
     pub session: LiveSession,
-    pub rotations: Rotations,
+    pub refresh_state: RefreshState,
     /// How long it lives without being used.
     pub idle: TimeDelta,
     /// Written at most once a minute, and with every rotation.
     pub last_active_at: Timestamp,
 }
 
-impl Lineage {
+impl TokenFamily {
     /// When it ends unless it is used again.
     pub fn expires_at(&self) -> Timestamp {
         self.session.absolute_limit.min(self.last_active_at + self.idle)
@@ -256,26 +256,30 @@ mod tests {
     }
 
     #[rstest]
-    #[case::present(7, 0, Worth::Current)]
-    #[case::the_store_forgot(9, 60_000, Worth::Current)]
-    #[case::lost_answer(6, 0, Worth::Repeated)]
-    #[case::just_in_time(6, 9_999, Worth::Repeated)]
-    #[case::the_clock_of_another_node(6, -50, Worth::Repeated)]
-    #[case::too_late(6, 10_000, Worth::Reused)]
-    #[case::two_before(5, 0, Worth::Reused)]
-    #[case::the_first(0, 0, Worth::Reused)]
-    fn a_token_is_worth_what_its_number_says(#[case] counter: i64, #[case] after_ms: i64, #[case] worth: Worth) {
+    #[case::present(7, 0, TokenStatus::Current)]
+    #[case::the_store_forgot(9, 60_000, TokenStatus::Current)]
+    #[case::lost_answer(6, 0, TokenStatus::Repeated)]
+    #[case::just_in_time(6, 9_999, TokenStatus::Repeated)]
+    #[case::the_clock_of_another_node(6, -50, TokenStatus::Repeated)]
+    #[case::too_late(6, 10_000, TokenStatus::Reused)]
+    #[case::two_before(5, 0, TokenStatus::Reused)]
+    #[case::the_first(0, 0, TokenStatus::Reused)]
+    fn a_token_has_the_status_that_its_number_says(
+        #[case] counter: i64,
+        #[case] after_ms: i64,
+        #[case] status: TokenStatus,
+    ) {
         let now = Clock::default().now();
-        let rotations = Rotations { seed: RefreshSeed::generate(), counter: 7, rotated_at: Some(now) };
+        let refresh_state = RefreshState { seed: RefreshSeed::generate(), counter: 7, rotated_at: Some(now) };
         let later = now + TimeDelta::milliseconds(after_ms);
-        assert_eq!(rotations.judge(counter, TimeDelta::seconds(10), later), worth);
+        assert_eq!(refresh_state.judge(counter, TimeDelta::seconds(10), later), status);
     }
 
     #[test]
     fn without_a_grace_nothing_is_repeated() {
         let now = Clock::default().now();
-        let rotations = Rotations { seed: RefreshSeed::generate(), counter: 7, rotated_at: Some(now) };
-        assert_eq!(rotations.judge(6, TimeDelta::zero(), now), Worth::Reused);
+        let refresh_state = RefreshState { seed: RefreshSeed::generate(), counter: 7, rotated_at: Some(now) };
+        assert_eq!(refresh_state.judge(6, TimeDelta::zero(), now), TokenStatus::Reused);
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use super::lockout::Authenticated;
 use super::{Caller, Result, Services, SignedIn};
 use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
-use crate::domain::refresh_token::{Lineage, RefreshSeed, Rotations};
+use crate::domain::refresh_token::{RefreshSeed, RefreshState, TokenFamily};
 use crate::domain::session::{Lifetime, LiveSession};
 use crate::domain::{Actor, EndReason, Event, SessionId, SessionKind, Timestamp, User, UserId};
 use crate::storage::audit::{self, Entry};
@@ -66,8 +66,8 @@ impl SessionDraft {
     }
 
     /// The session of a program, as its tokens are made from it. `None` of a browser's.
-    pub(super) fn lineage(&self, user: &User) -> Option<Lineage> {
-        Some(Lineage {
+    pub(super) fn token_family(&self, user: &User) -> Option<TokenFamily> {
+        Some(TokenFamily {
             session: LiveSession {
                 user_id: user.id,
                 session_id: self.session_id,
@@ -78,7 +78,7 @@ impl SessionDraft {
                 password_entered_at: self.now,
                 absolute_limit: self.absolute_limit,
             },
-            rotations: Rotations { seed: self.refresh_seed?, counter: 0, rotated_at: None },
+            refresh_state: RefreshState { seed: self.refresh_seed?, counter: 0, rotated_at: None },
             idle: self.idle,
             last_active_at: self.now,
         })

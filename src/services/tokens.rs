@@ -8,7 +8,7 @@ use super::{Result, Services};
 use crate::domain::access_token::AccessToken;
 use crate::domain::audit::Client;
 use crate::domain::device::parse_device_name;
-use crate::domain::refresh_token::{Lineage, RefreshKey, RefreshToken, Worth};
+use crate::domain::refresh_token::{RefreshKey, RefreshToken, TokenFamily, TokenStatus};
 use crate::domain::{Actor, EndReason, Error, Event, Outcome, SessionId, Timestamp, User, UserId};
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::Rotation;
@@ -55,7 +55,7 @@ impl Services {
         let device = check_device_name(device_name)?;
         let draft = || self.program_draft(device, client);
         let (user, draft) = self.open_session(name, password, draft, None, client).await?;
-        self.issue(draft.lineage(&user), 0, user).await
+        self.issue(draft.token_family(&user), 0, user).await
     }
 
     /// Creates the account with role `user` and opens a session of kind `api`.
@@ -71,7 +71,7 @@ impl Services {
         let device = check_device_name(device_name)?;
         let draft = || self.program_draft(device, client);
         let (user, draft) = self.open_account(account, draft, None, client).await?;
-        self.issue(draft.lineage(&user), 0, user).await
+        self.issue(draft.token_family(&user), 0, user).await
     }
 
     /// Exchanges a refresh token for new tokens. A repeat within `refresh_reuse_grace` gets the same refresh token.
@@ -84,13 +84,13 @@ impl Services {
         let (key, grace, now) = (self.refresh_key(), self.settings.refresh_reuse_grace, self.clock.now());
         let (user_id, session_id) = (token.user_id, token.session_id);
         match self.sessions.rotate(&token, &key, grace, now).await? {
-            Rotation::Rotated(lineage) => {
+            Rotation::Rotated(family) => {
                 // Name and role are the present ones, whatever the session knew.
                 let found = self.database.read(move |connection| users::by_id(connection, user_id)).await?;
                 let user = found.map(|found| found.user).filter(User::is_active);
                 let user = user.ok_or(Error::InvalidRefreshToken)?;
                 tracing::info!(%user_id, %session_id, "refreshed a session");
-                self.issue(Some(lineage), token.counter + 1, user).await
+                self.issue(Some(family), token.counter + 1, user).await
             }
             Rotation::Reused => {
                 tracing::warn!(%user_id, %session_id, "a refresh token was used twice; its session ends");
@@ -106,13 +106,13 @@ impl Services {
     pub async fn inspect_refresh_token(&self, token: &str) -> Result<Option<RefreshTokenInfo>> {
         let Some(token) = RefreshToken::parse(token) else { return Ok(None) };
         let (grace, now) = (self.settings.refresh_reuse_grace, self.clock.now());
-        let lineage = self.sessions.lineage(&token, &self.refresh_key(), now).await?;
-        Ok(lineage.map(|lineage| RefreshTokenInfo {
+        let family = self.sessions.token_family(&token, &self.refresh_key(), now).await?;
+        Ok(family.map(|family| RefreshTokenInfo {
             user_id: token.user_id,
             session_id: token.session_id,
-            current: lineage.rotations.judge(token.counter, grace, now) != Worth::Reused,
-            created_at: lineage.session.created_at,
-            expires_at: lineage.expires_at(),
+            current: family.refresh_state.judge(token.counter, grace, now) != TokenStatus::Reused,
+            created_at: family.session.created_at,
+            expires_at: family.expires_at(),
         }))
     }
 
@@ -143,14 +143,14 @@ impl Services {
     }
 
     /// The tokens of a session whose present refresh token is number `counter`.
-    async fn issue(&self, lineage: Option<Lineage>, counter: i64, user: User) -> Result<IssuedTokens> {
-        let lineage = lineage.ok_or_else(|| Error::internal("a session without refresh tokens"))?;
-        let session = &lineage.session;
+    async fn issue(&self, family: Option<TokenFamily>, counter: i64, user: User) -> Result<IssuedTokens> {
+        let family = family.ok_or_else(|| Error::internal("a session without refresh tokens"))?;
+        let session = &family.session;
         let (id, entered, limit) = (session.session_id, session.password_entered_at, session.absolute_limit);
         Ok(IssuedTokens {
             access: self.sign_access_token(&user, id, entered, limit).await?,
-            refresh_token: self.refresh_key().token(user.id, id, &lineage.rotations.seed, counter),
-            refresh_expires_in: whole_seconds(lineage.expires_at() - self.clock.now()),
+            refresh_token: self.refresh_key().token(user.id, id, &family.refresh_state.seed, counter),
+            refresh_expires_in: whole_seconds(family.expires_at() - self.clock.now()),
             session_id: id,
             locked_until: self.locked_until(user.id).await?,
             user,

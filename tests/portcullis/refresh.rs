@@ -94,7 +94,7 @@ async fn alarms(server: &TestServer, user: UserId) -> Vec<AuditEvent> {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_workers_who_refresh_at_once_share_one_lineage_that_dies_as_a_whole(
+async fn fifty_workers_who_refresh_at_once_share_one_token_family_that_dies_as_a_whole(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
     let server = TestServer::start(backend).await;
@@ -114,9 +114,9 @@ async fn fifty_workers_who_refresh_at_once_share_one_lineage_that_dies_as_a_whol
                 let bearer = server.services.authenticate_bearer(access).await.expect("a working access token");
                 assert_eq!(bearer.session.session_id, first.session_id);
             }
-            let lineages: BTreeSet<_> = got.iter().map(token).collect();
-            assert_eq!(lineages.len(), 1, "round {round}: more than one lineage");
-            assert!(!lineages.contains(&present), "round {round}: not rotated");
+            let families: BTreeSet<_> = got.iter().map(token).collect();
+            assert_eq!(families.len(), 1, "round {round}: more than one family");
+            assert!(!families.contains(&present), "round {round}: not rotated");
             present = token(&got[0]);
             seen.extend(got);
         }
@@ -419,7 +419,7 @@ async fn the_counter_reaches_sql_with_the_activity(#[values(SqliteRedis, Postgre
 
 #[rstest]
 #[tokio::test]
-async fn two_nodes_rotate_one_lineage(#[values(SqliteRedis, PostgresRedis)] backend: Backend) {
+async fn two_nodes_rotate_one_token_family(#[values(SqliteRedis, PostgresRedis)] backend: Backend) {
     let one = TestServer::start(backend).await;
     let two = one.second_node().await;
     let tokens = newcomer(&one, "anna").await;

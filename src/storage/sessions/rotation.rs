@@ -13,7 +13,7 @@ use super::open::open;
 use super::rows;
 use super::sql::SqlSessions;
 use super::{SessionStore, Timestamp};
-use crate::domain::refresh_token::{Lineage, RefreshKey, RefreshToken, Worth};
+use crate::domain::refresh_token::{RefreshKey, RefreshToken, TokenFamily, TokenStatus};
 use crate::domain::{Error, SessionId};
 
 type Result<T> = std::result::Result<T, Error>;
@@ -22,7 +22,7 @@ type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone, Debug)]
 pub enum Rotation {
     /// The token's successor is the present one, and this is its session. So it is for every use within the grace.
-    Rotated(Lineage),
+    Rotated(TokenFamily),
     /// The token was used before, and too long ago: somebody has a copy.
     Reused,
     /// No live session has made it.
@@ -31,10 +31,15 @@ pub enum Rotation {
 
 impl SessionStore {
     /// The live session that made the token, and where its tokens stand. Looking is no use: nothing is written.
-    pub async fn lineage(&self, token: &RefreshToken, key: &RefreshKey, now: Timestamp) -> Result<Option<Lineage>> {
+    pub async fn token_family(
+        &self,
+        token: &RefreshToken,
+        key: &RefreshKey,
+        now: Timestamp,
+    ) -> Result<Option<TokenFamily>> {
         match self {
-            Self::Sql(store) => store.lineage(token, key, now).await,
-            Self::Redis(store) => store.lineage(token, key, now).await,
+            Self::Sql(store) => store.token_family(token, key, now).await,
+            Self::Redis(store) => store.token_family(token, key, now).await,
         }
     }
 
@@ -54,11 +59,16 @@ impl SessionStore {
 }
 
 impl SqlSessions {
-    async fn lineage(&self, token: &RefreshToken, key: &RefreshKey, now: Timestamp) -> Result<Option<Lineage>> {
+    async fn token_family(
+        &self,
+        token: &RefreshToken,
+        key: &RefreshKey,
+        now: Timestamp,
+    ) -> Result<Option<TokenFamily>> {
         let (user, session) = (token.user_id, token.session_id);
         let found = self.database.read(move |connection| rows::snapshot(connection, user, session)).await?;
-        let lineage = found.filter(|found| found.is_live(now, TimeDelta::zero())).and_then(|found| found.lineage());
-        Ok(lineage.filter(|lineage| key.made(token, &lineage.rotations.seed)))
+        let family = found.filter(|found| found.is_live(now, TimeDelta::zero())).and_then(|found| found.token_family());
+        Ok(family.filter(|family| key.made(token, &family.refresh_state.seed)))
     }
 
     async fn rotate(
@@ -69,7 +79,7 @@ impl SqlSessions {
         now: Timestamp,
     ) -> Result<Rotation> {
         // Before the transaction: a forged token must not keep writers waiting.
-        if self.lineage(token, key, now).await?.is_none() {
+        if self.token_family(token, key, now).await?.is_none() {
             return Ok(Rotation::Refused);
         }
         let token = token.clone();
@@ -82,15 +92,15 @@ fn rotate(connection: &mut AnyConnection, token: &RefreshToken, grace: TimeDelta
     // A second look is enough: whoever was faster has made the token its predecessor.
     for _ in 0..2 {
         let found = rows::snapshot(connection, token.user_id, token.session_id)?;
-        let lineage = found.filter(|found| found.is_live(now, TimeDelta::zero())).and_then(|found| found.lineage());
-        let Some(mut lineage) = lineage else { return Ok(Rotation::Refused) };
-        match lineage.rotations.judge(token.counter, grace, now) {
-            Worth::Reused => return Ok(Rotation::Reused),
-            Worth::Current if !advance(connection, token, lineage.rotations.counter, now)? => continue,
-            Worth::Current | Worth::Repeated => {
+        let family = found.filter(|found| found.is_live(now, TimeDelta::zero())).and_then(|found| found.token_family());
+        let Some(mut family) = family else { return Ok(Rotation::Refused) };
+        match family.refresh_state.judge(token.counter, grace, now) {
+            TokenStatus::Reused => return Ok(Rotation::Reused),
+            TokenStatus::Current if !advance(connection, token, family.refresh_state.counter, now)? => continue,
+            TokenStatus::Current | TokenStatus::Repeated => {
                 rows::touch(connection, token.session_id, now)?;
-                lineage.last_active_at = lineage.last_active_at.max(now);
-                return Ok(Rotation::Rotated(lineage));
+                family.last_active_at = family.last_active_at.max(now);
+                return Ok(Rotation::Rotated(family));
             }
         }
     }

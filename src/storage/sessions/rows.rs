@@ -11,7 +11,7 @@ use super::changes::{self, Change};
 use super::expiry::{self, Expired};
 use super::open::open;
 use crate::domain::keys::SecretHash;
-use crate::domain::refresh_token::{Lineage, RefreshSeed, Rotations};
+use crate::domain::refresh_token::{RefreshSeed, RefreshState, TokenFamily};
 use crate::domain::session::{Ended, LiveSession};
 use crate::domain::{
     Actor, EndReason, Error, Role, Session, SessionId, SessionKind, Timestamp, User, UserId, UserStatus,
@@ -112,7 +112,7 @@ pub struct Snapshot {
     pub epoch: i64,
     pub user: UserState,
     /// Of kind `api`. With Redis the counter is up to a minute late.
-    pub rotations: Option<Rotations>,
+    pub refresh_state: Option<RefreshState>,
     /// The feed's position at this reading.
     pub position: i64,
 }
@@ -157,10 +157,10 @@ impl Snapshot {
     }
 
     /// What a refresh learns; `None` of a session without refresh tokens.
-    pub fn lineage(&self) -> Option<Lineage> {
-        let rotations = self.rotations.clone()?;
+    pub fn token_family(&self) -> Option<TokenFamily> {
+        let refresh_state = self.refresh_state.clone()?;
         let Session { idle, last_active_at, .. } = self.session;
-        Some(Lineage { session: self.view(), rotations, idle, last_active_at })
+        Some(TokenFamily { session: self.view(), refresh_state, idle, last_active_at })
     }
 }
 
@@ -195,7 +195,7 @@ pub fn snapshot(connection: &mut AnyConnection, user: UserId, session: SessionId
                 secret: SecretHash(secret),
                 epoch: session_epoch,
                 user: UserState { rev, epoch, role, status },
-                rotations: seed.map(|seed| Rotations { seed: RefreshSeed(seed), counter, rotated_at }),
+                refresh_state: seed.map(|seed| RefreshState { seed: RefreshSeed(seed), counter, rotated_at }),
                 position: position.unwrap_or(0),
             })
         })

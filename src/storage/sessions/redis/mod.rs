@@ -233,11 +233,11 @@ impl RedisSessions {
             ("a", millis(session.absolute_limit)),
             ("t", millis(now)),
         ];
-        if let Some(rotations) = &found.rotations {
+        if let Some(refresh_state) = &found.refresh_state {
             // Whatever Redis lost: nobody loses the grace by it (rule 7).
             of_session.extend([
-                ("d", rotations.seed.0.to_vec()),
-                ("n", number(rotations.counter)),
+                ("d", refresh_state.seed.0.to_vec()),
+                ("n", number(refresh_state.counter)),
                 ("o", millis(now)),
                 ("z", Vec::new()),
             ]);

@@ -8,25 +8,31 @@ use chrono::TimeDelta;
 use super::super::Rotation;
 use super::super::rows;
 use super::{ACTIVITY_LAG, ATTEMPTS, Error, Marks, PATIENCE, RedisSessions, Reply, Result, read_session};
-use crate::domain::refresh_token::{Lineage, RefreshKey, RefreshSeed, RefreshToken, Rotations};
+use crate::domain::refresh_token::{RefreshKey, RefreshSeed, RefreshState, RefreshToken, TokenFamily};
 use crate::domain::{SessionId, Timestamp, UserId};
 
 impl RedisSessions {
     /// The live session that made the token.
-    pub async fn lineage(&self, token: &RefreshToken, key: &RefreshKey, now: Timestamp) -> Result<Option<Lineage>> {
+    pub async fn token_family(
+        &self,
+        token: &RefreshToken,
+        key: &RefreshKey,
+        now: Timestamp,
+    ) -> Result<Option<TokenFamily>> {
         let (user, session) = (token.user_id, token.session_id);
-        let reply =
-            self.call(&self.0.scripts.lineage, user, Some(session), |floor| vec![millis(now), number(floor)]).await?;
-        let lineage = match reply.word.as_str() {
-            "yes" => Some(read_lineage(reply, user, session).map_err(Error::internal)?),
+        let reply = self
+            .call(&self.0.scripts.token_family, user, Some(session), |floor| vec![millis(now), number(floor)])
+            .await?;
+        let family = match reply.word.as_str() {
+            "yes" => Some(read_token_family(reply, user, session).map_err(Error::internal)?),
             "ask" => {
                 let database = &self.0.database;
                 let found = database.read(move |connection| rows::snapshot(connection, user, session)).await?;
-                found.filter(|found| found.is_live(now, ACTIVITY_LAG)).and_then(|found| found.lineage())
+                found.filter(|found| found.is_live(now, ACTIVITY_LAG)).and_then(|found| found.token_family())
             }
             _ => None,
         };
-        Ok(lineage.filter(|lineage| key.made(token, &lineage.rotations.seed)))
+        Ok(family.filter(|family| key.made(token, &family.refresh_state.seed)))
     }
 
     /// Puts the token's successor in its place.
@@ -37,7 +43,7 @@ impl RedisSessions {
         grace: TimeDelta,
         now: Timestamp,
     ) -> Result<Rotation> {
-        let Some(mut lineage) = self.lineage(token, key, now).await? else { return Ok(Rotation::Refused) };
+        let Some(mut family) = self.token_family(token, key, now).await? else { return Ok(Rotation::Refused) };
         let (user, session) = (token.user_id, token.session_id);
         let (mark, this_use): ([u8; 16], [u8; 16]) = (rand::random(), rand::random());
         for _ in 0..ATTEMPTS {
@@ -55,8 +61,8 @@ impl RedisSessions {
             match reply.word.as_str() {
                 "rotated" => {
                     self.note_activity(session, now, Some(token.counter + 1));
-                    lineage.last_active_at = lineage.last_active_at.max(now);
-                    return Ok(Rotation::Rotated(lineage));
+                    family.last_active_at = family.last_active_at.max(now);
+                    return Ok(Rotation::Rotated(family));
                 }
                 "reused" => return Ok(Rotation::Reused),
                 "ended" => return Ok(Rotation::Refused),
@@ -83,7 +89,11 @@ fn millis(moment: Timestamp) -> Vec<u8> {
     number(moment.timestamp_millis())
 }
 
-fn read_lineage(reply: Reply, user_id: UserId, session_id: SessionId) -> std::result::Result<Lineage, &'static str> {
+fn read_token_family(
+    reply: Reply,
+    user_id: UserId,
+    session_id: SessionId,
+) -> std::result::Result<TokenFamily, &'static str> {
     let mut parts = reply.rest.into_iter();
     let mut part = || parts.next().ok_or("too few parts in a script's answer");
     let session = read_session(&mut part, user_id, session_id)?;
@@ -92,9 +102,9 @@ fn read_lineage(reply: Reply, user_id: UserId, session_id: SessionId) -> std::re
         let text = String::from_utf8(part()?).map_err(|_| "not text in a copy")?;
         text.parse::<i64>().map_err(|_| "not a number in a copy")
     };
-    Ok(Lineage {
+    Ok(TokenFamily {
         session,
-        rotations: Rotations { seed, counter: number()?, rotated_at: Some(Timestamp::from_millis(number()?)) },
+        refresh_state: RefreshState { seed, counter: number()?, rotated_at: Some(Timestamp::from_millis(number()?)) },
         idle: TimeDelta::try_milliseconds(number()?).ok_or("not a span in a copy")?,
         last_active_at: Timestamp::from_millis(number()?),
     })

@@ -37,7 +37,7 @@ impl FromRedisValue for Reply {
 pub struct Scripts {
     prefix: String,
     pub load: Named,
-    pub lineage: Named,
+    pub token_family: Named,
     pub rotate: Named,
     pub install: Named,
     pub session_ended: Named,
@@ -66,7 +66,7 @@ impl Scripts {
         Self {
             prefix: prefix.to_owned(),
             load: Named::new(concat!(include_str!("../lua/live.lua"), include_str!("../lua/load.lua"))),
-            lineage: Named::new(concat!(include_str!("../lua/live.lua"), include_str!("../lua/lineage.lua"))),
+            token_family: Named::new(concat!(include_str!("../lua/live.lua"), include_str!("../lua/token_family.lua"))),
             rotate: Named::new(concat!(include_str!("../lua/live.lua"), include_str!("../lua/rotate.lua"))),
             install: Named::new(include_str!("../lua/install.lua")),
             session_ended: Named::new(include_str!("../lua/session_ended.lua")),
