@@ -39,7 +39,7 @@ pub async fn seed(server: &TestServer, name: &str, count: usize, event: Event, a
     let (now, address) = (server.clock.now(), address.parse().ok());
     // What the server writes when it starts would wait for all of this.
     server.is_ready().await;
-    let database = server.services.database.clone().patient();
+    let database = server.services.database.clone();
     let seeded = database.write(move |connection| {
         let client = Client { address, ..Client::default() };
         let actor = Actor::user(&user);

@@ -51,7 +51,7 @@ pub async fn seed(
     let (user, device) = (user.clone(), device.to_owned());
     // What the server writes when it starts would wait for all of this.
     server.is_ready().await;
-    let database = server.services.database.clone().patient();
+    let database = server.services.database.clone();
     let seeded = database.write(move |connection| {
         for &(id, secret, at) in &rows {
             let new = NewSession {

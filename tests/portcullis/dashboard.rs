@@ -146,7 +146,7 @@ async fn deleted_accounts_are_not_counted_however_many_there_are() {
                 CASE WHEN n > 10100 THEN now() END, \
                 CASE WHEN n <= 10100 THEN 'u' || n END, CASE WHEN n <= 10100 THEN 'u' || n || '@example.com' END \
                 FROM generate_series(1, 11000) AS n";
-    let database = server.services.database.clone().patient();
+    let database = server.services.database.clone();
     for statement in [seed, "ANALYZE users"] {
         database.write(move |connection| Ok(diesel::sql_query(statement).execute(connection)?)).await.unwrap();
     }

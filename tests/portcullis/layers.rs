@@ -86,7 +86,10 @@ fn faults(sources: &Sources) -> Vec<String> {
         circles(&imports).into_iter().map(|circle| format!("a circle: {}", circle.join(", "))).collect();
     for (module, used) in &named {
         let layer = top(module);
-        let Some((_, below)) = LAYERS.iter().find(|(name, _)| *name == layer) else { continue };
+        let Some((_, below)) = LAYERS.iter().find(|(name, _)| *name == layer) else {
+            faults.extend((!layer.is_empty()).then(|| format!("{layer} is in no layer")));
+            continue;
+        };
         let above = used.iter().filter(|used| *used != layer && !below.contains(&used.as_str()));
         faults.extend(above.map(|used| format!("{module} uses {used}")));
     }
@@ -102,9 +105,9 @@ fn is_within(inner: &str, outer: &str) -> bool {
     outer.is_empty() || inner == outer || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with("::"))
 }
 
-/// Without comments and without the tests, which stand at the end of a file.
+/// Without comments and without the tests, which stand at the end of a file or in one of their own.
 fn code_of(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
     lines.collect::<Vec<_>>().join("\n")
 }

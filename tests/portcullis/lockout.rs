@@ -802,7 +802,7 @@ async fn take_both<T>(server: &TestServer, keys: [Key; 2], beside: impl Future<O
     let rule = rule(server);
     let (begun, begins) = tokio::sync::oneshot::channel();
     let mut begun = Some(begun);
-    let database = server.services.database.clone().patient();
+    let database = server.services.database.clone();
     let both = database.write(move |connection| {
         store::take(connection, &keys[0], rule)?;
         begun.take().unwrap().send(()).unwrap();

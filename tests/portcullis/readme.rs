@@ -16,7 +16,7 @@ mod coming_from;
 
 /// The example in Rust, compiled with the tests.
 #[path = "../foreign/check.rs"]
-#[expect(clippy::disallowed_methods, reason = "a service of somebody else, who has no `Presented`")]
+#[expect(clippy::disallowed_methods, reason = "a service of somebody else, who has no `UnverifiedToken`")]
 mod check;
 
 const README: &str = include_str!("../../README.md");

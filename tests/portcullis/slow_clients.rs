@@ -45,8 +45,10 @@ async fn stalled_clients_hold_nobody_up() {
         connection.send(head).await;
         stalled.push(connection);
     }
+    let served = Deadline::within(Duration::from_secs(3));
     let mut browser = server.newcomer("anna").await;
     assert!(browser.is_signed_in().await);
+    served.expect_met("somebody else is served");
     for connection in &mut stalled {
         assert!(connection.is_waited_for(), "one of them was let go before somebody else was served");
     }

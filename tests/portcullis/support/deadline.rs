@@ -25,7 +25,7 @@ impl Deadline {
         Self { start: Instant::now(), limit }
     }
 
-    /// The second in which an act reaches every other node, and in which a store that is away is told (PRODUCT, 7).
+    /// The second in which an act reaches every other node, and in which a store that is away is told.
     pub fn second() -> Self {
         Self::within(Duration::from_secs(1))
     }

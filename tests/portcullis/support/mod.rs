@@ -60,6 +60,7 @@ pub fn expect_one(statuses: &[u16], yes: u16, no: u16) {
     let count = |status| statuses.iter().filter(|&&seen| seen == status).count();
     assert_eq!(count(yes) + count(no) + count(503), statuses.len(), "{statuses:?}");
     assert!(count(yes) == 1 || count(yes) == 0 && count(503) > 0, "{statuses:?}");
+    assert!(count(no) > 0, "nobody was refused: {statuses:?}");
 }
 
 /// Whether the suites that take minutes of real time were asked for (`tests/run.sh --long`).
