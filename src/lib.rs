@@ -5,14 +5,17 @@
 //!
 //! The layers, each calling only those after it:
 //!
+//! - [`cli`]: the command line; an edge like the next two, and what starts the server.
 //! - [`startup`], [`routes`]: the server put together; every URL and who may call it.
-//! - [`web`] (pages), [`api`] (JSON), [`cli`]: the edges. They extract, call a service and answer. [`representations`]: what the
-//!   last two show of accounts and sessions.
-//! - [`http`]: what the edges share: who is calling, from where, cookies, CSRF, headers, limits, problems.
+//! - [`web`] (pages), [`api`] (JSON): the edges over HTTP. They extract, call a service and answer.
+//! - [`http`]: what these two share: who is calling, from where, cookies, CSRF, headers, limits, problems.
+//! - [`representations`]: accounts, sessions, events and keys as JSON, and the audit log as files, for all edges.
 //! - [`services`]: one function for each thing that the server can do. The audit log is written here.
 //! - [`storage`]: SQL and Redis. Rows in, domain types out.
+//! - [`telemetry`], [`settings`]: logs; the one declaration of all settings.
 //! - [`domain`]: types and rules. No web server, no database.
-//! - [`settings`], [`telemetry`]: the one declaration of all settings; logs.
+//!
+//! `tests/portcullis/layers.rs` has the same as a table, and fails where a file imports from above.
 
 pub mod api;
 pub mod cli;

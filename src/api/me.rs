@@ -158,7 +158,7 @@ pub async fn change_password(
     get, path = "/api/v1/me/sessions", tag = "me", operation_id = "list_my_sessions", summary = "Your live sessions, newest first",
     params(NewestFirst, PageParameters),
     responses((
-        status = 200, description = "A part of the caller’s sessions", body = SessionPage, 
+        status = 200, description = "A part of the caller’s sessions", body = SessionPage,
         headers(("Link" = Option<String>, description = "The next page, where there is one (RFC 8288)")),
     )),
     security(("bearer" = []))
@@ -228,7 +228,7 @@ pub async fn end_other_sessions(
     summary = "What happened to your account, newest first",
     params(NewestFirst, PageParameters),
     responses((
-        status = 200, description = "A part of the caller’s events", body = EventPage, 
+        status = 200, description = "A part of the caller’s events", body = EventPage,
         headers(("Link" = Option<String>, description = "The next page, where there is one (RFC 8288)")),
     )),
     security(("bearer" = []))

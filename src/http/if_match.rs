@@ -38,7 +38,8 @@ fn subject(request: &HttpRequest, id: UserId) -> Result<Subject, Problem> {
         return Ok(id.into());
     }
     match IfMatch::parse(request) {
-        Ok(IfMatch::Any) => Ok(id.into()),
+        // The parser looks for it in the first line alone.
+        Ok(IfMatch::Any) if parts(request) == 1 => Ok(id.into()),
         // A weak one matches nothing: the comparison is the strong one.
         Ok(IfMatch::Items(tags)) if !tags.is_empty() && tags.len() == parts(request) => {
             let strong = tags.into_iter().filter(|tag| !tag.weak);
@@ -77,6 +78,7 @@ mod tests {
         assert_eq!(read(&["\"a\""]), seen(&["a"]));
         assert_eq!(read(&["\"a\", \"b\"", "\"c\""]), seen(&["a", "b", "c"]));
         assert_eq!(read(&["W/\"a\""]), seen(&[]));
+        assert_eq!(read(&["*", "\"a\""]), Err(400));
         for broken in ["", "a", "\"a", "'a'", "\"a\", b", "\"a\", *"] {
             assert_eq!(read(&[broken]), Err(400), "{broken}");
         }

@@ -4,6 +4,7 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::EventShape;
 use crate::domain::audit::AuditEvent;
+use crate::domain::clock::rfc3339;
 use crate::domain::invisible::is_invisible;
 use crate::domain::{Actor, Error};
 
@@ -89,7 +90,7 @@ fn cells(event: AuditEvent) -> [String; 14] {
         event.subject.map(|(id, username)| (id.to_string(), username)).unwrap_or_default();
     [
         event.id.to_string(),
-        event.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        rfc3339(event.at),
         event.event.to_string(),
         event.outcome.to_string(),
         kind,

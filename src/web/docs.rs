@@ -38,7 +38,7 @@ struct Operation<'a> {
     path: &'a str,
     summary: &'a str,
     who: &'a str,
-    /// Of which role, where a token is asked for.
+    /// Who may call it.
     role: &'a str,
     parameters: Vec<Property<'a>>,
     /// Media type, and what it holds.
@@ -204,7 +204,8 @@ fn length(schema: &Value) -> Option<String> {
 }
 
 fn words_of_enum(schema: &Value) -> Option<String> {
-    let words: Vec<_> = schema["enum"].as_array()?.iter().filter_map(Value::as_str).collect();
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let words: Vec<_> = schema["enum"].as_array()?.iter().map(word).collect();
     Some(words.join(" | "))
 }
 

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_given_back_or_lost_to_the_next_when_nobody_reads() {
+    fn a_slot_is_given_back_or_lost_to_the_next_when_nobody_reads() {
         let (exports, start) = (Exports::default(), Timestamp::from_millis(0));
         let mut slots: Vec<_> = (0..SLOTS).map(|_| exports.begin(&Actor::Cli, start).unwrap()).collect();
         assert!(matches!(exports.begin(&Actor::Cli, start), Err(Error::TooManyExports)));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_all_places_gives_one_to_another() {
+    fn whoever_has_all_slots_gives_one_to_another() {
         let (exports, now) = (Exports::default(), Timestamp::from_millis(0));
         let slots: Vec<_> = (0..SLOTS).map(|_| exports.begin(&Actor::Cli, now).unwrap()).collect();
         let other = exports.begin(&Actor::System, now).unwrap();

@@ -65,7 +65,7 @@ impl Chart {
             title,
             unit,
             summary: summary(spans, &labels),
-            scale: [top, top / 2, 0].map(told),
+            scale: [top, top / 2, 0].map(count_text),
             bars: bars.collect(),
             labels: (0..LABELS).filter_map(|index| labels.get(index * last / (LABELS - 1)).cloned()).collect(),
         }
@@ -86,8 +86,8 @@ impl Bar {
         let failed = (counts.failures > 0).then(|| (unit(below - gap - failures), unit(failures)));
         Self {
             label: label.to_owned(),
-            sign_ins: told(counts.sign_ins),
-            failures: told(counts.failures),
+            sign_ins: count_text(counts.sign_ins),
+            failures: count_text(counts.failures),
             x: unit(x + slot * 0.15),
             width: unit(slot * 0.7),
             sign_in_y: unit(below),
@@ -100,10 +100,10 @@ impl Bar {
 fn summary(spans: &[(Timestamp, HourCounts)], labels: &[String]) -> String {
     let mut sum = HourCounts::default();
     spans.iter().for_each(|(_, counts)| sum += *counts);
-    let mut text = format!("{} sign-ins and {} failures", told(sum.sign_ins), told(sum.failures));
+    let mut text = format!("{} sign-ins and {} failures", count_text(sum.sign_ins), count_text(sum.failures));
     let most = spans.iter().zip(labels).max_by_key(|((_, counts), _)| counts.sign_ins);
     if let Some(((_, counts), label)) = most.filter(|((_, counts), _)| counts.sign_ins > 0) {
-        text.push_str(&format!("; most sign-ins: {} ({label})", told(counts.sign_ins)));
+        text.push_str(&format!("; most sign-ins: {} ({label})", count_text(counts.sign_ins)));
     }
     text + ". The table below has every number."
 }
@@ -119,7 +119,7 @@ fn top_of(most: i64) -> i64 {
     }
 }
 
-fn told(count: i64) -> String {
+fn count_text(count: i64) -> String {
     number(count.unsigned_abs())
 }
 

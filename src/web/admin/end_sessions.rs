@@ -290,7 +290,7 @@ fn of_user(user: &User, own: bool, open: OpenSessions) -> Question {
     Question { title, button: Some(button), consequences, ..Question::default() }
 }
 
-/// All that the auth reaches, but the one in which this is asked.
+/// All that the caller reaches, but the one in which this is asked.
 fn everyone(auth: &AuthContext, reached: OpenSessions) -> Question {
     let (ending, staying) = match auth.role {
         Role::Admin => (
