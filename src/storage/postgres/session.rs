@@ -58,7 +58,8 @@ pub enum Patience {
 /// [`OpenError::Unfit`] with the name of the setting and what to do, where only an operator can put it right.
 pub async fn prepare(client: &Client, pooled: bool) -> Result<u32, OpenError> {
     if pooled {
-        return check(client, "").await;
+        // What another program has left there says nothing of the next session.
+        return check(client, "SET search_path TO DEFAULT; ").await;
     }
     // At once with the question: a time limit of the role's own may be short.
     let version =
@@ -85,6 +86,7 @@ pub fn begin(pooled: bool, version: u32, patience: Patience) -> String {
         // Another session than that of the last transaction, perhaps one of another program, and perhaps of a server
         // that takes no writes any more.
         sql.push_str(&each(SETTINGS.iter().chain(later(version)), "SET LOCAL"));
+        sql.push_str("SET LOCAL search_path TO DEFAULT; ");
         sql.push_str(&DURABLE.replace("{}", "true"));
         sql.push_str("; SHOW transaction_read_only; ");
     }
