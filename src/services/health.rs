@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::Services;
-use crate::storage::readiness;
-pub use crate::storage::readiness::Fault;
+pub use crate::storage::readiness::{Fault, TryOut};
 use crate::storage::sessions::SessionStore;
 
 /// What became of trying out a store.
@@ -18,7 +17,7 @@ pub struct Health {
 impl Services {
     /// Whether the database can be read and written.
     pub async fn database_health(&self) -> Health {
-        Health { tried: readiness::try_database(&self.database).await, warning: None }
+        Health { tried: self.try_out.of(&self.database).await, warning: None }
     }
 
     /// The same of Redis, where there is one.

@@ -46,6 +46,7 @@ pub struct Services {
     pub effective: Arc<[Effective]>,
     pub clock: Clock,
     pub database: Database,
+    pub try_out: Arc<health::TryOut>,
     pub sessions: SessionStore,
     pub hasher: hasher::Hasher,
     pub waiting_room: Arc<lockout::WaitingRoom>,

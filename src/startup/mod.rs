@@ -78,6 +78,7 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, Failure>
         effective: effective.into(),
         clock,
         database,
+        try_out: Arc::default(),
         sessions,
         hasher,
         waiting_room,

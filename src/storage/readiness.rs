@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use diesel::RunQueryDsl as _;
-use diesel::sql_types::Text;
+use tokio::sync::Mutex;
 
 use super::Database;
 use crate::domain::Error;
@@ -29,7 +29,29 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// Reads and writes as requests do, and says how long that took. The row that is written is taken back.
+/// What requests for the readiness of a database share: of any number at once, one tries it out.
+#[derive(Default)]
+pub struct TryOut(Mutex<Option<(Instant, Result<Duration, Fault>)>>);
+
+impl TryOut {
+    /// What came of a try-out that began after this call.
+    pub async fn of(&self, database: &Database) -> Result<Duration, Fault> {
+        let asked = Instant::now();
+        let mut last = self.0.lock().await;
+        if let Some((began, tried)) = &*last
+            && *began >= asked
+        {
+            return tried.clone();
+        }
+        let began = Instant::now();
+        let tried = try_database(database).await;
+        *last = Some((began, tried.clone()));
+        tried
+    }
+}
+
+/// Reads and writes as requests do, and says how long that took. The row is committed: that is where a full disk, or a
+/// standby that is waited for, is met.
 pub async fn try_database(database: &Database) -> Result<Duration, Fault> {
     let began = Instant::now();
     let read = database.read(|connection| {
@@ -37,27 +59,19 @@ pub async fn try_database(database: &Database) -> Result<Duration, Fault> {
         Ok(())
     });
     read.await.map_err(|error| fault("read", &error))?;
-    // Where all who write wait for one another, whoever waits longer than a request would has found no fault.
-    if database.has_one_writer() && database.is_being_written() {
+    // Whoever would wait for others who write, longer than a request does, has found no fault.
+    if database.is_being_written() {
         return Ok(began.elapsed());
     }
     let written = database.write(|connection| {
-        let name = format!("readiness {}", uuid::Uuid::new_v4());
-        let insert = diesel::sql_query("INSERT INTO installation (name, value) VALUES ($1, '')").bind::<Text, _>(name);
-        insert.execute(connection)?;
-        Err(Error::internal(TakenBack))
+        let upsert = "INSERT INTO installation (name, value) VALUES ('readiness', '') \
+                      ON CONFLICT (name) DO UPDATE SET value = ''";
+        diesel::sql_query(upsert).execute(connection)?;
+        Ok(())
     });
-    match written.await {
-        Ok(()) => Ok(began.elapsed()),
-        Err(Error::Internal(cause)) if cause.is::<TakenBack>() => Ok(began.elapsed()),
-        Err(error) => Err(fault("write", &error)),
-    }
+    written.await.map_err(|error| fault("write", &error))?;
+    Ok(began.elapsed())
 }
-
-/// Ends the transaction of a try-out, as intended.
-#[derive(Debug, thiserror::Error)]
-#[error("taken back")]
-struct TakenBack;
 
 fn fault(failed: &'static str, error: &Error) -> Fault {
     let said = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();

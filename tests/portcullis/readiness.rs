@@ -70,9 +70,9 @@ async fn a_database_that_takes_no_writes_is_not_ready() {
     assert!(matches!(told["failed"].as_str(), Some("read" | "write")), "{told}");
     client.batch_execute(&format!("SET default_transaction_read_only = off; {}", read_only("off"))).await.unwrap();
     server.is_ready().await;
-    // What was tried left nothing.
+    // However often it was tried.
     let rows = client.query_one("SELECT count(*) FROM installation WHERE name LIKE 'readiness%'", &[]).await.unwrap();
-    assert_eq!(rows.get::<_, i64>(0), 0);
+    assert_eq!(rows.get::<_, i64>(0), 1);
 }
 
 #[test]
