@@ -12,9 +12,18 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 
 type Failed = Box<dyn Error + Sync + Send>;
 
-/// A value that Diesel has serialized.
-#[derive(Debug)]
+/// A value that Diesel has serialized. The driver prints the values of a statement at `log_level=debug`: they may be
+/// secrets, so that only their length is shown.
 pub struct Bind(pub Option<Vec<u8>>);
+
+impl std::fmt::Debug for Bind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Some(bytes) => write!(f, "{} bytes", bytes.len()),
+            None => f.write_str("NULL"),
+        }
+    }
+}
 
 impl ToSql for Bind {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Failed> {
