@@ -1,9 +1,9 @@
-//! The format of `.env`, as Docker's `--env-file` and systemd's `EnvironmentFile=` read it: what stands there is meant.
+//! The format of `.env`: lines as Docker and systemd take them, and what stands there is meant.
 //!
 //! A line is `NAME=value`; `export ` may stand before it. Empty lines, and those that begin with `#`, are left out. A
 //! value ends with the line, or before a `#` after a space, and is taken without the spaces around it. In quotes,
-//! single or double, it is taken as it is; in double ones `\"` and `\\` stand for a quote and a backslash. Nothing is
-//! expanded: a `$` is a dollar sign, in a password too.
+//! single or double, it is taken as it is, over several lines too; in double ones `\"` and `\\` stand for a quote and a
+//! backslash. Nothing is expanded: a `$` is a dollar sign, in a password too.
 
 /// A name with its value; or the number of a line, from 1, and what is wrong with it, without repeating it: it may hold a
 /// secret.
@@ -12,28 +12,58 @@ pub(super) type Line<'a> = Result<(&'a str, String), (usize, &'static str)>;
 /// What a file says.
 pub(super) fn parse(text: &str) -> Vec<Line<'_>> {
     // Editors of Windows begin a file with a byte order mark.
-    let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().zip(1..);
-    let lines = lines.map(|(line, number)| (line.trim(), number)).filter(|(line, _)| !is_blank(line));
-    lines.map(|(line, number)| pair(line).map_err(|wrong| (number, wrong))).collect()
+    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (mut lines, mut number) = (Vec::new(), 1);
+    while !rest.is_empty() {
+        let (taken, said) = line(rest);
+        lines.extend(said.map(|said| said.map_err(|wrong| (number, wrong))));
+        number += rest[..taken].matches('\n').count();
+        rest = &rest[taken..];
+    }
+    lines
+}
+
+type Said<'a> = Option<Result<(&'a str, String), &'static str>>;
+
+/// How many bytes the first line of a text has, its end included, or the lines over which a value in quotes goes; and
+/// what it says, if it says anything.
+fn line(text: &str) -> (usize, Said<'_>) {
+    let end = text.find('\n').map_or(text.len(), |at| at + 1);
+    let first = text[..end].trim();
+    if is_blank(first) {
+        return (end, None);
+    }
+    let first = first.strip_prefix("export ").unwrap_or(first);
+    let Some((name, value)) = first.split_once('=').map(|(name, value)| (name.trim_end(), value.trim_start())) else {
+        return (end, Some(Err("is not NAME=value")));
+    };
+    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    if name.is_empty() || !is_name(name) {
+        return (end, Some(Err("is not NAME=value")));
+    }
+    let Some(quote @ ('"' | '\'')) = value.chars().next() else {
+        return (end, Some(Ok((name, unquoted(value).to_owned()))));
+    };
+    // `value` is a part of `text`, and what follows its quote may be more than this line.
+    let begins = end - text[..end].trim_end_matches(['\n', '\r', ' ', '\t']).len();
+    let begins = end - begins - value.len() + 1;
+    match quoted(&text[begins..], quote) {
+        Ok((value, length)) => {
+            let after = begins + length;
+            let end = text[after..].find('\n').map_or(text.len(), |at| after + at + 1);
+            let said = if is_blank(text[after..end].trim()) {
+                Ok((name, value))
+            } else {
+                Err("goes on after the quotes: put the whole value in quotes, or none of it")
+            };
+            (end, Some(said))
+        }
+        Err(wrong) => (end, Some(Err(wrong))),
+    }
 }
 
 fn is_blank(line: &str) -> bool {
     line.is_empty() || line.starts_with('#')
-}
-
-fn pair(line: &str) -> Result<(&str, String), &'static str> {
-    let line = line.strip_prefix("export ").unwrap_or(line);
-    let (name, value) = line.split_once('=').ok_or("is not NAME=value")?;
-    let name = name.trim_end();
-    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
-    if name.is_empty() || !is_name(name) {
-        return Err("is not NAME=value");
-    }
-    let value = value.trim_start();
-    match value.chars().next() {
-        Some(quote @ ('"' | '\'')) => Ok((name, quoted(&value[1..], quote)?)),
-        _ => Ok((name, unquoted(value).to_owned())),
-    }
 }
 
 /// Up to a comment: a `#` at the beginning or after white space.
@@ -43,23 +73,19 @@ fn unquoted(value: &str) -> &str {
     value[..end].trim_end()
 }
 
-/// Up to the quote that ends it, after which nothing but a comment may come.
-fn quoted(text: &str, quote: char) -> Result<String, &'static str> {
+/// Up to the quote that ends it, and how many bytes that took.
+fn quoted(text: &str, quote: char) -> Result<(String, usize), &'static str> {
     let mut value = String::new();
     let mut rest = text.chars();
     loop {
         match rest.next().ok_or("has a quote that nothing ends")? {
-            c if c == quote => break,
+            c if c == quote => return Ok((value, text.len() - rest.as_str().len())),
             '\\' if quote == '"' => match rest.next().ok_or("has a quote that nothing ends")? {
                 c @ ('"' | '\\') => value.push(c),
                 c => value.extend(['\\', c]),
             },
             c => value.push(c),
         }
-    }
-    match is_blank(rest.as_str().trim_start()) {
-        true => Ok(value),
-        false => Err("goes on after the quotes: put the whole value in quotes, or none of it"),
     }
 }
 
@@ -88,6 +114,8 @@ mod tests {
     #[case("\u{feff}A=1", "1")]
     #[case("A=1\r\n", "1")]
     #[case("# A=2\n\n  \nA=1", "1")]
+    #[case("A='-----BEGIN-----\nx=y # z\n-----END-----' # a key\n", "-----BEGIN-----\nx=y # z\n-----END-----")]
+    #[case("A=\"one\r\ntwo\"\r\n", "one\r\ntwo")]
     fn what_stands_there_is_meant(#[case] text: &str, #[case] value: &str) {
         assert_eq!(parse(text), [Ok(("A", value.to_owned()))]);
     }
@@ -96,6 +124,7 @@ mod tests {
     #[case("A=1\n\nnot a line", 3, "is not NAME=value")]
     #[case("=1", 1, "is not NAME=value")]
     #[case("A B=1", 1, "is not NAME=value")]
+    #[case("A='two\nlines'\nno", 3, "is not NAME=value")]
     #[case("A=\"secret", 1, "has a quote that nothing ends")]
     #[case("A=\"secret\\", 1, "has a quote that nothing ends")]
     #[case("A='it's'", 1, "goes on after the quotes: put the whole value in quotes, or none of it")]
