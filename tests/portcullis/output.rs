@@ -133,7 +133,9 @@ async fn a_complaint_that_cannot_be_written_leaves_the_exit_status() {
             assert_eq!(outcome.code, Some(status), "{command} 2>{stream}: {outcome:?}");
         }
     }
-    let program = nothing.unset("listen");
+    // Nobody is there to be healthy.
+    let unused = Port::reserve();
+    let program = nothing.set("listen", &format!("127.0.0.1:{}", unused.number()));
     for (command, status) in [
         ("portcullis user show nobody", 1),
         ("portcullis healthcheck", 1),
