@@ -57,8 +57,8 @@ enum Command {
     /// Random secrets.
     #[command(subcommand)]
     Secret(secret::Command),
-    /// Try out what the server needs, and say what to do about each thing that fails: exit status 0 if all is well, else
-    /// 69.
+    /// Try out what the server needs, the database migrated, and say what to do about each thing that fails: exit status 0
+    /// if all is well, else 69.
     Doctor {
         #[command(flatten)]
         output: output::Output,

@@ -12,11 +12,11 @@
 //!
 //! **How a guess is counted.** As under way, before the hash is spent, and as a failure once it was wrong; failures and
 //! guesses under way together are never more than the threshold, so no more are compared, in parallel or not. A right
-//! password forgets the failures; others that are under way stay so. When nothing was compared (the hashing queue was
-//! full), or nobody learns the answer (whoever asked has gone away, or the store failed), the guess is given back.
-//! Refused guesses neither count nor prolong a lock: it ends by itself, and is forgotten like any count
-//! `lockout_duration` after its last failure. Guesses of a node that crashed are under way until a minute after the
-//! last one, or as long as failures are remembered.
+//! password forgets the failures; others that are under way stay so. Where the hashing queue is full nothing is counted.
+//! When nothing was compared after all, or nobody learns the answer (whoever asked has gone away, or the store failed),
+//! the guess is given back. Refused guesses neither count nor prolong a lock: it ends by itself, and is forgotten like
+//! any count `lockout_duration` after its last failure. Guesses of a node that crashed are under way until a minute after
+//! the last one, or as long as failures are remembered.
 //!
 //! **Who waits.** Where only guesses under way fill the count nothing is locked: they are decided within a moment, and a
 //! build that signs in twenty times at once has given no wrong password. So the next one waits, before it has a place
