@@ -24,9 +24,7 @@ use crate::domain::password::{self, PasswordPolicy};
 use crate::domain::password_hash::PasswordHash;
 use crate::domain::{Error, FieldError};
 use crate::settings::Argon2Cost;
-use pool::Pool;
-
-pub use pool::Place;
+use pool::{Place, Pool};
 
 /// Hashes and verifies passwords. Clones share the threads and the queue.
 #[derive(Clone)]
@@ -102,23 +100,24 @@ impl Hasher {
         self.pool.run(move || engine.hash(&password)).await?.map_err(Error::internal)
     }
 
-    /// A place for a check before it is known of whose password: under a flood, who gets none costs nothing else.
+    /// Whether a check would have a place now: under a flood, who has none costs nothing else.
     ///
     /// # Errors
     /// [`Error::Busy`] when the queue is full.
-    pub fn reserve(&self) -> Result<Place, Error> {
-        self.pool.reserve()
+    pub fn check_room(&self) -> Result<(), Error> {
+        self.pool.check_room()
     }
 
     /// A check against the hash that the account has. Without one (no such account, or no password yet) the same work is
     /// done on a decoy, so that the time tells nothing; so it is for a stored text that is no hash.
     ///
     /// # Errors
-    /// [`Error::Busy`] where the hash is costly and the queue of those is full.
-    pub fn prepare(&self, place: Place, stored: Option<&str>) -> Result<Check, Error> {
+    /// [`Error::Busy`] when the queue for such hashes is full.
+    pub fn prepare(&self, stored: Option<&str>) -> Result<Check, Error> {
         let stored = stored.and_then(read);
         let is_costly = stored.as_ref().is_some_and(|hash| self.is_costly(hash));
-        Ok(Check { place: if is_costly { self.costly.reserve()? } else { place }, stored })
+        let pool = if is_costly { &self.costly } else { &self.pool };
+        Ok(Check { place: pool.reserve()?, stored })
     }
 
     /// Checks a password.
@@ -214,7 +213,7 @@ mod tests {
     }
 
     async fn check(hasher: &Hasher, password: &str, stored: Option<&str>) -> Result<Verdict, Error> {
-        let check = hasher.prepare(hasher.reserve()?, stored)?;
+        let check = hasher.prepare(stored)?;
         hasher.verify(check, &password.into()).await
     }
 

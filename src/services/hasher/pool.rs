@@ -117,22 +117,31 @@ impl Pool {
     /// # Errors
     /// [`Error::Busy`] when the queue is full.
     pub(super) fn reserve(&self) -> Result<Place, Error> {
+        self.with_room()?.reserved += 1;
+        Ok(Place { pool: self.clone(), is_free: false })
+    }
+
+    /// Whether there is room now, which another may take the next moment.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when the queue is full.
+    pub(super) fn check_room(&self) -> Result<(), Error> {
+        self.with_room().map(drop)
+    }
+
+    fn with_room(&self) -> Result<MutexGuard<'_, Queue>, Error> {
         let Owner { shared, capacity } = &*self.0;
         let mut queue = shared.lock();
         let room = |queue: &Queue| queue.waiting.len() + queue.reserved < capacity + queue.idle;
         if !room(&queue) {
             queue.waiting.retain(|job| job.is_wanted());
         }
-        if !room(&queue) {
-            return Err(Error::Busy);
-        }
-        queue.reserved += 1;
-        Ok(Place { pool: self.clone(), is_free: false })
+        if room(&queue) { Ok(queue) } else { Err(Error::Busy) }
     }
 }
 
 /// A place in the queue. Dropped without work, it is another's.
-pub struct Place {
+pub(super) struct Place {
     pool: Pool,
     is_free: bool,
 }
@@ -229,8 +238,9 @@ mod tests {
         let [first, second] = places;
         let mut work = Box::pin(first.run(|| 1));
         assert!(futures_util::poll!(&mut work).is_pending());
-        assert!(pool.reserve().is_err(), "work and its place counted for two");
+        assert!(pool.check_room().is_err() && pool.reserve().is_err(), "a place is free already");
         drop(second);
+        pool.check_room().unwrap();
         drop(pool.reserve().unwrap());
         drop(release);
         assert_eq!(work.await.unwrap(), 1);

@@ -137,14 +137,15 @@ impl Services {
 
     /// `None`: there is none until one of those under way is decided.
     ///
-    /// In the order of what a refusal costs, for a flood is made of refusals: a place in the hashing queue costs
-    /// nothing, a look at the counts a read, and only a guess that is likely to be made a write.
+    /// In the order of what a refusal costs, for a flood is made of refusals: a full hashing queue costs nothing, a look at
+    /// the counts a read, and only a guess that is likely to be made a write. A place in the queue is not kept while the
+    /// counts are looked at: a flood at one name would keep it from all others.
     async fn ask_for_attempt(&self, whose: &Whose, client: &Client) -> Result<Option<PasswordAttempt>> {
-        let place = self.hasher.reserve()?;
+        self.hasher.check_room()?;
         let rule = self.lockout_rule();
         let Some((account, counts)) = self.look_before_attempt(whose, client, rule).await? else { return Ok(None) };
         let active = account.as_ref().filter(|account| account.user.is_active());
-        let check = self.hasher.prepare(place, active.and_then(|account| account.password_hash.as_deref()))?;
+        let check = self.hasher.prepare(active.and_then(|account| account.password_hash.as_deref()))?;
         let database = self.database.clone();
         let counted = self.database.write(move |connection| {
             let (mut taken, mut full) = (Vec::new(), false);
