@@ -43,14 +43,14 @@ fn shape(Checkup { name, health }: &Checkup) -> Shape<'_> {
     let shape = |status, detail| Shape { check: name, status, milliseconds: None, failed: None, code: None, detail };
     let Some(health) = health else { return shape("unused", "sessions are kept in the database".to_owned()) };
     match (&health.tried, &health.warning) {
-        (Ok(latency), warning) => {
-            let milliseconds = (latency.as_secs_f64() * 100_000.0).round() / 100.0;
-            let told = format!("reads and writes in {milliseconds} ms");
+        (Ok(_), warning) => {
+            let milliseconds = health.milliseconds();
+            let told = format!("reads and writes in {} ms", milliseconds.unwrap_or_default());
             let shape = match warning {
                 Some(warning) => shape("warning", format!("{told}; {warning}")),
                 None => shape("ok", told),
             };
-            Shape { milliseconds: Some(milliseconds), ..shape }
+            Shape { milliseconds, ..shape }
         }
         (Err(fault), _) => {
             Shape { failed: Some(fault.failed), code: Some(&fault.code), ..shape("failed", fault.to_string()) }

@@ -36,10 +36,12 @@ struct Check {
 }
 
 impl From<Health> for Check {
-    fn from(Health { tried, warning }: Health) -> Self {
-        let (status, milliseconds, fault) = match tried {
-            Ok(latency) => ("ok", Some((latency.as_secs_f64() * 100_000.0).round() / 100.0), None),
-            Err(fault) => ("unavailable", None, Some(fault)),
+    fn from(health: Health) -> Self {
+        let milliseconds = health.milliseconds();
+        let Health { tried, warning } = health;
+        let (status, fault) = match tried {
+            Ok(_) => ("ok", None),
+            Err(fault) => ("unavailable", Some(fault)),
         };
         let (failed, code, advice) = match fault {
             Some(Fault { failed, code, advice, .. }) => (Some(failed), Some(code), Some(advice)),

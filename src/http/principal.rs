@@ -9,8 +9,8 @@ use actix_web::{Error, FromRequest};
 use super::problem::Problem;
 use crate::domain::Role;
 
-/// Who is calling, as an edge knows it: [`super::current_user::CurrentUser`] on pages, [`super::bearer::ApiUser`] in the API. Its extractor
-/// refuses a guest.
+/// Who is calling, as an edge knows it: [`super::current_user::CurrentUser`] on pages, [`super::bearer::ApiUser`] in the
+/// API. Its extractor refuses a guest.
 pub trait Principal: FromRequest<Error = Error> + 'static {
     /// The present role.
     fn role(&self) -> Role;

@@ -62,8 +62,8 @@ impl Services {
     /// caller may.
     ///
     /// # Errors
-    /// [`Error::TooManyExports`](crate::domain::Error::TooManyExports) where enough are under way on this node; a piece may be it too, where nobody has taken
-    /// one for long, or where somebody else needs the slot more.
+    /// [`Error::TooManyExports`](crate::domain::Error::TooManyExports) where enough are under way on this node; a piece may
+    /// be it too, where nobody has taken one for long, or where somebody else needs the slot more.
     pub fn export_audit(
         &self,
         auth: &AuthContext,

@@ -14,6 +14,13 @@ pub struct Health {
     pub warning: Option<String>,
 }
 
+impl Health {
+    /// How long it took, to a hundredth of a millisecond; `None` where something failed.
+    pub fn milliseconds(&self) -> Option<f64> {
+        self.tried.as_ref().ok().map(|latency| (latency.as_secs_f64() * 100_000.0).round() / 100.0)
+    }
+}
+
 impl Services {
     /// Whether the database can be read and written.
     pub async fn database_health(&self) -> Health {

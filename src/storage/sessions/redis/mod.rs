@@ -18,8 +18,9 @@
 //!    raises its floor to the row's position, which no copy from before has.
 //! 7. A refused install is no error: another's is as good. A rotation ends nothing by itself ([`super::rotation`]).
 //!
-//! Where Redis refuses a script or does not answer, [`refusal`] says what is done about it, and the [`mod@line`] does that: a
-//! server whose name leads elsewhere by now is left. No replica is believed, for each script refuses to run on one.
+//! Where Redis refuses a script or does not answer, [`refusal`] says what is done about it, and the [`mod@line`] does
+//! that: a server whose name leads elsewhere by now is left. No replica is believed, for each script refuses to run on
+//! one.
 
 mod connection;
 mod feed;
