@@ -10,8 +10,8 @@ use portcullis::domain::{
     EmailAddress, EndReason, Event, EventId, Outcome, Role, SessionId, SessionKind, Timestamp, UserId, UserStatus,
     Username,
 };
-use portcullis::storage::stats::{HourCounts, hour_of};
-use portcullis::storage::users::search_text;
+use portcullis::storage::accounts::users::search_text;
+use portcullis::storage::administration::stats::{HourCounts, hour_of};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use uuid::Uuid;

@@ -12,10 +12,10 @@ use crate::domain::{
     Actor, EmailAddress, Error, Event, EventId, FieldError, FieldErrors, NameKey, Role, Timestamp, User, UserId,
     UserStatus, Username,
 };
+use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::rows;
-use crate::storage::users;
 
 /// What a form or body said of a new account, as it was typed.
 pub struct NewAccount {

@@ -12,10 +12,10 @@ use crate::domain::cursor::Cursors;
 use crate::domain::lookup::parse_search;
 use crate::domain::session_list::{ListedSession, Position, SessionFilter, counted};
 use crate::domain::{EndReason, Error, Event, FieldError, Outcome, Role, SessionId};
+use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::rows::{self, End};
 use crate::storage::sessions::{Change, everyone, search};
-use crate::storage::users;
 
 /// So many sessions can be selected for one act.
 pub const MOST_SELECTED: usize = 200;

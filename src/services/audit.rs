@@ -15,7 +15,7 @@ use crate::domain::audit_list::{AuditFilter, AuditedAccount};
 use crate::domain::cursor::Cursors;
 use crate::domain::{Clock, EventId, Role};
 use crate::storage::Database;
-use crate::storage::audit_search::{self, Found};
+use crate::storage::audit::search::{self as audit_search, Found};
 pub use export_slots::Exports;
 use export_slots::Slot;
 

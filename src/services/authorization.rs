@@ -2,9 +2,9 @@
 
 use super::{AuthContext, Result};
 use crate::domain::{Actor, Error, Role, User, UserId};
+use crate::storage::accounts::users;
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::rows;
-use crate::storage::users;
 
 /// The account that an administrator's act is about, and what it must still be.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,10 +9,10 @@ use crate::domain::keys::Secret;
 use crate::domain::link::{LinkPurpose, OneTimeLink};
 use crate::domain::{Error, Event, Timestamp, User, UserId};
 use crate::settings::Settings;
+use crate::storage::accounts::links::{self, Link};
+use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
-use crate::storage::links::{self, Link};
-use crate::storage::users;
 
 /// How long an owner has to choose a password.
 pub(super) const RESET_LINK_TTL: TimeDelta = TimeDelta::hours(24);

@@ -43,9 +43,9 @@ use super::{AuthContext, Caller, Result, Services};
 use crate::domain::audit::Client;
 use crate::domain::device_cookie::{DeviceCookie, KnownBrowser};
 use crate::domain::{Error, Event, Role, Timestamp, User, UserId};
+use crate::storage::accounts::users::StoredUser;
 use crate::storage::audit::{self, Entry};
-use crate::storage::lockouts::{self, Rule};
-use crate::storage::users::StoredUser;
+use crate::storage::authentication::lockouts::{self, Rule};
 
 /// How long a guess is under way that is never decided, for its node crashed: longer than any other.
 const LEASE: TimeDelta = TimeDelta::minutes(1);

@@ -7,10 +7,13 @@ use chrono::TimeDelta;
 use super::stats::last_day_began;
 use super::{Result, Services};
 use crate::domain::{SessionKind, Timestamp};
+use crate::storage::accounts::{former_usernames, links};
+use crate::storage::administration::stats;
+use crate::storage::audit::{self, failing_addresses};
+use crate::storage::authentication::lockouts;
 use crate::storage::database::AnyConnection;
 use crate::storage::leases::Lease;
 use crate::storage::sessions::{SessionStore, changes, expiry};
-use crate::storage::{audit, failing_addresses, former_usernames, links, lockouts, stats};
 
 /// Rows that one transaction of a sweep writes: sign-ins wait no longer than for these.
 const BATCH: i64 = 1000;

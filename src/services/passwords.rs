@@ -9,11 +9,12 @@ use crate::domain::keys::{Secret, SessionHandle};
 use crate::domain::link::LinkPurpose;
 use crate::domain::session::LiveSession;
 use crate::domain::{Actor, EndReason, Error, Event, Timestamp, User, UserId};
+use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
+use crate::storage::authentication::lockouts;
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::Change;
 use crate::storage::sessions::rows::{self, End};
-use crate::storage::{lockouts, users};
 
 impl Services {
     /// The password entered again on `/confirm`: the session gets a new secret and a new time of entry.

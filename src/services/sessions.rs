@@ -7,11 +7,11 @@ use crate::domain::keys::SessionHandle;
 use crate::domain::session::LiveSession;
 use crate::domain::session_list::counted;
 use crate::domain::{Actor, EndReason, Error, Event, Role, Session, SessionId, SessionKind, UserId};
+use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::expiry::{self, Expired};
 use crate::storage::sessions::rows::{self, End};
 use crate::storage::sessions::{Change, account};
-use crate::storage::users;
 
 /// How many sessions there are of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

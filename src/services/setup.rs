@@ -5,9 +5,9 @@ use super::{Result, Services, SignedIn, links};
 use crate::domain::audit::Client;
 use crate::domain::link::LinkPurpose;
 use crate::domain::{Actor, Error, Event, Role, User, UserId};
+use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
-use crate::storage::users;
 
 impl Services {
     /// Whether an active administrator exists. Registration is closed until then.

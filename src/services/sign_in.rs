@@ -9,10 +9,10 @@ use crate::domain::keys::{Secret, SessionHandle};
 use crate::domain::refresh_token::{RefreshSeed, RefreshState, TokenFamily};
 use crate::domain::session::{Lifetime, LiveSession};
 use crate::domain::{Actor, EndReason, Event, SessionId, SessionKind, Timestamp, User, UserId};
+use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::rows::{self, End, NewSession};
-use crate::storage::users::{self, StoredUser};
 
 /// A session that a transaction is about to open.
 #[derive(Clone)]

@@ -23,7 +23,7 @@ use crate::domain::signing_key::{
 use crate::domain::{Actor, Error, Event, FieldError, Outcome, Role, Timestamp};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
-use crate::storage::signing_keys::{self as stored, StoredKey};
+use crate::storage::sessions::signing_keys::{self as stored, StoredKey};
 
 /// For how long a table may be used to sign and to publish.
 const MAX_AGE: Duration = Duration::from_secs(60);

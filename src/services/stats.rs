@@ -5,10 +5,11 @@ use chrono::TimeDelta;
 use super::sessions::SessionCounts;
 use super::{AuthContext, Result, Services};
 use crate::domain::{Role, SessionKind, Timestamp};
-pub use crate::storage::failing_addresses::FailingAddress;
-use crate::storage::stats::{self, Owners, hour_of};
-pub use crate::storage::stats::{Figure, HourCounts};
-use crate::storage::{failing_addresses, user_search};
+use crate::storage::administration::stats::{self, Owners, hour_of};
+pub use crate::storage::administration::stats::{Figure, HourCounts};
+use crate::storage::administration::user_search;
+use crate::storage::audit::failing_addresses;
+pub use crate::storage::audit::failing_addresses::FailingAddress;
 
 /// Addresses that are told.
 const ADDRESSES: i64 = 5;

@@ -10,10 +10,10 @@ use crate::domain::audit::Client;
 use crate::domain::device::parse_device_name;
 use crate::domain::refresh_token::{RefreshKey, RefreshToken, TokenFamily, TokenStatus};
 use crate::domain::{Actor, EndReason, Error, Event, Outcome, SessionId, Timestamp, User, UserId};
+use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::Rotation;
 use crate::storage::sessions::rows::{self, End};
-use crate::storage::users::{self, StoredUser};
 
 /// What a program gets for a password or for a refresh token.
 pub struct IssuedTokens {

@@ -11,9 +11,9 @@ use futures_util::stream::try_unfold;
 use super::{AuthContext, Result, Services};
 use crate::domain::audit::Client;
 use crate::domain::{Actor, Error, Event, FieldError, FieldErrors, NameKey, Timestamp, User};
+use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::{AnyConnection, savepoint};
-use crate::storage::users::{self, StoredUser};
 use record::{Candidate, Record};
 pub use record::{FIELDS, MAX_LINE};
 

@@ -4,11 +4,11 @@ use super::authorization::{Authorized, Subject, authorize_admin_on};
 use super::{AuthContext, Result, Services, links};
 use crate::domain::audit::Client;
 use crate::domain::{Actor, EndReason, Error, Event, Role, Timestamp, User, UserStatus};
+use crate::storage::accounts::users::{self, Administrator};
 use crate::storage::audit::{self, Entry};
+use crate::storage::authentication::lockouts;
 use crate::storage::database::AnyConnection;
-use crate::storage::lockouts;
 use crate::storage::sessions::rows::{self, End};
-use crate::storage::users::{self, Administrator};
 
 impl Services {
     /// Takes effect on the next request; the sessions live on, with the new role.

@@ -7,10 +7,10 @@ use crate::domain::cursor::Cursors;
 use crate::domain::display_name::parse_display_name;
 use crate::domain::lookup::{parse_search, search_form};
 use crate::domain::{EmailAddress, Error, Event, FieldError, FieldErrors, Role, Timestamp, User, UserStatus, Username};
+use crate::storage::accounts::{former_usernames, users};
+use crate::storage::administration::user_search::{self, UserFilter, UserPosition};
+pub use crate::storage::administration::user_search::{FoundUser, UserSort};
 use crate::storage::audit::{self, Entry};
-use crate::storage::user_search::{self, UserFilter, UserPosition};
-pub use crate::storage::user_search::{FoundUser, UserSort};
-use crate::storage::{former_usernames, users};
 
 /// Which accounts, in which order.
 #[derive(Clone, Debug)]

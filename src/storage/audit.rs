@@ -1,10 +1,13 @@
 //! The audit log: a row for each security event, written in the transaction of what it tells of.
 
+pub mod failing_addresses;
+pub mod search;
+
 use diesel::prelude::*;
 
+use super::administration::stats;
 use super::database::{AnyConnection, MultiBackend};
 use super::schema::audit_events;
-use super::stats;
 use crate::domain::audit::{ActorKind, AuditEvent, Client};
 use crate::domain::{Actor, Error, Event, EventId, Outcome, SessionId, Timestamp, User, UserId};
 

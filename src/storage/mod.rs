@@ -1,16 +1,16 @@
 //! SQL and Redis: rows and records in, domain types out. Plain query functions over a connection.
+//!
+//! The rooms are those of [`crate::services`]; what stands beside them is how a database is reached.
 
+pub mod accounts;
+pub mod administration;
 mod any_connection;
 pub mod audit;
-pub mod audit_search;
+pub mod authentication;
 pub mod database;
-pub mod failing_addresses;
-pub mod former_usernames;
 mod functions;
 pub mod installation;
 pub mod leases;
-pub mod links;
-pub mod lockouts;
 mod migrations;
 mod open_error;
 mod pool;
@@ -18,10 +18,6 @@ pub mod postgres;
 pub mod readiness;
 pub mod schema;
 pub mod sessions;
-pub mod signing_keys;
-pub mod stats;
 pub mod types;
-pub mod user_search;
-pub mod users;
 
 pub use database::Database;

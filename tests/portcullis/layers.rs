@@ -41,8 +41,9 @@ fn a_circle_and_an_import_upwards_are_found() {
     assert_eq!(circle, ["a circle: domain::email, domain::name_key"]);
     let renamed = patched("domain::clock", "pub fn x() -> Option<super::access_token::AccessClaims> { None }");
     assert!(renamed[0].starts_with("a circle: ") && renamed[0].contains("domain::clock"), "{renamed:?}");
-    let upwards = patched("storage::users", "use crate::{\n    domain::Role,\n    services::{Services, Result},\n};");
-    assert!(upwards.contains(&"storage::users uses services".to_owned()), "{upwards:?}");
+    let upwards =
+        patched("storage::accounts::users", "use crate::{\n    domain::Role,\n    services::{Services, Result},\n};");
+    assert!(upwards.contains(&"storage::accounts::users uses services".to_owned()), "{upwards:?}");
     // What only tests use, and what a comment says, are no imports.
     assert!(patched("domain::clock", "/// See [`crate::services`].\n// use crate::services;").is_empty());
 }

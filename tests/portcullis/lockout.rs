@@ -13,7 +13,7 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event, Role, UserId};
 use portcullis::routes::{self, Access, Route};
 use portcullis::services::AuthContext;
-use portcullis::storage::lockouts::{self as store, Key, Rule, Taken};
+use portcullis::storage::authentication::lockouts::{self as store, Key, Rule, Taken};
 use portcullis::storage::schema::lockouts;
 use rstest::rstest;
 use serde_json::{Value, json};

@@ -14,10 +14,10 @@ use crate::domain::{Actor, Error, Event, NameKey, Outcome, SessionId, Timestamp,
 use crate::services::hasher::Check;
 use crate::services::{Result, Services};
 use crate::storage::Database;
+use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
+use crate::storage::authentication::lockouts::{self, Key, Rule, Taken};
 use crate::storage::database::AnyConnection;
-use crate::storage::lockouts::{self, Key, Rule, Taken};
-use crate::storage::users::{self, StoredUser};
 
 /// How long a guess waits for those under way.
 const PATIENCE: Duration = Duration::from_secs(1);

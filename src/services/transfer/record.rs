@@ -9,7 +9,7 @@ use crate::domain::json::{self, Unreadable};
 use crate::domain::{Role, Timestamp, User, UserId, UserStatus};
 use crate::services::accounts::CheckedAccount;
 use crate::services::hasher::Hasher;
-use crate::storage::users::StoredUser;
+use crate::storage::accounts::users::StoredUser;
 
 /// Bytes of the longest line that is read.
 pub const MAX_LINE: usize = 64 * 1024;

@@ -18,6 +18,7 @@ pub mod redis;
 pub mod rotation;
 pub mod rows;
 pub mod search;
+pub mod signing_keys;
 mod sql;
 
 use chrono::TimeDelta;

@@ -39,7 +39,7 @@ pub struct NewSession<'a> {
 /// Opens the session only if the account is active and still of the epoch that was read before the password was
 /// checked: a sign-in can't outlive an "end all" that overtook it.
 pub fn insert(connection: &mut AnyConnection, new: &NewSession<'_>) -> Result<()> {
-    let present = super::super::users::lock(connection, new.user.id)?.ok_or(Error::Raced)?.user;
+    let present = crate::storage::accounts::users::lock(connection, new.user.id)?.ok_or(Error::Raced)?.user;
     if present.epoch != new.user.epoch || !present.is_active() {
         return Err(Error::Raced);
     }

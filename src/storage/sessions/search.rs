@@ -13,12 +13,12 @@ use super::super::database::{AnyConnection, MultiBackend};
 use super::super::functions::lower;
 use super::super::schema::{sessions, users};
 use super::super::types::Moment;
-use super::super::user_search::{contains, few_candidates};
 use super::expiry::nearer_limit;
 use super::rows::Row;
 use crate::domain::lookup::search_form;
 use crate::domain::session_list::{ListedSession, Owner, Position, SessionFilter, SessionOrder, SessionState};
 use crate::domain::{Error, Role, Session, SessionId, Timestamp, UserId};
+use crate::storage::administration::user_search::{contains, few_candidates};
 
 type Result<T> = std::result::Result<T, Error>;
 

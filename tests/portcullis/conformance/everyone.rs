@@ -8,10 +8,10 @@ use diesel::RunQueryDsl as _;
 use portcullis::domain::audit::Client;
 use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState};
 use portcullis::domain::{Actor, EndReason, Error, Role, Session};
+use portcullis::storage::accounts::users;
 use portcullis::storage::database::AnyConnection;
 use portcullis::storage::sessions::everyone;
 use portcullis::storage::sessions::rows::End;
-use portcullis::storage::users;
 use rstest::rstest;
 use tokio::task::{JoinHandle, JoinSet};
 

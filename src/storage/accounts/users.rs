@@ -2,14 +2,14 @@
 
 use diesel::prelude::*;
 
-use super::database::{AnyConnection, MultiBackend};
-use super::schema::users;
-use super::sessions::changes::{self, Change};
 use crate::domain::NameKey;
 use crate::domain::lookup::search_form;
 use crate::domain::{
     EmailAddress, Error, FieldError, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username,
 };
+use crate::storage::database::{AnyConnection, MultiBackend};
+use crate::storage::schema::users;
+use crate::storage::sessions::changes::{self, Change};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -24,7 +24,7 @@ pub struct StoredUser {
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = users)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
-pub(super) struct Row {
+pub(in crate::storage) struct Row {
     id: UserId,
     username: String,
     email: String,
@@ -119,7 +119,7 @@ pub fn update_profile(
     Ok(())
 }
 
-/// What [`super::user_search`] looks into: a part of it never spans two lines.
+/// What [`crate::storage::administration::user_search`] looks into: a part of it never spans two lines.
 pub fn search_text(username: &Username, email: &EmailAddress, name: Option<&str>) -> String {
     search_form(&format!("{username}\n{email}\n{}", name.unwrap_or_default()))
 }

@@ -3,10 +3,10 @@
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::database::AnyConnection;
-use super::schema::former_usernames;
-use super::types::{Id, Moment};
 use crate::domain::{Error, NameKey, Timestamp, UserId};
+use crate::storage::database::AnyConnection;
+use crate::storage::schema::former_usernames;
+use crate::storage::types::{Id, Moment};
 
 /// Notes that the account had this name until now.
 pub fn keep(connection: &mut AnyConnection, name: &NameKey, user: UserId, now: Timestamp) -> Result<(), Error> {

@@ -11,14 +11,14 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use uuid::Uuid;
 
-use super::audit::Row;
-use super::database::{AnyConnection, MultiBackend};
-use super::functions::lower;
-use super::schema::{audit_events, former_usernames, users};
+use super::Row;
 use crate::domain::NameKey;
 use crate::domain::audit::AuditEvent;
 use crate::domain::audit_list::{AuditFilter, AuditedAccount};
 use crate::domain::{Error, EventId, Outcome, Timestamp, UserId};
+use crate::storage::database::{AnyConnection, MultiBackend};
+use crate::storage::functions::lower;
+use crate::storage::schema::{audit_events, former_usernames, users};
 
 type Result<T> = std::result::Result<T, Error>;
 

@@ -2,11 +2,11 @@
 
 use diesel::prelude::*;
 
-use super::database::AnyConnection;
-use super::schema::one_time_links;
 use crate::domain::keys::SecretHash;
 use crate::domain::link::LinkPurpose;
 use crate::domain::{Error, Timestamp, UserId};
+use crate::storage::database::AnyConnection;
+use crate::storage::schema::one_time_links;
 
 type Result<T> = std::result::Result<T, Error>;
 

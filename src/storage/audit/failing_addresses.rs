@@ -10,11 +10,11 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use super::database::AnyConnection;
-use super::schema::failing_addresses;
-use super::types::Moment;
 use crate::domain::network::counted_name;
 use crate::domain::{Error, Timestamp};
+use crate::storage::database::AnyConnection;
+use crate::storage::schema::failing_addresses;
+use crate::storage::types::Moment;
 
 type Result<T> = std::result::Result<T, Error>;
 

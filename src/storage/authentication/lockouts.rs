@@ -9,10 +9,10 @@ use diesel::dsl::count;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable};
 
-use super::database::AnyConnection;
-use super::schema::lockouts;
-use super::types::{Id, Moment};
 use crate::domain::{Error, Timestamp, UserId};
+use crate::storage::database::AnyConnection;
+use crate::storage::schema::lockouts;
+use crate::storage::types::{Id, Moment};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -154,7 +154,7 @@ pub fn locks_of(connection: &mut AnyConnection, users: &[UserId], rule: Rule) ->
 
 /// The accounts that are locked, as a part of a greater query.
 #[diesel::dsl::auto_type(no_type_alias)]
-pub(super) fn locked(rule: Rule) -> _ {
+pub(in crate::storage) fn locked(rule: Rule) -> _ {
     let now: Timestamp = rule.now;
     let threshold: i64 = rule.threshold;
     lockouts::table

@@ -6,12 +6,12 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::database::AnyConnection;
-use super::failing_addresses;
-use super::schema::{figures, sessions, stat_hours, users};
-use super::sessions::open::open_in_index;
-use super::types::Moment;
 use crate::domain::{Error, Event, Role, SessionKind, Timestamp};
+use crate::storage::audit::failing_addresses;
+use crate::storage::database::AnyConnection;
+use crate::storage::schema::{figures, sessions, stat_hours, users};
+use crate::storage::sessions::open::open_in_index;
+use crate::storage::types::Moment;
 
 type Result<T> = std::result::Result<T, Error>;
 

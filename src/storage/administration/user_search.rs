@@ -4,14 +4,14 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use super::database::{AnyConnection, MultiBackend};
-use super::lockouts::{self, Rule};
-use super::schema::{sessions, users};
-use super::sessions::open::open_in_index;
-use super::types::Id;
-use super::users::{Row, StoredUser};
 use crate::domain::text::text_enum;
 use crate::domain::{Error, Role, Timestamp, User, UserId, UserStatus};
+use crate::storage::accounts::users::{Row, StoredUser};
+use crate::storage::authentication::lockouts::{self, Rule};
+use crate::storage::database::{AnyConnection, MultiBackend};
+use crate::storage::schema::{sessions, users};
+use crate::storage::sessions::open::open_in_index;
+use crate::storage::types::Id;
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -161,7 +161,7 @@ const MAX_TRIGRAMS: usize = 40;
 
 /// The accounts that may contain `text`, where those are few. `None` too for a text with trigrams on PostgreSQL, which
 /// decides by itself whether its index of them pays.
-pub(super) fn few_candidates(connection: &mut AnyConnection, text: &str) -> Result<Option<Vec<UserId>>> {
+pub(in crate::storage) fn few_candidates(connection: &mut AnyConnection, text: &str) -> Result<Option<Vec<UserId>>> {
     let (query, wanted) = match (&*connection, trigrams(text)) {
         (AnyConnection::Postgres(_), Some(_)) => return Ok(None),
         (AnyConnection::Postgres(_), None) => (
@@ -200,7 +200,7 @@ fn trigrams(text: &str) -> Option<String> {
 }
 
 /// The pattern for what contains `text`, which may have wildcards of its own.
-pub(super) fn contains(text: &str) -> String {
+pub(in crate::storage) fn contains(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.chars() {
         if matches!(character, '%' | '_' | '\\') {

@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 
 use diesel::prelude::*;
 
-use super::database::AnyConnection;
-use super::schema::signing_keys;
 use crate::domain::signing_key::{KeyState, SealedKey, SigningAlgorithm, SigningKeyInfo};
 use crate::domain::{Error, Timestamp};
+use crate::storage::database::AnyConnection;
+use crate::storage::schema::signing_keys;
 
 type Result<T> = std::result::Result<T, Error>;
 

@@ -1,0 +1,5 @@
+//! Accounts, and what opens them.
+
+pub mod former_usernames;
+pub mod links;
+pub mod users;

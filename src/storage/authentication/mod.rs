@@ -1,0 +1,3 @@
+//! What is counted of attempts to sign in.
+
+pub mod lockouts;
