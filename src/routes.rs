@@ -12,8 +12,17 @@ use crate::http::principal::require;
 use crate::http::problem::Problem;
 use crate::http::{authenticate, cors, csrf, health, session_store};
 use crate::services::Services;
+use crate::web as pages;
 use crate::web::admin::{self, user_acts, user_role};
-use crate::{api, web as pages};
+
+/// The handlers of the API, by the names that the table has for their files.
+mod api {
+    pub use crate::api::accounts::me;
+    pub use crate::api::administration::{stats, user_acts, users};
+    pub use crate::api::authentication::auth;
+    pub use crate::api::sessions::{everyone as sessions, keys, oauth, well_known};
+    pub use crate::api::{audit, document};
+}
 
 /// Writes the table twice: as [`ALL`], and as the functions that register it, one for each area; all paths of an
 /// area begin with its own. A method in `method(role)` asks for more than its path. `limited` routes look at a password or

@@ -13,7 +13,11 @@ use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 use utoipa::OpenApi as _;
 
-use super::{audit, auth, keys, me, oauth, sessions, stats, texts, user_acts, users, well_known};
+use super::accounts::me;
+use super::administration::{stats, user_acts, users};
+use super::authentication::auth;
+use super::sessions::{everyone, keys, oauth, well_known};
+use super::{audit, texts};
 use crate::domain::session_list::SessionState;
 use crate::http::access::Route;
 use crate::http::api_document::ApiDocument;
@@ -37,7 +41,7 @@ use crate::settings::Settings;
         users::list, users::create, users::show, users::update, users::delete,
         user_acts::set_role, user_acts::suspend, user_acts::reinstate, user_acts::reset_link, user_acts::unlock,
         user_acts::sessions, user_acts::end_sessions,
-        sessions::list, sessions::revoke, sessions::end,
+        everyone::list, everyone::revoke, everyone::end,
         audit::list, stats::show,
         keys::list, keys::rotate,
         oauth::token, oauth::revoke, oauth::introspect,

@@ -1,23 +1,17 @@
 //! The API: JSON in, JSON out, for programs. A handler extracts, calls a service and answers.
 //!
-//! Each file is a resource, documented where it is handled: [`document`] gathers what stands above the handlers into
-//! `/openapi.json`. What they share: [`listing`] (lists in pages),
-//! [`texts`] (what the document says of each kind of text), [`tokens`] (the token body and the refresh cookie).
+//! The rooms are those of [`crate::services`]. Each file is a resource, documented where it is handled: [`document`]
+//! gathers what stands above the handlers into `/openapi.json`. What they share: [`listing`] (lists in pages), [`texts`]
+//! (what the document says of each kind of text), [`sessions::tokens`] (the token body and the refresh cookie).
 
+pub mod accounts;
+pub mod administration;
 pub mod audit;
-pub mod auth;
+pub mod authentication;
 pub mod document;
-pub mod keys;
 mod listing;
-pub mod me;
-pub mod oauth;
 pub mod sessions;
-pub mod stats;
 mod texts;
-mod tokens;
-pub mod user_acts;
-pub mod users;
-pub mod well_known;
 
 use std::fmt::Display;
 use std::str::FromStr;

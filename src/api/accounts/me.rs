@@ -4,9 +4,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::listing::{EventPage, ListQuery, Listing, NewestFirst, PageParameters, SessionPage, Unfiltered};
-use super::sessions::{Revoked, SessionPath};
-use super::{Answer, given, no_content, texts, user_shape};
+use crate::api::listing::{EventPage, ListQuery, Listing, NewestFirst, PageParameters, SessionPage, Unfiltered};
+use crate::api::sessions::everyone::{Revoked, SessionPath};
+use crate::api::{Answer, given, no_content, texts, user_shape};
 use crate::domain::{Error, SessionId, User};
 use crate::http::bearer::{ApiUser, MaybeApiUser};
 use crate::http::client_address::ClientInfo;

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::texts;
+use crate::api::texts;
 use crate::domain::access_token::CLIENT_ID;
 use crate::domain::{Error, Event, Role, SessionId, UserId};
 use crate::http::client_address::ClientInfo;

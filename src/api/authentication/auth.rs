@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::tokens::{self, Delivery, TokenBody};
-use super::{Answer, no_content, texts};
+use crate::api::sessions::tokens::{self, Delivery, TokenBody};
+use crate::api::{Answer, no_content, texts};
 use crate::domain::{Error, Event, SessionId, UserId};
 use crate::http::bearer::{ApiUser, MaybeApiUser};
 use crate::http::client_address::ClientInfo;

@@ -4,10 +4,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::listing::{ListQuery, NewestFirst, PageParameters, SessionPage};
-use super::sessions::{Revoked, UserSessionQuery};
 use super::users::{IfMatch, Refusals, UserPath, answer};
-use super::{Answer, EmptyBody};
+use crate::api::listing::{ListQuery, NewestFirst, PageParameters, SessionPage};
+use crate::api::sessions::everyone::{Revoked, UserSessionQuery};
+use crate::api::{Answer, EmptyBody};
 use crate::domain::clock::rfc3339;
 use crate::domain::{Error, FieldError, Role, UserId};
 use crate::http::bearer::{ApiUser, RecentAdmin, require_recent_password};
@@ -180,7 +180,7 @@ pub async fn sessions(
 ) -> Answer {
     services.user(id).await?;
     let filter = filter.parse(id).map_err(Error::Invalid)?;
-    super::sessions::found(&request, &services, &manager.user, &filter, page).await
+    crate::api::sessions::everyone::found(&request, &services, &manager.user, &filter, page).await
 }
 
 /// `DELETE /api/v1/users/{id}/sessions`. One act, whatever their number.

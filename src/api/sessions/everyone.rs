@@ -6,8 +6,8 @@ use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder,
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use super::listing::{ListQuery, NewestFirst, PageParameters, PageQuery, SessionPage, page};
-use super::{Answer, no_content, not_null, texts, word};
+use crate::api::listing::{ListQuery, NewestFirst, PageParameters, PageQuery, SessionPage, page};
+use crate::api::{Answer, no_content, not_null, texts, word};
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState};
 use crate::domain::{Error, FieldError, FieldErrors, SessionId, SessionKind, UserId};
 use crate::http::bearer::{ApiUser, require_recent_password};
@@ -58,7 +58,7 @@ pub struct UserSessionQuery {
 impl UserSessionQuery {
     /// # Errors
     /// Each word that isn't known.
-    pub(super) fn parse(self, user: UserId) -> Result<SessionFilter, FieldErrors> {
+    pub(in crate::api) fn parse(self, user: UserId) -> Result<SessionFilter, FieldErrors> {
         let Self { kind, q, state } = self;
         Ok(SessionFilter { user: Some(user), ..SessionQuery { user_id: None, kind, q, state }.parse()? })
     }
@@ -100,7 +100,7 @@ pub async fn list(
 }
 
 /// One page of what the filter finds.
-pub(super) async fn found(
+pub(in crate::api) async fn found(
     request: &HttpRequest,
     services: &Services,
     manager: &ApiUser,
@@ -219,7 +219,7 @@ impl RevokeBody {
 #[derive(Serialize, ToSchema)]
 pub struct Revoked {
     /// Of those that were meant.
-    pub(super) revoked: u64,
+    pub(in crate::api) revoked: u64,
 }
 
 /// `POST /api/v1/sessions/revoke`.

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Answer;
+use crate::api::Answer;
 use crate::services::Services;
 use crate::settings::JwtAlgorithm;
 

@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use super::listing::{ListQuery, PageParameters, UserPage, page};
-use super::{Answer, given, no_content, texts, user_shape, word};
+use crate::api::listing::{ListQuery, PageParameters, UserPage, page};
+use crate::api::{Answer, given, no_content, texts, user_shape, word};
 use crate::domain::clock::rfc3339;
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, FieldErrors, Role, User, UserId, UserStatus};

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 
-use super::Answer;
+use crate::api::Answer;
 use crate::http::bearer::ApiUser;
 use crate::http::require_role::{Manager, RequireRole};
 use crate::representations::StatsShape;

@@ -2,8 +2,8 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::listing::{KeyPage, ListQuery, Listing, NewestFirst, PageParameters, Unfiltered};
-use super::{Answer, EmptyBody};
+use crate::api::listing::{KeyPage, ListQuery, Listing, NewestFirst, PageParameters, Unfiltered};
+use crate::api::{Answer, EmptyBody};
 use crate::http::bearer::{ApiUser, RecentAdmin};
 use crate::http::client_address::ClientInfo;
 use crate::http::json::OptionalJson;

@@ -1,0 +1,3 @@
+//! One's own account.
+
+pub mod me;

@@ -1,0 +1,5 @@
+//! Accounts under the hands of those who administer, and figures.
+
+pub mod stats;
+pub mod user_acts;
+pub mod users;
