@@ -12,10 +12,24 @@ use crate::http::principal::require;
 use crate::http::problem::Problem;
 use crate::http::{authenticate, cors, csrf, health, session_store};
 use crate::services::Services;
-use crate::web as pages;
-use crate::web::admin::{self, user_acts, user_role};
+use crate::web::administration::{user_acts, user_role};
 
-/// The handlers of the API, by the names that the table has for their files.
+/// The handlers of the pages, by the names that the table has for their files.
+mod pages {
+    pub use crate::web::accounts::{activity, overview as account, password, profile, register, reset, setup};
+    pub use crate::web::authentication::{confirm, login, logout};
+    pub use crate::web::sessions::own as sessions;
+    pub use crate::web::{assets, change_password_url, docs, home};
+}
+
+/// Those of the pages that administer.
+mod admin {
+    pub use crate::web::administration::{dashboard, settings, user, users};
+    pub use crate::web::audit;
+    pub use crate::web::sessions::{end as end_sessions, everyone as sessions, keys};
+}
+
+/// Those of the API.
 mod api {
     pub use crate::api::accounts::me;
     pub use crate::api::administration::{stats, user_acts, users};

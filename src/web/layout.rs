@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::Answer;
 use super::assets;
-use super::event_text::number;
+use super::audit::event_text::number;
 use super::form_errors::{FormErrors, Status};
 use crate::domain::{Error, Role, User};
 use crate::http::current_user::CurrentUser;

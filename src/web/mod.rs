@@ -1,31 +1,22 @@
 //! Pages: server-rendered forms that work without a script. A handler extracts, calls a service and answers.
 //!
-//! Each file is a group of pages with its templates' structs beside the handlers; `templates/` mirrors it.
-//! What they share: [`layout`] (the frame, and [`layout::page`]), [`field`] (an input with its label, hint and error),
-//! [`form_errors`] (why a form comes back), [`time_tag`] (times in words), [`event_text`] (events in words),
-//! [`session_counts`] (numbers of sessions in words), [`next`] (where to go on), [`error_pages`].
+//! The rooms are those of [`crate::services`]. Each file is a group of pages with its templates' structs beside the
+//! handlers. What they share: [`layout`] (the frame, and [`layout::page`]), [`field`] (an input with its label, hint and
+//! error), [`form_errors`] (why a form comes back), [`time_tag`] (times in words), [`audit::event_text`] (events in words),
+//! [`sessions::counts`] (numbers of sessions in words), [`next`] (where to go on), [`error_pages`].
 
-pub mod account;
-pub mod activity;
-pub mod admin;
+pub mod accounts;
+pub mod administration;
 pub mod assets;
-pub mod confirm;
+pub mod audit;
+pub mod authentication;
 pub mod docs;
 pub mod error_pages;
-pub mod event_text;
 pub mod field;
 pub mod form_errors;
 pub mod layout;
-pub mod login;
-pub mod logout;
 pub mod next;
-pub mod password;
-pub mod profile;
-pub mod register;
-pub mod reset;
-pub mod session_counts;
 pub mod sessions;
-pub mod setup;
 pub mod time_tag;
 
 use actix_web::HttpResponse;

@@ -5,9 +5,8 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::sessions::{LIST, SessionRow};
-use super::url;
-use super::user_acts::SIGNS_YOU_OUT;
+use super::counts;
+use super::everyone::{LIST, SessionRow};
 use crate::domain::session_list::ListedSession;
 use crate::domain::{Error, FieldError, Role, SessionId, User, UserId};
 use crate::http::client_address::ClientInfo;
@@ -20,10 +19,12 @@ use crate::http::selection::{SelectionForm, SelectionQuery};
 use crate::http::session_cookie;
 use crate::services::stats::OpenSessions;
 use crate::services::{AuthContext, Services};
+use crate::web::administration::url;
+use crate::web::administration::user_acts::SIGNS_YOU_OUT;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::next::{self, NextQuery};
-use crate::web::{Answer, see_other, session_counts};
+use crate::web::{Answer, see_other};
 
 #[derive(Template)]
 #[template(path = "admin/end_sessions.html")]
@@ -280,13 +281,13 @@ fn selected(sessions: Vec<SessionRow>) -> Question {
 fn of_user(user: &User, own: bool, open: OpenSessions) -> Question {
     let title = format!("End all sessions of {}?", user.username);
     if open.total().value == 0 {
-        return Question::none(&title, &session_counts::ends(open));
+        return Question::none(&title, &counts::ends(open));
     }
-    let mut consequences = vec![session_counts::ends(open), format!("{} can sign in again at once.", user.username)];
+    let mut consequences = vec![counts::ends(open), format!("{} can sign in again at once.", user.username)];
     if own {
         consequences.insert(0, SIGNS_YOU_OUT.to_owned());
     }
-    let button = format!("End {}", session_counts::sessions(open.total()));
+    let button = format!("End {}", counts::sessions(open.total()));
     Question { title, button: Some(button), consequences, ..Question::default() }
 }
 
@@ -308,8 +309,8 @@ fn everyone(auth: &AuthContext, reached: OpenSessions) -> Question {
     };
     let title = "End all sessions?".to_owned();
     if ending.total().value == 0 {
-        return Question::none(&title, &session_counts::ends(ending));
+        return Question::none(&title, &counts::ends(ending));
     }
-    let consequences = [&*session_counts::ends(ending)].into_iter().chain(staying).map(str::to_owned).collect();
+    let consequences = [&*counts::ends(ending)].into_iter().chain(staying).map(str::to_owned).collect();
     Question { title, button: Some("End all sessions".to_owned()), consequences, ..Question::default() }
 }

@@ -2,11 +2,11 @@
 
 use url::form_urlencoded;
 
-use super::sessions::LIST;
-use super::user_acts::Act;
 use crate::domain::{Error, Role, User, UserId};
 use crate::services::Services;
+use crate::web::administration::user_acts::Act;
 use crate::web::next;
+use crate::web::sessions::everyone::LIST;
 
 /// The act to which one goes on.
 pub struct ReauthPurpose {

@@ -3,17 +3,17 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::field::Field;
-use super::form_errors::FormErrors;
-use super::layout::{self, GuestLayout, page};
-use super::time_tag::{TimeTag, deadline};
-use super::{Answer, see_other};
 use crate::http::client_address::ClientInfo;
 use crate::http::device_cookie;
 use crate::http::flash::{self, Notice};
 use crate::http::forms::GuestForm;
 use crate::http::parameters::PathParam;
 use crate::services::Services;
+use crate::web::field::Field;
+use crate::web::form_errors::FormErrors;
+use crate::web::layout::{self, GuestLayout, page};
+use crate::web::time_tag::{TimeTag, deadline};
+use crate::web::{Answer, see_other};
 
 #[derive(Template)]
 #[template(path = "reset.html")]

@@ -4,15 +4,15 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::form_errors::FormErrors;
-use super::layout::{self, AccountLayout, account_of, page};
-use super::{Answer, Nothing, see_other};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::MaybeUser;
 use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
 use crate::http::session_cookie;
 use crate::services::Services;
+use crate::web::form_errors::FormErrors;
+use crate::web::layout::{self, AccountLayout, account_of, page};
+use crate::web::{Answer, Nothing, see_other};
 
 #[derive(Template)]
 #[template(path = "logout.html")]

@@ -3,16 +3,16 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::field::Field;
-use super::form_errors::FormErrors;
-use super::layout::{self, AccountLayout, account_of, page};
-use super::{Answer, see_other};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
+use crate::web::field::Field;
+use crate::web::form_errors::FormErrors;
+use crate::web::layout::{self, AccountLayout, account_of, page};
+use crate::web::{Answer, see_other};
 
 #[derive(Template)]
 #[template(path = "account/password.html")]

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::{Choice, url};
+use super::counts;
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionState};
 use crate::domain::{EndReason, Error, SessionId, SessionKind, Timestamp, UserId};
 use crate::http::current_user::CurrentUser;
@@ -12,13 +12,14 @@ use crate::http::parameters::Query;
 use crate::http::problem::Problem;
 use crate::services::all_sessions::SessionPage;
 use crate::services::{AuthContext, Services};
+use crate::web::Answer;
+use crate::web::administration::{Choice, url};
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::time_tag::{TimeTag, time_tag};
-use crate::web::{Answer, session_counts};
 
 /// The list, where one goes back to without a `next`.
-pub(super) const LIST: &str = "/admin/sessions";
+pub(in crate::web) const LIST: &str = "/admin/sessions";
 
 /// Sessions on a page.
 const PAGE: u16 = 50;
@@ -205,10 +206,10 @@ pub async fn show(
     let now = services.clock.now();
     let filtered = filter.q.is_some() || filter.kind.is_some() || filter.user.is_some();
     let totals = match filter.user {
-        Some(id) => session_counts::active(services.sessions_of(id, 0).await?.1.into(), ""),
+        Some(id) => counts::active(services.sessions_of(id, 0).await?.1.into(), ""),
         None => {
             let all = !filtered && state == SessionState::Live;
-            session_counts::active(services.open_sessions(&auth).await?, if all { "" } else { " in all accounts" })
+            counts::active(services.open_sessions(&auth).await?, if all { "" } else { " in all accounts" })
         }
     };
     let here = list(state, cursor.unwrap_or_default());

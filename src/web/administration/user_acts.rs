@@ -14,12 +14,13 @@ use crate::services::stats::OpenSessions;
 use crate::services::{AuthContext, Services};
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
+use crate::web::sessions::counts;
 use crate::web::time_tag::TimeTag;
-use crate::web::{Answer, Nothing, see_other, session_counts};
+use crate::web::{Answer, Nothing, see_other};
 
 /// What can be done to an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Act {
+pub(in crate::web) enum Act {
     Suspend,
     Reinstate,
     ResetLink,
@@ -39,11 +40,11 @@ struct Words {
 }
 
 impl Act {
-    pub(super) const ALL: [Self; 5] =
+    pub(in crate::web) const ALL: [Self; 5] =
         [Self::Suspend, Self::Reinstate, Self::ResetLink, Self::EndSessions, Self::Delete];
 
     /// What it does, before the name of the account.
-    pub(super) fn verb(self) -> &'static str {
+    pub(in crate::web) fn verb(self) -> &'static str {
         match self {
             Self::Suspend => "suspend",
             Self::Reinstate => "reinstate",
@@ -54,7 +55,7 @@ impl Act {
     }
 
     /// The last part of its URL.
-    pub(super) fn path(self) -> &'static str {
+    pub(in crate::web) fn path(self) -> &'static str {
         match self {
             Self::Suspend => "suspend",
             Self::Reinstate => "reinstate",
@@ -67,7 +68,7 @@ impl Act {
     /// What is said to the reader of the page; `own`: whose account it is.
     fn words(self, user: &User, own: bool, sessions: OpenSessions) -> Words {
         let username = &user.username;
-        let ends = session_counts::ends(sessions);
+        let ends = counts::ends(sessions);
         let say = |title: String, button: String, cancel, consequences: &[&str]| Words {
             title,
             button: Some(button),
@@ -120,7 +121,7 @@ impl Act {
             },
             Self::EndSessions => say(
                 format!("End all sessions of {username}?"),
-                format!("End {}", session_counts::sessions(sessions.total())),
+                format!("End {}", counts::sessions(sessions.total())),
                 "Keep them",
                 &[&ends, "The owner of the account can sign in again at once."],
             ),
@@ -177,7 +178,7 @@ impl Act {
 }
 
 /// What ends one's own session.
-pub(super) const SIGNS_YOU_OUT: &str = "This signs you out.";
+pub(in crate::web) const SIGNS_YOU_OUT: &str = "This signs you out.";
 
 /// What no reset link changes.
 const SUSPENDED_STAYS_SO: &str =

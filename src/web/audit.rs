@@ -1,5 +1,7 @@
 //! `/admin/audit`: the audit log, and its export.
 
+pub mod event_text;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::web::Bytes;
@@ -7,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use futures_util::TryStreamExt as _;
 
-use super::{Choice, url};
+use super::administration::{Choice, url};
 use crate::domain::audit::AuditEvent;
 use crate::domain::audit_list::{AuditFilter, AuditedAccount, TypedAuditFilter};
 use crate::domain::{Actor, Error, Event, FieldErrors, Outcome, Timestamp, UserId};

@@ -1,7 +1,7 @@
 //! How many sessions there are, and what happens to so many, in words.
 
-use super::event_text::number;
 use crate::services::stats::{Figure, OpenSessions};
+use crate::web::audit::event_text::number;
 
 /// "2,031", or "about 1,000,000" where it is not counted for each page.
 pub fn format_figure(figure: Figure) -> String {

@@ -3,10 +3,6 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::field::Field;
-use super::form_errors::FormErrors;
-use super::layout::{self, GuestLayout, page};
-use super::{Answer, next, see_other};
 use crate::domain::Error;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, MaybeUser};
@@ -14,6 +10,10 @@ use crate::http::forms::GuestForm;
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
 use crate::services::accounts::NewAccount;
+use crate::web::field::Field;
+use crate::web::form_errors::FormErrors;
+use crate::web::layout::{self, GuestLayout, page};
+use crate::web::{Answer, next, see_other};
 
 #[derive(Template)]
 #[template(path = "register.html")]

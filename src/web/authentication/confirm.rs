@@ -3,19 +3,19 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::admin::reauth_purpose::ReauthPurpose;
-use super::field::Field;
-use super::form_errors::FormErrors;
-use super::layout::{self, SignedInLayout, account_of, page};
-use super::next::{self, NextQuery};
-use super::time_tag::duration;
-use super::{Answer, see_other};
+use super::reauth_purpose::ReauthPurpose;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
 use crate::http::forms::Form;
 use crate::http::parameters::Query;
 use crate::http::session_cookie;
 use crate::services::Services;
+use crate::web::field::Field;
+use crate::web::form_errors::FormErrors;
+use crate::web::layout::{self, SignedInLayout, account_of, page};
+use crate::web::next::{self, NextQuery};
+use crate::web::time_tag::duration;
+use crate::web::{Answer, see_other};
 
 #[derive(Template)]
 #[template(path = "confirm.html")]

@@ -20,10 +20,10 @@ use crate::services::health::Health;
 use crate::services::stats::{FailingAddress, Stats, last_day_began};
 use crate::settings::PublicUrl;
 use crate::web::Answer;
-use crate::web::event_text::number;
+use crate::web::audit::event_text::number;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::session_counts::format_figure;
+use crate::web::sessions::counts::format_figure;
 use crate::web::time_tag::{TimeTag, full, time_tag};
 
 /// A store that takes longer makes every page slow.

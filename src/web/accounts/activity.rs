@@ -4,15 +4,15 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::Answer;
-use super::event_text::EventRow;
-use super::form_errors::FormErrors;
-use super::layout::{self, AccountLayout, account_of, page};
 use crate::domain::EventId;
 use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
 use crate::http::problem::Problem;
 use crate::services::Services;
+use crate::web::Answer;
+use crate::web::audit::event_text::EventRow;
+use crate::web::form_errors::FormErrors;
+use crate::web::layout::{self, AccountLayout, account_of, page};
 
 /// Events on a page.
 const PAGE: usize = 50;

@@ -16,13 +16,14 @@ use crate::services::Services;
 use crate::services::authorization::Subject;
 use crate::services::stats::OpenSessions;
 use crate::services::users::UserChange;
-use crate::web::event_text::EventRow;
+use crate::web::audit::event_text::EventRow;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::sessions::SessionRow;
+use crate::web::sessions::counts;
+use crate::web::sessions::own::SessionRow;
 use crate::web::time_tag::{TimeTag, date, time_tag};
-use crate::web::{Answer, see_other, session_counts};
+use crate::web::{Answer, see_other};
 
 /// Sessions shown.
 const SESSIONS: i64 = 5;
@@ -158,8 +159,8 @@ async fn user_page(
         editor: administers(&auth).then(|| Editor::new(services, current, &user, form, &form_errors)),
         reached: auth.reaches(&user),
         open: counts.total().value,
-        total: session_counts::format_figure(counts.total()),
-        kinds: session_counts::kinds(counts),
+        total: counts::format_figure(counts.total()),
+        kinds: counts::kinds(counts),
         sessions: sessions.iter().map(|session| SessionRow::new(session, now).mark(own)).collect(),
         events: events.into_iter().map(|event| EventRow::new(event, user.id, now)).collect(),
         link,

@@ -1,13 +1,8 @@
 //! Pages that administer: managers look and help, administrators change. The route table says which is whose; the
 //! services say who reaches whom.
 
-pub mod audit;
 pub mod chart;
 pub mod dashboard;
-pub mod end_sessions;
-pub mod keys;
-pub mod reauth_purpose;
-pub mod sessions;
 pub mod settings;
 pub mod user;
 pub mod user_acts;
@@ -28,7 +23,7 @@ pub struct Choice {
 }
 
 /// The address of a page with those of these parameters that say something.
-fn url(path: &str, parameters: &[(&str, &str)]) -> String {
+pub(super) fn url(path: &str, parameters: &[(&str, &str)]) -> String {
     let said = parameters.iter().filter(|(_, value)| !value.is_empty());
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(said).finish();
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }

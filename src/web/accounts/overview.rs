@@ -4,12 +4,6 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::Answer;
-use super::event_text::EventRow;
-use super::form_errors::FormErrors;
-use super::layout::{self, AccountLayout, account_of, page};
-use super::sessions::{SessionRow, take_current};
-use super::time_tag::{TimeTag, date};
 use crate::domain::Event;
 use crate::domain::audit::AuditEvent;
 use crate::domain::session::LiveSession;
@@ -17,6 +11,12 @@ use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
 use crate::services::Services;
 use crate::services::stats::OpenSessions;
+use crate::web::Answer;
+use crate::web::audit::event_text::EventRow;
+use crate::web::form_errors::FormErrors;
+use crate::web::layout::{self, AccountLayout, account_of, page};
+use crate::web::sessions::own::{SessionRow, take_current};
+use crate::web::time_tag::{TimeTag, date};
 
 /// Other sessions shown.
 const SESSIONS: usize = 2;

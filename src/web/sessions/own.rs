@@ -4,10 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::form_errors::FormErrors;
-use super::layout::{self, AccountLayout, account_of, page};
-use super::time_tag::{TimeTag, time_tag};
-use super::{Answer, Nothing, see_other, session_counts};
+use super::counts;
 use crate::domain::audit::Client;
 use crate::domain::device::DeviceKind;
 use crate::domain::{Session, SessionId, SessionKind, Timestamp};
@@ -19,6 +16,10 @@ use crate::http::parameters::{PathParam, Query};
 use crate::http::session_cookie;
 use crate::services::Services;
 use crate::services::stats::OpenSessions;
+use crate::web::form_errors::FormErrors;
+use crate::web::layout::{self, AccountLayout, account_of, page};
+use crate::web::time_tag::{TimeTag, time_tag};
+use crate::web::{Answer, Nothing, see_other};
 
 /// Other sessions on a page, and how many more each "show more" adds.
 const STEP: i64 = 50;
@@ -144,7 +145,7 @@ pub async fn show(
         others: sessions.iter().map(|session| SessionRow::new(session, now)).collect(),
         more: (total > limit && limit < MOST).then_some(limit + STEP),
         total,
-        kinds: session_counts::kinds(counts),
+        kinds: counts::kinds(counts),
     };
     page(StatusCode::OK, &template)
 }

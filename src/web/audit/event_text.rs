@@ -1,8 +1,8 @@
 //! Security events in words, for the person whom they concern.
 
-use super::time_tag::{TimeTag, time_tag};
 use crate::domain::audit::{Actor, AuditEvent};
 use crate::domain::{Event, Outcome, Timestamp, UserId};
+use crate::web::time_tag::{TimeTag, time_tag};
 
 /// A line of the activity table.
 pub struct EventRow {

@@ -3,18 +3,18 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::field::Field;
-use super::form_errors::FormErrors;
-use super::layout::{self, GuestLayout, page};
-use super::next::{self, NextQuery};
-use super::time_tag::duration;
-use super::{Answer, see_other};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, MaybeUser};
 use crate::http::forms::GuestForm;
 use crate::http::parameters::Query;
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
+use crate::web::field::Field;
+use crate::web::form_errors::FormErrors;
+use crate::web::layout::{self, GuestLayout, page};
+use crate::web::next::{self, NextQuery};
+use crate::web::time_tag::duration;
+use crate::web::{Answer, see_other};
 
 #[derive(Template)]
 #[template(path = "login.html")]

@@ -14,7 +14,7 @@ use crate::http::forms::Form;
 use crate::http::parameters::Query;
 use crate::services::Services;
 use crate::services::users::{FoundUser, UserPage, UserSearch, UserSort};
-use crate::web::event_text::number;
+use crate::web::audit::event_text::number;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};

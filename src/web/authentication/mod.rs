@@ -1,0 +1,6 @@
+//! Signing in and out, and the password asked for again.
+
+pub mod confirm;
+pub mod login;
+pub mod logout;
+mod reauth_purpose;

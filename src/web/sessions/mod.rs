@@ -1,0 +1,7 @@
+//! Sessions: one's own, everyone's, and the keys that sign their tokens.
+
+pub mod counts;
+pub mod end;
+pub mod everyone;
+pub mod keys;
+pub mod own;
