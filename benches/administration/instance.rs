@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use portcullis::domain::UserId;
-use portcullis::services::users::{UserSearch, UserSort};
+use portcullis::services::administration::users::{UserSearch, UserSort};
 
 use crate::people;
 use crate::seed::{Size, seed};

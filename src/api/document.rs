@@ -23,7 +23,7 @@ use crate::http::access::Route;
 use crate::http::api_document::ApiDocument;
 use crate::http::cookies::OurCookie;
 use crate::http::problem::ProblemBody;
-use crate::services::users::UserSort;
+use crate::services::administration::users::UserSort;
 use crate::settings::Settings;
 
 #[derive(utoipa::OpenApi)]

@@ -13,7 +13,7 @@ use crate::domain::audit::Client;
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState, counted};
 use crate::domain::{Error, SessionId, SessionKind};
 use crate::representations::SessionShape;
-use crate::services::all_sessions::MOST_SELECTED;
+use crate::services::sessions::everyone::MOST_SELECTED;
 use crate::services::{AuthContext, Services};
 
 #[derive(Subcommand)]

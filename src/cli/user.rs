@@ -12,8 +12,8 @@ use crate::domain::audit::Client;
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, Role, Timestamp, User, UserStatus};
 use crate::representations::UserShape;
-use crate::services::accounts::NewAccount;
-use crate::services::users::{FoundUser, UserSearch, UserSort};
+use crate::services::accounts::profile::NewAccount;
+use crate::services::administration::users::{FoundUser, UserSearch, UserSort};
 use crate::services::{AuthContext, Services};
 
 #[derive(Subcommand)]

@@ -56,7 +56,7 @@ impl PasswordPolicy {
     /// # Errors
     /// The reason, for the field `field`. No part of the password is in it.
     ///
-    /// Takes up to a tenth of a second: [`crate::services::hasher::Hasher::check`] runs it off the async workers.
+    /// Takes up to a tenth of a second: [`crate::services::authentication::hasher::Hasher::check`] runs it off the async workers.
     pub fn check(&self, field: &'static str, typed: &SecretString, about: &[&str]) -> Result<(), FieldError> {
         let error = |code, message: String| Err(FieldError::new(field, code, message));
         let Some(password) = prepared(typed) else {

@@ -28,7 +28,7 @@ const MAX_BCRYPT_COST: u32 = 14;
 /// Django asks for more of them with each version: 1,000,000 in 5.2.
 const MAX_ITERATIONS: u32 = 3_000_000;
 
-/// A hash with which a password can be checked. Checking is [`crate::services::hasher`]'s.
+/// A hash with which a password can be checked. Checking is [`crate::services::authentication::hasher`]'s.
 #[derive(Clone, PartialEq)]
 pub enum PasswordHash {
     /// RFC 9106, any of the three variants.

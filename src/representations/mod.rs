@@ -16,8 +16,8 @@ use crate::domain::{
     Actor, EndReason, Event, EventId, Outcome, Role, Session, SessionId, SessionKind, Timestamp, User, UserId,
     UserStatus, id,
 };
-use crate::services::stats::{HourCounts, Stats};
-use crate::services::users::UserSort;
+use crate::services::administration::stats::{HourCounts, Stats};
+use crate::services::administration::users::UserSort;
 
 /// An account.
 #[derive(Serialize, ToSchema)]

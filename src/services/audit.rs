@@ -7,8 +7,8 @@ use std::sync::Arc;
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
 
-use super::all_sessions::read_cursor;
 use super::authorization::recheck;
+use super::sessions::everyone::read_cursor;
 use super::{AuthContext, Result, Services};
 use crate::domain::audit::AuditEvent;
 use crate::domain::audit_list::{AuditFilter, AuditedAccount};

@@ -1,6 +1,10 @@
 //! Who may act on whom, decided in the transaction of the act.
 
-use super::{AuthContext, Result};
+mod auth_context;
+
+pub use auth_context::AuthContext;
+
+use super::Result;
 use crate::domain::{Actor, Error, Role, User, UserId};
 use crate::storage::accounts::users;
 use crate::storage::database::AnyConnection;

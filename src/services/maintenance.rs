@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::stats::last_day_began;
+use super::administration::stats::last_day_began;
 use super::{Result, Services};
 use crate::domain::{SessionKind, Timestamp};
 use crate::storage::accounts::{former_usernames, links};

@@ -1,32 +1,22 @@
 //! One function for each thing that the server can do. Pages, API and command line call the same ones; each writes
 //! its audit event in the transaction that makes the change.
+//!
+//! A room for each subject, of one name in storage, services, pages and API: [`authentication`], [`accounts`],
+//! [`sessions`], [`administration`], [`audit`]. Who may act on whom is [`authorization`]'s to say; what runs by itself is
+//! [`maintenance`].
 
-pub mod access_tokens;
 pub mod accounts;
-pub mod all_sessions;
+pub mod administration;
 pub mod audit;
-mod auth_context;
+pub mod authentication;
 pub mod authorization;
-pub mod hasher;
 pub mod health;
-pub mod links;
-pub mod lockout;
 pub mod maintenance;
-pub mod passwords;
-pub mod registration;
 pub mod sessions;
-pub mod setup;
-pub mod sign_in;
-pub mod signing_keys;
-pub mod stats;
-pub mod tokens;
-pub mod transfer;
-pub mod user_administration;
-pub mod users;
 
 use std::sync::Arc;
 
-pub use auth_context::AuthContext;
+pub use authorization::AuthContext;
 
 use crate::domain::keys::{RootKey, SessionHandle};
 use crate::domain::password::PasswordPolicy;
@@ -48,12 +38,12 @@ pub struct Services {
     pub database: Database,
     pub try_out: Arc<health::TryOut>,
     pub sessions: SessionStore,
-    pub hasher: hasher::Hasher,
-    pub waiting_room: Arc<lockout::WaitingRoom>,
+    pub hasher: authentication::hasher::Hasher,
+    pub waiting_room: Arc<authentication::lockout::WaitingRoom>,
     pub exports: audit::Exports,
     pub root_key: RootKey,
-    pub keys: signing_keys::KeyTable,
-    pub noting: Arc<all_sessions::Noting>,
+    pub keys: sessions::signing_keys::KeyTable,
+    pub noting: Arc<sessions::everyone::Noting>,
 }
 
 /// A signed-in caller: what the store said of the session that the request came with.

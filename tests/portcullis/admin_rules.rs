@@ -9,7 +9,7 @@ use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState
 use portcullis::domain::{Error, EventId, Role, User};
 use portcullis::routes::{self, Access, Route};
 use portcullis::services::AuthContext;
-use portcullis::services::users::UserChange;
+use portcullis::services::administration::users::UserChange;
 use reqwest::Method;
 use rstest::rstest;
 

@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event, Role, User, UserId};
 use portcullis::services::AuthContext;
+use portcullis::services::administration::users::UserChange;
 use portcullis::services::authorization::Subject;
-use portcullis::services::users::UserChange;
 use reqwest::Method;
 use rstest::rstest;
 

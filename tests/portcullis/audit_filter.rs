@@ -1,7 +1,7 @@
 //! Whom a filter of the audit log finds, and what it can be narrowed to.
 
 use chrono::TimeDelta;
-use portcullis::services::users::UserChange;
+use portcullis::services::administration::users::UserChange;
 use rstest::rstest;
 use serde_json::json;
 

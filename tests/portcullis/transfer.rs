@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Actor, Event, NameKey, Role, UserStatus};
-use portcullis::services::transfer::{self, Line};
+use portcullis::services::administration::transfer::{self, Line};
 use portcullis::storage::accounts::users::{self, StoredUser};
 use rstest::rstest;
 use serde_json::{Value, json};

@@ -15,7 +15,7 @@ use crate::http::parameters::PathParam;
 use crate::http::problem::Problem;
 use crate::representations::{EventShape, SessionShape, UserShape};
 use crate::services::Services;
-use crate::services::accounts::ProfileChange;
+use crate::services::accounts::profile::ProfileChange;
 
 /// The caller's account. One that was deleted since the token was looked at is no longer signed in.
 async fn account_of(services: &Services, caller: &ApiUser) -> Result<User, Problem> {

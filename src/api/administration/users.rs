@@ -18,7 +18,7 @@ use crate::http::parameters::PathParam;
 use crate::http::require_role::{Manager, RequireRole};
 use crate::representations::UserShape;
 use crate::services::Services;
-use crate::services::users::{UserChange, UserSearch, UserSort};
+use crate::services::administration::users::{UserChange, UserSearch, UserSort};
 
 /// Which accounts, in which order.
 #[derive(Deserialize, IntoParams)]

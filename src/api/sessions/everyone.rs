@@ -18,7 +18,7 @@ use crate::http::problem::Problem;
 use crate::http::require_role::{Manager, RequireRole};
 use crate::representations::SessionShape;
 use crate::services::Services;
-use crate::services::all_sessions::MOST_SELECTED;
+use crate::services::sessions::everyone::MOST_SELECTED;
 
 /// Which sessions of everyone.
 #[derive(Deserialize, IntoParams)]

@@ -12,7 +12,7 @@ use crate::http::cors;
 use crate::http::problem::Problem;
 use crate::http::site::Site;
 use crate::representations::UserShape;
-use crate::services::tokens::IssuedTokens;
+use crate::services::sessions::tokens::IssuedTokens;
 
 /// What a program gets when it signs in or refreshes.
 #[derive(Serialize, ToSchema)]

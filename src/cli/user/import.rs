@@ -13,7 +13,7 @@ use super::super::failure::complaints;
 use super::super::progress::Progress;
 use super::output;
 use crate::domain::Role;
-use crate::services::transfer::{BATCH, FIELDS, Import, Imported, Line, MAX_LINE, Outcome};
+use crate::services::administration::transfer::{BATCH, FIELDS, Import, Imported, Line, MAX_LINE, Outcome};
 use crate::services::{AuthContext, Services};
 use crate::telemetry::escaped;
 

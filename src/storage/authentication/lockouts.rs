@@ -1,6 +1,6 @@
 //! Failed password checks, counted, and apart from them the guesses that are under way. A row is a count: it ends at
 //! `expires_at`, and while it lives with as many failures as the threshold it is a lock. Which counts there are, and why
-//! they are here, is told in [`crate::services::lockout`].
+//! they are here, is told in [`crate::services::authentication::lockout`].
 //!
 //! Whoever changes several rows in one transaction does it in the order of their keys, so that on PostgreSQL none waits
 //! for another who waits for it.

@@ -9,7 +9,7 @@ use crate::http::current_user::CurrentUser;
 use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
 use crate::services::Services;
-use crate::services::accounts::ProfileChange;
+use crate::services::accounts::profile::ProfileChange;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AccountLayout, account_of, page};

@@ -1,7 +1,7 @@
 //! Sign-ins and failures as bars: drawn by the server, with the same numbers beside them.
 
 use crate::domain::Timestamp;
-use crate::services::stats::HourCounts;
+use crate::services::administration::stats::HourCounts;
 use crate::web::audit::event_text::number;
 
 const WIDTH: f64 = 480.0;

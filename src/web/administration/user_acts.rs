@@ -10,7 +10,7 @@ use crate::http::current_user::{CurrentUser, RecentPassword};
 use crate::http::flash::{self, LinkToken, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
-use crate::services::stats::OpenSessions;
+use crate::services::administration::stats::OpenSessions;
 use crate::services::{AuthContext, Services};
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};

@@ -13,7 +13,7 @@ use crate::http::flash::{self, LinkToken, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::Query;
 use crate::services::Services;
-use crate::services::users::{FoundUser, UserPage, UserSearch, UserSort};
+use crate::services::administration::users::{FoundUser, UserPage, UserSearch, UserSort};
 use crate::web::audit::event_text::number;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;

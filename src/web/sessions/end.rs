@@ -17,7 +17,7 @@ use crate::http::parameters::{PathParam, Query};
 use crate::http::problem::Problem;
 use crate::http::selection::{SelectionForm, SelectionQuery};
 use crate::http::session_cookie;
-use crate::services::stats::OpenSessions;
+use crate::services::administration::stats::OpenSessions;
 use crate::services::{AuthContext, Services};
 use crate::web::administration::url;
 use crate::web::administration::user_acts::SIGNS_YOU_OUT;

@@ -10,7 +10,7 @@ use crate::domain::{EndReason, Error, SessionId, SessionKind, Timestamp, UserId}
 use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
 use crate::http::problem::Problem;
-use crate::services::all_sessions::SessionPage;
+use crate::services::sessions::everyone::SessionPage;
 use crate::services::{AuthContext, Services};
 use crate::web::Answer;
 use crate::web::administration::{Choice, url};

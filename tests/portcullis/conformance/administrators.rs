@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Clock, Error, Role, UserId, UserStatus};
-use portcullis::services::users::{UserSearch, UserSort};
+use portcullis::services::administration::users::{UserSearch, UserSort};
 use portcullis::services::{AuthContext, Services};
 use rstest::rstest;
 use tokio::task::JoinSet;

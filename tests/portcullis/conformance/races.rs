@@ -8,7 +8,7 @@ use std::time::Duration;
 use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{Error, Event, Role};
-use portcullis::services::accounts::ProfileChange;
+use portcullis::services::accounts::profile::ProfileChange;
 use rstest::rstest;
 use tokio::task::JoinSet;
 use tokio::time::Instant;

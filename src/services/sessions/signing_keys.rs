@@ -13,14 +13,14 @@ use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use super::authorization::lock_and_recheck;
-use super::{AuthContext, Result, Services};
 use crate::domain::access_token::LEEWAY;
 use crate::domain::audit::Client;
 use crate::domain::signing_key::{
     KeyState, SHARED_KID, SealedKey, Signer, SigningAlgorithm, SigningKeyInfo, Vault, Verifier, is_kid,
 };
 use crate::domain::{Actor, Error, Event, FieldError, Outcome, Role, Timestamp};
+use crate::services::authorization::lock_and_recheck;
+use crate::services::{AuthContext, Result, Services};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::signing_keys::{self as stored, StoredKey};
@@ -169,7 +169,7 @@ impl Services {
     }
 
     /// The key that signs.
-    pub(super) async fn signer(&self) -> Result<Arc<Signer>> {
+    pub(in crate::services) async fn signer(&self) -> Result<Arc<Signer>> {
         if let Some(signer) = &self.recent_keys().await?.signer {
             return Ok(signer.clone());
         }
@@ -180,7 +180,7 @@ impl Services {
     }
 
     /// The key of that name.
-    pub(super) async fn verifier(&self, kid: &str) -> Result<Option<Verifier>> {
+    pub(in crate::services) async fn verifier(&self, kid: &str) -> Result<Option<Verifier>> {
         let known = self.keys.state().table.verifiers.get(kid).cloned();
         let is_shared = kid == SHARED_KID && self.settings.jwt_algorithm == SigningAlgorithm::Hs256;
         if known.is_some() || !(is_kid(kid) || is_shared) {

@@ -1,10 +1,10 @@
 //! Access tokens: signed for a session, and asked whether they still count.
 
-use super::{Result, Services};
 pub use crate::domain::access_token::{AccessClaims, AccessToken};
 use crate::domain::access_token::{Issuer, UnverifiedToken};
 use crate::domain::session::LiveSession;
 use crate::domain::{Error, SessionId, Timestamp, User, UserId};
+use crate::services::{Result, Services};
 
 /// Whom a bearer token speaks for.
 #[derive(Clone, Debug)]

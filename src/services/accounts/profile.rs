@@ -2,9 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::authorization::lock_and_recheck;
 use super::links::{self, Issued};
-use super::{AuthContext, Caller, Result, Services};
 use crate::domain::audit::{AuditEvent, Client};
 use crate::domain::display_name::parse_display_name;
 use crate::domain::link::OneTimeLink;
@@ -12,6 +10,8 @@ use crate::domain::{
     Actor, EmailAddress, Error, Event, EventId, FieldError, FieldErrors, NameKey, Role, Timestamp, User, UserId,
     UserStatus, Username,
 };
+use crate::services::authorization::lock_and_recheck;
+use crate::services::{AuthContext, Caller, Result, Services};
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
@@ -35,14 +35,19 @@ pub struct ProfileChange {
 }
 
 /// A new account whose fields have been found right.
-pub(super) struct CheckedAccount {
+pub(in crate::services) struct CheckedAccount {
     pub username: Username,
     pub email: EmailAddress,
     pub name: Option<String>,
 }
 
 impl CheckedAccount {
-    pub(super) fn check(errors: &mut FieldErrors, username: &str, email: &str, name: Option<&str>) -> Option<Self> {
+    pub(in crate::services) fn check(
+        errors: &mut FieldErrors,
+        username: &str,
+        email: &str,
+        name: Option<&str>,
+    ) -> Option<Self> {
         let username = errors.check(Username::parse(username));
         let email = errors.check(EmailAddress::parse(email));
         let name = errors.check(parse_display_name(name.unwrap_or_default()));
@@ -50,7 +55,7 @@ impl CheckedAccount {
     }
 
     /// Inserts the account and gives it back.
-    pub(super) fn insert(
+    pub(in crate::services) fn insert(
         &self,
         connection: &mut AnyConnection,
         id: UserId,
@@ -202,7 +207,7 @@ impl Services {
     }
 
     /// Checks all fields of a new account, the password too, and hashes that.
-    pub(super) async fn check_account(&self, account: &NewAccount) -> Result<(CheckedAccount, String)> {
+    pub(in crate::services) async fn check_account(&self, account: &NewAccount) -> Result<(CheckedAccount, String)> {
         let mut errors = FieldErrors::default();
         let name = account.name.as_deref();
         let checked = CheckedAccount::check(&mut errors, &account.username, &account.email, name);

@@ -1,12 +1,12 @@
 //! Sessions: asked for, listed and ended.
 
-use super::authorization::{Authorized, Subject, authorize_on, recheck};
-use super::{AuthContext, Caller, Result, Services};
 use crate::domain::audit::Client;
 use crate::domain::keys::SessionHandle;
 use crate::domain::session::LiveSession;
 use crate::domain::session_list::counted;
 use crate::domain::{Actor, EndReason, Error, Event, Role, Session, SessionId, SessionKind, UserId};
+use crate::services::authorization::{Authorized, Subject, authorize_on, recheck};
+use crate::services::{AuthContext, Caller, Result, Services};
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::expiry::{self, Expired};

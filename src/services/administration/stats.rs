@@ -2,9 +2,9 @@
 
 use chrono::TimeDelta;
 
-use super::sessions::SessionCounts;
-use super::{AuthContext, Result, Services};
 use crate::domain::{Role, SessionKind, Timestamp};
+use crate::services::sessions::own::SessionCounts;
+use crate::services::{AuthContext, Result, Services};
 use crate::storage::administration::stats::{self, Owners, hour_of};
 pub use crate::storage::administration::stats::{Figure, HourCounts};
 use crate::storage::administration::user_search;

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::domain::{Clock, SessionId, User};
-use crate::services::access_tokens::AccessToken;
+use crate::services::sessions::access_tokens::AccessToken;
 use crate::settings::{self, Sources};
 use crate::startup;
 

@@ -1,7 +1,7 @@
 //! Who acts, with which role, and from which session: for pages, API and command line alike.
 
-use super::Result;
 use crate::domain::{Actor, Error, Role, SessionId, User};
+use crate::services::Result;
 
 /// Who may do what an administrator's service does: the command line, or an account with its role.
 #[derive(Clone, Debug)]
@@ -11,7 +11,7 @@ pub struct AuthContext {
     /// again when they are done.
     pub role: Role,
     /// The session that it acts in: acts look again whether that has ended, too.
-    pub(super) session: Option<SessionId>,
+    pub(in crate::services) session: Option<SessionId>,
 }
 
 impl AuthContext {
@@ -21,7 +21,7 @@ impl AuthContext {
     }
 
     /// What is due by itself.
-    pub(super) fn system() -> Self {
+    pub(in crate::services) fn system() -> Self {
         Self { actor: Actor::System, role: Role::Admin, session: None }
     }
 
@@ -35,12 +35,12 @@ impl AuthContext {
         Self { actor, role, session: Some(session) }
     }
 
-    pub(super) fn require(&self, role: Role) -> Result<()> {
+    pub(in crate::services) fn require(&self, role: Role) -> Result<()> {
         if self.role.reaches(role) { Ok(()) } else { Err(Error::Forbidden) }
     }
 
     /// For what nobody does over HTTP: choosing another's password, or seeing its hash.
-    pub(super) fn require_command_line(&self) -> Result<()> {
+    pub(in crate::services) fn require_command_line(&self) -> Result<()> {
         if self.actor == Actor::Cli { Ok(()) } else { Err(Error::Forbidden) }
     }
 
@@ -58,7 +58,7 @@ impl AuthContext {
         }
     }
 
-    pub(super) fn require_reach(&self, subject: &User) -> Result<()> {
+    pub(in crate::services) fn require_reach(&self, subject: &User) -> Result<()> {
         if self.reaches(subject) { Ok(()) } else { Err(Error::Forbidden) }
     }
 }

@@ -8,9 +8,9 @@ use std::time::Instant;
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
 
-use super::{AuthContext, Result, Services};
 use crate::domain::audit::Client;
 use crate::domain::{Actor, Error, Event, FieldError, FieldErrors, NameKey, Timestamp, User};
+use crate::services::{AuthContext, Result, Services};
 use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::{AnyConnection, savepoint};

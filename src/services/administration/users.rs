@@ -1,12 +1,13 @@
 //! Accounts as managers find them and administrators edit them.
 
-use super::authorization::{Authorized, Subject, authorize_admin_on};
-use super::{AuthContext, Result, Services, links};
 use crate::domain::audit::Client;
 use crate::domain::cursor::Cursors;
 use crate::domain::display_name::parse_display_name;
 use crate::domain::lookup::{parse_search, search_form};
 use crate::domain::{EmailAddress, Error, Event, FieldError, FieldErrors, Role, Timestamp, User, UserStatus, Username};
+use crate::services::accounts::links;
+use crate::services::authorization::{Authorized, Subject, authorize_admin_on};
+use crate::services::{AuthContext, Result, Services};
 use crate::storage::accounts::{former_usernames, users};
 use crate::storage::administration::user_search::{self, UserFilter, UserPosition};
 pub use crate::storage::administration::user_search::{FoundUser, UserSort};

@@ -11,7 +11,7 @@ use super::Authenticated;
 use crate::domain::audit::Client;
 use crate::domain::keys::mac;
 use crate::domain::{Actor, Error, Event, NameKey, Outcome, SessionId, Timestamp, User, UserId};
-use crate::services::hasher::Check;
+use crate::services::authentication::hasher::Check;
 use crate::services::{Result, Services};
 use crate::storage::Database;
 use crate::storage::accounts::users::{self, StoredUser};

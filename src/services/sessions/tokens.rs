@@ -3,13 +3,13 @@
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
-use super::accounts::NewAccount;
-use super::{Result, Services};
 use crate::domain::access_token::AccessToken;
 use crate::domain::audit::Client;
 use crate::domain::device::parse_device_name;
 use crate::domain::refresh_token::{RefreshKey, RefreshToken, TokenFamily, TokenStatus};
 use crate::domain::{Actor, EndReason, Error, Event, Outcome, SessionId, Timestamp, User, UserId};
+use crate::services::accounts::profile::NewAccount;
+use crate::services::{Result, Services};
 use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::Rotation;

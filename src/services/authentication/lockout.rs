@@ -38,11 +38,11 @@ use secrecy::SecretString;
 
 pub use self::password_attempt::WaitingRoom;
 use self::password_attempt::Whose;
-use super::authorization::{Authorized, Subject, authorize_on};
-use super::{AuthContext, Caller, Result, Services};
 use crate::domain::audit::Client;
 use crate::domain::device_cookie::{DeviceCookie, KnownBrowser};
 use crate::domain::{Error, Event, Role, Timestamp, User, UserId};
+use crate::services::authorization::{Authorized, Subject, authorize_on};
+use crate::services::{AuthContext, Caller, Result, Services};
 use crate::storage::accounts::users::StoredUser;
 use crate::storage::audit::{self, Entry};
 use crate::storage::authentication::lockouts::{self, Rule};
@@ -51,7 +51,7 @@ use crate::storage::authentication::lockouts::{self, Rule};
 const LEASE: TimeDelta = TimeDelta::minutes(1);
 
 /// An account whose password was given.
-pub(super) struct Authenticated {
+pub(in crate::services) struct Authenticated {
     /// As it was read before the password was compared, epoch included.
     pub account: StoredUser,
     /// The stored hash was made with other parameters than today's.
@@ -64,7 +64,7 @@ impl Services {
     /// # Errors
     /// [`Error::Locked`] or [`Error::Busy`] before anything is compared. [`Error::WrongCredentials`], the same after one
     /// hash for an unknown name, a wrong password, no password yet and a suspended account.
-    pub(super) async fn check_credentials(
+    pub(in crate::services) async fn check_credentials(
         &self,
         name: &str,
         password: &SecretString,
@@ -78,7 +78,7 @@ impl Services {
     ///
     /// # Errors
     /// [`Error::Locked`] or [`Error::Busy`] before anything is compared, [`Error::WrongPassword`].
-    pub(super) async fn check_own_password(
+    pub(in crate::services) async fn check_own_password(
         &self,
         caller: &Caller,
         field: &'static str,
@@ -152,7 +152,7 @@ impl Services {
         self.root_key.derive("device")
     }
 
-    pub(super) fn lockout_rule(&self) -> Rule {
+    pub(in crate::services) fn lockout_rule(&self) -> Rule {
         let now = self.clock.now();
         let threshold = self.settings.lockout_threshold.into();
         let duration = self.settings.lockout_duration;

@@ -1,10 +1,10 @@
 //! People who create their own account.
 
-use super::accounts::NewAccount;
-use super::sign_in::{SessionDraft, end_replaced};
-use super::{Caller, Result, Services, SignedIn};
+use super::profile::NewAccount;
 use crate::domain::audit::Client;
 use crate::domain::{Actor, Error, Event, Role, User, UserId};
+use crate::services::authentication::sign_in::{SessionDraft, end_replaced};
+use crate::services::{Caller, Result, Services, SignedIn};
 use crate::settings::Registration;
 use crate::storage::audit::{self, Entry};
 
@@ -22,7 +22,7 @@ impl Services {
     }
 
     /// What a registration of any kind does.
-    pub(super) async fn open_account(
+    pub(in crate::services) async fn open_account(
         &self,
         account: NewAccount,
         draft: impl FnOnce() -> SessionDraft,

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::authorization::recheck;
-use super::{AuthContext, Caller, Result, Services};
 use crate::domain::audit::Client;
 use crate::domain::cursor::Cursors;
 use crate::domain::lookup::parse_search;
 use crate::domain::session_list::{ListedSession, Position, SessionFilter, counted};
 use crate::domain::{EndReason, Error, Event, FieldError, Outcome, Role, SessionId};
+use crate::services::authorization::recheck;
+use crate::services::{AuthContext, Caller, Result, Services};
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::rows::{self, End};
@@ -227,7 +227,7 @@ fn list_name(filter: &SessionFilter) -> String {
 }
 
 /// The position that a cursor of this list stands for.
-pub(super) fn read_cursor<T: std::str::FromStr>(cursors: &Cursors, list: &str, cursor: &str) -> Result<T> {
+pub(in crate::services) fn read_cursor<T: std::str::FromStr>(cursors: &Cursors, list: &str, cursor: &str) -> Result<T> {
     let position = cursors.read(list, cursor).and_then(|position| position.parse().ok());
     position.ok_or_else(|| {
         let message = "This is no cursor of this list. Begin at its first page.";

@@ -3,12 +3,12 @@
 use secrecy::SecretString;
 
 use super::lockout::Authenticated;
-use super::{Caller, Result, Services, SignedIn};
 use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
 use crate::domain::refresh_token::{RefreshSeed, RefreshState, TokenFamily};
 use crate::domain::session::{Lifetime, LiveSession};
 use crate::domain::{Actor, EndReason, Event, SessionId, SessionKind, Timestamp, User, UserId};
+use crate::services::{Caller, Result, Services, SignedIn};
 use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
@@ -16,7 +16,7 @@ use crate::storage::sessions::rows::{self, End, NewSession};
 
 /// A session that a transaction is about to open.
 #[derive(Clone)]
-pub(super) struct SessionDraft {
+pub(in crate::services) struct SessionDraft {
     session_id: SessionId,
     secret: Secret,
     /// Of a program's session, which has refresh tokens in place of a cookie.
@@ -31,7 +31,7 @@ pub(super) struct SessionDraft {
 
 impl SessionDraft {
     /// Inserts the session of `user`, as it was read before the password was checked, and notes the sign-in.
-    pub(super) fn insert(&self, connection: &mut AnyConnection, user: &User) -> Result<()> {
+    pub(in crate::services) fn insert(&self, connection: &mut AnyConnection, user: &User) -> Result<()> {
         rows::insert(
             connection,
             &NewSession {
@@ -51,22 +51,22 @@ impl SessionDraft {
         users::set_last_sign_in(connection, user.id, self.now)
     }
 
-    pub(super) fn session_id(&self) -> SessionId {
+    pub(in crate::services) fn session_id(&self) -> SessionId {
         self.session_id
     }
 
     /// The account as this sign-in has left it.
-    pub(super) fn noted(&self, user: User) -> User {
+    pub(in crate::services) fn noted(&self, user: User) -> User {
         User { last_sign_in_at: Some(self.now), ..user }
     }
 
-    pub(super) fn into_signed_in(self, user: User) -> SignedIn {
+    pub(in crate::services) fn into_signed_in(self, user: User) -> SignedIn {
         let handle = SessionHandle { user_id: user.id, session_id: self.session_id, secret: self.secret };
         SignedIn { user, handle, remember: self.remember }
     }
 
     /// The session of a program, as its tokens are made from it. `None` of a browser's.
-    pub(super) fn token_family(&self, user: &User) -> Option<TokenFamily> {
+    pub(in crate::services) fn token_family(&self, user: &User) -> Option<TokenFamily> {
         Some(TokenFamily {
             session: LiveSession {
                 user_id: user.id,
@@ -104,7 +104,7 @@ impl Services {
     }
 
     /// What a sign-in of any kind does. The session's time begins when the password has been checked.
-    pub(super) async fn open_session(
+    pub(in crate::services) async fn open_session(
         &self,
         name: &str,
         password: &SecretString,
@@ -145,7 +145,7 @@ impl Services {
 
     /// Ends a session by its own doing; `event` says by which. Also where it has ended before, so that a retry after a
     /// 503 reaches every copy.
-    pub(super) async fn end_by_itself(
+    pub(in crate::services) async fn end_by_itself(
         &self,
         user_id: UserId,
         session: SessionId,
@@ -169,13 +169,13 @@ impl Services {
     }
 
     /// A browser session that starts now, with the limits of the settings.
-    pub(super) fn draft(&self, remember: bool, client: &Client) -> SessionDraft {
+    pub(in crate::services) fn draft(&self, remember: bool, client: &Client) -> SessionDraft {
         let lifetime = if remember { self.settings.remember_lifetime } else { self.settings.session_lifetime };
         self.draft_of(lifetime, remember, client)
     }
 
     /// A program's session that starts now; its refresh tokens keep it open.
-    pub(super) fn program_draft(&self, device: Option<String>, client: &Client) -> SessionDraft {
+    pub(in crate::services) fn program_draft(&self, device: Option<String>, client: &Client) -> SessionDraft {
         let idle = self.settings.refresh_token_ttl;
         let lifetime = Lifetime { idle, absolute: self.settings.remember_lifetime.absolute };
         let draft = self.draft_of(lifetime, false, client);
@@ -199,7 +199,7 @@ impl Services {
     }
 
     /// A sign-in does not fail because an older session could not be taken out of Redis at once: the feed does it.
-    pub(super) async fn invalidate_replaced(&self, replaced: Option<&Caller>) {
+    pub(in crate::services) async fn invalidate_replaced(&self, replaced: Option<&Caller>) {
         let Some(replaced) = replaced else { return };
         if let Err(error) = self.invalidate_session(replaced.user_id, replaced.session_id).await {
             tracing::warn!(%error, session_id = %replaced.session_id, "a replaced session is left to the feed");
@@ -208,7 +208,7 @@ impl Services {
 }
 
 /// Ends the session over which somebody signed in, in the transaction of that sign-in.
-pub(super) fn end_replaced(
+pub(in crate::services) fn end_replaced(
     connection: &mut AnyConnection,
     replaced: Option<&Caller>,
     by: &Actor,

@@ -1,9 +1,10 @@
 //! What administrators do to one account: its role, its status, its end.
 
-use super::authorization::{Authorized, Subject, authorize_admin_on};
-use super::{AuthContext, Result, Services, links};
 use crate::domain::audit::Client;
 use crate::domain::{Actor, EndReason, Error, Event, Role, Timestamp, User, UserStatus};
+use crate::services::accounts::links;
+use crate::services::authorization::{Authorized, Subject, authorize_admin_on};
+use crate::services::{AuthContext, Result, Services};
 use crate::storage::accounts::users::{self, Administrator};
 use crate::storage::audit::{self, Entry};
 use crate::storage::authentication::lockouts;

@@ -2,13 +2,14 @@
 
 use secrecy::SecretString;
 
-use super::authorization::{Authorized, authorize_on};
-use super::{AuthContext, Caller, NewSecret, Result, Services, links};
+use super::links;
 use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
 use crate::domain::link::LinkPurpose;
 use crate::domain::session::LiveSession;
 use crate::domain::{Actor, EndReason, Error, Event, Timestamp, User, UserId};
+use crate::services::authorization::{Authorized, authorize_on};
+use crate::services::{AuthContext, Caller, NewSecret, Result, Services};
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::authentication::lockouts;

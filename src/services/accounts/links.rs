@@ -2,12 +2,12 @@
 
 use chrono::TimeDelta;
 
-use super::authorization::{Authorized, Subject, authorize_admin_on};
-use super::{AuthContext, Result, Services};
 use crate::domain::audit::Client;
 use crate::domain::keys::Secret;
 use crate::domain::link::{LinkPurpose, OneTimeLink};
 use crate::domain::{Error, Event, Timestamp, User, UserId};
+use crate::services::authorization::{Authorized, Subject, authorize_admin_on};
+use crate::services::{AuthContext, Result, Services};
 use crate::settings::Settings;
 use crate::storage::accounts::links::{self, Link};
 use crate::storage::accounts::users;
@@ -15,7 +15,7 @@ use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 
 /// How long an owner has to choose a password.
-pub(super) const RESET_LINK_TTL: TimeDelta = TimeDelta::hours(24);
+pub(in crate::services) const RESET_LINK_TTL: TimeDelta = TimeDelta::hours(24);
 /// How long the first administrator's link is good.
 const SETUP_LINK_TTL: TimeDelta = TimeDelta::minutes(60);
 
@@ -26,17 +26,17 @@ fn url(settings: &Settings, page: &str, token: &str) -> String {
 }
 
 /// A link that is about to be stored.
-pub(super) struct Issued {
+pub(in crate::services) struct Issued {
     token: Secret,
     expires_at: Timestamp,
 }
 
 impl Issued {
-    pub(super) fn new(expires_at: Timestamp) -> Self {
+    pub(in crate::services) fn new(expires_at: Timestamp) -> Self {
         Self { token: Secret::generate(), expires_at }
     }
 
-    pub(super) fn reset_link(&self, settings: &Settings) -> OneTimeLink {
+    pub(in crate::services) fn reset_link(&self, settings: &Settings) -> OneTimeLink {
         self.link(settings, RESET_PAGE)
     }
 
@@ -45,18 +45,18 @@ impl Issued {
     }
 
     /// Stores it as the one reset link of the account.
-    pub(super) fn store_for(&self, connection: &mut AnyConnection, user: UserId) -> Result<()> {
+    pub(in crate::services) fn store_for(&self, connection: &mut AnyConnection, user: UserId) -> Result<()> {
         links::replace(connection, LinkPurpose::Reset, Some(user), self.token.hash(), self.expires_at)
     }
 }
 
 /// Whatever link was handed out for the account no longer opens anything.
-pub(super) fn void_reset_links(connection: &mut AnyConnection, user: UserId) -> Result<()> {
+pub(in crate::services) fn void_reset_links(connection: &mut AnyConnection, user: UserId) -> Result<()> {
     links::void(connection, LinkPurpose::Reset, Some(user))
 }
 
 /// Uses a link up; of several who try at once, one gets it.
-pub(super) fn consume(
+pub(in crate::services) fn consume(
     connection: &mut AnyConnection,
     purpose: LinkPurpose,
     token: &str,

@@ -1,10 +1,11 @@
 //! The first administrator.
 
-use super::accounts::NewAccount;
-use super::{Result, Services, SignedIn, links};
+use super::links;
+use super::profile::NewAccount;
 use crate::domain::audit::Client;
 use crate::domain::link::LinkPurpose;
 use crate::domain::{Actor, Error, Event, Role, User, UserId};
+use crate::services::{Result, Services, SignedIn};
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;

@@ -1,0 +1,7 @@
+//! Accounts: opened, and looked after by their owners.
+
+pub mod links;
+pub mod passwords;
+pub mod profile;
+pub mod registration;
+pub mod setup;

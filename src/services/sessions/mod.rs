@@ -1,0 +1,7 @@
+//! Sessions: of one account and of all, and the tokens that stand for them.
+
+pub mod access_tokens;
+pub mod everyone;
+pub mod own;
+pub mod signing_keys;
+pub mod tokens;
