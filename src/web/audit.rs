@@ -30,7 +30,7 @@ const PATH: &str = "/admin/audit";
 const EXPORT: &str = "/admin/audit/export";
 
 #[derive(Template)]
-#[template(path = "admin/audit.html")]
+#[template(path = "audit.html")]
 struct AuditLogPage {
     layout: AdminLayout,
     retention: String,

@@ -1,9 +1,10 @@
 //! Pages: server-rendered forms that work without a script. A handler extracts, calls a service and answers.
 //!
-//! The rooms are those of [`crate::services`]. Each file is a group of pages with its templates' structs beside the
-//! handlers. What they share: [`layout`] (the frame, and [`layout::page`]), [`field`] (an input with its label, hint and
-//! error), [`form_errors`] (why a form comes back), [`time_tag`] (times in words), [`audit::event_text`] (events in words),
-//! [`sessions::counts`] (numbers of sessions in words), [`next`] (where to go on), [`error_pages`].
+//! The rooms are those of [`crate::services`]; `templates/` has the same. Each file is a group of pages with its
+//! templates' structs beside the handlers. What they share: [`layout`] (the frame, and [`layout::page`]), [`field`] (an
+//! input with its label, hint and error), [`form_errors`] (why a form comes back), [`time_tag`] (times in words),
+//! [`audit::event_text`] (events in words), [`sessions::counts`] (numbers of sessions in words), [`next`] (where to go on),
+//! [`error_pages`].
 
 pub mod accounts;
 pub mod administration;

@@ -18,7 +18,7 @@ use crate::web::layout::{self, AccountLayout, account_of, page};
 const PAGE: usize = 50;
 
 #[derive(Template)]
-#[template(path = "account/activity.html")]
+#[template(path = "accounts/activity.html")]
 struct ActivityPage {
     layout: AccountLayout,
     events: Vec<EventRow>,

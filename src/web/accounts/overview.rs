@@ -28,7 +28,7 @@ const EVENTS: usize = 5;
 const LOOK_BACK: i64 = 100;
 
 #[derive(Template)]
-#[template(path = "account/overview.html")]
+#[template(path = "accounts/overview.html")]
 struct OverviewPage {
     layout: AccountLayout,
     display_name: String,

@@ -15,7 +15,7 @@ use crate::web::layout::{self, AccountLayout, account_of, page};
 use crate::web::{Answer, see_other};
 
 #[derive(Template)]
-#[template(path = "account/password.html")]
+#[template(path = "accounts/password.html")]
 struct PasswordPage {
     layout: AccountLayout,
     current_password: Field,

@@ -16,7 +16,7 @@ use crate::web::layout::{self, AccountLayout, account_of, page};
 use crate::web::{Answer, see_other};
 
 #[derive(Template)]
-#[template(path = "account/profile.html")]
+#[template(path = "accounts/profile.html")]
 struct ProfilePage {
     layout: AccountLayout,
     name: Field,

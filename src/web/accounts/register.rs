@@ -16,7 +16,7 @@ use crate::web::layout::{self, GuestLayout, page};
 use crate::web::{Answer, next, see_other};
 
 #[derive(Template)]
-#[template(path = "register.html")]
+#[template(path = "accounts/register.html")]
 struct RegisterPage {
     layout: GuestLayout,
     username: Field,

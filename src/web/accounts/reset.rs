@@ -16,7 +16,7 @@ use crate::web::time_tag::{TimeTag, deadline};
 use crate::web::{Answer, see_other};
 
 #[derive(Template)]
-#[template(path = "reset.html")]
+#[template(path = "accounts/reset.html")]
 struct ResetPage {
     layout: GuestLayout,
     token: String,

@@ -16,7 +16,7 @@ use crate::web::time_tag::{TimeTag, deadline};
 use crate::web::{Answer, see_other};
 
 #[derive(Template)]
-#[template(path = "setup.html")]
+#[template(path = "accounts/setup.html")]
 struct SetupPage {
     layout: GuestLayout,
     token: String,

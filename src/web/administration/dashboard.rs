@@ -30,7 +30,7 @@ use crate::web::time_tag::{TimeTag, full, time_tag};
 const SLOW: Duration = Duration::from_millis(100);
 
 #[derive(Template)]
-#[template(path = "admin/dashboard.html")]
+#[template(path = "administration/dashboard.html")]
 struct DashboardPage {
     layout: AdminLayout,
     now: TimeTag,

@@ -13,7 +13,7 @@ use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 
 #[derive(Template)]
-#[template(path = "admin/settings.html")]
+#[template(path = "administration/settings.html")]
 struct SettingsPage {
     layout: AdminLayout,
     /// The reader's, as sessions, limits and the audit log have it.

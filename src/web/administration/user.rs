@@ -32,7 +32,7 @@ const SESSIONS: i64 = 5;
 const EVENTS: i64 = 8;
 
 #[derive(Template)]
-#[template(path = "admin/user.html")]
+#[template(path = "administration/user.html")]
 struct UserPage {
     layout: AdminLayout,
     id: UserId,

@@ -185,7 +185,7 @@ const SUSPENDED_STAYS_SO: &str =
     "The account is suspended and stays so: also with the new password, signing in is refused until you reinstate it.";
 
 #[derive(Template)]
-#[template(path = "admin/act.html")]
+#[template(path = "administration/act.html")]
 struct ActPage {
     layout: AdminLayout,
     subject: Subject,

@@ -25,7 +25,7 @@ pub(super) const GIVES_UP: &str = "This is your own account. As a manager you ca
                                    administrator can give it back.";
 
 #[derive(Template)]
-#[template(path = "admin/role.html")]
+#[template(path = "administration/role.html")]
 struct RolePage {
     layout: AdminLayout,
     subject: Subject,

@@ -25,7 +25,7 @@ use crate::web::{Answer, see_other};
 const PAGE: u16 = 50;
 
 #[derive(Template)]
-#[template(path = "admin/users.html")]
+#[template(path = "administration/users.html")]
 struct UsersPage {
     layout: AdminLayout,
     /// Whether the reader may make accounts.
@@ -218,7 +218,7 @@ fn range(found: &UserPage) -> String {
 }
 
 #[derive(Template)]
-#[template(path = "admin/new_user.html")]
+#[template(path = "administration/new_user.html")]
 struct NewUserPage {
     layout: AdminLayout,
     username: Field,

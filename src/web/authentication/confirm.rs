@@ -18,7 +18,7 @@ use crate::web::time_tag::duration;
 use crate::web::{Answer, see_other};
 
 #[derive(Template)]
-#[template(path = "confirm.html")]
+#[template(path = "authentication/confirm.html")]
 struct ConfirmPage {
     layout: SignedInLayout,
     /// Where to go on, and what for, where that is known.

@@ -17,7 +17,7 @@ use crate::web::time_tag::duration;
 use crate::web::{Answer, see_other};
 
 #[derive(Template)]
-#[template(path = "login.html")]
+#[template(path = "authentication/login.html")]
 struct LoginPage {
     layout: GuestLayout,
     /// Where to go on, if not to the account.

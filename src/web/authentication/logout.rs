@@ -15,7 +15,7 @@ use crate::web::layout::{self, AccountLayout, account_of, page};
 use crate::web::{Answer, Nothing, see_other};
 
 #[derive(Template)]
-#[template(path = "logout.html")]
+#[template(path = "authentication/logout.html")]
 struct LogoutPage {
     layout: AccountLayout,
 }

@@ -27,7 +27,7 @@ use crate::web::next::{self, NextQuery};
 use crate::web::{Answer, see_other};
 
 #[derive(Template)]
-#[template(path = "admin/end_sessions.html")]
+#[template(path = "sessions/end.html")]
 struct EndPage {
     layout: AdminLayout,
     /// Where the form goes.

@@ -25,7 +25,7 @@ pub(in crate::web) const LIST: &str = "/admin/sessions";
 const PAGE: u16 = 50;
 
 #[derive(Template)]
-#[template(path = "admin/sessions.html")]
+#[template(path = "sessions/everyone.html")]
 struct SessionsPage {
     layout: AdminLayout,
     totals: String,

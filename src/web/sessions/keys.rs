@@ -19,7 +19,7 @@ use crate::web::{Answer, see_other};
 const PATH: &str = "/admin/keys";
 
 #[derive(Template)]
-#[template(path = "admin/keys.html")]
+#[template(path = "sessions/keys.html")]
 struct KeysPage {
     layout: AdminLayout,
     algorithm: &'static str,
@@ -53,7 +53,7 @@ impl KeyRow {
 }
 
 #[derive(Template)]
-#[template(path = "admin/rotate_keys.html")]
+#[template(path = "sessions/rotate_keys.html")]
 struct RotatePage {
     layout: AdminLayout,
     access_token_ttl: String,

@@ -28,7 +28,7 @@ const STEP: i64 = 50;
 const MOST: i64 = 500;
 
 #[derive(Template)]
-#[template(path = "account/sessions.html")]
+#[template(path = "sessions/own.html")]
 struct SessionsPage {
     layout: AccountLayout,
     here: SessionRow,
