@@ -19,7 +19,7 @@ use super::keys::mac;
 const ACCOUNTS: usize = 5;
 
 /// The cookie's value: base64url of the browser's id, the accounts and an HMAC of both.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct DeviceCookie(String);
 
 impl DeviceCookie {

@@ -22,13 +22,15 @@
 //! build that signs in twenty times at once has given no wrong password. So the next one waits, before it has a place
 //! in the hashing queue and without a connection, for known and unknown names alike, and no longer than a second. Those
 //! that wait on a node ask again in turn, not all at once, and are no more than fit into `hash_queue`: a flood at one
-//! name costs no more than that. Past either bound the answer is [`Error::Busy`].
+//! name costs no more than that. Past either bound the answer is [`Error::Busy`]. And those who give one name at the same
+//! time share one look at its counts, which began after they came.
 //!
 //! **Where.** In SQL, with Redis too: signing in needs SQL anyway and must not need Redis, a count must survive what
 //! Redis may forget (a restart, an eviction, `FLUSHALL`), and one upsert is atomic on both databases and on all nodes.
 //! A row holds a keyed hash, no name (people type passwords there), and goes when its time has come: a flood of
 //! invented names leaves as many rows as hashes were spent on them since the last sweep, at a hundred bytes each.
 
+mod looks;
 mod password_attempt;
 
 use std::collections::HashMap;

@@ -1,5 +1,6 @@
 //! An attempt at a password, a guess, from the moment when it is asked for until it is decided.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -7,8 +8,10 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::Authenticated;
+use super::looks::Looks;
+use super::{Authenticated, earlier_sign_ins};
 use crate::domain::audit::Client;
+use crate::domain::device_cookie::DeviceCookie;
 use crate::domain::keys::mac;
 use crate::domain::{Actor, Error, Event, NameKey, Outcome, SessionId, Timestamp, User, UserId};
 use crate::services::authentication::hasher::Check;
@@ -31,12 +34,17 @@ pub struct WaitingRoom {
     places: Semaphore,
     /// Of whoever has waited longest since the last turn.
     turn: Mutex<()>,
+    /// What is looked at before a guess is asked for, by the name and the known browser's cookie.
+    looks: Looks<(String, Option<DeviceCookie>), std::result::Result<Looked, Arc<Error>>>,
 }
+
+/// The account that is meant, if there is one, and the counts of a guess; `None` where they are full.
+type Looked = Option<(Option<StoredUser>, Vec<Count>)>;
 
 impl WaitingRoom {
     /// With room for so many.
     pub fn new(places: usize) -> Self {
-        Self { places: Semaphore::new(places), turn: Mutex::default() }
+        Self { places: Semaphore::new(places), turn: Mutex::default(), looks: Looks::default() }
     }
 }
 
@@ -142,8 +150,8 @@ impl Services {
     /// counts are looked at: a flood at one name would keep it from all others.
     async fn ask_for_attempt(&self, whose: &Whose, client: &Client) -> Result<Option<PasswordAttempt>> {
         self.hasher.check_room()?;
+        let Some((account, counts)) = self.look_before_attempt(whose, client).await? else { return Ok(None) };
         let rule = self.lockout_rule();
-        let Some((account, counts)) = self.look_before_attempt(whose, client, rule).await? else { return Ok(None) };
         let active = account.as_ref().filter(|account| account.user.is_active());
         let check = self.hasher.prepare(active.and_then(|account| account.password_hash.as_deref()))?;
         let database = self.database.clone();
@@ -165,14 +173,18 @@ impl Services {
         Ok(counted.await?.map(|counted| PasswordAttempt { account, check, counted }))
     }
 
-    /// The account that is meant, if there is one, and the counts of a guess; `None` where they are full.
-    async fn look_before_attempt(
-        &self,
-        whose: &Whose,
-        client: &Client,
-        rule: Rule,
-    ) -> Result<Option<(Option<StoredUser>, Vec<Count>)>> {
-        let (services, whose, client) = (self.clone(), whose.clone(), client.clone());
+    /// What is known before a guess is asked for. Of those who give the same name at the same time, one looks for all.
+    async fn look_before_attempt(&self, whose: &Whose, client: &Client) -> Result<Looked> {
+        let Whose::Named(name) = whose else { return self.look(whose, client).await };
+        // Only the cookies that we have made tell clients apart: anyone can send others.
+        let cookie = client.device_cookie.as_ref().filter(|_| earlier_sign_ins(client, &self.device_key()).is_some());
+        let key = (name.clone(), cookie.cloned());
+        let looked = self.waiting_room.looks.share(key, async || self.look(whose, client).await.map_err(Arc::new));
+        looked.await.map_err(shared)
+    }
+
+    async fn look(&self, whose: &Whose, client: &Client) -> Result<Looked> {
+        let (services, whose, client, rule) = (self.clone(), whose.clone(), client.clone(), self.lockout_rule());
         self.database
             .read(move |connection| {
                 let account = match &whose {
@@ -300,6 +312,15 @@ impl Services {
                 Ok(())
             })
             .await
+    }
+}
+
+/// The error of a look, for each of those who shared it.
+fn shared(error: Arc<Error>) -> Error {
+    match *error {
+        Error::Locked { retry_after } => Error::Locked { retry_after },
+        Error::Unavailable(dependency, _) => Error::Unavailable(dependency, Box::new(error)),
+        _ => Error::internal(error),
     }
 }
 
