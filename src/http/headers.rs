@@ -60,7 +60,7 @@ mod tests {
     use actix_web::{App, HttpResponse, web};
 
     use super::*;
-    use crate::http::request_span;
+    use crate::http::request_log;
     use crate::http::site::tests::site;
     use crate::http::{cookie_guard, problem};
 
@@ -74,7 +74,7 @@ mod tests {
                 .wrap(from_fn(cookie_guard::guard))
                 .wrap(from_fn(problem::render))
                 .wrap(from_fn(add))
-                .wrap(request_span::logger()),
+                .wrap(from_fn(request_log::log)),
         )
         .await;
         call_service(&app, request.to_request()).await

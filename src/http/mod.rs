@@ -2,7 +2,7 @@
 //!
 //! A request passes these, outermost first; the last `wrap` of actix-web is the outermost:
 //!
-//! 1. [`request_span::logger`]: an id and a span for all that is logged.
+//! 1. [`request_log::log`]: an id, for the answer and all that is logged.
 //! 2. [`headers::add`]: on every answer, errors included.
 //! 3. [`problem::render`]: each error answer becomes `application/problem+json` with the request id. A renderer of
 //!    pages belongs right inside it and takes the [`problem::Problem`] with [`problem::take`].
@@ -42,7 +42,7 @@ pub mod parameters;
 pub mod principal;
 pub mod problem;
 pub mod request_id;
-pub mod request_span;
+pub mod request_log;
 pub mod require_role;
 pub mod selection;
 pub mod session_cookie;

@@ -373,7 +373,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::http::request_span;
+    use crate::http::request_log;
     use crate::http::site::tests::site;
 
     #[actix_web::test]
@@ -391,7 +391,7 @@ mod tests {
                     }),
                 )
                 .wrap(from_fn(render))
-                .wrap(request_span::logger()),
+                .wrap(from_fn(request_log::log)),
         )
         .await;
         for (path, status, code) in [

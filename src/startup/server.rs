@@ -15,7 +15,7 @@ use crate::http::api_document::ApiDocument;
 use crate::http::draining::Draining;
 use crate::http::limits::Limits;
 use crate::http::site::Site;
-use crate::http::{cookie_guard, headers, parameters, problem, request_span};
+use crate::http::{cookie_guard, headers, parameters, problem, request_log};
 use crate::services::Services;
 use crate::storage::sessions::SessionStore;
 use crate::{routes, web as pages};
@@ -95,7 +95,7 @@ impl Server {
                 .wrap(from_fn(pages::error_pages::error_pages))
                 .wrap(from_fn(problem::render))
                 .wrap(from_fn(headers::add))
-                .wrap(request_span::logger())
+                .wrap(from_fn(request_log::log))
         })
         .disable_signals()
         .shutdown_timeout(timeout);

@@ -12,7 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("storage", &["domain", "settings"]),
     ("services", &["domain", "settings", "storage"]),
     ("representations", &["domain", "services"]),
-    ("http", &["domain", "settings", "services"]),
+    ("http", &["domain", "settings", "telemetry", "services"]),
     ("web", &["domain", "settings", "services", "representations", "http"]),
     ("api", &["domain", "settings", "services", "representations", "http"]),
     ("routes", &["domain", "services", "http", "web", "api"]),
