@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use super::Failure;
 use super::listeners::{self, Listener};
 use crate::api::document;
+use crate::domain::Error;
 use crate::http::api_document::ApiDocument;
 use crate::http::draining::Draining;
 use crate::http::limits::Limits;
@@ -20,6 +21,8 @@ use crate::services::Services;
 use crate::storage::sessions::SessionStore;
 use crate::{routes, web as pages};
 
+/// How long a start waits for the database.
+const START: Duration = Duration::from_secs(30);
 /// How often SQL learns which sessions were active.
 const ACTIVITY_BATCH: Duration = Duration::from_secs(60);
 /// How often it is looked whether a signing key is due for rotation.
@@ -72,9 +75,7 @@ impl Server {
         let Self { services, listeners, draining, stopping } = self;
         let failed = |error: std::io::Error| Failure::general(error.to_string());
         let timeout = services.settings.shutdown_timeout.num_seconds().unsigned_abs();
-        // Keys are published before the first token is asked for.
-        services.prepare_signing_keys().await.map_err(|error| Failure::services(&error))?;
-        services.rotate_keys_when_due().await.map_err(|error| Failure::services(&error))?;
+        prepare_keys(&services).await.map_err(|error| Failure::services(&error))?;
         let limits = Limits::new(&services.settings);
         let background = Background::start(&services, &limits);
 
@@ -129,6 +130,17 @@ impl Server {
         tracing::info!("stopped");
         ended.map_err(failed)
     }
+}
+
+/// Keys are published before the first token is asked for. Nobody waits for an answer yet: a busy machine, or another node
+/// that is starting too, is no reason to give up as early as a request does.
+async fn prepare_keys(services: &Services) -> crate::services::Result<()> {
+    let services = Services { database: services.database.clone().patient(), ..services.clone() };
+    let prepare = async {
+        services.prepare_signing_keys().await?;
+        services.rotate_keys_when_due().await
+    };
+    tokio::time::timeout(START, prepare).await.unwrap_or_else(|elapsed| Err(Error::database(elapsed)))
 }
 
 async fn wait_for_stop(server: ServerHandle, draining: Draining, asked: impl Future<Output = ()>) {
