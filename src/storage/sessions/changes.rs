@@ -1,11 +1,14 @@
 //! The feed: what writers did, for every node to take out of the Redis that it sees.
 //!
 //! Rows are timed by the database's clock, because nodes' clocks differ. A transaction may commit its row later than
-//! one with a higher id; readers look back [`LATE_COMMIT`] to find it, and transactions are limited to less.
+//! one with a higher id. So a reader looks back: to the begin of the oldest transaction that was under way at its earlier
+//! reading, where the database tells (PostgreSQL, of transactions of the same role), and by [`LATE_COMMIT`] in any case.
+//! A commit that waits long for a synchronous standby is found by the first.
 
 use chrono::TimeDelta;
 use diesel::dsl::max;
 use diesel::prelude::*;
+use diesel::sql_types::Nullable;
 
 use super::super::database::AnyConnection;
 use super::super::schema::changes;
@@ -15,8 +18,8 @@ use crate::domain::{Error, SessionId, Timestamp, UserId};
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// By how much a row may appear after its own time.
-pub const LATE_COMMIT: TimeDelta = TimeDelta::seconds(10);
+/// By how much a row may appear after its own time, where the database doesn't tell what is under way.
+const LATE_COMMIT: TimeDelta = TimeDelta::seconds(10);
 /// How long rows are kept. A node that read nothing for half of it starts anew.
 pub const KEPT: TimeDelta = TimeDelta::hours(1);
 
@@ -67,12 +70,24 @@ pub fn position(connection: &mut AnyConnection) -> Result<i64> {
     Ok(changes::table.select(max(changes::id)).first::<Option<i64>>(connection)?.unwrap_or(0))
 }
 
-/// One reading: when it began, by the database's clock, and every row since the earlier one. Without an earlier one
-/// those of the last moments are enough: a node believes only copies that are newer than itself.
-pub fn read(connection: &mut AnyConnection, earlier: Option<Timestamp>) -> Result<(Timestamp, Vec<(i64, Change)>)> {
+/// What a reading of the feed saw.
+pub struct Reading {
+    /// When it began, by the database's clock.
+    pub began: Timestamp,
+    /// No row that it did not see will have an earlier time than [`LATE_COMMIT`] before this.
+    pub complete_until: Timestamp,
+    /// Every row since the reading before.
+    pub rows: Vec<(i64, Change)>,
+}
+
+/// One reading; `complete_until` is that of the reading before. Without one the rows of the last moments are enough: a
+/// node believes only copies that are newer than itself.
+pub fn read(connection: &mut AnyConnection, complete_until: Option<Timestamp>) -> Result<Reading> {
     let began = database_time(connection)?;
+    // Before the rows are read: what has ended by now is among them.
+    let under_way = oldest_under_way(connection)?;
     // A clock that was set back, or that of a server which took over, times new rows before the earlier reading.
-    let since = earlier.map_or(began, |earlier| earlier.min(began)) - LATE_COMMIT;
+    let since = complete_until.map_or(began, |earlier| earlier.min(began)) - LATE_COMMIT;
     let rows: Vec<(i64, ChangeKind, UserId, Option<SessionId>)> = changes::table
         .filter(changes::at.ge(since))
         .order(changes::id)
@@ -89,7 +104,23 @@ pub fn read(connection: &mut AnyConnection, earlier: Option<Timestamp>) -> Resul
         };
         Some((id, change))
     });
-    Ok((began, rows.collect()))
+    let complete_until = under_way.map_or(began, |oldest| oldest.min(began));
+    Ok(Reading { began, complete_until, rows: rows.collect() })
+}
+
+/// Since when the oldest transaction is under way that may have added a row.
+fn oldest_under_way(connection: &mut AnyConnection) -> Result<Option<Timestamp>> {
+    // SQLite has one writer, and a commit is seen in the order of its ids.
+    let AnyConnection::Postgres(connection) = connection else { return Ok(None) };
+    let query = "SELECT min(xact_start) AS at FROM pg_stat_activity \
+                 WHERE datname = current_database() AND backend_xid IS NOT NULL";
+    Ok(diesel::sql_query(query).get_result::<UnderWay>(connection)?.at)
+}
+
+#[derive(QueryableByName)]
+struct UnderWay {
+    #[diesel(sql_type = Nullable<Moment>)]
+    at: Option<Timestamp>,
 }
 
 /// Forgets rows that every running node has read. The newest stays, for the feed's position may never fall: a node that

@@ -8,7 +8,9 @@ use std::time::Duration;
 use diesel::RunQueryDsl as _;
 use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
-use portcullis::domain::{Role, User};
+use portcullis::domain::{Actor, EndReason, Role, Timestamp, User};
+use portcullis::storage::database::AnyConnection;
+use portcullis::storage::sessions::rows::{self, End};
 use portcullis::storage::sessions::{Change, changes};
 use rstest::rstest;
 
@@ -74,6 +76,31 @@ async fn an_act_of_another_node_is_seen_within_a_second(
     dies("suspended", &new).await;
     witness.reinstate(&keeper(), ann.id, &client).await.unwrap();
     assert!(!node.alive(&new).await);
+}
+
+/// As where a commit waits for a synchronous standby: by then its row is older than any that a node looks for by itself.
+#[rstest]
+#[tokio::test]
+async fn a_change_whose_commit_took_longer_than_nodes_look_back_is_seen_all_the_same(
+    #[values(PostgresRedis)] backend: Backend,
+) {
+    let house = House::new(backend).await;
+    let (node, witness) = (house.node().await, house.witness().await);
+    let ann = node.create("ann").await;
+    let handle = node.opens("ann").await;
+    assert!(node.alive(&handle).await && node.alive(&handle).await);
+    let (user, session) = (ann.id, handle.session_id);
+    let late = move |connection: &mut AnyConnection| {
+        let end = End { reason: EndReason::EndedByOwner, by: &Actor::System, at: Timestamp::from_millis(0) };
+        assert!(rows::end(connection, user, session, &end)?);
+        let backdated = format!("UPDATE changes SET at = now() - interval '9.5 s' WHERE session_id = '{session}'");
+        diesel::sql_query(backdated).execute(connection)?;
+        // The node reads meanwhile, several times.
+        diesel::sql_query("SELECT pg_sleep(2)").execute(connection)?;
+        Ok(())
+    };
+    witness.database.clone().patient().write(late).await.unwrap();
+    Deadline::second().expect_soon("an end that was committed late", async || !node.alive(&handle).await).await;
 }
 
 #[rstest]
@@ -239,7 +266,7 @@ async fn a_database_whose_clock_was_set_back_hides_no_row_of_the_feed(
     node.sets_role(&ann, Role::Manager).await;
     let later = house.clock.now() + chrono::TimeDelta::hours(1);
     let read = node.database.read(move |connection| changes::read(connection, Some(later))).await;
-    let (_, rows) = read.unwrap();
+    let rows = read.unwrap().rows;
     assert!(rows.iter().any(|(_, change)| *change == Change::User(ann.id)), "{rows:?}");
 }
 

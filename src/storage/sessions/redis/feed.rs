@@ -32,8 +32,8 @@ pub struct Progress {
 struct State {
     /// The last complete one.
     complete: Option<Reading>,
-    /// Rows that were carried out, each with the stamp of the server where. A reading finds those of the last ten
-    /// seconds again, and need not repeat them there: a load after them reads SQL after their commit.
+    /// Rows that were carried out, each with the stamp of the server where. A reading finds those of the last moments
+    /// again, and need not repeat them there: a load after them reads SQL after their commit.
     done: HashMap<i64, String>,
 }
 
@@ -44,6 +44,8 @@ struct Reading {
     began_at: SystemTime,
     /// By the database's clock.
     at: Timestamp,
+    /// From where the next one reads: [`changes::Reading::complete_until`].
+    complete_until: Timestamp,
 }
 
 impl Progress {
@@ -58,8 +60,8 @@ impl Progress {
         self.lock().complete.is_some_and(|reading| reading.began >= moment)
     }
 
-    fn last(&self) -> Option<Timestamp> {
-        self.lock().complete.map(|reading| reading.at)
+    fn last(&self) -> Option<Reading> {
+        self.lock().complete
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -121,8 +123,10 @@ impl RedisSessions {
         #[expect(clippy::disallowed_methods, reason = "how long this machine slept is nothing that a test can set")]
         let (began, began_at) = (Instant::now(), SystemTime::now());
         let last = inner.feed.last();
-        let (at, rows) = inner.database.read(move |connection| changes::read(connection, last)).await?;
-        if last.is_some_and(|last| at - last > KEPT / 2) {
+        let from = last.map(|last| last.complete_until);
+        let read = inner.database.read(move |connection| changes::read(connection, from)).await?;
+        let changes::Reading { began: at, complete_until, rows } = read;
+        if last.is_some_and(|last| at - last.at > KEPT / 2) {
             // Rows that this node never saw may be gone. Nothing that was copied before now is believed.
             inner.servers.forget_all();
         }
@@ -133,7 +137,7 @@ impl RedisSessions {
         state.done.retain(|id, _| seen.contains(id));
         // A later reading may have completed first.
         if state.complete.is_none_or(|earlier| earlier.began < began) {
-            state.complete = Some(Reading { began, began_at, at });
+            state.complete = Some(Reading { began, began_at, at, complete_until });
         }
         Ok(())
     }
