@@ -132,8 +132,17 @@ impl Database {
     /// transaction was in their way, and where the server has gone before the commit.
     pub async fn write<T: Send + 'static>(
         &self,
-        mut queries: impl FnMut(&mut AnyConnection) -> Result<T> + Send + 'static,
+        queries: impl FnMut(&mut AnyConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.write_then(queries, |value| value).await
+    }
+
+    /// The same, and `committed` right after the commit, also where the caller has given up by then.
+    pub async fn write_then<T, U: Send + 'static>(
+        &self,
+        mut queries: impl FnMut(&mut AnyConnection) -> Result<T> + Send + 'static,
+        committed: impl FnOnce(T) -> U + Send + 'static,
+    ) -> Result<U> {
         let patience = self.patience();
         // Whoever asked waits no longer.
         let deadline = Instant::now() + self.patience;
@@ -141,7 +150,8 @@ impl Database {
             let turn = self.writers.clone().acquire_owned().await.map_err(Error::internal)?;
             self.hop(move |pool| {
                 let _turn = turn;
-                again(pool, deadline, |connection| transaction(connection, patience, &mut queries))
+                let done = again(pool, deadline, |connection| transaction(connection, patience, &mut queries));
+                done.map(committed)
             })
             .await
         })

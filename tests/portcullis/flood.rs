@@ -75,3 +75,31 @@ async fn a_refused_sign_in_writes_nothing(
     }
     assert_eq!(written(&server).await, [""; 0]);
 }
+
+/// As where a connection is lost at COMMIT: a count that is not known to be taken is not given back. It could be another's.
+#[tokio::test]
+async fn an_attempt_whose_count_was_not_committed_gives_none_back() {
+    let server = TestServer::with(PostgresRedis, &[("lockout_threshold", "3"), ONE_HASHER]).await;
+    server.create_user("anna").await;
+    let sql = async |text: &'static str| {
+        server.services.database.write(move |connection| Ok(connection.batch_execute(text)?)).await.unwrap();
+    };
+    let attempt = async || server.browser().post("/login", &[("username", "anna"), ("password", PASSWORD)]).await;
+    let held = HeldHasher::new(&server.services).await;
+    let first = attempt();
+    let others = async {
+        held.is_waited_for_by(1).await;
+        sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;
+             CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON lockouts DEFERRABLE INITIALLY DEFERRED
+                 FOR EACH ROW WHEN (new.pending > old.pending) EXECUTE FUNCTION refuse();")
+        .await;
+        assert!(attempt().await.status >= 500);
+        sql("DROP TRIGGER refuse ON lockouts").await;
+        let under_way = held::guesses(&server.services).await;
+        drop(held);
+        under_way
+    };
+    let (first, under_way) = tokio::join!(first, others);
+    assert_eq!(under_way, 1, "the first one's count was given back");
+    first.expect(303);
+}

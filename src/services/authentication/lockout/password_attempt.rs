@@ -155,7 +155,7 @@ impl Services {
         let active = account.as_ref().filter(|account| account.user.is_active());
         let check = self.hasher.prepare(active.and_then(|account| account.password_hash.as_deref()))?;
         let database = self.database.clone();
-        let counted = self.database.write(move |connection| {
+        let take = move |connection: &mut AnyConnection| {
             let (mut taken, mut full) = (Vec::new(), false);
             for count in &counts {
                 match lockouts::take(connection, &count.key, rule)? {
@@ -167,10 +167,12 @@ impl Services {
                 give_back(connection, &taken)?;
                 return Ok(None);
             }
-            // Made here: where nobody waits for it any more, it is given back.
-            Ok(Some(Counted { database: database.clone(), counts: taken }))
-        });
-        Ok(counted.await?.map(|counted| PasswordAttempt { account, check, counted }))
+            Ok(Some(taken))
+        };
+        // Where nobody waits for it any more, it is given back; never what was not committed, for that could be another's.
+        let counted = move |taken: Option<Vec<Count>>| taken.map(|counts| Counted { database, counts });
+        let counted = self.database.write_then(take, counted).await?;
+        Ok(counted.map(|counted| PasswordAttempt { account, check, counted }))
     }
 
     /// What is known before a guess is asked for. Of those who give the same name at the same time, one looks for all.
