@@ -1,9 +1,10 @@
 //! What one node does for all: it takes a lease, and the others leave the work to it until that ends.
 
-use diesel::RunQueryDsl as _;
+use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::database::AnyConnection;
+use super::schema::leases;
 use super::types::Moment;
 use crate::domain::{Error, Timestamp};
 
@@ -37,20 +38,15 @@ impl Lease {
 
     /// The same until later; `None` where another node has taken it meanwhile.
     pub fn renew(self, connection: &mut AnyConnection, until: Timestamp) -> Result<Option<Self>> {
-        let renewed = diesel::sql_query("UPDATE leases SET until = $1 WHERE name = $2 AND until = $3")
-            .bind::<Moment, _>(until)
-            .bind::<Text, _>(self.name)
-            .bind::<Moment, _>(self.until)
-            .execute(connection)?;
+        let own = leases::table.find(self.name).filter(leases::until.eq(self.until));
+        let renewed = diesel::update(own).set(leases::until.eq(until)).execute(connection)?;
         Ok((renewed == 1).then_some(Self { until, ..self }))
     }
 
     /// Gives it back, unless another node has taken it meanwhile.
     pub fn give_back(self, connection: &mut AnyConnection) -> Result<()> {
-        diesel::sql_query("DELETE FROM leases WHERE name = $1 AND until = $2")
-            .bind::<Text, _>(self.name)
-            .bind::<Moment, _>(self.until)
-            .execute(connection)?;
+        let own = leases::table.find(self.name).filter(leases::until.eq(self.until));
+        diesel::delete(own).execute(connection)?;
         Ok(())
     }
 }

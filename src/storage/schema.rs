@@ -1,4 +1,4 @@
-//! The tables. `migrations/` makes them, once for each kind of database.
+//! The tables. `migrations/` makes them, once for each kind of database; `tests/portcullis/database_schema.rs` compares.
 
 diesel::table! {
     use diesel::sql_types::*;
@@ -174,6 +174,16 @@ diesel::table! {
         name -> Text,
         value -> BigInt,
         at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::super::types::Moment;
+    /// What one node does for all, and until when the others leave it to that one.
+    leases (name) {
+        name -> Text,
+        until -> Moment,
     }
 }
 

@@ -27,6 +27,7 @@ mod command_line;
 mod conformance;
 mod cookies;
 mod dashboard;
+mod database_schema;
 mod ends;
 mod ends_of_tokens;
 mod first_run;
