@@ -1,8 +1,9 @@
-//! The tables as the migrations make them: `schema.rs` says the same.
+//! The tables as the migrations make them: `schema.rs` says the same, and each migration can be taken back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query};
 use portcullis::settings::{self, Sources};
@@ -42,6 +43,29 @@ const POSTGRES_COLUMNS: &str = "\
     WHERE t.relnamespace = 'public'::regnamespace AND t.relkind IN ('r', 'p') \
       AND t.relname <> '__diesel_schema_migrations'";
 
+/// All that SQLite was told, but for what is Diesel's.
+const SQLITE_OBJECTS: &str = "\
+    SELECT type || ' ' || name || ': ' || sql AS line FROM sqlite_schema \
+    WHERE name NOT GLOB 'sqlite_*' AND name <> '__diesel_schema_migrations'";
+
+/// Columns with all that is said of them, settings of tables, indexes, constraints and functions.
+const POSTGRES_OBJECTS: &str = "\
+    WITH t AS ( \
+        SELECT * FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') \
+          AND relname <> '__diesel_schema_migrations') \
+    SELECT concat_ws(' ', t.relname, c.attname, format_type(c.atttypid, c.atttypmod), l.collname, c.attnotnull, \
+           c.attidentity, pg_get_expr(d.adbin, d.adrelid)) AS line \
+    FROM t JOIN pg_attribute AS c ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped \
+    LEFT JOIN pg_collation AS l ON l.oid = c.attcollation \
+    LEFT JOIN pg_attrdef AS d ON d.adrelid = t.oid AND d.adnum = c.attnum \
+    UNION ALL SELECT concat_ws(' ', relname, reloptions::text) FROM t \
+    UNION ALL SELECT pg_get_indexdef(i.indexrelid) FROM t JOIN pg_index AS i ON i.indrelid = t.oid \
+    UNION ALL SELECT concat_ws(' ', t.relname, n.conname, pg_get_constraintdef(n.oid)) \
+        FROM t JOIN pg_constraint AS n ON n.conrelid = t.oid \
+    UNION ALL SELECT pg_get_functiondef(f.oid) FROM pg_proc AS f \
+        WHERE f.pronamespace = 'public'::regnamespace \
+          AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = f.oid AND deptype = 'e')";
+
 #[rstest]
 #[tokio::test]
 async fn schema_rs_describes_the_tables_that_the_migrations_make(#[values(Sqlite, PostgresRedis)] backend: Backend) {
@@ -67,6 +91,35 @@ async fn what_schema_rs_says_wrongly_is_found(#[case] right: &str, #[case] wrong
     let patched = source.replacen(right, wrong, 1);
     let differences = differences(&described(&patched, PostgresRedis), &described(&source, PostgresRedis));
     assert!(differences.iter().any(|line| line.contains(column)), "{differences:?}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn each_migration_can_be_taken_back_and_made_again(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+    // With rows in them, which constraints look at.
+    let server = TestServer::start(backend).await;
+    server.newcomer("anna").await;
+    server.program("anna").await;
+    let stores = server.stores.clone();
+    drop(server);
+    let database = migrated(&stores).await.patient();
+    let all = objects(&database, backend).await;
+    let migrations = migrations(backend);
+    for migration in migrations.iter().rev() {
+        run(&database, migration, "down.sql").await;
+    }
+    assert_eq!(objects(&database, backend).await, BTreeSet::new(), "left by the way back");
+
+    let mut before = Vec::new();
+    for migration in &migrations {
+        before.push(objects(&database, backend).await);
+        run(&database, migration, "up.sql").await;
+    }
+    assert_eq!(objects(&database, backend).await, all);
+    for (migration, before) in migrations.iter().zip(before).rev() {
+        run(&database, migration, "down.sql").await;
+        assert_eq!(objects(&database, backend).await, before, "after {} was taken back", migration.display());
+    }
 }
 
 /// Where a column is, and what it is.
@@ -134,6 +187,19 @@ async fn columns(database: &Database, backend: Backend) -> Columns {
     rows.into_iter().map(column).collect()
 }
 
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+/// Tables, indexes and the like, each as one line.
+async fn objects(database: &Database, backend: Backend) -> BTreeSet<String> {
+    let query = if backend == PostgresRedis { POSTGRES_OBJECTS } else { SQLITE_OBJECTS };
+    let lines = database.read(move |connection| Ok(sql_query(query).load::<Line>(connection)?)).await.unwrap();
+    lines.into_iter().map(|Line { line }| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
 /// The database of these stores, migrated as the server does at start.
 async fn migrated(stores: &Stores) -> Database {
     let settings = stores.settings();
@@ -142,6 +208,23 @@ async fn migrated(stores: &Stores) -> Database {
     let open = move || Database::open(&loaded.settings.database_url, "test", 1);
     let opened = tokio::task::spawn_blocking(open).await.expect("no panic");
     opened.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The folders of the migrations, oldest first.
+fn migrations(backend: Backend) -> Vec<PathBuf> {
+    let kind = if backend == PostgresRedis { "postgres" } else { "sqlite" };
+    let folder = std::fs::read_dir(repository("migrations").join(kind)).expect("the migrations");
+    let mut migrations: Vec<_> = folder.map(|entry| entry.expect("an entry").path()).collect();
+    migrations.sort();
+    migrations
+}
+
+/// Runs one of the two files of a migration in one transaction, as the server does.
+async fn run(database: &Database, migration: &Path, file: &str) {
+    let path = migration.join(file);
+    let sql = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let done = database.write(move |connection| Ok(connection.batch_execute(&sql)?)).await;
+    done.unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
 }
 
 fn repository(path: &str) -> PathBuf {
