@@ -9,8 +9,8 @@
 //! ([`seed`]), and asked for the same by turns ([`calls`], [`measure`]). Half of the answers of the large one may take
 //! no longer than one and a half times what half of those of the small one take, and 20 ms. A call that takes longer
 //! makes the exit status 1.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark fails by panicking")]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints what it measured")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark fails by panicking")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints what it measured")]
 
 mod acts;
 mod calls;
@@ -20,7 +20,7 @@ mod people;
 mod seed;
 mod sql;
 #[path = "../../tests/portcullis/support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "the tests use the rest")]
+#[expect(dead_code, unused_imports, reason = "the tests use the rest")]
 mod support;
 
 use std::path::PathBuf;

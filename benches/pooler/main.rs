@@ -6,11 +6,11 @@
 //!
 //! The same production server on PostgreSQL alone in three ways: as it is, with `statement_cache=off`, and through
 //! PgBouncer in transaction mode. Each request goes to all by turns, so that what else the machine does meets all alike.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark fails by panicking")]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints what it measured")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark fails by panicking")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 #[path = "../../tests/portcullis/support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "the tests use the rest")]
+#[expect(dead_code, unused_imports, reason = "the tests use the rest")]
 mod support;
 
 use std::time::{Duration, Instant};

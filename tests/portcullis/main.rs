@@ -4,8 +4,8 @@
 //! - The other modules: a file per feature. A test is named by the sentence that it shows.
 //!
 //! `tests/run.sh` brings what the tests need. A test whose store or browser is missing fails and says so.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::print_stdout, reason = "the test harness keeps it")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "the test harness keeps it")]
 
 mod support;
 
