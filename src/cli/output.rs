@@ -8,6 +8,7 @@ use std::pin::pin;
 use clap::{Args, ValueEnum};
 use futures_util::{Stream, TryStreamExt as _};
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::Failure;
 use super::progress::Progress;
@@ -115,22 +116,26 @@ pub fn table<const N: usize>(titles: [&str; N], rows: impl IntoIterator<Item = [
     std::iter::once(titles.map(str::to_owned)).chain(rows).map(|row| columns.line(row)).collect()
 }
 
-/// How wide each column is.
+/// How many cells of a terminal each column takes.
 struct Columns<const N: usize>([usize; N]);
 
 impl<const N: usize> Columns<N> {
     fn fit(titles: [&str; N], rows: &[[String; N]]) -> Self {
-        let mut widths = titles.map(str::len);
+        let mut widths = titles.map(str::width);
         for row in rows {
             for (width, cell) in widths.iter_mut().zip(row) {
-                *width = escaped(cell).chars().count().max(*width);
+                *width = escaped(cell).width().max(*width);
             }
         }
         Self(widths)
     }
 
     fn line(&self, row: [String; N]) -> String {
-        let cells = row.iter().zip(self.0).map(|(cell, width)| format!("{:width$}", escaped(cell)));
+        let cells = row.iter().zip(self.0).map(|(cell, width)| {
+            let cell = escaped(cell);
+            let rest = " ".repeat(width.saturating_sub(cell.width()));
+            format!("{cell}{rest}")
+        });
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     }
 }
@@ -215,6 +220,22 @@ mod tests {
     fn columns_are_aligned_and_control_characters_escaped() {
         let rows = [["ann".to_owned(), "x".to_owned()], ["bö\x1b".to_owned(), String::new()]];
         assert_eq!(table(["NAME", "DEVICE"], rows), "NAME      DEVICE\nann       x\nbö\\u001b\n");
+    }
+
+    #[test]
+    fn columns_are_aligned_as_a_terminal_shows_what_is_wide_combined_or_an_emoji() {
+        let names = ["ann", "王小明", "Zoe\u{308}", "👩🏽\u{200d}🚀", "❤\u{fe0f}", "ｷﾑ"];
+        let table = table(["NAME", "DEVICE"], names.map(|name| [name.to_owned(), "x".to_owned()]));
+        let expected = [
+            "NAME    DEVICE",
+            "ann     x",
+            "王小明  x", // two cells each
+            "Zoe\u{308}     x",
+            "👩🏽\u{200d}🚀      x",
+            "❤\u{fe0f}      x",
+            "ｷﾑ      x",
+        ];
+        assert_eq!(table.lines().collect::<Vec<_>>(), expected);
     }
 
     /// What a list of these pages prints.
