@@ -301,7 +301,7 @@ fn no_secret_is_shown_in_problems_debug_or_effective_values() {
 
 #[cfg(unix)]
 #[test]
-fn f13_a_secret_in_a_file_that_others_can_read_is_refused() {
+fn a_secret_in_a_file_that_others_can_read_is_refused() {
     let folder = Folder::new(&[("portcullis.toml", &format!("secret_key = '{SECRET}'\n")), ("key", SECRET)]);
     let sources = folder.sources(&[], &[]);
     assert!(problems(&sources).is_empty());

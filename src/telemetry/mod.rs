@@ -103,7 +103,7 @@ mod tests {
     const HOSTILE: &str = "a\r\nb\x1b[2Jc\u{2028}d\u{85}e\u{202e}f";
 
     #[test]
-    fn c89_control_characters_never_break_or_change_a_line() {
+    fn control_characters_never_break_or_change_a_line() {
         for json in [false, true] {
             let text = logged(json, || {
                 tracing::info!(name = HOSTILE, "message {HOSTILE}");
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn c44_what_anyone_can_send_is_no_error_of_the_log() {
+    fn what_anyone_can_send_is_no_error_of_the_log() {
         let text = logged(true, || {
             tracing::error!(target: "actix_http::h1::dispatcher", "stream error: request parse error");
             tracing::warn!(target: "actix_session::middleware", "a forged cookie");

@@ -343,7 +343,6 @@ async fn who_lost_the_role_or_the_account_while_the_request_was_on_its_way_does_
 
 // --- text ---------------------------------------------------------------------------------------------------------
 
-/// V74.
 #[tokio::test]
 async fn no_text_of_an_administrator_breaks_a_line_or_hides_a_character() {
     let server = TestServer::start(Sqlite).await;
@@ -375,7 +374,7 @@ async fn no_text_of_an_administrator_breaks_a_line_or_hides_a_character() {
 
 #[rstest]
 #[tokio::test]
-async fn c82_a_cursor_opens_the_list_it_was_given_for_and_no_other(#[values(Sqlite, PostgresRedis)] backend: Backend) {
+async fn a_cursor_opens_the_list_it_was_given_for_and_no_other(#[values(Sqlite, PostgresRedis)] backend: Backend) {
     let server = TestServer::start(backend).await;
     let mut keeper = server.signed_in(KEEPER).await;
     let mut users = Vec::new();

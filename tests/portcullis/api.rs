@@ -53,9 +53,9 @@ async fn a_program_signs_in_calls_refreshes_and_signs_out(#[values(Sqlite, Sqlit
     program.expect_dead().await;
 }
 
-/// C32: each way to sign out ends cookie, access and refresh token of that session, and no other.
+/// Each way to sign out ends cookie, access and refresh token of that session, and no other.
 #[tokio::test]
-async fn c32_signing_out_ends_one_session_and_all_its_tokens() {
+async fn signing_out_ends_one_session_and_all_its_tokens() {
     let server = TestServer::start(Sqlite).await;
     let mut browser = server.newcomer("anna").await;
     let other = server.program("anna").await;
@@ -93,9 +93,9 @@ async fn c32_signing_out_ends_one_session_and_all_its_tokens() {
     assert!(other.is_signed_in().await);
 }
 
-/// C44, C45, C73: a token is taken from one Authorization header, and only an access token is one.
+/// A token is taken from one Authorization header, and only an access token is one.
 #[tokio::test]
-async fn c44_c45_c73_nothing_but_an_access_token_in_the_header_opens_anything() {
+async fn nothing_but_an_access_token_in_the_header_opens_anything() {
     let server = TestServer::start(Sqlite).await;
     let mut browser = server.newcomer("anna").await;
     let program = server.program("anna").await;
@@ -145,9 +145,8 @@ async fn c44_c45_c73_nothing_but_an_access_token_in_the_header_opens_anything() 
     assert!(program.is_signed_in().await && browser.is_signed_in().await);
 }
 
-/// C53.
 #[tokio::test]
-async fn c53_no_other_origin_may_use_the_api_unless_the_setting_says_so() {
+async fn no_other_origin_may_use_the_api_unless_the_setting_says_so() {
     let preflight = async |server: &TestServer, path: &str, origin: &str| {
         let headers = [
             ("origin", origin),
@@ -191,9 +190,8 @@ async fn c53_no_other_origin_may_use_the_api_unless_the_setting_says_so() {
     }
 }
 
-/// C71, V25.
 #[tokio::test]
-async fn c71_revocation_ends_the_session_and_tells_nothing() {
+async fn revocation_ends_the_session_and_tells_nothing() {
     let server = TestServer::start(Sqlite).await;
     server.create_user("anna").await;
     let nobody = ApiClient::new(&server);
@@ -268,12 +266,11 @@ async fn an_oauth_client_refreshes_and_a_service_introspects() {
     let jwks = nobody.get("/.well-known/jwks.json").await.expect(200);
     assert_eq!(jwks.header("cache-control"), Some("public, max-age=300"));
     assert!(!jwks.json()["keys"].as_array().unwrap().is_empty());
-    assert!(!jwks.body.contains("\"d\""), "V79: {}", jwks.body);
+    assert!(!jwks.body.contains("\"d\""), "a private key: {}", jwks.body);
 }
 
-/// C75, V57.
 #[tokio::test]
-async fn c75_no_body_sets_what_it_may_not() {
+async fn no_body_sets_what_it_may_not() {
     let server = TestServer::start(Sqlite).await;
     server.create_user("anna").await;
     let program = server.program("anna").await;
@@ -340,14 +337,13 @@ async fn what_cannot_be_read_is_a_problem_that_names_the_field() {
         assert_eq!(problem["errors"].is_array(), status == 422, "{problem}");
         assert!(!answer.body.contains("line 1"), "{}", answer.body);
     }
-    // V63, C87.
+    // Too long, and too deep.
     send("application/json", &format!(r#"{{"username":"{}"}}"#, "a".repeat(70_000))).await.expect(413);
     send("application/json", &"[".repeat(60_000)).await.expect(400);
     assert_eq!(nobody.get("/api/v1/nowhere").await.expect(404).json()["code"], "not_found");
     assert_eq!(nobody.get(login).await.expect(405).json()["code"], "method_not_allowed");
 }
 
-/// C82.
 #[tokio::test]
 async fn lists_come_in_pages_newest_first_and_no_cursor_can_be_made_up() {
     let server = TestServer::start(Sqlite).await;

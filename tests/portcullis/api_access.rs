@@ -93,7 +93,6 @@ async fn ask(program: &ApiClient, line: &Line) -> Page {
     }
 }
 
-/// C74.
 #[tokio::test]
 async fn every_route_of_the_api_answers_everyone_as_the_table_says() {
     let declared: BTreeSet<_> = routes::ALL.iter().filter(|route| is_api(route)).map(|r| (r.method, r.path)).collect();
@@ -126,7 +125,7 @@ async fn every_route_of_the_api_answers_everyone_as_the_table_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// V17, V25: after its session has ended a token opens nothing, and mints nothing.
+/// After its session has ended a token opens nothing, and mints nothing.
 #[tokio::test]
 async fn a_token_of_an_ended_session_is_refused_by_every_route_that_asks_for_one() {
     let server = TestServer::start(Sqlite).await;
@@ -143,7 +142,7 @@ async fn a_token_of_an_ended_session_is_refused_by_every_route_that_asks_for_one
     program.expect_dead().await;
 }
 
-/// C52: a cookie is no authority here.
+/// A cookie is no authority here.
 #[tokio::test]
 async fn a_session_cookie_opens_nothing_in_the_api() {
     let server = TestServer::start(Sqlite).await;

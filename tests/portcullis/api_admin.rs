@@ -135,7 +135,7 @@ async fn an_account_is_made_edited_suspended_and_deleted_and_each_act_is_one_eve
     server.browser().get(&link).await.expect(410);
     admin.post("/api/v1/users", &json!({ "username": "ada2", "email": "ada@example.org" })).await.expect(201);
 
-    // C90.
+    // Each act is exactly one event.
     for (event, count, detail) in [
         (Event::UserCreated, 2, "role manager"),
         (Event::UserUpdated, 2, "email, name"),
@@ -259,7 +259,6 @@ async fn accounts_are_listed_newest_first_filtered_and_sorted(#[values(Sqlite, P
     server.browser().try_sign_in("zoe", PASSWORD).await.expect_redirect("/account");
 }
 
-/// C82.
 #[tokio::test]
 async fn what_a_list_cannot_be_asked_for_is_named() {
     let server = TestServer::start(Sqlite).await;
@@ -331,7 +330,7 @@ async fn what_a_list_cannot_be_asked_for_is_named() {
     }
 }
 
-/// C75 for what administrators send.
+/// Nor can an administrator set by a body what no body may set.
 #[tokio::test]
 async fn a_body_says_what_is_wrong_with_it_and_changes_nothing() {
     let server = TestServer::start(Sqlite).await;
@@ -535,7 +534,7 @@ async fn ending_all_spares_the_caller_and_reaches_as_far_as_the_role(
     assert!(admin.is_signed_in().await);
 }
 
-/// C36, C79: what is above a role is refused, whoever it is done to; nothing changes.
+/// What is above a role is refused, whoever it is done to; nothing changes.
 #[rstest]
 #[tokio::test]
 async fn a_manager_reaches_users_alone(#[values(Sqlite, PostgresRedis)] backend: Backend) {
@@ -595,7 +594,6 @@ async fn a_manager_reaches_users_alone(#[values(Sqlite, PostgresRedis)] backend:
     assert!(victims[0].is_signed_in().await);
 }
 
-/// C77, C79.
 #[rstest]
 #[tokio::test]
 async fn the_last_administrator_stays_and_nobody_raises_an_own_role(#[values(Sqlite, PostgresRedis)] backend: Backend) {
@@ -620,7 +618,7 @@ async fn the_last_administrator_stays_and_nobody_raises_an_own_role(#[values(Sql
     keeper.get("/api/v1/users").await.expect(200);
 }
 
-/// C76: on the very next request, on a connection that stays open.
+/// On the very next request, on a connection that stays open.
 #[rstest]
 #[tokio::test]
 async fn a_changed_role_counts_at_once_for_whoever_is_signed_in(
@@ -670,7 +668,7 @@ async fn whoever_was_renamed_acts_under_the_new_name() {
     assert_eq!(ended["data"][0]["ended_by"], "newname");
 }
 
-/// C77: one who has not chosen a password yet, and may never do, is no administrator to rely on.
+/// One who has not chosen a password yet, and may never do, is no administrator to rely on.
 #[rstest]
 #[tokio::test]
 async fn an_administrator_without_a_password_does_not_replace_the_last(
@@ -784,7 +782,7 @@ async fn the_figures_and_the_audit_log_are_those_of_the_pages(#[values(Sqlite, P
     assert_eq!(manager.get("/api/v1/audit?until=2000-01-01").await.expect(200).json()["data"], json!([]));
 }
 
-/// C40: of a suspended or deleted account nothing is good any more, whatever it was.
+/// Of a suspended or deleted account nothing is good any more, whatever it was.
 #[rstest]
 #[tokio::test]
 async fn a_suspension_and_a_deletion_end_everything_that_the_account_had(

@@ -109,7 +109,6 @@ impl<'a> Trail<'a> {
     }
 }
 
-/// C90.
 #[rstest]
 #[tokio::test]
 async fn every_event_of_the_contract_is_one_row_that_says_who_did_what_to_whom_and_from_where(
@@ -268,7 +267,7 @@ async fn every_event_of_the_contract_is_one_row_that_says_who_did_what_to_whom_a
     assert!(missing.is_empty(), "events without an act here: {missing:?}");
 }
 
-/// C88, V82: the log at its most talkative, the audit log and both its exports.
+/// The log at its most talkative, the audit log and both its exports.
 #[tokio::test]
 async fn no_secret_is_in_the_log_or_in_the_audit_log() {
     let program = Program::with_administrator().set("log_format", "json").set("log_level", "trace");
@@ -345,7 +344,7 @@ async fn post(program: &Program, path: &str, body: &str) -> raw::RawAnswer {
     raw::exchange(program.address(), &raw::request(b"POST", path.as_bytes(), &headers, body.as_bytes())).await
 }
 
-/// V70, V81: what a stranger sends does not look like a line of the log, nor like another address.
+/// What a stranger sends does not look like a line of the log, nor like another address.
 #[tokio::test]
 async fn no_line_of_the_log_can_be_forged() {
     let program = Program::with_administrator().set("log_format", "json");

@@ -85,7 +85,7 @@ async fn a_one_time_link_ends_with_its_time() {
 }
 
 #[tokio::test]
-async fn c40_a_suspension_voids_the_reset_link_and_no_reinstatement_revives_it() {
+async fn a_suspension_voids_the_reset_link_and_no_reinstatement_revives_it() {
     let server = TestServer::start(Sqlite).await;
     let user = server.create_user("anna").await.id;
     let (auth, client) = (command_line(), Client::default());
@@ -131,7 +131,7 @@ enum Voids {
 
 #[rstest]
 #[tokio::test]
-async fn c92_a_link_is_void_once_the_account_is_not_what_it_was_made_for(
+async fn a_link_is_void_once_the_account_is_not_what_it_was_made_for(
     #[values(Sqlite, PostgresRedis)] backend: Backend,
     #[values(
         Voids::Suspension,

@@ -22,6 +22,7 @@ mod api_document;
 mod audit_export;
 mod audit_filter;
 mod audit_trail;
+mod cases;
 mod client_address;
 mod command_line;
 mod conformance;

@@ -106,7 +106,7 @@ const TABLE: &[Line] = &[
     api_manager("DELETE", "/api/v1/sessions/{id}", 204),
 ];
 
-/// C36, C74.
+/// The id of another in the path is no authority over them.
 #[tokio::test]
 async fn every_route_about_someone_answers_everyone_as_the_table_says() {
     let about: Vec<_> = routes::ALL.iter().filter(|route| route.path.contains("{id}")).collect();

@@ -44,7 +44,7 @@ async fn serves(program: &Program, mut running: program::Running, why: &str) {
 }
 
 #[tokio::test]
-async fn f12_a_server_whose_log_cannot_be_written_starts_serves_and_stops() {
+async fn a_server_whose_log_cannot_be_written_starts_serves_and_stops() {
     for level in ["info", "trace"] {
         let program = || Program::new().set("log_level", level);
         let first = program();
