@@ -9,7 +9,7 @@ use portcullis::services::{AuthContext, Services};
 use rstest::rstest;
 use tokio::task::JoinSet;
 
-use super::{House, Node, account, keeper};
+use super::{Node, TestCluster, account, keeper};
 use crate::support::stores::{Backend, Stores};
 use crate::support::{HeldTable, PASSWORD, PostgresRedis, Sqlite};
 
@@ -18,8 +18,8 @@ use crate::support::{HeldTable, PASSWORD, PostgresRedis, Sqlite};
 async fn of_a_hundred_administrators_who_are_all_taken_away_at_once_one_is_left(
     #[values(Sqlite, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let (one, two) = (house.node().await, house.node().await);
+    let cluster = TestCluster::new(backend).await;
+    let (one, two) = (cluster.node().await, cluster.node().await);
     let first = one.find_user("keeper").await.unwrap();
     let mut administrators = vec![first];
     for number in 1..100 {
@@ -80,10 +80,10 @@ const BOOTSTRAP: [(&str, &str); 3] = [
 async fn nodes_that_start_at_the_same_moment_make_one_administrator_of_their_settings(
     #[values(Sqlite, PostgresRedis)] backend: Backend,
 ) {
-    let house = House { stores: Stores::new(backend).await, clock: Clock::adjustable() };
+    let cluster = TestCluster { stores: Stores::new(backend).await, clock: Clock::adjustable() };
     let mut nodes = Vec::new();
     for _ in 0..4 {
-        let mut services = house.deaf_node_with(&BOOTSTRAP).await.services.clone();
+        let mut services = cluster.node_without_feed_with(&BOOTSTRAP).await.services.clone();
         // However busy the machine is.
         services.database = services.database.patient();
         nodes.push(services);
@@ -111,8 +111,8 @@ async fn nodes_that_start_at_the_same_moment_make_one_administrator_of_their_set
 async fn of_a_link_and_settings_at_the_same_moment_one_makes_the_first_administrator(
     #[values(Sqlite, PostgresRedis)] backend: Backend,
 ) {
-    let house = House { stores: Stores::new(backend).await, clock: Clock::adjustable() };
-    let node = house.deaf_node_with(&BOOTSTRAP).await;
+    let cluster = TestCluster { stores: Stores::new(backend).await, clock: Clock::adjustable() };
+    let node = cluster.node_without_feed_with(&BOOTSTRAP).await;
     let link = node.issue_setup_link().await.unwrap();
     // Both have found no administrator when they come to tell of theirs.
     let log = match backend {

@@ -6,13 +6,13 @@ use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{EndReason, Error, Role, User};
 use rstest::rstest;
 
-use super::{House, Node, keeper};
+use super::{Node, TestCluster, keeper};
 use crate::support::stores::Backend;
 use crate::support::{NEW_PASSWORD, PASSWORD, PostgresRedis, Sqlite, SqliteRedis};
 
 /// Two nodes, and ann with two sessions that both nodes have seen.
 struct Scene {
-    house: House,
+    cluster: TestCluster,
     one: Node,
     two: Node,
     ann: User,
@@ -22,11 +22,11 @@ struct Scene {
 
 impl Scene {
     async fn new(backend: Backend) -> Self {
-        let house = House::new(backend).await;
-        let (one, two) = (house.node().await, house.node().await);
+        let cluster = TestCluster::new(backend).await;
+        let (one, two) = (cluster.node().await, cluster.node().await);
         let ann = one.create("ann").await;
         let (here, there) = (one.opens("ann").await, two.opens("ann").await);
-        let scene = Self { house, one, two, ann, here, there };
+        let scene = Self { cluster, one, two, ann, here, there };
         scene.expect(&[true, true]).await;
         scene
     }
@@ -91,20 +91,20 @@ async fn activity_is_noted_at_most_once_a_minute_and_the_later_moment_stays(
     scene.one.flush_activity().await.unwrap();
     scene.two.flush_activity().await.unwrap();
     let first = noted().await;
-    scene.house.clock.advance(TimeDelta::seconds(40));
+    scene.cluster.clock.advance(TimeDelta::seconds(40));
     assert!(scene.one.alive(&scene.here).await);
     scene.one.flush_activity().await.unwrap();
     assert_eq!(noted().await, first, "written within the minute");
 
-    scene.house.clock.advance(TimeDelta::seconds(40));
+    scene.cluster.clock.advance(TimeDelta::seconds(40));
     assert!(scene.one.alive(&scene.here).await);
-    let second = scene.house.clock.now();
+    let second = scene.cluster.clock.now();
     if backend.has_redis() {
         assert_eq!(noted().await, first, "SQL learns it in the batch");
         // The first node's batch is late; the second has seen the session later and says so first.
-        scene.house.clock.advance(TimeDelta::seconds(70));
+        scene.cluster.clock.advance(TimeDelta::seconds(70));
         assert!(scene.two.alive(&scene.here).await);
-        let third = scene.house.clock.now();
+        let third = scene.cluster.clock.now();
         scene.two.flush_activity().await.unwrap();
         let late = noted().await;
         assert!(third - late < TimeDelta::seconds(5), "{late:?} is not {third:?}");
@@ -121,7 +121,7 @@ async fn a_confirmed_password_gives_a_new_secret_and_the_old_one_is_dead_at_once
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
     let mut scene = Scene::new(backend).await;
-    scene.house.clock.advance(TimeDelta::minutes(3));
+    scene.cluster.clock.advance(TimeDelta::minutes(3));
     let before = scene.one.view(&scene.here).await.unwrap();
     let caller = scene.one.caller(&scene.here).await;
     let confirmed = scene.one.confirm_password(&caller, &PASSWORD.into(), &Client::default()).await.unwrap();
@@ -256,13 +256,13 @@ async fn a_deleted_account_has_no_session(#[values(Sqlite, SqliteRedis, Postgres
 async fn a_session_that_was_idle_too_long_is_over(#[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend) {
     let scene = Scene::new(backend).await;
     let idle = scene.one.settings.session_lifetime.idle;
-    scene.house.clock.advance(idle - TimeDelta::seconds(10));
+    scene.cluster.clock.advance(idle - TimeDelta::seconds(10));
     assert!(scene.one.alive(&scene.here).await);
     // SQL may know the last activity by two minutes too early, so without a copy it waits that long.
     let slack = if backend.has_redis() { TimeDelta::minutes(2) } else { TimeDelta::zero() };
-    scene.house.clock.advance(TimeDelta::seconds(10) + slack);
+    scene.cluster.clock.advance(TimeDelta::seconds(10) + slack);
     scene.expect(&[true, false]).await;
-    scene.house.clock.advance(idle + slack);
+    scene.cluster.clock.advance(idle + slack);
     scene.expect(&[false, false]).await;
     let absolute = scene.one.settings.session_lifetime.absolute;
     assert!(absolute > idle * 3, "the limit that this test does not mean comes first");
@@ -277,16 +277,16 @@ async fn a_session_that_is_used_all_the_time_ends_at_its_absolute_limit(
     // The one that was opened later.
     let limit = scene.one.view(&scene.there).await.unwrap().absolute_limit;
     let step = scene.one.settings.session_lifetime.idle - TimeDelta::minutes(1);
-    while limit - scene.house.clock.now() > step {
-        scene.house.clock.advance(step);
+    while limit - scene.cluster.clock.now() > step {
+        scene.cluster.clock.advance(step);
         scene.expect(&[true, true]).await;
     }
-    scene.house.clock.advance(limit - scene.house.clock.now() - TimeDelta::seconds(30));
+    scene.cluster.clock.advance(limit - scene.cluster.clock.now() - TimeDelta::seconds(30));
     scene.expect(&[true, true]).await;
-    scene.house.clock.advance(limit - scene.house.clock.now());
+    scene.cluster.clock.advance(limit - scene.cluster.clock.now());
     scene.expect(&[false, false]).await;
     scene.one.sweep().await.unwrap();
-    scene.house.clock.advance(TimeDelta::minutes(2));
+    scene.cluster.clock.advance(TimeDelta::minutes(2));
     scene.one.flush_activity().await.unwrap();
     scene.two.flush_activity().await.unwrap();
     scene.one.sweep().await.unwrap();

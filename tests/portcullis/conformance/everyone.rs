@@ -15,7 +15,7 @@ use portcullis::storage::sessions::rows::End;
 use rstest::rstest;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{House, Node, keeper, try_sign_in};
+use super::{Node, TestCluster, keeper, try_sign_in};
 use crate::support::stores::Backend;
 use crate::support::{Deadline, PostgresRedis, Sqlite, SqliteRedis};
 
@@ -52,8 +52,8 @@ async fn listed(node: &Node, state: SessionState) -> Vec<Session> {
 async fn a_copy_that_is_made_while_everyones_sessions_end_is_believed_by_nobody(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let nodes = [&house.node().await, &house.node().await];
+    let cluster = TestCluster::new(backend).await;
+    let nodes = [&cluster.node().await, &cluster.node().await];
     nodes[0].create("ann").await;
     nodes[0].create("bob").await;
     let (ann, bob) = (nodes[0].opens("ann").await, nodes[0].opens("bob").await);
@@ -71,7 +71,7 @@ async fn a_copy_that_is_made_while_everyones_sessions_end_is_believed_by_nobody(
     for node in nodes {
         second.expect_soon(&what, async || !node.alive(&ann).await).await;
     }
-    let later = house.node().await;
+    let later = cluster.node().await;
     for node in [nodes[0], nodes[1], &later] {
         assert!(!node.alive(&ann).await, "{what}");
     }
@@ -82,8 +82,8 @@ async fn a_copy_that_is_made_while_everyones_sessions_end_is_believed_by_nobody(
 async fn an_end_of_everyones_sessions_is_done_on_every_node_when_it_answers(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let nodes = [&house.node().await, &house.node().await];
+    let cluster = TestCluster::new(backend).await;
+    let nodes = [&cluster.node().await, &cluster.node().await];
     let ann = nodes[0].create("ann").await;
     let mut handles = vec![nodes[0].opens("ann").await];
     nodes[1].create("bob").await;
@@ -92,7 +92,7 @@ async fn an_end_of_everyones_sessions_is_done_on_every_node_when_it_answers(
         assert!(nodes[0].alive(handle).await && nodes[1].alive(handle).await);
     }
     assert_eq!(nodes[0].end_everyones_sessions(&keeper(), None, &Client::default()).await.unwrap(), 2);
-    let later = house.node().await;
+    let later = cluster.node().await;
     for handle in &handles {
         for node in [nodes[1], nodes[0], &later] {
             assert!(!node.alive(handle).await);
@@ -100,10 +100,10 @@ async fn an_end_of_everyones_sessions_is_done_on_every_node_when_it_answers(
     }
     let after = nodes[1].opens("ann").await;
     assert!(nodes[0].alive(&after).await && nodes[1].alive(&after).await && later.alive(&after).await);
-    if house.stores.redis.is_some() {
+    if cluster.stores.redis.is_some() {
         // Who is signed in now is asked of copies again.
-        let key = format!("{}:{{{}}}:u", house.stores.redis_prefix, ann.id);
-        house.stores.redis().cli(&["hset", &key, "r", "admin"]);
+        let key = format!("{}:{{{}}}:u", cluster.stores.redis_prefix, ann.id);
+        cluster.stores.redis().cli(&["hset", &key, "r", "admin"]);
         for node in [nodes[0], nodes[1], &later] {
             assert_eq!(node.role(&after).await, Role::Admin, "no copy is asked");
         }
@@ -115,14 +115,14 @@ async fn an_end_of_everyones_sessions_is_done_on_every_node_when_it_answers(
 async fn what_an_end_of_everyones_sessions_left_unwritten_is_written_by_the_next_sweep(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let node = house.node().await;
+    let cluster = TestCluster::new(backend).await;
+    let node = cluster.node().await;
     node.create("ann").await;
     let expired = node.opens("ann").await;
-    house.clock.advance(node.settings.session_lifetime.idle + TimeDelta::minutes(1));
+    cluster.clock.advance(node.settings.session_lifetime.idle + TimeDelta::minutes(1));
     // What expires is in the history once no node can know better.
     let grace = TimeDelta::minutes(2);
-    house.clock.advance(grace);
+    cluster.clock.advance(grace);
     let ended = node.opens("ann").await;
     let at = node.clock.now();
     let (go_on, transaction) = half_done(&node, Role::ALL).await;
@@ -146,7 +146,7 @@ async fn what_an_end_of_everyones_sessions_left_unwritten_is_written_by_the_next
     let (reason, when, by) = told(&expired).expect("it has ended");
     assert!((reason, by.as_str()) == (EndReason::Expired, "system") && when < at - grace, "{reason:?} {when:?} {by}");
     // And it is written once.
-    house.clock.advance(TimeDelta::hours(1));
+    cluster.clock.advance(TimeDelta::hours(1));
     node.sweep().await.unwrap();
     assert_eq!(node.noting.noted(), 0);
 }
@@ -156,8 +156,8 @@ async fn what_an_end_of_everyones_sessions_left_unwritten_is_written_by_the_next
 async fn of_two_ends_of_everyones_sessions_the_history_says_which_one_ended_each(
     #[values(Sqlite, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let node = house.node().await;
+    let cluster = TestCluster::new(backend).await;
+    let node = cluster.node().await;
     node.create("ann").await;
     let mary = node.create("mary").await;
     node.sets_role(&mary, Role::Manager).await;
@@ -166,7 +166,7 @@ async fn of_two_ends_of_everyones_sessions_the_history_says_which_one_ended_each
     let (go_on, transaction) = half_done(&node, &[Role::User]).await;
     go_on.send(()).unwrap();
     transaction.await.unwrap().unwrap();
-    house.clock.advance(TimeDelta::minutes(1));
+    cluster.clock.advance(TimeDelta::minutes(1));
     let again = node.opens("ann").await;
     // What has ended with everyone's is nothing that another act could end.
     let ann = node.caller(&again).await.user_id;
@@ -190,8 +190,8 @@ async fn of_two_ends_of_everyones_sessions_the_history_says_which_one_ended_each
 async fn what_was_committed_too_late_for_the_feed_is_told_once_more(
     #[values(SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let nodes = [&house.node().await, &house.node().await];
+    let cluster = TestCluster::new(backend).await;
+    let nodes = [&cluster.node().await, &cluster.node().await];
     nodes[0].create("ann").await;
     let handle = nodes[0].opens("ann").await;
     assert!(nodes[0].alive(&handle).await && nodes[1].alive(&handle).await);
@@ -221,8 +221,8 @@ async fn what_was_committed_too_late_for_the_feed_is_told_once_more(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_reads_is_served_while_many_wait_to_write(#[values(Sqlite, PostgresRedis)] backend: Backend) {
-    let house = House::new(backend).await;
-    let node = house.node().await;
+    let cluster = TestCluster::new(backend).await;
+    let node = cluster.node().await;
     let ann = node.create("ann").await;
     let (go_on, transaction) = half_done(&node, Role::ALL).await;
     let mut sign_ins = JoinSet::new();

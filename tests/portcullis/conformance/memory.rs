@@ -7,14 +7,14 @@ use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{Role, User};
 use rstest::rstest;
 
-use super::{House, Node, keeper};
+use super::{Node, TestCluster, keeper};
 use crate::support::stores::{Backend, Stores};
 use crate::support::{NEW_PASSWORD, PASSWORD, PostgresRedis, RedisServer, SqliteRedis, eventually};
 
 /// A Redis of its own, two nodes, and sessions that both nodes have copies of.
 struct Scene {
     redis: Arc<RedisServer>,
-    house: House,
+    cluster: TestCluster,
     one: Node,
     two: Node,
     live: Vec<(User, SessionHandle)>,
@@ -25,14 +25,14 @@ impl Scene {
     /// Eight accounts with a session each.
     async fn new(backend: Backend) -> Self {
         let redis = RedisServer::start();
-        let house = House::on(Stores::with_redis(backend, Some(redis.clone())).await).await;
-        let (one, two) = (house.node().await, house.node().await);
+        let cluster = TestCluster::on(Stores::with_redis(backend, Some(redis.clone())).await).await;
+        let (one, two) = (cluster.node().await, cluster.node().await);
         let mut live = Vec::new();
         for number in 0..8 {
             let name = format!("person{number}");
             live.push((one.create(&name).await, one.opens(&name).await));
         }
-        let scene = Self { redis, house, one, two, live, dead: Vec::new() };
+        let scene = Self { redis, cluster, one, two, live, dead: Vec::new() };
         scene.judge("at first").await;
         scene
     }
@@ -79,7 +79,7 @@ impl Scene {
     }
 
     fn keys(&self, ending: &str) -> Vec<String> {
-        let keys = self.redis.keys(&self.house.stores.redis_prefix);
+        let keys = self.redis.keys(&self.cluster.stores.redis_prefix);
         keys.into_iter().filter(|key| key.ends_with(ending)).collect()
     }
 }
@@ -140,7 +140,7 @@ async fn a_snapshot_from_before_the_ends_comes_back(#[values(SqliteRedis, Postgr
     let (user, handle) = &scene.live[7];
     assert_eq!(scene.one.role(handle).await, Role::Admin, "no copy is asked, so this shows nothing");
     scene.redis.save();
-    scene.redis.cli(&["del", &format!("{}:{{{}}}:u", scene.house.stores.redis_prefix, user.id)]);
+    scene.redis.cli(&["del", &format!("{}:{{{}}}:u", scene.cluster.stores.redis_prefix, user.id)]);
     scene.end_five().await;
     scene.redis.kill9();
     scene.redis.restart();

@@ -2,17 +2,17 @@
 //!
 //! - [`contract`]: what a session is, act by act. [`races`]: the same while others act too.
 //! - [`memory`]: a Redis that forgets or remembers too much. [`nodes`]: what one node learns of another's acts.
-//! - [`cluster`]: a Redis Cluster. [`administrators`]: the last one stays. [`everyone`]: the end of everyone's sessions.
+//! - [`redis_cluster`]: a Redis Cluster. [`administrators`]: the last one stays. [`everyone`]: the end of everyone's sessions.
 //!
-//! A [`House`] is the stores; each of its nodes is a whole set of services, as a process of its own would have.
+//! A [`TestCluster`] is the stores; each of its nodes is a whole set of services, as a process of its own would have.
 
 mod administrators;
-mod cluster;
 mod contract;
 mod everyone;
 mod memory;
 mod nodes;
 mod races;
+mod redis_cluster;
 
 use std::ops::Deref;
 
@@ -30,20 +30,20 @@ use tokio::task::AbortHandle;
 use crate::support::stores::{Backend, Stores};
 use crate::support::{KEEPER, PASSWORD};
 
-/// Stores, and the clock of every node on them. It has the administrator [`KEEPER`], so that registration is open.
-struct House {
+/// Stores, and the clock of every node on them. They have the administrator [`KEEPER`], so that registration is open.
+struct TestCluster {
     stores: Stores,
     clock: Clock,
 }
 
-impl House {
+impl TestCluster {
     async fn new(backend: Backend) -> Self {
         Self::on(Stores::new(backend).await).await
     }
 
     async fn on(stores: Stores) -> Self {
-        let house = Self { stores, clock: Clock::adjustable() };
-        let node = house.witness().await.patient();
+        let cluster = Self { stores, clock: Clock::adjustable() };
+        let node = cluster.witness().await.patient();
         let link = node.issue_setup_link().await.expect("a setup link");
         let token = link.url.rsplit('/').next().expect("a token");
         let administrator = node.complete_setup(token, account(KEEPER), &Client::default()).await.expect("set up");
@@ -53,7 +53,7 @@ impl House {
             role: administrator.user.role,
         };
         node.sign_out(&caller, &Client::default()).await.expect("signed out");
-        house
+        cluster
     }
 
     /// A node that follows the feed, as a running server does.
@@ -62,7 +62,7 @@ impl House {
     }
 
     async fn node_with(&self, settings: &[(&str, &str)]) -> Node {
-        let mut node = self.deaf_node_with(settings).await;
+        let mut node = self.node_without_feed_with(settings).await;
         if let SessionStore::Redis(store) = node.services.sessions.clone() {
             node.feed = Some(tokio::spawn(async move { store.follow_feed().await }).abort_handle());
         }
@@ -70,11 +70,11 @@ impl House {
     }
 
     /// A node that never reads the feed by itself.
-    async fn deaf_node(&self) -> Node {
-        self.deaf_node_with(&[]).await
+    async fn node_without_feed(&self) -> Node {
+        self.node_without_feed_with(&[]).await
     }
 
-    async fn deaf_node_with(&self, settings: &[(&str, &str)]) -> Node {
+    async fn node_without_feed_with(&self, settings: &[(&str, &str)]) -> Node {
         let mut all = vec![
             // The cheapest that Argon2 allows: the tests hash a thousand passwords.
             ("argon2_memory_kib".to_owned(), "64".to_owned()),

@@ -14,7 +14,7 @@ use portcullis::storage::sessions::rows::{self, End};
 use portcullis::storage::sessions::{Change, changes};
 use rstest::rstest;
 
-use super::{House, Node, keeper};
+use super::{Node, TestCluster, keeper};
 use crate::support::stores::{Backend, Stores};
 use crate::support::{
     Deadline, NEW_PASSWORD, PASSWORD, PostgresRedis, RedisServer, Relay, Sqlite, SqliteRedis, eventually,
@@ -23,15 +23,15 @@ use crate::support::{
 const WITHIN: Duration = Duration::from_secs(1);
 
 /// The key of a user's copy.
-fn user_key(house: &House, user: &User) -> String {
-    format!("{}:{{{}}}:u", house.stores.redis_prefix, user.id)
+fn user_key(cluster: &TestCluster, user: &User) -> String {
+    format!("{}:{{{}}}:u", cluster.stores.redis_prefix, user.id)
 }
 
 /// Puts a role into the copy that SQL knows nothing of: whoever sees it has asked the copy.
-fn forge_role(house: &House, user: &User) {
-    let key = user_key(house, user);
-    assert_eq!(house.stores.redis().cli(&["hexists", &key, "r"]), "1", "there is no copy");
-    house.stores.redis().cli(&["hset", &key, "r", "admin"]);
+fn forge_role(cluster: &TestCluster, user: &User) {
+    let key = user_key(cluster, user);
+    assert_eq!(cluster.stores.redis().cli(&["hexists", &key, "r"]), "1", "there is no copy");
+    cluster.stores.redis().cli(&["hset", &key, "r", "admin"]);
 }
 
 #[rstest]
@@ -39,8 +39,8 @@ fn forge_role(house: &House, user: &User) {
 async fn an_act_of_another_node_is_seen_within_a_second(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let (node, witness) = (house.node().await, house.witness().await);
+    let cluster = TestCluster::new(backend).await;
+    let (node, witness) = (cluster.node().await, cluster.witness().await);
     let client = Client::default();
     let ann = node.create("ann").await;
     let dies = async |what: &str, handle: &SessionHandle| {
@@ -106,32 +106,32 @@ async fn a_change_whose_commit_took_longer_than_nodes_look_back_is_seen_all_the_
 #[rstest]
 #[tokio::test]
 async fn a_node_whose_feed_is_stale_asks_sql_and_no_copy(#[values(SqliteRedis, PostgresRedis)] backend: Backend) {
-    let house = House::new(backend).await;
-    let (node, deaf, witness) = (house.node().await, house.deaf_node().await, house.witness().await);
+    let cluster = TestCluster::new(backend).await;
+    let (node, unfed, witness) = (cluster.node().await, cluster.node_without_feed().await, cluster.witness().await);
     let ann = node.create("ann").await;
     let handle = node.opens("ann").await;
-    assert!(node.alive(&handle).await && deaf.alive(&handle).await);
-    // What the deaf node has read of the feed is older than a second from here on.
+    assert!(node.alive(&handle).await && unfed.alive(&handle).await);
+    // What the node without feed has read of the feed is older than a second from here on.
     tokio::time::sleep(WITHIN).await;
-    forge_role(&house, &ann);
+    forge_role(&cluster, &ann);
     assert_eq!(node.role(&handle).await, Role::Admin, "no copy is asked, so this shows nothing");
-    assert_eq!(deaf.role(&handle).await, Role::User);
+    assert_eq!(unfed.role(&handle).await, Role::User);
     witness.end_session(&keeper(), handle.session_id, &Client::default()).await.unwrap();
-    assert!(!deaf.alive(&handle).await);
+    assert!(!unfed.alive(&handle).await);
 }
 
 #[rstest]
 #[tokio::test]
 async fn every_key_goes_away_by_itself(#[values(SqliteRedis)] backend: Backend) {
-    let house = House::new(backend).await;
-    let (node, deaf) = (house.node().await, house.deaf_node().await);
+    let cluster = TestCluster::new(backend).await;
+    let (node, unfed) = (cluster.node().await, cluster.node_without_feed().await);
     let ann = node.create("ann").await;
     let idle = node.settings.session_lifetime.idle;
     for number in 0..4 {
         let handle = node.opens("ann").await;
-        assert!(node.alive(&handle).await && deaf.alive(&handle).await);
+        assert!(node.alive(&handle).await && unfed.alive(&handle).await);
         // A touch sets the time anew, and leaves it be.
-        house.clock.advance(chrono::TimeDelta::minutes(2));
+        cluster.clock.advance(chrono::TimeDelta::minutes(2));
         assert!(node.alive(&handle).await);
         let me = node.caller(&handle).await;
         match number {
@@ -140,16 +140,16 @@ async fn every_key_goes_away_by_itself(#[values(SqliteRedis)] backend: Backend) 
             2 => node.sets_role(&ann, Role::Manager).await,
             // Marks alone are left of one that SQL knows nothing of.
             _ => {
-                let session_id = portcullis::domain::SessionId::new(house.clock.now());
+                let session_id = portcullis::domain::SessionId::new(cluster.clock.now());
                 assert!(!node.alive(&SessionHandle { session_id, ..handle.clone() }).await);
             }
         }
         node.alive(&handle).await;
     }
-    let keys = house.stores.redis().keys(&house.stores.redis_prefix);
+    let keys = cluster.stores.redis().keys(&cluster.stores.redis_prefix);
     assert!(keys.len() >= 5, "{keys:?}");
     for key in keys {
-        let left: i64 = house.stores.redis().cli(&["pttl", &key]).parse().unwrap();
+        let left: i64 = cluster.stores.redis().cli(&["pttl", &key]).parse().unwrap();
         let longest = (idle + chrono::TimeDelta::minutes(1)).num_milliseconds();
         assert!(left > 0 && left <= longest, "{key} stays for {left} ms");
     }
@@ -160,8 +160,8 @@ async fn every_key_goes_away_by_itself(#[values(SqliteRedis)] backend: Backend) 
 async fn copies_are_believed_after_an_hour_in_which_nothing_happened(
     #[values(SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let node = house.node().await;
+    let cluster = TestCluster::new(backend).await;
+    let node = cluster.node().await;
     let ann = node.create("ann").await;
     let handle = node.opens("ann").await;
     assert!(node.alive(&handle).await);
@@ -174,23 +174,23 @@ async fn copies_are_believed_after_an_hour_in_which_nothing_happened(
         |query: &'static str| node.database.write(move |connection| Ok(diesel::sql_query(query).execute(connection)?));
     assert!(read(backdate).await.unwrap() > 0);
     node.sweep().await.unwrap();
-    house.stores.redis().cli(&["del", &user_key(&house, &ann)]);
+    cluster.stores.redis().cli(&["del", &user_key(&cluster, &ann)]);
     assert_eq!(node.role(&handle).await, Role::User);
-    forge_role(&house, &ann);
+    forge_role(&cluster, &ann);
     assert_eq!(node.role(&handle).await, Role::Admin, "the copy is not believed: each request asks SQL");
 }
 
 #[rstest]
 #[tokio::test]
 async fn a_request_that_redis_gets_twice_leaves_two_different_marks(#[values(SqliteRedis)] backend: Backend) {
-    let house = House::new(backend).await;
-    let redis = house.stores.redis();
+    let cluster = TestCluster::new(backend).await;
+    let redis = cluster.stores.redis();
     let script = concat!(
         include_str!("../../../src/storage/sessions/lua/prelude.lua"),
         include_str!("../../../src/storage/sessions/lua/live.lua"),
         include_str!("../../../src/storage/sessions/lua/load.lua"),
     );
-    let prefix = &house.stores.redis_prefix;
+    let prefix = &cluster.stores.redis_prefix;
     let (session, user) = (format!("{prefix}:{{u}}:s:1"), format!("{prefix}:{{u}}:u"));
     let load = || redis.cli(&["eval", script, "2", &session, &user, "0", "hash", "0", "mark", "60000"]);
     let first = load();
@@ -208,16 +208,16 @@ async fn a_request_that_redis_gets_twice_leaves_two_different_marks(#[values(Sql
 async fn a_session_that_the_history_has_as_expired_is_dead_though_a_copy_knows_better(
     #[values(SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let (one, two, witness) = (house.node().await, house.node().await, house.witness().await);
+    let cluster = TestCluster::new(backend).await;
+    let (one, two, witness) = (cluster.node().await, cluster.node().await, cluster.witness().await);
     one.create("ann").await;
     let handle = one.opens("ann").await;
     assert!(two.alive(&handle).await);
     // Used again just in time; the node that saw it dies before it could tell SQL.
-    house.clock.advance(one.settings.session_lifetime.idle - chrono::TimeDelta::seconds(30));
+    cluster.clock.advance(one.settings.session_lifetime.idle - chrono::TimeDelta::seconds(30));
     assert!(one.alive(&handle).await);
     drop(one);
-    house.clock.advance(chrono::TimeDelta::minutes(3));
+    cluster.clock.advance(chrono::TimeDelta::minutes(3));
     assert!(two.alive(&handle).await);
     witness.sweep().await.unwrap();
     assert!(!witness.alive(&handle).await, "the sweep left it, so this shows nothing");
@@ -229,8 +229,8 @@ async fn a_session_that_the_history_has_as_expired_is_dead_though_a_copy_knows_b
 async fn nodes_that_saw_the_same_sessions_bring_their_activity_to_sql_at_the_same_time(
     #[values(SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let (one, two) = (house.node().await, house.node().await);
+    let cluster = TestCluster::new(backend).await;
+    let (one, two) = (cluster.node().await, cluster.node().await);
     let ann = one.create("ann").await;
     let mut handles = Vec::new();
     for _ in 0..60 {
@@ -238,7 +238,7 @@ async fn nodes_that_saw_the_same_sessions_bring_their_activity_to_sql_at_the_sam
     }
     for round in 0..3 {
         for node in [&one, &two] {
-            house.clock.advance(chrono::TimeDelta::seconds(61));
+            cluster.clock.advance(chrono::TimeDelta::seconds(61));
             for handle in &handles {
                 assert!(node.alive(handle).await);
             }
@@ -246,7 +246,7 @@ async fn nodes_that_saw_the_same_sessions_bring_their_activity_to_sql_at_the_sam
         let (first, second) = tokio::join!(one.flush_activity(), two.flush_activity());
         assert!(first.is_ok() && second.is_ok(), "round {round}: {first:?} {second:?}");
     }
-    house.clock.advance(chrono::TimeDelta::seconds(61));
+    cluster.clock.advance(chrono::TimeDelta::seconds(61));
     for handle in &handles {
         assert!(one.alive(handle).await);
     }
@@ -260,11 +260,11 @@ async fn nodes_that_saw_the_same_sessions_bring_their_activity_to_sql_at_the_sam
 async fn a_database_whose_clock_was_set_back_hides_no_row_of_the_feed(
     #[values(SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let node = house.deaf_node().await;
+    let cluster = TestCluster::new(backend).await;
+    let node = cluster.node_without_feed().await;
     let ann = node.create("ann").await;
     node.sets_role(&ann, Role::Manager).await;
-    let later = house.clock.now() + chrono::TimeDelta::hours(1);
+    let later = cluster.clock.now() + chrono::TimeDelta::hours(1);
     let read = node.database.read(move |connection| changes::read(connection, Some(later))).await;
     let rows = read.unwrap().rows;
     assert!(rows.iter().any(|(_, change)| *change == Change::User(ann.id)), "{rows:?}");
@@ -281,9 +281,9 @@ async fn a_node_that_comes_to_another_server_believes_no_copy_from_before_its_ac
     let line = Relay::to(left.port);
     let mut stores = Stores::with_redis(backend, Some(right.clone())).await;
     stores.redis_url = Some(right.url());
-    let house = House::on(stores).await;
-    let moving = house.node_with(&[("redis_url", &line.redis_url())]).await;
-    let still: Node = house.deaf_node().await;
+    let cluster = TestCluster::on(stores).await;
+    let moving = cluster.node_with(&[("redis_url", &line.redis_url())]).await;
+    let still: Node = cluster.node_without_feed().await;
     for round in 0..6 {
         let name = format!("person{round}");
         let user = moving.create(&name).await;
@@ -292,7 +292,7 @@ async fn a_node_that_comes_to_another_server_believes_no_copy_from_before_its_ac
         assert!(moving.alive(&handle).await && moving.alive(&handle).await);
         eventually("a copy on the other side", Duration::from_secs(20), async || {
             assert!(still.alive(&handle).await);
-            right.cli(&["hexists", &user_key(&house, &user), "r"]) == "1"
+            right.cli(&["hexists", &user_key(&cluster, &user), "r"]) == "1"
         })
         .await;
         if round % 2 == 0 {
@@ -302,7 +302,7 @@ async fn a_node_that_comes_to_another_server_believes_no_copy_from_before_its_ac
         }
         // The act is acknowledged, and at once the node is led to the other side, where the copies still are.
         line.switch_to(right.port);
-        let copies = right.cli(&["hexists", &user_key(&house, &user), "r"]);
+        let copies = right.cli(&["hexists", &user_key(&cluster, &user), "r"]);
         assert_eq!(copies, "1", "there is no copy to be wary of");
         let asked = (0..16).map(|_| {
             let (services, handle) = (moving.services.clone(), handle.clone());

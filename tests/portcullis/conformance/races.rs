@@ -13,7 +13,7 @@ use rstest::rstest;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{House, Node, keeper, try_sign_in, view};
+use super::{Node, TestCluster, keeper, try_sign_in, view};
 use crate::support::stores::Backend;
 use crate::support::{HeldHasher, NEW_PASSWORD, ONE_HASHER, PASSWORD, PostgresRedis, Sqlite, SqliteRedis, long};
 
@@ -49,8 +49,8 @@ async fn stagger(round: usize) {
 async fn a_request_in_flight_brings_no_ended_session_back(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let nodes = [&house.node().await, &house.node().await];
+    let cluster = TestCluster::new(backend).await;
+    let nodes = [&cluster.node().await, &cluster.node().await];
     nodes[0].create("ann").await;
     let mut ended = Vec::new();
     for round in 0..rounds(60) {
@@ -81,8 +81,8 @@ async fn a_request_in_flight_brings_no_ended_session_back(
 async fn a_request_in_flight_brings_no_former_role_back(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let nodes = [&house.node().await, &house.node().await];
+    let cluster = TestCluster::new(backend).await;
+    let nodes = [&cluster.node().await, &cluster.node().await];
     let ann = nodes[0].create("ann").await;
     let handle = nodes[0].opens("ann").await;
     for round in 0..rounds(60) {
@@ -104,8 +104,8 @@ async fn a_request_in_flight_brings_no_former_role_back(
 async fn a_request_in_flight_brings_no_former_secret_and_no_other_session_back(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let nodes = [&house.node().await, &house.node().await];
+    let cluster = TestCluster::new(backend).await;
+    let nodes = [&cluster.node().await, &cluster.node().await];
     nodes[0].create("ann").await;
     let mut kept = nodes[0].opens("ann").await;
     let mut password = [PASSWORD, NEW_PASSWORD];
@@ -147,8 +147,9 @@ async fn a_request_in_flight_brings_no_former_secret_and_no_other_session_back(
 async fn a_sign_in_whose_password_is_being_checked_does_not_survive_an_end_all(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let (node, other) = (house.node_with(&[ONE_HASHER, MANY_GUESSES]).await, house.node_with(&[MANY_GUESSES]).await);
+    let cluster = TestCluster::new(backend).await;
+    let (node, other) =
+        (cluster.node_with(&[ONE_HASHER, MANY_GUESSES]).await, cluster.node_with(&[MANY_GUESSES]).await);
     let ann = node.create("ann").await;
     for round in 0..rounds(4) {
         let held = HeldHasher::new(&node).await;
@@ -186,8 +187,8 @@ fn sign_in_and_look(node: &Node) -> impl Future<Output = Option<(Instant, Sessio
 async fn no_session_of_an_earlier_sign_in_is_alive_after_the_last_end_all(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let (one, two, witness) = (house.node().await, house.node().await, house.witness().await);
+    let cluster = TestCluster::new(backend).await;
+    let (one, two, witness) = (cluster.node().await, cluster.node().await, cluster.witness().await);
     let ann = one.create("ann").await;
     // As long as the sign-ins of a round take here when nothing comes between. The acts come at different parts of it:
     // before them all, between them, and after them all.
@@ -222,8 +223,8 @@ async fn no_session_of_an_earlier_sign_in_is_alive_after_the_last_end_all(
 async fn ending_everybodys_sessions_reaches_sign_ins_that_come_between(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let (one, two, witness) = (house.node().await, house.node().await, house.witness().await);
+    let cluster = TestCluster::new(backend).await;
+    let (one, two, witness) = (cluster.node().await, cluster.node().await, cluster.witness().await);
     let names: Vec<_> = (0..8).map(|number| format!("person{number}")).collect();
     for name in &names {
         one.create(name).await;
@@ -255,8 +256,8 @@ async fn ending_everybodys_sessions_reaches_sign_ins_that_come_between(
 async fn a_reset_and_a_new_password_at_the_same_time_are_done_one_after_the_other(
     #[values(Sqlite, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let node = house.node().await;
+    let cluster = TestCluster::new(backend).await;
+    let node = cluster.node().await;
     let ann = node.create("ann").await;
     let mut resets = 0;
     for round in 0..rounds(40) {
@@ -299,8 +300,9 @@ async fn a_reset_and_a_new_password_at_the_same_time_are_done_one_after_the_othe
 async fn an_entry_of_the_former_password_does_not_take_the_session_over_once_it_was_changed(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let (node, other) = (house.node_with(&[ONE_HASHER, MANY_GUESSES]).await, house.node_with(&[MANY_GUESSES]).await);
+    let cluster = TestCluster::new(backend).await;
+    let (node, other) =
+        (cluster.node_with(&[ONE_HASHER, MANY_GUESSES]).await, cluster.node_with(&[MANY_GUESSES]).await);
     node.create("ann").await;
     let mut handle = node.opens("ann").await;
     let mut password = [PASSWORD, NEW_PASSWORD];
@@ -348,8 +350,9 @@ async fn an_entry_of_the_former_password_does_not_take_the_session_over_once_it_
 async fn a_former_password_does_not_change_the_e_mail_once_it_was_changed(
     #[values(Sqlite, PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let (node, other) = (house.node_with(&[ONE_HASHER, MANY_GUESSES]).await, house.node_with(&[MANY_GUESSES]).await);
+    let cluster = TestCluster::new(backend).await;
+    let (node, other) =
+        (cluster.node_with(&[ONE_HASHER, MANY_GUESSES]).await, cluster.node_with(&[MANY_GUESSES]).await);
     let ann = node.create("ann").await;
     let handle = node.opens("ann").await;
     let me = node.caller(&handle).await;

@@ -4,7 +4,7 @@
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
 
-use super::{House, keeper};
+use super::{TestCluster, keeper};
 use crate::support::stores::{Backend, Stores};
 use crate::support::{Deadline, NEW_PASSWORD, PASSWORD, redis_cluster};
 
@@ -13,8 +13,8 @@ async fn the_contract_is_kept_on_a_cluster() {
     let servers = redis_cluster::cluster(0).await;
     let mut stores = Stores::with_redis(Backend::SqliteRedis, Some(servers[0].clone())).await;
     stores.redis_url = Some(redis_cluster::url(&servers));
-    let house = House::on(stores).await;
-    let (one, two, witness) = (house.node().await, house.node().await, house.witness().await);
+    let cluster = TestCluster::on(stores).await;
+    let (one, two, witness) = (cluster.node().await, cluster.node().await, cluster.witness().await);
     let client = Client::default();
 
     // Enough accounts that each master has some.
@@ -29,7 +29,7 @@ async fn the_contract_is_kept_on_a_cluster() {
         people.push((user, handle, other));
     }
     for server in &servers {
-        assert!(server.keys(&house.stores.redis_prefix).len() > 3, "a master without keys");
+        assert!(server.keys(&cluster.stores.redis_prefix).len() > 3, "a master without keys");
     }
 
     let mut dead = Vec::new();
