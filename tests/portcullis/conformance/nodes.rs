@@ -84,8 +84,8 @@ async fn an_act_of_another_node_is_seen_within_a_second(
 async fn a_change_whose_commit_took_longer_than_nodes_look_back_is_seen_all_the_same(
     #[values(PostgresRedis)] backend: Backend,
 ) {
-    let house = House::new(backend).await;
-    let (node, witness) = (house.node().await, house.witness().await);
+    let cluster = TestCluster::new(backend).await;
+    let (node, witness) = (cluster.node().await, cluster.witness().await);
     let ann = node.create("ann").await;
     let handle = node.opens("ann").await;
     assert!(node.alive(&handle).await && node.alive(&handle).await);
