@@ -1,14 +1,16 @@
-//! Every URL, and who may call it: this page is the access policy. What is not opened here by name is closed.
+//! Every URL, and who may call it: this page is the access policy. What is not opened here by name is closed, and what is
+//! sensitive can't be done by a route that asks for no recent password here.
 
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, guard, web};
 
 use crate::domain::Role;
-pub use crate::http::access::{Access, Route};
+use crate::http::access::require;
+pub use crate::http::access::{Access, Route, StepUp};
 use crate::http::bearer::{self, ApiUser};
 use crate::http::current_user::CurrentUser;
 use crate::http::limits::Limits;
-use crate::http::principal::require;
+use crate::http::principal::Principal;
 use crate::http::problem::Problem;
 use crate::http::{authenticate, cors, csrf, health, session_store};
 use crate::services::Services;
@@ -39,8 +41,9 @@ mod api {
 }
 
 /// Writes the table twice: as [`ALL`], and as the functions that register it, one for each area; all paths of an
-/// area begin with its own. A method in `method(role)` asks for more than its path. `limited` routes look at a password or
-/// create an account, and share `login_rate`.
+/// area begin with its own. A method in `method(access)` asks for more than its path. `_recent` asks for a password that was
+/// entered within `reauthentication_window`; `_recent_within` leaves that to the handler, which first looks at what is asked
+/// for. `limited` routes look at a password or create an account, and share `login_rate`.
 macro_rules! routes {
     ($($area:ident at $base:literal {
         $($path:literal $access:ident { $($method:ident $(($stricter:ident))? $handler:path),+ } $($limited:ident)?)+
@@ -55,8 +58,11 @@ macro_rules! routes {
         $(fn $area(config: &mut web::ServiceConfig, limits: &Limits) {
             let _ = limits; // of use to some areas only
             $(config.service(routes!(@limit limits $($limited)? => routes!(@guard $access =>
-                web::resource($path)$(.route(routes!(@stricter $($stricter)? =>
-                    routes!(@method $method).to($handler))))+)));)+
+                web::resource($path)$(.route(guarded(
+                    routes!(@method $method).to($handler),
+                    routes!(@access $access),
+                    routes!(@access $access $($stricter)?),
+                )))+)));)+
         })+
     };
     (@name get) => { "GET" };
@@ -71,21 +77,26 @@ macro_rules! routes {
     (@method patch) => { web::patch() };
     (@method delete) => { web::delete() };
     (@access everyone) => { Access::Everyone };
-    (@access user) => { Access::SignedIn(Role::User) };
-    (@access manager) => { Access::SignedIn(Role::Manager) };
-    (@access admin) => { Access::SignedIn(Role::Admin) };
-    (@access bearer_user) => { Access::Bearer(Role::User) };
-    (@access bearer_manager) => { Access::Bearer(Role::Manager) };
-    (@access bearer_admin) => { Access::Bearer(Role::Admin) };
+    (@access user) => { Access::SignedIn(Role::User, StepUp::Never) };
+    (@access manager) => { Access::SignedIn(Role::Manager, StepUp::Never) };
+    (@access manager_recent) => { Access::SignedIn(Role::Manager, StepUp::AtTheDoor) };
+    (@access manager_recent_within) => { Access::SignedIn(Role::Manager, StepUp::Within) };
+    (@access admin) => { Access::SignedIn(Role::Admin, StepUp::Never) };
+    (@access admin_recent) => { Access::SignedIn(Role::Admin, StepUp::AtTheDoor) };
+    (@access admin_recent_within) => { Access::SignedIn(Role::Admin, StepUp::Within) };
+    (@access bearer_user) => { Access::Bearer(Role::User, StepUp::Never) };
+    (@access bearer_manager) => { Access::Bearer(Role::Manager, StepUp::Never) };
+    (@access bearer_manager_recent_within) => { Access::Bearer(Role::Manager, StepUp::Within) };
+    (@access bearer_admin) => { Access::Bearer(Role::Admin, StepUp::Never) };
+    (@access bearer_admin_recent) => { Access::Bearer(Role::Admin, StepUp::AtTheDoor) };
     (@access $access:ident $stricter:ident) => { routes!(@access $stricter) };
-    (@stricter => $route:expr) => { $route };
-    (@stricter $stricter:ident => $route:expr) => { routes!(@guard $stricter => $route) };
     (@guard everyone => $resource:expr) => { $resource };
+    // The role alone: of a password a method asks, so that one that the path does not have is refused as such.
     (@guard $access:ident => $resource:expr) => {
         $resource.wrap(from_fn(|request, next| async move {
             match routes!(@access $access) {
-                Access::Bearer(role) => require::<ApiUser>(role, request, next).await,
-                Access::SignedIn(role) => require::<CurrentUser>(role, request, next).await,
+                Access::Bearer(role, _) => require::<ApiUser>(role, StepUp::Never, request, next).await,
+                Access::SignedIn(role, _) => require::<CurrentUser>(role, StepUp::Never, request, next).await,
                 Access::Everyone => Ok(next.call(request).await?.map_into_boxed_body()),
             }
         }))
@@ -128,23 +139,25 @@ routes! {
         "/account/activity" user { get pages::activity::show }
         "/admin" manager { get admin::dashboard::show }
         "/admin/sessions" manager { get admin::sessions::show }
-        "/admin/sessions/end" manager { get admin::end_sessions::ask, post admin::end_sessions::end }
+        "/admin/sessions/end" manager_recent_within { get admin::end_sessions::ask, post admin::end_sessions::end }
         "/admin/sessions/{id}/end" manager { get admin::end_sessions::ask_one, post admin::end_sessions::end_one }
         "/admin/audit" manager { get admin::audit::show }
         "/admin/audit/export" manager { get admin::audit::export }
         "/admin/keys" admin { get admin::keys::show }
-        "/admin/keys/rotate" admin { get admin::keys::ask, post admin::keys::rotate }
+        "/admin/keys/rotate" admin_recent { get admin::keys::ask, post admin::keys::rotate }
         "/admin/settings" admin { get admin::settings::show }
         "/admin/users" manager { get admin::users::show }
-        "/admin/users/new" admin { get admin::users::new, post admin::users::create }
-        "/admin/users/{id}" manager { get admin::user::show, post(admin) admin::user::update }
-        "/admin/users/{id}/role" admin { get user_role::ask, post user_role::change }
-        "/admin/users/{id}/suspend" admin { get user_acts::suspend_page, post user_acts::suspend }
-        "/admin/users/{id}/reinstate" admin { get user_acts::reinstate_page, post user_acts::reinstate }
+        "/admin/users/new" admin_recent { get admin::users::new, post admin::users::create }
+        "/admin/users/{id}" manager { get admin::user::show, post(admin_recent) admin::user::update }
+        "/admin/users/{id}/role" admin_recent { get user_role::ask, post(admin_recent_within) user_role::change }
+        "/admin/users/{id}/suspend" admin_recent { get user_acts::suspend_page, post user_acts::suspend }
+        "/admin/users/{id}/reinstate" admin_recent { get user_acts::reinstate_page, post user_acts::reinstate }
         "/admin/users/{id}/unlock" manager { post user_acts::unlock }
-        "/admin/users/{id}/reset-link" admin { get user_acts::reset_link_page, post user_acts::reset_link }
-        "/admin/users/{id}/end-sessions" manager { get user_acts::end_sessions_page, post user_acts::end_sessions }
-        "/admin/users/{id}/delete" admin { get user_acts::delete_page, post user_acts::delete }
+        "/admin/users/{id}/reset-link" admin_recent { get user_acts::reset_link_page, post user_acts::reset_link }
+        "/admin/users/{id}/end-sessions" manager_recent {
+            get user_acts::end_sessions_page, post user_acts::end_sessions
+        }
+        "/admin/users/{id}/delete" admin_recent { get user_acts::delete_page, post user_acts::delete }
     }
     // Access tokens instead of sessions: no cookie but that of a refresh token is looked at.
     json at "/api/v1" {
@@ -160,29 +173,49 @@ routes! {
         "/me/sessions" bearer_user { get api::me::sessions, delete api::me::end_other_sessions }
         "/me/sessions/{id}" bearer_user { delete api::me::end_session }
         "/me/activity" bearer_user { get api::me::activity }
-        "/users" bearer_manager { get api::users::list, post(bearer_admin) api::users::create }
+        "/users" bearer_manager { get api::users::list, post(bearer_admin_recent) api::users::create }
         "/users/{id}" bearer_manager {
-            get api::users::show, patch(bearer_admin) api::users::update, delete(bearer_admin) api::users::delete
+            get api::users::show,
+            patch(bearer_admin_recent) api::users::update,
+            delete(bearer_admin_recent) api::users::delete
         }
-        "/users/{id}/role" bearer_admin { put api::user_acts::set_role }
-        "/users/{id}/suspend" bearer_admin { post api::user_acts::suspend }
-        "/users/{id}/reinstate" bearer_admin { post api::user_acts::reinstate }
-        "/users/{id}/reset-link" bearer_admin { post api::user_acts::reset_link }
+        "/users/{id}/role" bearer_admin_recent { put api::user_acts::set_role }
+        "/users/{id}/suspend" bearer_admin_recent { post api::user_acts::suspend }
+        "/users/{id}/reinstate" bearer_admin_recent { post api::user_acts::reinstate }
+        "/users/{id}/reset-link" bearer_admin_recent { post api::user_acts::reset_link }
         "/users/{id}/unlock" bearer_manager { post api::user_acts::unlock }
-        "/users/{id}/sessions" bearer_manager { get api::user_acts::sessions, delete api::user_acts::end_sessions }
+        "/users/{id}/sessions" bearer_manager {
+            get api::user_acts::sessions, delete(bearer_manager_recent_within) api::user_acts::end_sessions
+        }
         "/sessions" bearer_manager { get api::sessions::list }
-        "/sessions/revoke" bearer_manager { post api::sessions::revoke }
+        "/sessions/revoke" bearer_manager_recent_within { post api::sessions::revoke }
         "/sessions/{id}" bearer_manager { delete api::sessions::end }
         "/audit" bearer_manager { get api::audit::list }
         "/stats" bearer_manager { get api::stats::show }
         "/keys" bearer_admin { get api::keys::list }
-        "/keys/rotate" bearer_admin { post api::keys::rotate }
+        "/keys/rotate" bearer_admin_recent { post api::keys::rotate }
     }
     oauth at "/oauth" {
         // The token in the form decides.
         "/token" everyone { post api::oauth::token }
         "/revoke" everyone { post api::oauth::revoke }
         "/introspect" bearer_manager { post api::oauth::introspect }
+    }
+}
+
+/// What a method asks of its caller beyond the role that its path asks.
+fn guarded(route: actix_web::Route, path: Access, method: Access) -> actix_web::Route {
+    fn guard<P: Principal>(route: actix_web::Route, role: Role, step_up: StepUp) -> actix_web::Route {
+        route.wrap(from_fn(move |request, next| require::<P>(role, step_up, request, next)))
+    }
+    match method {
+        Access::SignedIn(role, step_up) if step_up != StepUp::Never || method != path => {
+            guard::<CurrentUser>(route, role, step_up)
+        }
+        Access::Bearer(role, step_up) if step_up != StepUp::Never || method != path => {
+            guard::<ApiUser>(route, role, step_up)
+        }
+        _ => route,
     }
 }
 

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::{Failure, output};
 use crate::domain::audit_list::TypedAuditFilter;
 use crate::representations::audit_export::ExportFormat;
-use crate::services::{AuthContext, Services};
+use crate::services::{RecentAuthContext, Services};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -46,7 +46,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         let lines = errors.iter().map(|error| format!("--{}: {}", error.field.replace('_', "-"), error.message));
         Failure::Usage(lines.collect::<Vec<_>>().join(" "))
     })?;
-    let auth = AuthContext::command_line();
+    let auth = RecentAuthContext::command_line();
     if let Some(user) = &filter.user
         && services.audited_accounts(&auth, user).await?.is_empty()
     {

@@ -8,7 +8,7 @@ use super::output::{self, Format, Output};
 use crate::domain::audit::Client;
 use crate::domain::signing_key::SigningKeyInfo;
 use crate::representations::KeyShape;
-use crate::services::{AuthContext, Services};
+use crate::services::{RecentAuthContext, Services};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -29,7 +29,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         Command::List { output } => list(&services.signing_keys().await?, output.format),
         Command::Rotate { yes } => {
             yes.confirm("Rotate the signing keys?")?;
-            let key = services.rotate_signing_key(&AuthContext::command_line(), None, &Client::default()).await?;
+            let key = services.rotate_signing_key(&RecentAuthContext::command_line(), None, &Client::default()).await?;
             Ok(format!("Access tokens are signed with {} ({}) from now on.\n", key.kid, key.algorithm))
         }
     }

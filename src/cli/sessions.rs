@@ -14,7 +14,7 @@ use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, Se
 use crate::domain::{Error, SessionId, SessionKind};
 use crate::representations::SessionShape;
 use crate::services::sessions::everyone::MOST_SELECTED;
-use crate::services::{AuthContext, Services};
+use crate::services::{RecentAuthContext, Services};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -55,7 +55,7 @@ pub enum Command {
 }
 
 pub async fn run(command: Command, services: &Services) -> Result<String, Failure> {
-    let (auth, client) = (&AuthContext::command_line(), &Client::default());
+    let (auth, client) = (&RecentAuthContext::command_line(), &Client::default());
     match command {
         Command::List { user, q, kind, state, output } => {
             let user = user::find_optional(services, user.as_deref()).await?.map(|user| user.id);
@@ -110,7 +110,7 @@ async fn note_ends(services: &Services) -> Result<(), Error> {
 async fn expect_live(services: &Services, ids: &[SessionId]) -> Result<(), Failure> {
     let mut unknown: BTreeSet<_> = ids.iter().copied().collect();
     for some in ids.chunks(MOST_SELECTED) {
-        for found in services.selected_sessions(&AuthContext::command_line(), some).await? {
+        for found in services.selected_sessions(&RecentAuthContext::command_line(), some).await? {
             unknown.remove(&found.session.id);
         }
     }
@@ -129,7 +129,7 @@ async fn list(services: &Services, filter: &SessionFilter, format: Format) -> Re
     };
     let titles = ["ID", "USER", "KIND", "DEVICE", "ADDRESS", "SIGNED IN", "LAST ACTIVE", end];
     output::print_pages(Listing::new(format, titles), async |cursor| {
-        let auth = AuthContext::command_line();
+        let auth = RecentAuthContext::command_line();
         let page = services.search_sessions(&auth, filter, cursor.as_deref(), output::PAGE).await?;
         Ok((page.sessions.iter().map(row).collect(), page.next))
     })

@@ -14,7 +14,7 @@ use crate::domain::{Error, Role, Timestamp, User, UserStatus};
 use crate::representations::UserShape;
 use crate::services::accounts::profile::NewAccount;
 use crate::services::administration::users::{FoundUser, UserSearch, UserSort};
-use crate::services::{AuthContext, Services};
+use crate::services::{RecentAuthContext, Services};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -149,7 +149,7 @@ fn role() -> impl clap::builder::TypedValueParser<Value = Role> {
 }
 
 pub async fn run(command: Command, services: &Services) -> Result<String, Failure> {
-    let (auth, client) = (&AuthContext::command_line(), &Client::default());
+    let (auth, client) = (&RecentAuthContext::command_line(), &Client::default());
     match command {
         Command::Create { username, email, name, role, password, yes: _ } => {
             if password.password_stdin {
@@ -254,7 +254,7 @@ async fn list(services: &Services, search: Search, format: Format) -> Result<Str
     };
     let titles = ["USERNAME", "E-MAIL", "NAME", "ROLE", "STATUS", "CREATED", "LAST SIGN-IN", "ID"];
     output::print_pages(Listing::new(format, titles), async |cursor| {
-        let auth = AuthContext::command_line();
+        let auth = RecentAuthContext::command_line();
         let page = services.search_users(&auth, &search, cursor.as_deref(), output::PAGE).await?;
         Ok((page.users.iter().map(row).collect(), page.next))
     })

@@ -12,10 +12,10 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, web};
 
-use super::principal::{Principal, permit};
+use super::principal::Principal;
 use super::problem::Problem;
+use crate::domain::Actor;
 use crate::domain::session::LiveSession;
-use crate::domain::{Actor, Role};
 use crate::services::{AuthContext, Caller, Services};
 
 /// The program that is calling: its access token is good, and the session that it belongs to is alive. Refuses a
@@ -32,10 +32,13 @@ impl ApiUser {
         Caller { user_id: self.session.user_id, session_id: self.session.session_id, role: self.session.role }
     }
 
+    pub fn actor(&self) -> Actor {
+        Actor::User { id: self.session.user_id, username: self.username.clone() }
+    }
+
     /// For what an administrator does. The role is the present one, not the token's.
     pub fn auth_context(&self) -> AuthContext {
-        let actor = Actor::User { id: self.session.user_id, username: self.username.clone() };
-        AuthContext::signed_in(actor, self.session.role, self.session.session_id)
+        AuthContext::signed_in(self.actor(), self.session.role, self.session.session_id)
     }
 }
 
@@ -123,36 +126,18 @@ impl FromRequest for ApiUser {
 }
 
 impl Principal for ApiUser {
-    fn role(&self) -> Role {
-        self.session.role
+    fn session(&self) -> &LiveSession {
+        &self.session
     }
 
     fn forbidden() -> Problem {
         Problem::forbidden().challenge(r#"Bearer error="insufficient_scope""#)
     }
-}
 
-/// An administrator who entered the password no longer than `reauthentication_window` ago, as sensitive acts ask. An
-/// older entry is 401 `reauthentication_required`.
-pub struct RecentAdmin(pub AuthContext);
-
-impl FromRequest for RecentAdmin {
-    type Error = Error;
-    type Future = Ready<Result<Self, Error>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let user = ApiUser::from_request(request, payload).into_inner();
-        ready(user.and_then(|user| permit(user, Role::Admin)).and_then(|admin| {
-            require_recent_password(request, &admin)?;
-            Ok(Self(admin.auth_context()))
-        }))
+    /// 401 `reauthentication_required`.
+    fn password_first(_: &HttpRequest) -> Error {
+        Problem::from(crate::domain::Error::ReauthenticationRequired).into()
     }
-}
-
-/// 401 where the last password entry is too old for a sensitive act.
-pub fn require_recent_password(request: &HttpRequest, user: &ApiUser) -> Result<(), Problem> {
-    let services = request.app_data::<web::Data<Services>>().ok_or_else(Problem::unavailable)?;
-    Ok(services.require_recent_password(&user.session)?)
 }
 
 /// Who is calling, or nobody; a bad token is 401 all the same.

@@ -9,15 +9,15 @@ use actix_web::dev::Payload;
 use actix_web::error::InternalError;
 use actix_web::http::Method;
 use actix_web::http::header::LOCATION;
-use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, web};
+use actix_web::{Error, FromRequest, HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::principal::Principal;
 use super::problem::{Problem, wants_json};
 use super::session_store;
 use crate::domain::session::LiveSession;
-use crate::domain::{Actor, Role, User};
-use crate::services::{AuthContext, Caller, Services};
+use crate::domain::{Actor, User};
+use crate::services::{AuthContext, Caller};
 
 /// Bytes of an address that `next` still remembers; a longer one would make headers that proxies refuse.
 const MAX_NEXT: usize = 2000;
@@ -72,46 +72,24 @@ impl FromRequest for MaybeUser {
 }
 
 impl Principal for CurrentUser {
-    fn role(&self) -> Role {
-        self.session.role
+    fn session(&self) -> &LiveSession {
+        &self.session
     }
 
     fn forbidden() -> Problem {
         Problem::forbidden()
     }
-}
 
-/// A signed-in person who entered the password no longer than `reauthentication_window` ago, as sensitive acts ask.
-/// With an older entry a page sends to `/confirm`, and from there to the page of the act.
-pub struct RecentPassword {
-    pub user: CurrentUser,
-}
-
-impl RecentPassword {
-    /// Whether the last entry is recent enough.
-    pub fn is_given(user: &CurrentUser, services: &Services) -> bool {
-        services.require_recent_password(&user.session).is_ok()
-    }
-}
-
-impl FromRequest for RecentPassword {
-    type Error = Error;
-    type Future = Ready<Result<Self, Error>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let services = request.app_data::<web::Data<Services>>();
-        ready(match (CurrentUser::of(request), services) {
-            (None, _) => Err(sign_in_first(request)),
-            (Some(user), Some(services)) if Self::is_given(&user, services) => Ok(Self { user }),
-            (Some(_), _) if wants_json(request) => {
-                Err(Problem::from(crate::domain::Error::ReauthenticationRequired).into())
-            }
-            // The page of an act has the address to which its form goes.
-            (Some(_), _) => Err(see_other(&confirm_url(match request.method().is_safe() {
-                true => request.uri().path_and_query().map_or("/", |asked| asked.as_str()),
-                false => request.path(),
-            }))),
-        })
+    /// A page sends to `/confirm`, and from there to the page of the act.
+    fn password_first(request: &HttpRequest) -> Error {
+        if wants_json(request) {
+            return Problem::from(crate::domain::Error::ReauthenticationRequired).into();
+        }
+        // The page of an act has the address to which its form goes.
+        see_other(&confirm_url(match request.method().is_safe() {
+            true => request.uri().path_and_query().map_or("/", |asked| asked.as_str()),
+            false => request.path(),
+        }))
     }
 }
 
@@ -145,11 +123,12 @@ fn see_other(location: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use actix_identity::IdentityMiddleware;
-    use actix_web::App;
     use actix_web::http::header::{ACCEPT, COOKIE};
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
+    use actix_web::{App, web};
 
     use super::*;
+    use crate::domain::Role;
     use crate::http::require_role::{Admin, Manager, RequireRole};
     use crate::http::session_cookie;
     use crate::http::session_store::tests::{cookie_with, live, one_session};

@@ -13,7 +13,7 @@
 //!
 //! 7. the scopes of the API: [`cors::middleware`], [`bearer::identify`], [`limits::ByPrincipal`]. No session cookie there.
 //!
-//! Roles are asked in one place, [`principal`], for pages and API alike. A middleware that refuses gives back `Ok(response)`: an `Err` would pass by those outside it, and so lose headers.
+//! Roles and recent passwords are asked in one place, [`access`], for pages and API alike. A middleware that refuses gives back `Ok(response)`: an `Err` would pass by those outside it, and so lose headers.
 //! [`site::Site`] is in the app's data; it and [`limits::Limits`] are made outside the `App` factory, or each
 //! worker would have its own.
 
@@ -48,3 +48,4 @@ pub mod selection;
 pub mod session_cookie;
 pub mod session_store;
 pub mod site;
+pub mod step_up;

@@ -2,7 +2,7 @@
 
 mod auth_context;
 
-pub use auth_context::AuthContext;
+pub use auth_context::{AuthContext, RecentAuthContext, RecentProof};
 
 use super::Result;
 use crate::domain::{Actor, Error, Role, User, UserId};

@@ -16,7 +16,7 @@ pub mod sessions;
 
 use std::sync::Arc;
 
-pub use authorization::AuthContext;
+pub use authorization::{AuthContext, RecentAuthContext, RecentProof};
 
 use crate::domain::keys::{RootKey, SessionHandle};
 use crate::domain::password::PasswordPolicy;

@@ -39,7 +39,7 @@ async fn session_of(server: &TestServer, user: &User) -> String {
 
 /// The acts of the pages.
 fn posts() -> impl Iterator<Item = &'static Route> {
-    routes::ALL.iter().filter(|route| route.method == "POST" && matches!(route.access, Access::SignedIn(_)))
+    routes::ALL.iter().filter(|route| route.method == "POST" && matches!(route.access, Access::SignedIn(..)))
 }
 
 /// What would make each act succeed; more than a form of ours takes, for each to find its own.
@@ -310,27 +310,30 @@ async fn who_lost_the_role_or_the_account_while_the_request_was_on_its_way_does_
     let demoted = server.create("adele", Role::Admin).await;
     let suspended = server.create("manuel", Role::Manager).await;
     let deleted = server.create("mona", Role::Manager).await;
-    let former = [&demoted, &suspended, &deleted].map(AuthContext::of);
+    let mut former = Vec::new();
+    for user in [&demoted, &suspended, &deleted] {
+        former.push((AuthContext::of(user), server.stepped_up(user).await));
+    }
     services.set_role(&cli, demoted.id, Role::User, &client).await.unwrap();
     services.suspend(&cli, suspended.id, &client).await.unwrap();
     services.delete_user(&cli, deleted.id, &client).await.unwrap();
     let before = log(&server).await;
-    for auth in &former {
+    for (auth, recent) in &former {
         let change = || UserChange { name: Some("Renamed".to_owned()), ..UserChange::default() };
         let outcomes = [
             services.end_session(auth, session, &client).await.err(),
             services.end_sessions(auth, &[session], &client).await.err(),
-            services.end_all_sessions(auth, user.id, &client).await.err(),
-            services.end_everyones_sessions(auth, None, &client).await.err(),
+            services.end_all_sessions(recent, user.id, &client).await.err(),
+            services.end_everyones_sessions(recent, None, &client).await.err(),
             services.unlock(auth, user.id, &client).await.err(),
-            services.set_role(auth, user.id, Role::Admin, &client).await.err(),
-            services.suspend(auth, user.id, &client).await.err(),
-            services.reinstate(auth, user.id, &client).await.err(),
-            services.delete_user(auth, user.id, &client).await.err(),
-            services.update_user(auth, user.id, change(), &client).await.err(),
-            services.issue_reset_link(auth, user.id, &client).await.err(),
-            services.create_user(auth, "eve", "eve@example.com", None, Role::Admin, &client).await.err(),
-            services.rotate_signing_key(auth, None, &client).await.err(),
+            services.set_role(recent, user.id, Role::Admin, &client).await.err(),
+            services.suspend(recent, user.id, &client).await.err(),
+            services.reinstate(recent, user.id, &client).await.err(),
+            services.delete_user(recent, user.id, &client).await.err(),
+            services.update_user(recent, user.id, change(), &client).await.err(),
+            services.issue_reset_link(recent, user.id, &client).await.err(),
+            services.create_user(recent, "eve", "eve@example.com", None, Role::Admin, &client).await.err(),
+            services.rotate_signing_key(recent, None, &client).await.err(),
         ];
         for (number, outcome) in outcomes.into_iter().enumerate() {
             let refused = matches!(outcome, Some(Error::Forbidden | Error::NotSignedIn));

@@ -610,13 +610,13 @@ async fn the_own_session_can_be_ended_like_any_and_signs_out() {
 async fn a_caller_can_not_list_or_end_as_a_user() {
     let server = TestServer::start(Sqlite).await;
     let user = server.create_user("anna").await;
-    let auth = AuthContext::of(&user);
+    let (auth, recent) = (AuthContext::of(&user), server.stepped_up(&user).await);
     let services = &server.services;
     let caller = Caller { user_id: user.id, session_id: SessionId::new(server.clock.now()), role: Role::User };
     assert!(matches!(services.search_sessions(&auth, &live(), None, 5).await, Err(Error::Forbidden)));
     assert!(matches!(services.selected_sessions(&auth, &[]).await, Err(Error::Forbidden)));
     assert!(matches!(services.end_sessions(&auth, &[], &client()).await, Err(Error::Forbidden)));
-    assert!(matches!(services.end_everyones_sessions(&auth, Some(&caller), &client()).await, Err(Error::Forbidden)));
+    assert!(matches!(services.end_everyones_sessions(&recent, Some(&caller), &client()).await, Err(Error::Forbidden)));
     assert!(matches!(services.stats(&auth).await, Err(Error::Forbidden)));
     assert!(matches!(services.open_sessions(&auth).await, Err(Error::Forbidden)));
     assert!(matches!(services.failing_addresses(&auth).await, Err(Error::Forbidden)));

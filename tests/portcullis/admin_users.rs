@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event, Role, User, UserId};
-use portcullis::services::AuthContext;
 use portcullis::services::administration::users::UserChange;
 use portcullis::services::authorization::Subject;
 use reqwest::Method;
@@ -371,7 +370,7 @@ async fn nobody_below_an_administrator_raises_a_role_their_own_least_of_all() {
         let fields = [("csrf_token", token.as_str()), ("name", "X"), ("email", user.email.as_str()), ("role", "admin")];
         browser.post("/account/profile", &fields).await;
         assert_eq!(server.services.user(user.id).await.unwrap().role, role);
-        let auth = AuthContext::of(&user);
+        let auth = server.stepped_up(&user).await;
         let raised = server.services.set_role(&auth, user.id, Role::Admin, &client()).await;
         assert!(matches!(raised, Err(Error::Forbidden)));
     }
@@ -382,9 +381,8 @@ async fn who_was_an_administrator_when_the_request_began_is_asked_again_when_it_
     let server = TestServer::start(Sqlite).await;
     let demoted = server.create("adele", Role::Admin).await;
     let user = server.create("ursula", Role::User).await;
+    let auth = server.stepped_up(&demoted).await;
     server.services.set_role(&command_line(), demoted.id, Role::Manager, &client()).await.unwrap();
-    // As it was read a moment ago.
-    let auth = AuthContext::of(&demoted);
     let services = &server.services;
     assert!(matches!(services.suspend(&auth, user.id, &client()).await, Err(Error::Forbidden)));
     assert!(matches!(services.issue_reset_link(&auth, user.id, &client()).await, Err(Error::Forbidden)));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
 use portcullis::routes::{self, Access, Route};
@@ -14,20 +15,27 @@ pub fn is_api(route: &Route) -> bool {
     route.path.starts_with("/api/") || route.path.starts_with("/oauth/")
 }
 
-/// A route, what is sent to it, and the status for nobody, a user, a manager and an administrator. Whoever was suspended
+/// A route, what is sent to it, and the status for nobody, a user, a manager, an administrator, and for one who entered
+/// the password longer ago than `reauthentication_window`; [`CONFIRM`] where that is asked for first. Whoever was suspended
 /// since the token was issued gets what [`Line::with_a_dead_token`] says.
 struct Line {
     method: &'static str,
     path: &'static str,
     /// JSON, or for `/oauth` the value of `token` in a form.
     body: &'static str,
-    statuses: [u16; 4],
+    statuses: [u16; 5],
 }
 
 impl Line {
     fn looks_at_the_token(&self) -> bool {
         let route = routes::ALL.iter().find(|route| (route.method, route.path) == (self.method, self.path)).unwrap();
-        matches!(route.access, Access::Bearer(_)) || matches!(self.path, "/api/v1/whoami" | "/api/v1/auth/logout")
+        matches!(route.access, Access::Bearer(..)) || matches!(self.path, "/api/v1/whoami" | "/api/v1/auth/logout")
+    }
+
+    /// A sensitive act: it needs a recent password.
+    const fn sensitive(mut self) -> Self {
+        self.statuses[4] = CONFIRM;
+        self
     }
 
     /// A token that is no longer good is refused, also where none is needed.
@@ -36,8 +44,17 @@ impl Line {
     }
 }
 
-const fn line(method: &'static str, path: &'static str, body: &'static str, statuses: [u16; 4]) -> Line {
-    Line { method, path, body, statuses }
+/// Not a status: 401 `reauthentication_required`.
+const CONFIRM: u16 = 2;
+
+/// With the statuses of all but the last, who gets what any administrator gets.
+const fn line(
+    method: &'static str,
+    path: &'static str,
+    body: &'static str,
+    [nobody, user, manager, admin]: [u16; 4],
+) -> Line {
+    Line { method, path, body, statuses: [nobody, user, manager, admin, admin] }
 }
 
 const TABLE: &[Line] = &[
@@ -54,24 +71,24 @@ const TABLE: &[Line] = &[
     line("DELETE", "/api/v1/me/sessions/{id}", "", [401, 404, 404, 404]),
     line("GET", "/api/v1/me/activity", "", [401, 200, 200, 200]),
     line("GET", "/api/v1/users", "", [401, 403, 200, 200]),
-    line("POST", "/api/v1/users", "{}", [401, 403, 403, 422]),
+    line("POST", "/api/v1/users", "{}", [401, 403, 403, 422]).sensitive(),
     line("GET", "/api/v1/users/{id}", "", [401, 403, 404, 404]),
-    line("PATCH", "/api/v1/users/{id}", "{}", [401, 403, 403, 404]),
-    line("DELETE", "/api/v1/users/{id}", "", [401, 403, 403, 404]),
-    line("PUT", "/api/v1/users/{id}/role", r#"{"role":"user"}"#, [401, 403, 403, 404]),
-    line("POST", "/api/v1/users/{id}/suspend", "", [401, 403, 403, 404]),
-    line("POST", "/api/v1/users/{id}/reinstate", "", [401, 403, 403, 404]),
-    line("POST", "/api/v1/users/{id}/reset-link", "", [401, 403, 403, 404]),
+    line("PATCH", "/api/v1/users/{id}", "{}", [401, 403, 403, 404]).sensitive(),
+    line("DELETE", "/api/v1/users/{id}", "", [401, 403, 403, 404]).sensitive(),
+    line("PUT", "/api/v1/users/{id}/role", r#"{"role":"user"}"#, [401, 403, 403, 404]).sensitive(),
+    line("POST", "/api/v1/users/{id}/suspend", "", [401, 403, 403, 404]).sensitive(),
+    line("POST", "/api/v1/users/{id}/reinstate", "", [401, 403, 403, 404]).sensitive(),
+    line("POST", "/api/v1/users/{id}/reset-link", "", [401, 403, 403, 404]).sensitive(),
     line("POST", "/api/v1/users/{id}/unlock", "", [401, 403, 404, 404]),
     line("GET", "/api/v1/users/{id}/sessions", "", [401, 403, 404, 404]),
-    line("DELETE", "/api/v1/users/{id}/sessions", "", [401, 403, 404, 404]),
+    line("DELETE", "/api/v1/users/{id}/sessions", "", [401, 403, 404, 404]).sensitive(),
     line("GET", "/api/v1/sessions", "", [401, 403, 200, 200]),
     line("POST", "/api/v1/sessions/revoke", "{}", [401, 403, 422, 422]),
     line("DELETE", "/api/v1/sessions/{id}", "", [401, 403, 404, 404]),
     line("GET", "/api/v1/audit", "", [401, 403, 200, 200]),
     line("GET", "/api/v1/stats", "", [401, 403, 200, 200]),
     line("GET", "/api/v1/keys", "", [401, 403, 403, 200]),
-    line("POST", "/api/v1/keys/rotate", "", [401, 403, 403, 200]),
+    line("POST", "/api/v1/keys/rotate", "", [401, 403, 403, 200]).sensitive(),
     line("POST", "/oauth/token", "x", [400; 4]),
     line("POST", "/oauth/revoke", "x", [200; 4]),
     line("POST", "/oauth/introspect", "x", [401, 403, 200, 200]),
@@ -100,11 +117,16 @@ async fn every_route_of_the_api_answers_everyone_as_the_table_says() {
     assert_eq!(declared, described, "routes and lines of the table in api_access.rs");
 
     let server = TestServer::start(Sqlite).await;
+    server.create("olga", Role::Admin).await;
+    let mut olga = server.program("olga").await;
+    server.clock.advance(TimeDelta::minutes(10) + TimeDelta::seconds(1));
+    olga.refresh().await.expect(200);
     let mut actors = vec![("nobody", ApiClient::new(&server))];
     for (name, role) in [("ursula", Role::User), ("manuel", Role::Manager), ("adele", Role::Admin)] {
         server.create(name, role).await;
         actors.push((name, server.program(name).await));
     }
+    actors.push(("olga, who signed in long ago", olga));
     let suspended = server.create("sue", Role::Admin).await;
     actors.push(("sue", server.program("sue").await));
     server.services.suspend(&spawn::command_line(), suspended.id, &Client::default()).await.unwrap();
@@ -113,7 +135,8 @@ async fn every_route_of_the_api_answers_everyone_as_the_table_says() {
         for line in TABLE {
             let answer = ask(program, line).await;
             let expected = line.statuses.get(column).copied().unwrap_or_else(|| line.with_a_dead_token());
-            if answer.status != expected {
+            let seen = if answer.asks_for_the_password() { CONFIRM } else { answer.status };
+            if seen != expected {
                 wrong.push(format!("{name}: {} {}: {} {}", line.method, line.path, answer.status, answer.body));
             }
             let challenged = answer.header("www-authenticate").is_some_and(|value| value.starts_with("Bearer"));
@@ -171,7 +194,7 @@ async fn every_answer_of_the_table_is_documented() {
     let document: Value = ApiClient::new(&server).get("/openapi.json").await.expect(200).json();
     for line in TABLE {
         let operation = &document["paths"][line.path][line.method.to_lowercase()];
-        for status in line.statuses {
+        for status in line.statuses.map(|status| if status == CONFIRM { 401 } else { status }) {
             assert!(operation["responses"][status.to_string()].is_object(), "{} {} {status}", line.method, line.path);
         }
     }

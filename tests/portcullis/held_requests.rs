@@ -1,8 +1,7 @@
 //! A request whose body comes slowly: what its caller may do is decided when it is complete.
 
 use portcullis::domain::audit::Client;
-use portcullis::domain::{Actor, Error, Role};
-use portcullis::services::AuthContext;
+use portcullis::domain::{Error, Role};
 use rstest::rstest;
 use serde_json::json;
 
@@ -83,8 +82,7 @@ async fn an_act_that_began_before_its_session_ended_is_not_done_after_it(
 async fn an_account_that_is_made_while_everybody_is_signed_out_is_not_made_by_one_of_them() {
     let server = TestServer::with(PostgresRedis, &[("database_pool", "8")]).await;
     let adele = server.create("adele", Role::Admin).await;
-    let session = server.program("adele").await.session_id.parse().unwrap();
-    let thief = AuthContext::signed_in(Actor::user(&adele), Role::Admin, session);
+    let thief = server.stepped_up(&adele).await;
     let services = server.services.clone();
     // Where every end is told to other nodes, and no new account is.
     let feed = HeldTable::new(&services.database, "changes").await;

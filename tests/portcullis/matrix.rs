@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
 use portcullis::routes;
@@ -25,11 +26,13 @@ enum Asker {
     Administrator,
     /// An administrator who was suspended since.
     Suspended,
+    /// An administrator who entered the password longer ago than `reauthentication_window`.
+    LongAgo,
 }
 
 use Asker::*;
 
-const ASKERS: [Asker; 7] = [Nobody, Owner, Other, Manager, Colleague, Administrator, Suspended];
+const ASKERS: [Asker; 8] = [Nobody, Owner, Other, Manager, Colleague, Administrator, Suspended, LongAgo];
 
 /// A route, what is sent to it, and the status for each of [`ASKERS`].
 struct Line {
@@ -37,29 +40,40 @@ struct Line {
     path: &'static str,
     /// Fields of a form as a query, or JSON.
     body: &'static str,
-    statuses: [u16; 7],
+    statuses: [u16; 8],
 }
 
 /// Not a status: the answer that sends to `/login`.
 const SIGN_IN: u16 = 1;
 
+/// Nor this: the answer that asks for the password first.
+const CONFIRM: u16 = 2;
+
+impl Line {
+    /// A sensitive act: it needs a recent password.
+    const fn sensitive(mut self) -> Self {
+        self.statuses[ASKERS.len() - 1] = CONFIRM;
+        self
+    }
+}
+
 /// A page for managers and above, if the account is in reach.
 const fn manager(method: &'static str, path: &'static str, status: u16) -> Line {
-    Line { method, path, body: "", statuses: [SIGN_IN, 403, 403, status, 403, status, SIGN_IN] }
+    Line { method, path, body: "", statuses: [SIGN_IN, 403, 403, status, 403, status, SIGN_IN, status] }
 }
 
 /// A page for administrators.
 const fn admin(method: &'static str, path: &'static str, body: &'static str, status: u16) -> Line {
-    Line { method, path, body, statuses: [SIGN_IN, 403, 403, 403, 403, status, SIGN_IN] }
+    Line { method, path, body, statuses: [SIGN_IN, 403, 403, 403, 403, status, SIGN_IN, status] }
 }
 
 /// The same for programs.
 const fn api_manager(method: &'static str, path: &'static str, status: u16) -> Line {
-    Line { method, path, body: "", statuses: [401, 403, 403, status, 403, status, 401] }
+    Line { method, path, body: "", statuses: [401, 403, 403, status, 403, status, 401, status] }
 }
 
 const fn api_admin(method: &'static str, path: &'static str, body: &'static str, status: u16) -> Line {
-    Line { method, path, body, statuses: [401, 403, 403, 403, 403, status, 401] }
+    Line { method, path, body, statuses: [401, 403, 403, 403, 403, status, 401, status] }
 }
 
 const TABLE: &[Line] = &[
@@ -67,42 +81,45 @@ const TABLE: &[Line] = &[
         method: "POST",
         path: "/account/sessions/{id}/end",
         body: "",
-        statuses: [SIGN_IN, 303, 404, 404, 404, 404, SIGN_IN],
+        statuses: [SIGN_IN, 303, 404, 404, 404, 404, SIGN_IN, 404],
     },
     manager("GET", "/admin/sessions/{id}/end", 200),
     manager("POST", "/admin/sessions/{id}/end", 303),
     // Whoever sees accounts sees all of them.
-    Line { statuses: [SIGN_IN, 403, 403, 200, 200, 200, SIGN_IN], ..manager("GET", "/admin/users/{id}", 200) },
-    admin("POST", "/admin/users/{id}", "username=renamed&email=renamed%40example.org&name=", 303),
-    admin("GET", "/admin/users/{id}/role", "", 200),
-    admin("POST", "/admin/users/{id}/role", "role=manager", 303),
-    admin("GET", "/admin/users/{id}/suspend", "", 200),
-    admin("POST", "/admin/users/{id}/suspend", "", 303),
-    admin("GET", "/admin/users/{id}/reinstate", "", 200),
-    admin("POST", "/admin/users/{id}/reinstate", "", 303),
+    Line { statuses: [SIGN_IN, 403, 403, 200, 200, 200, SIGN_IN, 200], ..manager("GET", "/admin/users/{id}", 200) },
+    admin("POST", "/admin/users/{id}", "username=renamed&email=renamed%40example.org&name=", 303).sensitive(),
+    admin("GET", "/admin/users/{id}/role", "", 200).sensitive(),
+    admin("POST", "/admin/users/{id}/role", "role=manager", 303).sensitive(),
+    admin("GET", "/admin/users/{id}/suspend", "", 200).sensitive(),
+    admin("POST", "/admin/users/{id}/suspend", "", 303).sensitive(),
+    admin("GET", "/admin/users/{id}/reinstate", "", 200).sensitive(),
+    admin("POST", "/admin/users/{id}/reinstate", "", 303).sensitive(),
     manager("POST", "/admin/users/{id}/unlock", 303),
-    admin("GET", "/admin/users/{id}/reset-link", "", 200),
-    admin("POST", "/admin/users/{id}/reset-link", "", 303),
-    manager("GET", "/admin/users/{id}/end-sessions", 200),
-    manager("POST", "/admin/users/{id}/end-sessions", 303),
-    admin("GET", "/admin/users/{id}/delete", "", 200),
-    admin("POST", "/admin/users/{id}/delete", "", 303),
+    admin("GET", "/admin/users/{id}/reset-link", "", 200).sensitive(),
+    admin("POST", "/admin/users/{id}/reset-link", "", 303).sensitive(),
+    manager("GET", "/admin/users/{id}/end-sessions", 200).sensitive(),
+    manager("POST", "/admin/users/{id}/end-sessions", 303).sensitive(),
+    admin("GET", "/admin/users/{id}/delete", "", 200).sensitive(),
+    admin("POST", "/admin/users/{id}/delete", "", 303).sensitive(),
     Line {
         method: "DELETE",
         path: "/api/v1/me/sessions/{id}",
         body: "",
-        statuses: [401, 204, 404, 404, 404, 404, 401],
+        statuses: [401, 204, 404, 404, 404, 404, 401, 404],
     },
-    Line { statuses: [401, 403, 403, 200, 200, 200, 401], ..api_manager("GET", "/api/v1/users/{id}", 200) },
-    api_admin("PATCH", "/api/v1/users/{id}", r#"{"name":"Other"}"#, 200),
-    api_admin("DELETE", "/api/v1/users/{id}", "", 204),
-    api_admin("PUT", "/api/v1/users/{id}/role", r#"{"role":"manager"}"#, 200),
-    api_admin("POST", "/api/v1/users/{id}/suspend", "", 200),
-    api_admin("POST", "/api/v1/users/{id}/reinstate", "", 200),
-    api_admin("POST", "/api/v1/users/{id}/reset-link", "", 200),
+    Line { statuses: [401, 403, 403, 200, 200, 200, 401, 200], ..api_manager("GET", "/api/v1/users/{id}", 200) },
+    api_admin("PATCH", "/api/v1/users/{id}", r#"{"name":"Other"}"#, 200).sensitive(),
+    api_admin("DELETE", "/api/v1/users/{id}", "", 204).sensitive(),
+    api_admin("PUT", "/api/v1/users/{id}/role", r#"{"role":"manager"}"#, 200).sensitive(),
+    api_admin("POST", "/api/v1/users/{id}/suspend", "", 200).sensitive(),
+    api_admin("POST", "/api/v1/users/{id}/reinstate", "", 200).sensitive(),
+    api_admin("POST", "/api/v1/users/{id}/reset-link", "", 200).sensitive(),
     api_manager("POST", "/api/v1/users/{id}/unlock", 200),
-    Line { statuses: [401, 403, 403, 200, 200, 200, 401], ..api_manager("GET", "/api/v1/users/{id}/sessions", 200) },
-    api_manager("DELETE", "/api/v1/users/{id}/sessions", 200),
+    Line {
+        statuses: [401, 403, 403, 200, 200, 200, 401, 200],
+        ..api_manager("GET", "/api/v1/users/{id}/sessions", 200)
+    },
+    api_manager("DELETE", "/api/v1/users/{id}/sessions", 200).sensitive(),
     api_manager("DELETE", "/api/v1/sessions/{id}", 204),
 ];
 
@@ -115,10 +132,18 @@ async fn every_route_about_someone_answers_everyone_as_the_table_says() {
     assert_eq!(declared, described, "routes and lines of the table in matrix.rs");
 
     let server = TestServer::start(Sqlite).await;
-    for (name, role) in [("other", Role::User), ("manuel", Role::Manager), ("adele", Role::Admin), ("sue", Role::Admin)]
-    {
+    for (name, role) in [
+        ("other", Role::User),
+        ("manuel", Role::Manager),
+        ("adele", Role::Admin),
+        ("sue", Role::Admin),
+        ("olga", Role::Admin),
+    ] {
         server.create(name, role).await;
     }
+    let (olga, mut olgas) = (server.signed_in("olga").await, server.program("olga").await);
+    server.clock.advance(TimeDelta::minutes(10) + TimeDelta::seconds(1));
+    olgas.refresh().await.expect(200);
     let people = [server.signed_in("other").await, server.signed_in("manuel").await, server.signed_in("adele").await];
     let programs = [server.program("other").await, server.program("manuel").await, server.program("adele").await];
     let (sue, sues) = (server.signed_in("sue").await, server.program("sue").await);
@@ -144,6 +169,7 @@ async fn every_route_about_someone_answers_everyone_as_the_table_says() {
                     Manager | Colleague => programs[1].clone(),
                     Administrator => programs[2].clone(),
                     Suspended => sues.clone(),
+                    LongAgo => olgas.clone(),
                 };
                 let headers: &[_] = if line.body.is_empty() { &[] } else { &[("content-type", "application/json")] };
                 let body = Some(line.body.as_bytes().to_vec()).filter(|body| !body.is_empty());
@@ -156,6 +182,7 @@ async fn every_route_about_someone_answers_everyone_as_the_table_says() {
                     Manager | Colleague => people[1].clone(),
                     Administrator => people[2].clone(),
                     Suspended => sue.clone(),
+                    LongAgo => olga.clone(),
                 };
                 if line.method == "GET" {
                     browser.get(&path).await
@@ -171,7 +198,11 @@ async fn every_route_about_someone_answers_everyone_as_the_table_says() {
                     browser.post(&path, &fields).await
                 }
             };
-            let seen = if answer.asks_to_sign_in() { SIGN_IN } else { answer.status };
+            let seen = match answer.status {
+                _ if answer.asks_to_sign_in() => SIGN_IN,
+                _ if answer.asks_for_the_password() => CONFIRM,
+                status => status,
+            };
             if seen != expected {
                 wrong.push(format!("{asker:?}: {} {}: {} {:?}", line.method, line.path, seen, answer.location()));
             }

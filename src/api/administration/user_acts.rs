@@ -10,12 +10,13 @@ use crate::api::sessions::everyone::{Revoked, UserSessionQuery};
 use crate::api::{Answer, EmptyBody};
 use crate::domain::clock::rfc3339;
 use crate::domain::{Error, FieldError, Role, UserId};
-use crate::http::bearer::{ApiUser, RecentAdmin, require_recent_password};
+use crate::http::bearer::ApiUser;
 use crate::http::client_address::ClientInfo;
 use crate::http::if_match::SeenUser;
 use crate::http::json::{Json, OptionalJson};
 use crate::http::parameters::PathParam;
 use crate::http::require_role::{Manager, RequireRole};
+use crate::http::step_up::SteppedUp;
 use crate::representations::UserShape;
 use crate::services::Services;
 
@@ -42,13 +43,13 @@ pub struct RoleBody {
 )]
 pub async fn set_role(
     services: web::Data<Services>,
-    RecentAdmin(admin): RecentAdmin,
+    admin: SteppedUp<ApiUser>,
     SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
     Json(RoleBody { role }): Json<RoleBody>,
 ) -> Answer {
     let role = FieldError::one_of("role", &role, Role::ALL).map_err(|error| Error::Invalid(error.into()))?;
-    let user = services.set_role(&admin, subject, role, &client).await?;
+    let user = services.set_role(&admin.auth_context(), subject, role, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
 
@@ -67,12 +68,12 @@ pub async fn set_role(
 )]
 pub async fn suspend(
     services: web::Data<Services>,
-    RecentAdmin(admin): RecentAdmin,
+    admin: SteppedUp<ApiUser>,
     SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
     OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
-    let user = services.suspend(&admin, subject, &client).await?;
+    let user = services.suspend(&admin.auth_context(), subject, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
 
@@ -90,12 +91,12 @@ pub async fn suspend(
 )]
 pub async fn reinstate(
     services: web::Data<Services>,
-    RecentAdmin(admin): RecentAdmin,
+    admin: SteppedUp<ApiUser>,
     SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
     OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
-    let user = services.reinstate(&admin, subject, &client).await?;
+    let user = services.reinstate(&admin.auth_context(), subject, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
 
@@ -124,12 +125,12 @@ pub struct ResetLink {
 )]
 pub async fn reset_link(
     services: web::Data<Services>,
-    RecentAdmin(admin): RecentAdmin,
+    admin: SteppedUp<ApiUser>,
     SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
     OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
-    let link = services.issue_reset_link(&admin, subject, &client).await?;
+    let link = services.issue_reset_link(&admin.auth_context(), subject, &client).await?;
     Ok(HttpResponse::Ok().json(ResetLink { url: link.url, expires_at: rfc3339(link.expires_at) }))
 }
 
@@ -195,13 +196,13 @@ pub async fn sessions(
     security(("bearer" = []))
 )]
 pub async fn end_sessions(
-    request: HttpRequest,
     services: web::Data<Services>,
-    manager: RequireRole<Manager, ApiUser>,
+    recent: Option<SteppedUp<ApiUser>>,
     SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
 ) -> Answer {
-    require_recent_password(&request, &manager.user)?;
-    let revoked = services.end_all_sessions(&manager.user.auth_context(), subject, &client).await?;
+    // Once the account is named: an address that names none is told as such.
+    let manager = recent.ok_or(Error::ReauthenticationRequired)?;
+    let revoked = services.end_all_sessions(&manager.auth_context(), subject, &client).await?;
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }

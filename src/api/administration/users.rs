@@ -10,12 +10,13 @@ use crate::api::{Answer, given, no_content, texts, user_shape, word};
 use crate::domain::clock::rfc3339;
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, FieldErrors, Role, User, UserId, UserStatus};
-use crate::http::bearer::{ApiUser, RecentAdmin};
+use crate::http::bearer::ApiUser;
 use crate::http::client_address::ClientInfo;
 use crate::http::if_match::{SeenUser, etag};
 use crate::http::json::Json;
 use crate::http::parameters::PathParam;
 use crate::http::require_role::{Manager, RequireRole};
+use crate::http::step_up::SteppedUp;
 use crate::representations::UserShape;
 use crate::services::Services;
 use crate::services::administration::users::{UserChange, UserSearch, UserSort};
@@ -168,14 +169,15 @@ pub struct NewUser {
 pub async fn create(
     request: HttpRequest,
     services: web::Data<Services>,
-    RecentAdmin(admin): RecentAdmin,
+    admin: SteppedUp<ApiUser>,
     ClientInfo(client): ClientInfo,
     Json(body): Json<NewUserBody>,
 ) -> Answer {
     let NewUserBody { username, email, name, role } = body;
     let role = word("role", role.as_deref(), Role::ALL).map_err(|error| Error::Invalid(error.into()))?;
     let role = role.unwrap_or(Role::User);
-    let (user, link) = services.create_user(&admin, &username, &email, name.as_deref(), role, &client).await?;
+    let (user, link) =
+        services.create_user(&admin.auth_context(), &username, &email, name.as_deref(), role, &client).await?;
     let location = format!("{}{}/{}", services.settings.public_url.as_str(), request.path(), user.id);
     let shape = user_shape(&services, &user).await?;
     let OneTimeLink { url: reset_url, expires_at } = link;
@@ -241,14 +243,14 @@ pub struct UserBody {
 )]
 pub async fn update(
     services: web::Data<Services>,
-    RecentAdmin(admin): RecentAdmin,
+    admin: SteppedUp<ApiUser>,
     SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
     Json(body): Json<UserBody>,
 ) -> Answer {
     let UserBody { name, email, username } = body;
     let change = UserChange { name: name.map(Option::unwrap_or_default), email, username };
-    let user = services.update_user(&admin, subject, change, &client).await?;
+    let user = services.update_user(&admin.auth_context(), subject, change, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
 
@@ -266,10 +268,10 @@ pub async fn update(
 )]
 pub async fn delete(
     services: web::Data<Services>,
-    RecentAdmin(admin): RecentAdmin,
+    admin: SteppedUp<ApiUser>,
     SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
 ) -> Answer {
-    services.delete_user(&admin, subject, &client).await?;
+    services.delete_user(&admin.auth_context(), subject, &client).await?;
     no_content()
 }

@@ -58,7 +58,7 @@ fn complete_operation(path: &str, access: Option<Access>, operation: &mut Value)
     if takes_query || media_type.as_deref() == Some("application/json") {
         add(responses, 422, "`invalid`: `errors` names the fields");
     }
-    if let Some(Access::Bearer(role)) = access {
+    if let Some(Access::Bearer(role, _)) = access {
         add(responses, 401, "`not_signed_in`, `invalid_token`");
         if role > Role::User {
             add(responses, 403, "`forbidden`: for a higher role");
@@ -93,7 +93,7 @@ fn complete_operation(path: &str, access: Option<Access>, operation: &mut Value)
 pub fn who(access: Access) -> &'static str {
     match access {
         Access::Everyone => "For everyone.",
-        Access::SignedIn(role) | Access::Bearer(role) => match role {
+        Access::SignedIn(role, _) | Access::Bearer(role, _) => match role {
             Role::User => "For everyone who is signed in.",
             Role::Manager => "For managers and administrators.",
             Role::Admin => "For administrators.",

@@ -10,12 +10,13 @@ use crate::api::listing::{ListQuery, NewestFirst, PageParameters, PageQuery, Ses
 use crate::api::{Answer, no_content, not_null, texts, word};
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState};
 use crate::domain::{Error, FieldError, FieldErrors, SessionId, SessionKind, UserId};
-use crate::http::bearer::{ApiUser, require_recent_password};
+use crate::http::bearer::ApiUser;
 use crate::http::client_address::ClientInfo;
 use crate::http::json::Json;
 use crate::http::parameters::PathParam;
 use crate::http::problem::Problem;
 use crate::http::require_role::{Manager, RequireRole};
+use crate::http::step_up::SteppedUp;
 use crate::representations::SessionShape;
 use crate::services::Services;
 use crate::services::sessions::everyone::MOST_SELECTED;
@@ -234,24 +235,21 @@ pub struct Revoked {
     security(("bearer" = []))
 )]
 pub async fn revoke(
-    request: HttpRequest,
     services: web::Data<Services>,
     RequireRole { user: manager, .. }: RequireRole<Manager, ApiUser>,
+    recent: Option<SteppedUp<ApiUser>>,
     ClientInfo(client): ClientInfo,
     Json(body): Json<RevokeBody>,
 ) -> Answer {
-    let auth = manager.auth_context();
     let target = body.target()?;
-    if !matches!(target, Target::Selected(_)) {
-        require_recent_password(&request, &manager)?;
-    }
+    let recent = || recent.map(|recent| recent.auth_context()).ok_or(Error::ReauthenticationRequired);
     let revoked = match target {
-        Target::Selected(ids) => services.end_sessions(&auth, &ids, &client).await?,
-        Target::User(user) => match services.end_all_sessions(&auth, user, &client).await {
+        Target::Selected(ids) => services.end_sessions(&manager.auth_context(), &ids, &client).await?,
+        Target::User(user) => match services.end_all_sessions(&recent()?, user, &client).await {
             Err(Error::NotFound) => return Err(no_such_account()),
             other => other?,
         },
-        Target::Everyone => services.end_everyones_sessions(&auth, Some(&manager.caller()), &client).await?,
+        Target::Everyone => services.end_everyones_sessions(&recent()?, Some(&manager.caller()), &client).await?,
     };
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }

@@ -4,10 +4,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::api::listing::{KeyPage, ListQuery, Listing, NewestFirst, PageParameters, Unfiltered};
 use crate::api::{Answer, EmptyBody};
-use crate::http::bearer::{ApiUser, RecentAdmin};
+use crate::http::bearer::ApiUser;
 use crate::http::client_address::ClientInfo;
 use crate::http::json::OptionalJson;
 use crate::http::require_role::{Admin, RequireRole};
+use crate::http::step_up::SteppedUp;
 use crate::representations::KeyShape;
 use crate::services::Services;
 
@@ -51,10 +52,10 @@ pub async fn list(
 )]
 pub async fn rotate(
     services: web::Data<Services>,
-    RecentAdmin(admin): RecentAdmin,
+    admin: SteppedUp<ApiUser>,
     ClientInfo(client): ClientInfo,
     OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
-    let key = services.rotate_signing_key(&admin, None, &client).await?;
+    let key = services.rotate_signing_key(&admin.auth_context(), None, &client).await?;
     Ok(HttpResponse::Ok().json(KeyShape::from(&key)))
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use super::super::Failure;
 use super::super::progress::Progress;
 use super::output;
-use crate::services::{AuthContext, Services};
+use crate::services::{RecentAuthContext, Services};
 
 #[derive(Args)]
 #[command(
@@ -26,7 +26,7 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, services: &Services) -> Result<String, Failure> {
-    let accounts = services.export_users(&AuthContext::command_line())?;
+    let accounts = services.export_users(&RecentAuthContext::command_line())?;
     let Some(path) = arguments.file else {
         output::print_stream(accounts).await?;
         return Ok(String::new());

@@ -7,7 +7,7 @@ use crate::domain::keys::Secret;
 use crate::domain::link::{LinkPurpose, OneTimeLink};
 use crate::domain::{Error, Event, Timestamp, User, UserId};
 use crate::services::authorization::{Authorized, Subject, authorize_admin_on};
-use crate::services::{AuthContext, Result, Services};
+use crate::services::{RecentAuthContext, Result, Services};
 use crate::settings::Settings;
 use crate::storage::accounts::links::{self, Link};
 use crate::storage::accounts::users;
@@ -70,7 +70,7 @@ impl Services {
     /// A link with which the account's owner chooses a password; earlier ones of the account are void.
     pub async fn issue_reset_link(
         &self,
-        auth: &AuthContext,
+        auth: &RecentAuthContext,
         subject: impl Into<Subject>,
         client: &Client,
     ) -> Result<OneTimeLink> {

@@ -6,7 +6,6 @@ use super::links;
 use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
 use crate::domain::link::LinkPurpose;
-use crate::domain::session::LiveSession;
 use crate::domain::{Actor, EndReason, Error, Event, Timestamp, User, UserId};
 use crate::services::authorization::{Authorized, authorize_on};
 use crate::services::{AuthContext, Caller, NewSecret, Result, Services};
@@ -38,13 +37,6 @@ impl Services {
             })
             .await?;
         Ok(self.deliver(caller, secret, remember).await)
-    }
-
-    /// Whether a password was entered for the session within `reauthentication_window`, as a sensitive act needs;
-    /// else [`Error::ReauthenticationRequired`].
-    pub fn require_recent_password(&self, session: &LiveSession) -> Result<()> {
-        let age = self.clock.now() - session.password_entered_at;
-        if age <= self.settings.reauthentication_window { Ok(()) } else { Err(Error::ReauthenticationRequired) }
     }
 
     /// Ends all other sessions; this one gets a new secret. A wrong current password names the field.

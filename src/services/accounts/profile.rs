@@ -11,7 +11,7 @@ use crate::domain::{
     UserStatus, Username,
 };
 use crate::services::authorization::lock_and_recheck;
-use crate::services::{AuthContext, Caller, Result, Services};
+use crate::services::{AuthContext, Caller, RecentAuthContext, Result, Services};
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
@@ -157,7 +157,7 @@ impl Services {
     /// Creates an account without a password, and the link with which its owner chooses one.
     pub async fn create_user(
         &self,
-        auth: &AuthContext,
+        auth: &RecentAuthContext,
         username: &str,
         email: &str,
         name: Option<&str>,

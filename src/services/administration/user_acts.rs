@@ -4,7 +4,7 @@ use crate::domain::audit::Client;
 use crate::domain::{Actor, EndReason, Error, Event, Role, Timestamp, User, UserStatus};
 use crate::services::accounts::links;
 use crate::services::authorization::{Authorized, Subject, authorize_admin_on};
-use crate::services::{AuthContext, Result, Services};
+use crate::services::{RecentAuthContext, Result, Services};
 use crate::storage::accounts::users::{self, Administrator};
 use crate::storage::audit::{self, Entry};
 use crate::storage::authentication::lockouts;
@@ -15,7 +15,7 @@ impl Services {
     /// Takes effect on the next request; the sessions live on, with the new role.
     pub async fn set_role(
         &self,
-        auth: &AuthContext,
+        auth: &RecentAuthContext,
         subject: impl Into<Subject>,
         role: Role,
         client: &Client,
@@ -38,7 +38,12 @@ impl Services {
     }
 
     /// Ends all sessions of the account, voids its reset link and refuses new sessions.
-    pub async fn suspend(&self, auth: &AuthContext, subject: impl Into<Subject>, client: &Client) -> Result<User> {
+    pub async fn suspend(
+        &self,
+        auth: &RecentAuthContext,
+        subject: impl Into<Subject>,
+        client: &Client,
+    ) -> Result<User> {
         let (client, now) = (client.clone(), self.clock.now());
         self.administer(auth, subject.into(), move |connection, account| {
             if !account.user.is_active() {
@@ -55,7 +60,12 @@ impl Services {
     }
 
     /// Lets the account sign in again. No session that was ended by the suspension comes back.
-    pub async fn reinstate(&self, auth: &AuthContext, subject: impl Into<Subject>, client: &Client) -> Result<User> {
+    pub async fn reinstate(
+        &self,
+        auth: &RecentAuthContext,
+        subject: impl Into<Subject>,
+        client: &Client,
+    ) -> Result<User> {
         let (client, now) = (client.clone(), self.clock.now());
         self.administer(auth, subject.into(), move |connection, account| {
             if account.user.is_active() {
@@ -70,7 +80,12 @@ impl Services {
     }
 
     /// Ends all sessions of the account, frees its names and forgets what is personal but its events.
-    pub async fn delete_user(&self, auth: &AuthContext, subject: impl Into<Subject>, client: &Client) -> Result<()> {
+    pub async fn delete_user(
+        &self,
+        auth: &RecentAuthContext,
+        subject: impl Into<Subject>,
+        client: &Client,
+    ) -> Result<()> {
         let (client, now) = (client.clone(), self.clock.now());
         self.administer(auth, subject.into(), move |connection, account| {
             account.keep_an_administrator()?;
@@ -88,7 +103,7 @@ impl Services {
     /// Gives back what became of it; `None` where it is gone.
     async fn administer(
         &self,
-        auth: &AuthContext,
+        auth: &RecentAuthContext,
         subject: Subject,
         mut act: impl FnMut(&mut AnyConnection, &AccountUnderAct) -> Result<()> + Send + 'static,
     ) -> Result<Option<User>> {

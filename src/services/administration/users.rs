@@ -7,7 +7,7 @@ use crate::domain::lookup::{parse_search, search_form};
 use crate::domain::{EmailAddress, Error, Event, FieldError, FieldErrors, Role, Timestamp, User, UserStatus, Username};
 use crate::services::accounts::links;
 use crate::services::authorization::{Authorized, Subject, authorize_admin_on};
-use crate::services::{AuthContext, Result, Services};
+use crate::services::{AuthContext, RecentAuthContext, Result, Services};
 use crate::storage::accounts::{former_usernames, users};
 use crate::storage::administration::user_search::{self, UserFilter, UserPosition};
 pub use crate::storage::administration::user_search::{FoundUser, UserSort};
@@ -95,7 +95,7 @@ impl Services {
     /// to the former one.
     pub async fn update_user(
         &self,
-        auth: &AuthContext,
+        auth: &RecentAuthContext,
         subject: impl Into<Subject>,
         change: UserChange,
         client: &Client,

@@ -1,7 +1,11 @@
-//! Who acts, with which role, and from which session: for pages, API and command line alike.
+//! Who acts, with which role, from which session, and whether the password was entered for it recently: for pages, API and
+//! command line alike.
 
+use std::ops::Deref;
+
+use crate::domain::session::LiveSession;
 use crate::domain::{Actor, Error, Role, SessionId, User};
-use crate::services::Result;
+use crate::services::{Result, Services};
 
 /// Who may do what an administrator's service does: the command line, or an account with its role.
 #[derive(Clone, Debug)]
@@ -15,11 +19,6 @@ pub struct AuthContext {
 }
 
 impl AuthContext {
-    /// The command line on the server.
-    pub fn command_line() -> Self {
-        Self { actor: Actor::Cli, role: Role::Admin, session: None }
-    }
-
     /// What is due by itself.
     pub(in crate::services) fn system() -> Self {
         Self { actor: Actor::System, role: Role::Admin, session: None }
@@ -60,5 +59,68 @@ impl AuthContext {
 
     pub(in crate::services) fn require_reach(&self, subject: &User) -> Result<()> {
         if self.reaches(subject) { Ok(()) } else { Err(Error::Forbidden) }
+    }
+}
+
+/// An [`AuthContext`] that may do what is sensitive. Only a [`RecentProof`] makes one for an account, so that a service
+/// that takes it can't be called where nobody looked how long ago the password was entered:
+///
+/// ```
+/// # use portcullis::domain::{UserId, audit::Client};
+/// # use portcullis::services::{AuthContext, RecentAuthContext, Services};
+/// fn suspend(services: &Services, auth: &RecentAuthContext, user: UserId) {
+///     let _ = services.suspend(auth, user, &Client::default());
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # use portcullis::domain::{UserId, audit::Client};
+/// # use portcullis::services::{AuthContext, RecentAuthContext, Services};
+/// fn suspend(services: &Services, auth: &AuthContext, user: UserId) {
+///     let _ = services.suspend(auth, user, &Client::default());
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct RecentAuthContext(AuthContext);
+
+impl RecentAuthContext {
+    /// Whoever asks over HTTP.
+    pub fn signed_in(actor: Actor, role: Role, proof: &RecentProof) -> Self {
+        Self(AuthContext::signed_in(actor, role, proof.session))
+    }
+
+    /// The command line on the server. It is asked for no password: whoever has its shell has the settings, and with them
+    /// database and keys.
+    pub fn command_line() -> Self {
+        Self(AuthContext { actor: Actor::Cli, role: Role::Admin, session: None })
+    }
+
+    /// The same with a lower role, of which the command line has none.
+    #[cfg(test)]
+    pub(in crate::services) fn command_line_as(role: Role) -> Self {
+        Self(AuthContext { role, ..Self::command_line().0 })
+    }
+}
+
+impl Deref for RecentAuthContext {
+    type Target = AuthContext;
+
+    fn deref(&self) -> &AuthContext {
+        &self.0
+    }
+}
+
+/// That the password was entered for this session within `reauthentication_window`. Nothing but the check of the window
+/// makes one.
+#[derive(Clone, Debug)]
+pub struct RecentProof {
+    session: SessionId,
+}
+
+impl Services {
+    /// What a sensitive act needs; `None` where the last entry of the password is too old.
+    pub fn recent_proof(&self, session: &LiveSession) -> Option<RecentProof> {
+        let age = self.clock.now() - session.password_entered_at;
+        (age <= self.settings.reauthentication_window).then_some(RecentProof { session: session.session_id })
     }
 }

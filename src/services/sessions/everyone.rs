@@ -11,7 +11,7 @@ use crate::domain::lookup::parse_search;
 use crate::domain::session_list::{ListedSession, Position, SessionFilter, counted};
 use crate::domain::{EndReason, Error, Event, FieldError, Outcome, Role, SessionId};
 use crate::services::authorization::recheck;
-use crate::services::{AuthContext, Caller, Result, Services};
+use crate::services::{AuthContext, Caller, RecentAuthContext, Result, Services};
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::rows::{self, End};
@@ -121,7 +121,7 @@ impl Services {
     /// asks, which stays. All are dead when this is done; [`Self::note_ends`] writes it into the history.
     pub async fn end_everyones_sessions(
         &self,
-        auth: &AuthContext,
+        auth: &RecentAuthContext,
         spared: Option<&Caller>,
         client: &Client,
     ) -> Result<u64> {

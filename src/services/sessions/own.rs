@@ -6,7 +6,7 @@ use crate::domain::session::LiveSession;
 use crate::domain::session_list::counted;
 use crate::domain::{Actor, EndReason, Error, Event, Role, Session, SessionId, SessionKind, UserId};
 use crate::services::authorization::{Authorized, Subject, authorize_on, recheck};
-use crate::services::{AuthContext, Caller, Result, Services};
+use crate::services::{AuthContext, Caller, RecentAuthContext, Result, Services};
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::expiry::{self, Expired};
@@ -140,7 +140,7 @@ impl Services {
     /// Ends all sessions of an account; says how many. One act, whatever their number.
     pub async fn end_all_sessions(
         &self,
-        auth: &AuthContext,
+        auth: &RecentAuthContext,
         subject: impl Into<Subject>,
         client: &Client,
     ) -> Result<u64> {

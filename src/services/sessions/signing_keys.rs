@@ -20,7 +20,7 @@ use crate::domain::signing_key::{
 };
 use crate::domain::{Actor, Error, Event, FieldError, Outcome, Role, Timestamp};
 use crate::services::authorization::lock_and_recheck;
-use crate::services::{AuthContext, Result, Services};
+use crate::services::{AuthContext, RecentAuthContext, Result, Services};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::signing_keys::{self as stored, StoredKey};
@@ -138,7 +138,7 @@ impl Services {
     /// [`Error::Forbidden`] for all but administrators; [`Error::Invalid`] with HS256, whose key is a setting.
     pub async fn rotate_signing_key(
         &self,
-        auth: &AuthContext,
+        auth: &RecentAuthContext,
         next: Option<&str>,
         client: &Client,
     ) -> Result<SigningKeyInfo> {

@@ -8,10 +8,11 @@ use super::user_role::GIVES_UP;
 use super::{Choice, administers, last_sign_in, roles};
 use crate::domain::{User, UserId};
 use crate::http::client_address::ClientInfo;
-use crate::http::current_user::{CurrentUser, RecentPassword, confirm_url};
+use crate::http::current_user::{CurrentUser, confirm_url};
 use crate::http::flash::{self, Flash, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
+use crate::http::step_up::SteppedUp;
 use crate::services::Services;
 use crate::services::administration::stats::OpenSessions;
 use crate::services::administration::users::UserChange;
@@ -105,7 +106,7 @@ pub async fn show(
 pub async fn update(
     request: HttpRequest,
     services: web::Data<Services>,
-    recent: RecentPassword,
+    recent: SteppedUp,
     PathParam(id): PathParam<UserId>,
     ClientInfo(client): ClientInfo,
     Form(form): Form<UserForm>,
@@ -113,7 +114,7 @@ pub async fn update(
     let reader = account_of(&services, &recent.user).await?;
     let change = UserChange { username: form.username.clone(), email: form.email.clone(), name: form.name.clone() };
     let subject = form.rev.clone().map_or_else(|| id.into(), |version| Subject::seen(id, vec![version]));
-    match services.update_user(&recent.user.auth_context(&reader), subject, change, &client).await {
+    match services.update_user(&recent.auth_context(&reader), subject, change, &client).await {
         Ok(_) => {
             flash::set(&request, Notice::UserSaved);
             Ok(see_other(&format!("/admin/users/{id}")))
@@ -184,7 +185,9 @@ impl Editor {
             field.refused(form_errors)
         };
         Self {
-            confirm: (!RecentPassword::is_given(current, services))
+            confirm: services
+                .recent_proof(&current.session)
+                .is_none()
                 .then(|| confirm_url(&format!("/admin/users/{}", user.id))),
             version: user.version(),
             name: field(Field::name, &form.name, user.name.as_deref().unwrap_or_default()),

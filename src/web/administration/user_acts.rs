@@ -6,12 +6,13 @@ use askama::Template;
 use crate::domain::audit::Client;
 use crate::domain::{Error, User, UserId};
 use crate::http::client_address::ClientInfo;
-use crate::http::current_user::{CurrentUser, RecentPassword};
+use crate::http::current_user::CurrentUser;
 use crate::http::flash::{self, LinkToken, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
+use crate::http::step_up::SteppedUp;
 use crate::services::administration::stats::OpenSessions;
-use crate::services::{AuthContext, Services};
+use crate::services::{RecentAuthContext, Services};
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::sessions::counts;
@@ -147,7 +148,7 @@ impl Act {
     async fn perform(
         self,
         services: &Services,
-        auth: &AuthContext,
+        auth: &RecentAuthContext,
         user: UserId,
         client: &Client,
     ) -> Result<(Notice, String), Error> {
@@ -215,7 +216,7 @@ impl Subject {
 }
 
 /// What every act is asked with.
-pub(super) type Asked = (HttpRequest, web::Data<Services>, RecentPassword, PathParam<UserId>, ClientInfo);
+pub(super) type Asked = (HttpRequest, web::Data<Services>, SteppedUp, PathParam<UserId>, ClientInfo);
 
 /// `GET /admin/users/{id}/suspend`.
 pub async fn suspend_page(asked: Asked) -> Answer {
@@ -289,7 +290,7 @@ async fn ask((request, services, recent, PathParam(id), _): Asked, act: Act) -> 
 
 async fn perform((request, services, recent, PathParam(id), ClientInfo(client)): Asked, act: Act) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    match act.perform(&services, &recent.user.auth_context(&reader), id, &client).await {
+    match act.perform(&services, &recent.auth_context(&reader), id, &client).await {
         Ok((notice, next)) => {
             flash::set(&request, notice);
             Ok(see_other(&next))

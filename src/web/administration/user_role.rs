@@ -9,11 +9,12 @@ use super::{Choice, roles};
 use crate::domain::audit::Client;
 use crate::domain::{Error, Role, User, UserId};
 use crate::http::client_address::ClientInfo;
-use crate::http::current_user::{CurrentUser, RecentPassword, confirm_url};
+use crate::http::current_user::{CurrentUser, confirm_url};
 use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::{PathParam, Query};
 use crate::http::problem::wants_json;
+use crate::http::step_up::SteppedUp;
 use crate::services::Services;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
@@ -53,33 +54,33 @@ pub async fn ask((request, services, recent, PathParam(id), _): Asked, Query(cho
 pub async fn change(
     request: HttpRequest,
     services: web::Data<Services>,
-    recent: Result<RecentPassword, actix_web::Error>,
+    recent: Result<SteppedUp, actix_web::Error>,
     PathParam(id): PathParam<UserId>,
     ClientInfo(client): ClientInfo,
     Form(form): Form<RoleChoice>,
 ) -> Result<HttpResponse, actix_web::Error> {
     let chosen = known_role(&form.role);
-    let current = match (recent, &chosen) {
-        (Ok(recent), _) => recent.user,
+    let recent = match (recent, &chosen) {
+        (Ok(recent), _) => recent,
         (Err(_), Ok(role)) if !wants_json(&request) => {
             return Ok(see_other(&confirm_url(&format!("/admin/users/{id}/role?role={role}"))));
         }
         (Err(refusal), _) => return Err(refusal),
     };
-    Ok(change_role(&request, &services, &current, id, chosen, &client).await?)
+    Ok(change_role(&request, &services, &recent, id, chosen, &client).await?)
 }
 
 async fn change_role(
     request: &HttpRequest,
     services: &Services,
-    current: &CurrentUser,
+    recent: &SteppedUp,
     id: UserId,
     chosen: Result<Role, Error>,
     client: &Client,
 ) -> Answer {
-    let reader = account_of(services, current).await?;
+    let reader = account_of(services, &recent.user).await?;
     let changed = match chosen {
-        Ok(role) => services.set_role(&current.auth_context(&reader), id, role, client).await,
+        Ok(role) => services.set_role(&recent.auth_context(&reader), id, role, client).await,
         Err(error) => Err(error),
     };
     match changed {
@@ -92,7 +93,7 @@ async fn change_role(
         Err(error) => {
             let form_errors = FormErrors::of(error)?;
             let user = services.user(id).await?;
-            role_page(request, services, current, &reader, &user, user.role, form_errors)
+            role_page(request, services, &recent.user, &reader, &user, user.role, form_errors)
         }
     }
 }

@@ -8,10 +8,11 @@ use url::form_urlencoded;
 use super::{Choice, administers, last_sign_in, roles};
 use crate::domain::{Error, FieldError, Role, Timestamp, User, UserId, UserStatus};
 use crate::http::client_address::ClientInfo;
-use crate::http::current_user::{CurrentUser, RecentPassword};
+use crate::http::current_user::CurrentUser;
 use crate::http::flash::{self, LinkToken, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::Query;
+use crate::http::step_up::SteppedUp;
 use crate::services::Services;
 use crate::services::administration::users::{FoundUser, UserPage, UserSearch, UserSort};
 use crate::web::audit::event_text::number;
@@ -241,7 +242,7 @@ pub struct NewUserForm {
 }
 
 /// `GET /admin/users/new`.
-pub async fn new(request: HttpRequest, services: web::Data<Services>, recent: RecentPassword) -> Answer {
+pub async fn new(request: HttpRequest, services: web::Data<Services>, recent: SteppedUp) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
     new_page(&request, &reader, &recent.user, &NewUserForm::default(), FormErrors::none())
 }
@@ -251,12 +252,12 @@ pub async fn new(request: HttpRequest, services: web::Data<Services>, recent: Re
 pub async fn create(
     request: HttpRequest,
     services: web::Data<Services>,
-    recent: RecentPassword,
+    recent: SteppedUp,
     ClientInfo(client): ClientInfo,
     Form(form): Form<NewUserForm>,
 ) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    let auth = recent.user.auth_context(&reader);
+    let auth = recent.auth_context(&reader);
     let created = match parse_role(&form.role) {
         Ok(role) => services.create_user(&auth, &form.username, &form.email, Some(&form.name), role, &client).await,
         Err(error) => Err(error),

@@ -10,13 +10,14 @@ use super::everyone::{LIST, SessionRow};
 use crate::domain::session_list::ListedSession;
 use crate::domain::{Error, FieldError, Role, SessionId, User, UserId};
 use crate::http::client_address::ClientInfo;
-use crate::http::current_user::{CurrentUser, RecentPassword, confirm_url};
+use crate::http::current_user::{CurrentUser, confirm_url};
 use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::{PathParam, Query};
 use crate::http::problem::Problem;
 use crate::http::selection::{SelectionForm, SelectionQuery};
 use crate::http::session_cookie;
+use crate::http::step_up::SteppedUp;
 use crate::services::administration::stats::OpenSessions;
 use crate::services::{AuthContext, Services};
 use crate::web::administration::url;
@@ -99,8 +100,8 @@ impl Target {
         }
     }
 
-    /// The answer that asks for the password first, as all of somebody's and all do where it was entered too long ago.
-    fn password_first(&self, current: &CurrentUser, services: &Services, back: &str) -> Option<HttpResponse> {
+    /// The answer that asks for the password first, as all of somebody's and all do.
+    fn password_first(&self, services: &Services, back: &str) -> Option<HttpResponse> {
         let (name, value) = match self {
             Self::One(_) | Self::Selected(_) => return None,
             Self::User(user) => ("user", user.id.to_string()),
@@ -110,7 +111,7 @@ impl Target {
         let (plain, asked) = (asked(""), asked(if back == LIST { "" } else { back }));
         // Where one came from is not worth losing the act, as an address that is too long would be.
         let asked = next::or(&plain, &asked, services.settings.public_url.as_str());
-        (!RecentPassword::is_given(current, services)).then(|| see_other(&confirm_url(asked)))
+        Some(see_other(&confirm_url(asked)))
     }
 }
 
@@ -119,11 +120,14 @@ pub async fn ask(
     request: HttpRequest,
     services: web::Data<Services>,
     current: CurrentUser,
+    recent: Option<SteppedUp>,
     SelectionQuery { ids, rest: scope }: SelectionQuery<SessionId, Scope>,
 ) -> Answer {
     let target = Target::of(&services, ids, &scope).await?;
     let back = back(&scope.next, &services);
-    if let Some(confirm) = target.password_first(&current, &services, back) {
+    if recent.is_none()
+        && let Some(confirm) = target.password_first(&services, back)
+    {
         return Ok(confirm);
     }
     let reader = account_of(&services, &current).await?;
@@ -147,24 +151,31 @@ pub async fn end(
     request: HttpRequest,
     services: web::Data<Services>,
     current: CurrentUser,
+    recent: Option<SteppedUp>,
     ClientInfo(client): ClientInfo,
     SelectionForm { ids, rest: scope }: SelectionForm<SessionId, Scope>,
 ) -> Answer {
     let target = Target::of(&services, ids, &scope).await?;
     let back = back(&scope.next, &services);
-    if let Some(confirm) = target.password_first(&current, &services, back) {
+    if recent.is_none()
+        && let Some(confirm) = target.password_first(&services, back)
+    {
         return Ok(confirm);
     }
     let reader = account_of(&services, &current).await?;
-    let auth = current.auth_context(&reader);
     let own = current.session.session_id;
-    let (ended, signs_out) = match target {
-        Target::Everyone => (services.end_everyones_sessions(&auth, Some(&current.caller()), &client).await?, false),
-        Target::User(user) => (services.end_all_sessions(&auth, user.id, &client).await?, user.id == reader.id),
-        Target::Selected(ids) if !ids.is_empty() => {
-            (services.end_sessions(&auth, &ids, &client).await?, ids.contains(&own))
+    let recent = recent.map(|recent| recent.auth_context(&reader));
+    let (ended, signs_out) = match (target, &recent) {
+        (Target::Everyone, Some(auth)) => {
+            (services.end_everyones_sessions(auth, Some(&current.caller()), &client).await?, false)
         }
-        nothing => return end_page(&request, &services, &current, &reader, nothing, back).await,
+        (Target::User(user), Some(auth)) => {
+            (services.end_all_sessions(auth, user.id, &client).await?, user.id == reader.id)
+        }
+        (Target::Selected(ids), _) if !ids.is_empty() => {
+            (services.end_sessions(&current.auth_context(&reader), &ids, &client).await?, ids.contains(&own))
+        }
+        (nothing, _) => return end_page(&request, &services, &current, &reader, nothing, back).await,
     };
     Ok(leave(&request, signs_out, Notice::SessionsEnded(ended), back))
 }

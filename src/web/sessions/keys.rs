@@ -7,9 +7,10 @@ use askama::Template;
 use crate::domain::Timestamp;
 use crate::domain::signing_key::{KeyState, SigningAlgorithm, SigningKeyInfo};
 use crate::http::client_address::ClientInfo;
-use crate::http::current_user::{CurrentUser, RecentPassword};
+use crate::http::current_user::CurrentUser;
 use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
+use crate::http::step_up::SteppedUp;
 use crate::services::Services;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
@@ -77,7 +78,7 @@ pub async fn show(request: HttpRequest, services: web::Data<Services>, current: 
 }
 
 /// `GET /admin/keys/rotate`.
-pub async fn ask(request: HttpRequest, services: web::Data<Services>, recent: RecentPassword) -> Answer {
+pub async fn ask(request: HttpRequest, services: web::Data<Services>, recent: SteppedUp) -> Answer {
     rotate_page(&request, &services, &recent.user, FormErrors::none()).await
 }
 
@@ -91,12 +92,12 @@ pub struct RotateForm {
 pub async fn rotate(
     request: HttpRequest,
     services: web::Data<Services>,
-    recent: RecentPassword,
+    recent: SteppedUp,
     ClientInfo(client): ClientInfo,
     Form(form): Form<RotateForm>,
 ) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    match services.rotate_signing_key(&recent.user.auth_context(&reader), form.next.as_deref(), &client).await {
+    match services.rotate_signing_key(&recent.auth_context(&reader), form.next.as_deref(), &client).await {
         Ok(_) => {
             flash::set(&request, Notice::KeyRotated);
             Ok(see_other(PATH))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Clock, Error, Role, UserId, UserStatus};
 use portcullis::services::administration::users::{UserSearch, UserSort};
-use portcullis::services::{AuthContext, Services};
+use portcullis::services::{RecentAuthContext, Services};
 use rstest::rstest;
 use tokio::task::JoinSet;
 
@@ -42,7 +42,7 @@ async fn of_a_hundred_administrators_who_are_all_taken_away_at_once_one_is_left(
 
 /// One of the three ways to take an administrator away. A busy database is asked again; what it did all the same
 /// before it answered too late is no failure.
-async fn insist(services: Services, auth: AuthContext, subject: UserId, way: usize) -> Result<(), Error> {
+async fn insist(services: Services, auth: RecentAuthContext, subject: UserId, way: usize) -> Result<(), Error> {
     loop {
         let client = Client::default();
         let outcome = match way % 3 {

@@ -21,7 +21,7 @@ use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::session::LiveSession;
 use portcullis::domain::{Clock, Error, Role, User};
 use portcullis::services::accounts::profile::NewAccount;
-use portcullis::services::{AuthContext, Caller, Services};
+use portcullis::services::{Caller, RecentAuthContext, Services};
 use portcullis::settings::{self, Sources};
 use portcullis::startup;
 use portcullis::storage::sessions::SessionStore;
@@ -195,8 +195,8 @@ fn caller(session: &LiveSession) -> Caller {
 }
 
 /// Who acts on the command line.
-fn keeper() -> AuthContext {
-    AuthContext::command_line()
+fn keeper() -> RecentAuthContext {
+    RecentAuthContext::command_line()
 }
 
 fn account(name: &str) -> NewAccount {

@@ -178,7 +178,7 @@ impl Asker {
     async fn ask(&self, route: &Route, body: usize, password: &str) -> u16 {
         let path = route.path.replace("{id}", &self.id.to_string()).replace("{token}", "unknown");
         let body = self.body(body, password);
-        if matches!(route.access, Access::Bearer(_)) || path.starts_with("/api/") || path.starts_with("/oauth/") {
+        if matches!(route.access, Access::Bearer(..)) || path.starts_with("/api/") || path.starts_with("/oauth/") {
             return self.program.json(route.method, &path, &body).await.status;
         }
         let mut fields = vec![("csrf_token", self.token.as_str()), ("username", &self.name)];

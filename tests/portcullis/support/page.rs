@@ -60,6 +60,15 @@ impl Page {
         self.status == 303 && self.location().is_some_and(|location| location.starts_with("/login"))
     }
 
+    /// Whether a sensitive act asks that the password be entered first.
+    pub fn asks_for_the_password(&self) -> bool {
+        match self.status {
+            303 => self.location().is_some_and(|location| location.starts_with("/confirm?next=")),
+            401 => self.body.contains("\"reauthentication_required\""),
+            _ => false,
+        }
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body)

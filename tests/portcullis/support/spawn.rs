@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Timelike as _};
 use portcullis::domain::audit::Client;
-use portcullis::domain::{Clock, Role, User, UserId};
+use portcullis::domain::{Actor, Clock, Role, User, UserId};
 use portcullis::services::accounts::profile::NewAccount;
-use portcullis::services::{AuthContext, Caller, Services, SignedIn};
+use portcullis::services::{Caller, RecentAuthContext, Services, SignedIn};
 use portcullis::settings::{self, Sources};
 use portcullis::startup;
 
@@ -163,6 +163,16 @@ impl TestServer {
         changed.expect("the role is set")
     }
 
+    /// `user`, as they were read a moment ago, in a session in which the password was entered just now.
+    pub async fn stepped_up(&self, user: &User) -> RecentAuthContext {
+        let (name, client) = (user.username.as_str(), Client::default());
+        let signed_in = self.services.sign_in(name, &PASSWORD.into(), false, None, &client).await;
+        let handle = signed_in.unwrap_or_else(|error| panic!("{name}: {error:?}")).handle;
+        let session = self.services.load(&handle).await.expect("an answer").expect("a live session");
+        let proof = self.services.recent_proof(&session).expect("a recent entry");
+        RecentAuthContext::signed_in(Actor::user(user), user.role, &proof)
+    }
+
     pub async fn id_of(&self, name: &str) -> UserId {
         self.services.find_user(name).await.unwrap_or_else(|error| panic!("{name}: {error:?}")).id
     }
@@ -199,8 +209,8 @@ impl Drop for TestServer {
 }
 
 /// Who acts on the command line.
-pub fn command_line() -> AuthContext {
-    AuthContext::command_line()
+pub fn command_line() -> RecentAuthContext {
+    RecentAuthContext::command_line()
 }
 
 fn new_account(name: &str) -> NewAccount {

@@ -41,8 +41,8 @@ impl Drop for Installation {
     }
 }
 
-fn command_line() -> (AuthContext, Client) {
-    (AuthContext::command_line(), Client::default())
+fn command_line() -> (RecentAuthContext, Client) {
+    (RecentAuthContext::command_line(), Client::default())
 }
 
 async fn rotate_by_hand(node: &Services) -> SigningKeyInfo {
@@ -231,7 +231,7 @@ async fn only_an_administrator_rotates_and_it_is_audited() {
     let (installation, clock) = (Installation::new(), Clock::adjustable());
     let node = installation.node(&clock, &[]).await;
     node.prepare_signing_keys().await.unwrap();
-    let manager = AuthContext { role: Role::Manager, ..AuthContext::command_line() };
+    let manager = RecentAuthContext::command_line_as(Role::Manager);
     let refused = node.rotate_signing_key(&manager, None, &Client::default()).await;
     assert!(matches!(refused, Err(Error::Forbidden)));
     assert_eq!(states(&node).await.len(), 2);
