@@ -19,6 +19,7 @@ mod api;
 mod api_access;
 mod api_admin;
 mod api_document;
+mod architecture;
 mod audit_export;
 mod audit_filter;
 mod audit_trail;
