@@ -11,7 +11,7 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::invisible::is_invisible;
-use crate::domain::{UserStatus, cursor, device, display_name, email, lookup, password, username};
+use crate::domain::{UserStatus, cursor, display_name, email, lookup, password, username};
 use crate::http::if_match;
 
 /// What the filter by status takes besides the statuses.
@@ -55,8 +55,9 @@ kinds! {
         .pattern(Some(email()));
     /// What a person is called, in any script but without line breaks and invisible characters; empty is none.
     DisplayName = text().max_length(Some(display_name::MAX_LENGTH)).pattern(Some(display_name()));
-    /// What a program calls the device that it runs on, in one visible line.
-    DeviceName = text().min_length(Some(1)).max_length(Some(device::MAX_DEVICE_NAME)).pattern(Some(device_name()));
+    /// What a program calls the device that it runs on. The first 100 characters are kept, in one line and without those
+    /// that are invisible.
+    DeviceName = text().pattern(Some(without_nul()));
     /// A password that there is already: any text but one with the character NUL.
     Password = text()
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password)))
@@ -125,11 +126,6 @@ fn display_name() -> String {
     let inner = any_but(INVISIBLE.iter().filter(|c| !display_name::SHAPING.contains(c)));
     let (space, visible) = (any_of(SPACES.iter()), visible());
     format!("^{space}*(?:{inner}*{visible}{inner}*)?{space}*$")
-}
-
-fn device_name() -> String {
-    let (space, inner, visible) = (any_of(SPACES.iter()), any_but(INVISIBLE.iter()), visible());
-    format!("^{space}*{visible}(?:{inner}*{visible})?{space}*$")
 }
 
 fn account_name() -> String {

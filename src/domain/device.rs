@@ -3,7 +3,6 @@
 use woothee::parser::Parser;
 use woothee::woothee::VALUE_UNKNOWN;
 
-use super::FieldError;
 use super::invisible::is_invisible;
 
 /// Nothing is known.
@@ -12,8 +11,8 @@ const UNKNOWN: &str = "Unknown device";
 const MAX_HEADER_BYTES: usize = 512;
 /// Characters of a program's name.
 const MAX_PROGRAM: usize = 60;
-/// Characters of a device's name, as a program gives it.
-pub const MAX_DEVICE_NAME: usize = 100;
+/// Characters that are kept of a device's name, as a program gives it.
+const MAX_DEVICE_NAME: usize = 100;
 /// Families of operating system that are carried in a pocket or a bag.
 const PHONES: &[&str] = &["Android", "iPhone", "iPad", "iPod", "iOS", "Windows Phone", "Firefox OS", "BlackBerry"];
 
@@ -34,23 +33,14 @@ pub fn device_label(user_agent: Option<&str>) -> String {
     }
 }
 
-/// What a program calls the device that it runs on: 1 to 100 characters in one visible line.
-///
-/// # Errors
-/// Names the field `device_name`.
-pub fn parse_device_name(typed: &str) -> Result<String, FieldError> {
-    let error = |code, message: String| Err(FieldError::new("device_name", code, message));
-    if typed.chars().take(MAX_DEVICE_NAME + 1).count() > MAX_DEVICE_NAME {
-        return error("too_long", format!("Use at most {MAX_DEVICE_NAME} characters."));
-    }
-    let typed = typed.trim();
-    if typed.is_empty() {
-        return error("required", "Name the device, or leave the field out.".to_owned());
-    }
-    if typed.chars().any(is_invisible) {
-        return error("invalid", "Leave out line breaks and invisible characters.".to_owned());
-    }
-    Ok(typed.to_owned())
+/// What a program calls the device that it runs on, as it is kept: one line without invisible characters, cut after 100
+/// characters. `None` where nothing is left. A name only decorates: none is a reason to refuse a sign-in.
+pub fn clean_device_name(given: &str) -> Option<String> {
+    let words = given.split(|c: char| c.is_whitespace() || c.is_control());
+    let words = words.map(|word| word.chars().filter(|c| !is_invisible(*c)).collect::<String>());
+    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let name: String = line.chars().take(MAX_DEVICE_NAME).collect();
+    Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
 }
 
 /// Which picture stands beside a label.
@@ -183,18 +173,18 @@ mod tests {
     }
 
     #[rstest]
-    #[case("build-17", Ok("build-17"))]
-    #[case("  Inês’ laptop ", Ok("Inês’ laptop"))]
-    #[case(&"x".repeat(100), Ok(&*"x".repeat(100)))]
-    #[case("", Err("required"))]
-    #[case(" \t", Err("required"))]
-    #[case(&"x".repeat(101), Err("too_long"))]
-    #[case(&" ".repeat(101), Err("too_long"))]
-    #[case("a\nb", Err("invalid"))]
-    #[case("a\0b", Err("invalid"))]
-    #[case("a\u{202E}b", Err("invalid"))]
-    fn a_program_names_its_device_in_one_visible_line(#[case] typed: &str, #[case] expected: Result<&str, &str>) {
-        assert_eq!(parse_device_name(typed).as_deref().map_err(|error| error.code), expected);
+    #[case("build-17", Some("build-17"))]
+    #[case("  Inês’ laptop ", Some("Inês’ laptop"))]
+    #[case("Anna's iPhone \u{2764}\u{FE0F}", Some("Anna's iPhone \u{2764}"))]
+    #[case("a\r\n \tb\0c", Some("a b c"))]
+    #[case("a\u{202E}b", Some("ab"))]
+    #[case("a \u{200B} b", Some("a b"))]
+    #[case(&"x".repeat(101), Some(&*"x".repeat(100)))]
+    #[case(&format!("{} y", "x".repeat(99)), Some(&*"x".repeat(99)))]
+    #[case("", None)]
+    #[case(" \t\u{200B}", None)]
+    fn a_program_names_its_device_in_one_visible_line(#[case] given: &str, #[case] kept: Option<&str>) {
+        assert_eq!(clean_device_name(given).as_deref(), kept);
     }
 
     #[rstest]

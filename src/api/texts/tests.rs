@@ -61,11 +61,6 @@ proptest! {
     }
 
     #[test]
-    fn device_names(text in texts()) {
-        prop_assert_eq!(Validator::of::<DeviceName>().takes(&text), device::parse_device_name(&text).is_ok());
-    }
-
-    #[test]
     fn new_passwords(text in texts()) {
         let policy = PasswordPolicy { min_length: 0, min_score: 0 };
         let refused = policy.check("password", &text.as_str().into(), &[]).err().map(|error| error.code);

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use crate::domain::access_token::AccessToken;
 use crate::domain::audit::Client;
-use crate::domain::device::parse_device_name;
+use crate::domain::device::clean_device_name;
 use crate::domain::refresh_token::{RefreshKey, RefreshToken, TokenFamily, TokenStatus};
 use crate::domain::{Actor, EndReason, Error, Event, Outcome, SessionId, Timestamp, User, UserId};
 use crate::services::accounts::profile::NewAccount;
@@ -44,7 +44,7 @@ impl Services {
     /// Checks the password and opens a session of kind `api`. `device_name` goes before what the user agent says.
     ///
     /// # Errors
-    /// As [`Services::sign_in`]; [`Error::Invalid`] for a device name that can't be shown.
+    /// As [`Services::sign_in`].
     pub async fn sign_in_program(
         &self,
         name: &str,
@@ -52,7 +52,7 @@ impl Services {
         device_name: Option<&str>,
         client: &Client,
     ) -> Result<IssuedTokens> {
-        let device = check_device_name(device_name)?;
+        let device = device_name.and_then(clean_device_name);
         let draft = || self.program_draft(device, client);
         let (user, draft) = self.open_session(name, password, draft, None, client).await?;
         self.issue(draft.token_family(&user), 0, user).await
@@ -61,14 +61,14 @@ impl Services {
     /// Creates the account with role `user` and opens a session of kind `api`.
     ///
     /// # Errors
-    /// As [`Services::register`]; [`Error::Invalid`] for a device name that can't be shown.
+    /// As [`Services::register`].
     pub async fn register_program(
         &self,
         account: NewAccount,
         device_name: Option<&str>,
         client: &Client,
     ) -> Result<IssuedTokens> {
-        let device = check_device_name(device_name)?;
+        let device = device_name.and_then(clean_device_name);
         let draft = || self.program_draft(device, client);
         let (user, draft) = self.open_account(account, draft, None, client).await?;
         self.issue(draft.token_family(&user), 0, user).await
@@ -165,8 +165,4 @@ impl Services {
 /// Rounded up: the moments that signing takes are not the client's affair.
 fn whole_seconds(left: TimeDelta) -> i64 {
     (left.num_milliseconds().max(0) + 999) / 1000
-}
-
-fn check_device_name(typed: Option<&str>) -> Result<Option<String>> {
-    typed.map(parse_device_name).transpose().map_err(|error| Error::Invalid(error.into()))
 }
