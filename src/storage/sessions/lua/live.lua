@@ -1,9 +1,9 @@
 -- Rule 1: 'yes' with the session's fields and the role, 'ended', or 'ask'. The secret is the caller's to compare.
-local function alive(now, floor)
+local function alive(now, min_position)
   local s = redis.call('HMGET', KEYS[1], 'x', 'g', 'q', 'h', 'e', 'a', 't', 'i', 'k', 'm', 'c', 'p', 'd', 'n', 'o', 'z')
   if s[1] then return 'ended' end
   local u = redis.call('HMGET', KEYS[2], 'g', 'q', 'e', 's', 'r')
-  if s[2] == STAMP and u[1] == STAMP and tonumber(s[3]) >= floor and tonumber(u[2]) >= floor
+  if s[2] == STAMP and u[1] == STAMP and tonumber(s[3]) >= min_position and tonumber(u[2]) >= min_position
       and s[5] == u[3] and u[4] == 'active'
       and now < tonumber(s[6]) and now < tonumber(s[7]) + tonumber(s[8]) then
     return 'yes', s, u[5]

@@ -49,8 +49,8 @@ struct Reading {
 }
 
 impl Progress {
-    /// Whether copies may be believed. By both clocks of this machine: one stands still while it sleeps, the other can be
-    /// set.
+    /// Whether copies may be believed. By both clocks of this machine: one stands still while it sleeps, the other can
+    /// be set.
     pub fn is_fresh(&self) -> bool {
         let Some(Reading { began, began_at, .. }) = self.lock().complete else { return false };
         began.elapsed() < STALE && began_at.elapsed().is_ok_and(|elapsed| elapsed < STALE)
@@ -70,7 +70,8 @@ impl Progress {
 }
 
 impl Inner {
-    /// What a writer's script does for a change. `None` where there is none: nodes raise their floors (rule 6).
+    /// What a writer's script does for a change. `None` where there is none: nodes raise their minimum positions (rule
+    /// 6).
     pub fn script_of(&self, change: &Change) -> Option<(&Named, UserId, Option<SessionId>)> {
         match *change {
             Change::SessionEnded(user, session) => Some((&self.scripts.session_ended, user, Some(session))),
@@ -146,7 +147,7 @@ impl RedisSessions {
     async fn carry_out(&self, id: i64, change: Change, joining: Option<(u16, &Server)>) -> Result<()> {
         let inner = &self.0;
         let Some((script, user, session)) = inner.script_of(&change) else {
-            inner.servers.raise_floors(id);
+            inner.servers.raise_min_positions(id);
             return Ok(());
         };
         let slot = inner.line.slot(user);

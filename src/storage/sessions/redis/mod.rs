@@ -10,12 +10,12 @@
 //! 3. Writers only take away: a SQL transaction with its feed rows first, then one script. That removes marks too.
 //!    Whoever takes away from everyone waits for (6) instead.
 //! 4. Signing in is one SQL transaction; the first load makes the copy.
-//! 5. A copy is believed if it carries the server's stamp and a feed position not below this node's floor. Every
-//!    script answers with the stamp. If that is not the one which this node knew, the node discards the answer, sets
-//!    its floor to the feed's present position, reads the feed once, and repeats the step.
+//! 5. A copy is believed if it carries the server's stamp and a feed position not below this node's minimum position.
+//!    Every script answers with the stamp. If that is not the one which this node knew, the node discards the answer,
+//!    sets its minimum position to the feed's present position, reads the feed once, and repeats the step.
 //! 6. Each node keeps reading the feed and does for each row what the writer's script does, on the Redis that it sees.
 //!    A node without a complete reading for more than a second believes no copy. For a row that is about everyone it
-//!    raises its floor to the row's position, which no copy from before has.
+//!    raises its minimum position to the row's position, which no copy from before has.
 //! 7. A refused install is no error: another's is as good. A rotation ends nothing by itself ([`super::rotation`]).
 //!
 //! Where Redis refuses a script or does not answer, [`refusal`] says what is done about it, and the [`mod@line`] does
@@ -198,11 +198,11 @@ impl RedisSessions {
     ) -> Result<Answer> {
         let mark: [u8; 16] = rand::random();
         let answer = self
-            .call(&self.0.scripts.load, user, Some(session), |floor| {
+            .call(&self.0.scripts.load, user, Some(session), |min_position| {
                 vec![
                     now.timestamp_millis().to_string().into_bytes(),
                     secret.map_or_else(Vec::new, |secret| secret.0.to_vec()),
-                    floor.to_string().into_bytes(),
+                    min_position.to_string().into_bytes(),
                     mark.to_vec(),
                     TOUCH_INTERVAL.num_milliseconds().to_string().into_bytes(),
                 ]
@@ -267,7 +267,7 @@ impl RedisSessions {
         }
     }
 
-    /// Runs a script on a server whose history this node knows: rule 5. `arguments` get the floor.
+    /// Runs a script on a server whose history this node knows: rule 5. `arguments` get the minimum position.
     async fn call(
         &self,
         script: &Named,
@@ -278,12 +278,13 @@ impl RedisSessions {
         let (slot, keys) = (self.0.line.slot(user), self.0.scripts.keys(user, session));
         let attempts = async {
             for _ in 0..ATTEMPTS {
-                // In this order: a reading raises floors before it makes the feed fresh.
+                // In this order: a reading raises minimum positions before it makes the feed fresh.
                 let fresh = self.0.feed.is_fresh();
                 let known = self.0.servers.get(slot);
-                let floor = known.as_ref().filter(|_| fresh).map_or(i64::MAX, |server| server.floor);
-                let reply = self.0.scripts.run(&self.0.line, script, &keys, &arguments(floor)).await?;
-                // Not "known by now": another task may have joined it meanwhile, and this answer went by a lower floor.
+                let min_position = known.as_ref().filter(|_| fresh).map_or(i64::MAX, |server| server.min_position);
+                let reply = self.0.scripts.run(&self.0.line, script, &keys, &arguments(min_position)).await?;
+                // Not "known by now": another task may have joined it meanwhile, and this answer went by a lower
+                // minimum position.
                 if known.is_some_and(|server| server.stamp == reply.stamp) {
                     return Ok(reply);
                 }
@@ -300,10 +301,11 @@ impl RedisSessions {
         if self.0.servers.knows(slot, &stamp) {
             return Ok(());
         }
-        let floor = self.0.database.read(super::changes::position).await?;
-        tracing::info!(slot, stamp, floor, "joined a Redis server");
-        let server = Server { stamp, floor };
-        // Before anybody believes a copy there: a row that committed late may be below the floor of a copy without it.
+        let min_position = self.0.database.read(super::changes::position).await?;
+        tracing::info!(slot, stamp, min_position, "joined a Redis server");
+        let server = Server { stamp, min_position };
+        // Before anybody believes a copy there: a row that committed late may be below the minimum position of a copy
+        // without it.
         self.read_feed_on(Some((slot, &server))).await?;
         self.0.servers.join(slot, server);
         Ok(())

@@ -21,7 +21,9 @@ impl RedisSessions {
     ) -> Result<Option<TokenFamily>> {
         let (user, session) = (token.user_id, token.session_id);
         let reply = self
-            .call(&self.0.scripts.token_family, user, Some(session), |floor| vec![millis(now), number(floor)])
+            .call(&self.0.scripts.token_family, user, Some(session), |min_position| {
+                vec![millis(now), number(min_position)]
+            })
             .await?;
         let family = match reply.word.as_str() {
             "yes" => Some(read_token_family(reply, user, session).map_err(Error::internal)?),
@@ -53,9 +55,16 @@ impl RedisSessions {
             }
             // Sent again, it finds its own word and answers the same, whatever the grace.
             let reply = self
-                .call(&self.0.scripts.rotate, user, Some(session), |floor| {
+                .call(&self.0.scripts.rotate, user, Some(session), |min_position| {
                     let grace = number(grace.num_milliseconds());
-                    vec![millis(now), number(floor), mark.to_vec(), number(token.counter), grace, this_use.to_vec()]
+                    vec![
+                        millis(now),
+                        number(min_position),
+                        mark.to_vec(),
+                        number(token.counter),
+                        grace,
+                        this_use.to_vec(),
+                    ]
                 })
                 .await?;
             match reply.word.as_str() {

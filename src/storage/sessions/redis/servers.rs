@@ -9,7 +9,7 @@ pub struct Server {
     /// The id of the server's history: new after every restart and every promotion.
     pub stamp: String,
     /// Copies that were read from SQL at an earlier feed position are not believed.
-    pub floor: i64,
+    pub min_position: i64,
 }
 
 /// Servers by slot. On a single Redis there is one, slot 0.
@@ -19,8 +19,8 @@ pub struct Servers(Mutex<State>);
 #[derive(Default)]
 struct State {
     by_slot: HashMap<u16, Server>,
-    /// No floor is below this.
-    least_floor: i64,
+    /// No minimum position is below this.
+    least_position: i64,
 }
 
 impl Servers {
@@ -34,8 +34,8 @@ impl Servers {
 
     pub fn join(&self, slot: u16, server: Server) {
         let mut state = self.lock();
-        let floor = server.floor.max(state.least_floor);
-        state.by_slot.insert(slot, Server { floor, ..server });
+        let min_position = server.min_position.max(state.least_position);
+        state.by_slot.insert(slot, Server { min_position, ..server });
     }
 
     /// Another server answers for the slot now; whoever needs it next joins it first.
@@ -48,10 +48,10 @@ impl Servers {
     }
 
     /// On no server, known or not, is a copy believed that was read at an earlier feed position.
-    pub fn raise_floors(&self, floor: i64) {
+    pub fn raise_min_positions(&self, min_position: i64) {
         let mut state = self.lock();
-        state.least_floor = state.least_floor.max(floor);
-        state.by_slot.values_mut().for_each(|server| server.floor = server.floor.max(floor));
+        state.least_position = state.least_position.max(min_position);
+        state.by_slot.values_mut().for_each(|server| server.min_position = server.min_position.max(min_position));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
