@@ -58,7 +58,7 @@ impl Failure {
             RedisOpenError::Refused(refusal) => {
                 Self::unavailable(format!("can't use Redis at {target}: {}", one_line(&refusal.to_string())))
             }
-            RedisOpenError::TooOld(_) | RedisOpenError::NoStamp => {
+            RedisOpenError::TooOld(_) | RedisOpenError::NoReplicationId => {
                 Self::unavailable(format!("this Redis can't be used: {}", one_line(&error.to_string())))
             }
         }

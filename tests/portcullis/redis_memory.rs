@@ -142,8 +142,8 @@ async fn a_flood_that_evicts_everything(#[values(SqliteRedis)] backend: Backend)
 async fn copies_that_another_server_made_are_not_believed(#[values(SqliteRedis)] backend: Backend) {
     let scene = Scene::new(backend).await;
     let mut crowd = Crowd::gather(&scene.nodes(), 8).await;
-    // Every key as it was, with the stamp (field `g`) of some other server's history, and as if read from SQL just now
-    // (field `q`): what an import of a part of another server's memory would leave.
+    // Every key as it was, with the replication id (field `g`) of some other server's history, and as if read from SQL
+    // just now (field `q`): what an import of a part of another server's memory would leave.
     let stale = "for _, key in ipairs(redis.call('keys', ARGV[1] .. '*')) do \
                    if redis.call('hexists', key, 'g') == 1 then \
                      redis.call('hset', key, 'g', string.rep('0', 40), 'q', '999999999') \

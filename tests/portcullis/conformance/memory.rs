@@ -135,7 +135,7 @@ async fn only_the_session_copies_are_evicted(#[values(SqliteRedis, PostgresRedis
 #[tokio::test]
 async fn a_snapshot_from_before_the_ends_comes_back(#[values(SqliteRedis, PostgresRedis)] backend: Backend) {
     let mut scene = Scene::new(backend).await;
-    // In the snapshot everyone is an administrator. Its copies carry the stamp of a history that is over.
+    // In the snapshot everyone is an administrator. Its copies carry the replication id of a history that is over.
     scene.keys(":u").iter().for_each(|key| drop(scene.redis.cli(&["hset", key, "r", "admin"])));
     let (user, handle) = &scene.live[7];
     assert_eq!(scene.one.role(handle).await, Role::Admin, "no copy is asked, so this shows nothing");

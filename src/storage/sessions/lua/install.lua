@@ -1,11 +1,11 @@
--- ARGV: stamp under which the marks were left, session's mark, user's mark, TTL in ms, how many of the rest are the
--- session's fields and values, then these and the user's
-if ARGV[1] ~= STAMP then return {STAMP, 'refused'} end
+-- ARGV: replication id under which the marks were left, session's mark, user's mark, TTL in ms, how many of the rest
+-- are the session's fields and values, then these and the user's
+if ARGV[1] ~= REPLICATION_ID then return {REPLICATION_ID, 'refused'} end
 local function install(key, mark, first, last)
   local m = redis.call('HMGET', key, 'w', 'y', 'n', 'o', 'z')
-  if m[1] ~= mark or m[2] ~= STAMP then return end
+  if m[1] ~= mark or m[2] ~= REPLICATION_ID then return end
   redis.call('DEL', key)
-  redis.call('HSET', key, 'g', STAMP, unpack(ARGV, first, last))
+  redis.call('HSET', key, 'g', REPLICATION_ID, unpack(ARGV, first, last))
   -- SQL learns the refresh counter a minute late. One that is still here is right unless SQL has a greater one.
   if m[3] and tonumber(m[3]) >= tonumber(redis.call('HGET', key, 'n') or 0) then
     redis.call('HSET', key, 'n', m[3], 'o', m[4], 'z', m[5])
@@ -15,4 +15,4 @@ end
 local fields = tonumber(ARGV[5])
 install(KEYS[1], ARGV[2], 6, 5 + fields)
 install(KEYS[2], ARGV[3], 6 + fields, #ARGV)
-return {STAMP, 'done'}
+return {REPLICATION_ID, 'done'}

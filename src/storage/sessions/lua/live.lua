@@ -3,7 +3,8 @@ local function alive(now, min_position)
   local s = redis.call('HMGET', KEYS[1], 'x', 'g', 'q', 'h', 'e', 'a', 't', 'i', 'k', 'm', 'c', 'p', 'd', 'n', 'o', 'z')
   if s[1] then return 'ended' end
   local u = redis.call('HMGET', KEYS[2], 'g', 'q', 'e', 's', 'r')
-  if s[2] == STAMP and u[1] == STAMP and tonumber(s[3]) >= min_position and tonumber(u[2]) >= min_position
+  if s[2] == REPLICATION_ID and tonumber(s[3]) >= min_position
+      and u[1] == REPLICATION_ID and tonumber(u[2]) >= min_position
       and s[5] == u[3] and u[4] == 'active'
       and now < tonumber(s[6]) and now < tonumber(s[7]) + tonumber(s[8]) then
     return 'yes', s, u[5]
@@ -22,10 +23,10 @@ end
 -- run: a copy of this request that arrives late, after a writer has taken the mark away, must not leave it again.
 local function mark(key, random)
   local m = redis.call('HMGET', key, 'w', 'y')
-  if m[1] and m[2] == STAMP then return m[1] end
+  if m[1] and m[2] == REPLICATION_ID then return m[1] end
   local time = redis.call('TIME')
   local new = random .. time[1] .. '.' .. time[2]
-  redis.call('HSET', key, 'w', new, 'y', STAMP)
+  redis.call('HSET', key, 'w', new, 'y', REPLICATION_ID)
   if redis.call('PTTL', key) < 60000 then redis.call('PEXPIRE', key, 60000) end
   return new
 end

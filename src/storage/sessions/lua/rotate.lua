@@ -3,13 +3,13 @@
 -- `domain::refresh_token` judges the same. Ends nothing: rule 7.
 local now, n = tonumber(ARGV[1]), tonumber(ARGV[4])
 local word, s = alive(now, tonumber(ARGV[2]))
-if word == 'ended' then return {STAMP, 'ended'} end
-if word == 'ask' or not s[14] then return {STAMP, 'ask', mark(KEYS[1], ARGV[3]), mark(KEYS[2], ARGV[3])} end
+if word == 'ended' then return {REPLICATION_ID, 'ended'} end
+if word == 'ask' or not s[14] then return {REPLICATION_ID, 'ask', mark(KEYS[1], ARGV[3]), mark(KEYS[2], ARGV[3])} end
 local present = tonumber(s[14])
 if n >= present then
   redis.call('HSET', KEYS[1], 'n', n + 1, 'o', ARGV[1], 'z', ARGV[6])
 elseif n < present - 1 or (s[16] ~= ARGV[6] and now - tonumber(s[15]) >= tonumber(ARGV[5])) then
-  return {STAMP, 'reused'}
+  return {REPLICATION_ID, 'reused'}
 end
 touch(s, now)
-return {STAMP, 'rotated'}
+return {REPLICATION_ID, 'rotated'}

@@ -2,4 +2,4 @@
 redis.call('DEL', KEYS[1])
 redis.pcall('HSET', KEYS[1], 'x', 1) -- refused where the memory is full
 redis.call('PEXPIRE', KEYS[1], 3600000)
-return {STAMP, 'done'}
+return {REPLICATION_ID, 'done'}

@@ -9,4 +9,4 @@ for _, step in ipairs(steps) do
   local answer = redis.pcall(unpack(step, 2))
   if type(answer) == 'table' and answer.err then return redis.error_reply(answer.err .. ' (' .. step[1] .. ')') end
 end
-return {STAMP, 'done'}
+return {REPLICATION_ID, 'done'}

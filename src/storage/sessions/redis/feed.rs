@@ -32,8 +32,8 @@ pub struct Progress {
 struct State {
     /// The last complete one.
     complete: Option<Reading>,
-    /// Rows that were carried out, each with the stamp of the server where. A reading finds those of the last moments
-    /// again, and need not repeat them there: a load after them reads SQL after their commit.
+    /// Rows that were carried out, each with the replication id of the server where. A reading finds those of the last
+    /// moments again, and need not repeat them there: a load after them reads SQL after their commit.
     done: HashMap<i64, String>,
 }
 
@@ -49,8 +49,8 @@ struct Reading {
 }
 
 impl Progress {
-    /// Whether copies may be believed. By both clocks of this machine: one stands still while it sleeps, the other can
-    /// be set.
+    /// Whether copies may be believed. By both clocks of this machine: one stands still while it sleeps, the other can be
+    /// set.
     pub fn is_fresh(&self) -> bool {
         let Some(Reading { began, began_at, .. }) = self.lock().complete else { return false };
         began.elapsed() < STALE && began_at.elapsed().is_ok_and(|elapsed| elapsed < STALE)
@@ -152,20 +152,20 @@ impl RedisSessions {
         };
         let slot = inner.line.slot(user);
         let known = match joining {
-            Some((joined, server)) if joined == slot => Some(server.stamp.clone()),
-            _ => inner.servers.get(slot).map(|server| server.stamp),
+            Some((joined, server)) if joined == slot => Some(server.replication_id.clone()),
+            _ => inner.servers.get(slot).map(|server| server.replication_id),
         };
         // On a slot that this node has not asked yet it believes nothing, and any server will do.
-        let done = inner.feed.lock().done.get(&id).is_some_and(|done| known.as_ref().is_none_or(|stamp| stamp == done));
+        let done = inner.feed.lock().done.get(&id).is_some_and(|done| known.as_ref().is_none_or(|known| known == done));
         if done {
             return Ok(());
         }
         let reply = inner.scripts.run(&inner.line, script, &inner.scripts.keys(user, session), &[]).await?;
-        if known.is_some_and(|stamp| stamp != reply.stamp) {
+        if known.is_some_and(|known| known != reply.replication_id) {
             // A server that this node doesn't know: whoever asks there joins it first.
             inner.servers.forget(slot);
         }
-        inner.feed.lock().done.insert(id, reply.stamp);
+        inner.feed.lock().done.insert(id, reply.replication_id);
         Ok(())
     }
 }

@@ -10,9 +10,10 @@
 //! 3. Writers only take away: a SQL transaction with its feed rows first, then one script. That removes marks too.
 //!    Whoever takes away from everyone waits for (6) instead.
 //! 4. Signing in is one SQL transaction; the first load makes the copy.
-//! 5. A copy is believed if it carries the server's stamp and a feed position not below this node's minimum position.
-//!    Every script answers with the stamp. If that is not the one which this node knew, the node discards the answer,
-//!    sets its minimum position to the feed's present position, reads the feed once, and repeats the step.
+//! 5. A copy is believed if it carries the server's replication id and a feed position not below this node's minimum
+//!    position. Every script answers with the replication id. If that is not the one which this node knew, the node
+//!    discards the answer, sets its minimum position to the feed's present position, reads the feed once, and repeats
+//!    the step.
 //! 6. Each node keeps reading the feed and does for each row what the writer's script does, on the Redis that it sees.
 //!    A node without a complete reading for more than a second believes no copy. For a row that is about everyone it
 //!    raises its minimum position to the row's position, which no copy from before has.
@@ -95,7 +96,7 @@ enum Answer {
 }
 
 struct Marks {
-    stamp: String,
+    replication_id: String,
     session: Vec<u8>,
     user: Vec<u8>,
 }
@@ -251,7 +252,7 @@ impl RedisSessions {
             ("s", found.user.status.as_str().into()),
         ];
         let mut arguments = vec![
-            marks.stamp.clone().into_bytes(),
+            marks.replication_id.clone().into_bytes(),
             marks.session.clone(),
             marks.user.clone(),
             number(ttl.num_milliseconds()),
@@ -285,10 +286,10 @@ impl RedisSessions {
                 let reply = self.0.scripts.run(&self.0.line, script, &keys, &arguments(min_position)).await?;
                 // Not "known by now": another task may have joined it meanwhile, and this answer went by a lower
                 // minimum position.
-                if known.is_some_and(|server| server.stamp == reply.stamp) {
+                if known.is_some_and(|server| server.replication_id == reply.replication_id) {
                     return Ok(reply);
                 }
-                self.join(slot, reply.stamp).await?;
+                self.join(slot, reply.replication_id).await?;
             }
             Err(Error::redis("the server changes faster than it can be joined"))
         };
@@ -296,14 +297,14 @@ impl RedisSessions {
     }
 
     /// Another history than the one that this node knew: what was believed before is not any more.
-    async fn join(&self, slot: u16, stamp: String) -> Result<()> {
+    async fn join(&self, slot: u16, replication_id: String) -> Result<()> {
         let _turn = self.0.joining.lock().await;
-        if self.0.servers.knows(slot, &stamp) {
+        if self.0.servers.knows(slot, &replication_id) {
             return Ok(());
         }
         let min_position = self.0.database.read(super::changes::position).await?;
-        tracing::info!(slot, stamp, min_position, "joined a Redis server");
-        let server = Server { stamp, min_position };
+        tracing::info!(slot, replication_id, min_position, "joined a Redis server");
+        let server = Server { replication_id, min_position };
         // Before anybody believes a copy there: a row that committed late may be below the minimum position of a copy
         // without it.
         self.read_feed_on(Some((slot, &server))).await?;
@@ -335,7 +336,7 @@ impl Marks {
     fn read(reply: Reply) -> std::result::Result<Self, &'static str> {
         let parts = <[Vec<u8>; 2]>::try_from(reply.rest);
         let [session, user] = parts.map_err(|_| "not two marks in a script's answer")?;
-        Ok(Self { stamp: reply.stamp, session, user })
+        Ok(Self { replication_id: reply.replication_id, session, user })
     }
 }
 
@@ -381,18 +382,18 @@ pub enum OpenError {
     #[error("it is {0}; Redis 7, Valkey 7.2 or newer is needed")]
     TooOld(String),
     #[error("a script there can't read master_replid from INFO replication; allow that to its user (ACL: +info +eval)")]
-    NoStamp,
+    NoReplicationId,
 }
 
 /// Redis 7 / Valkey 7.2 or newer, where a script reads the id of the server's history.
 async fn check_server(line: &Arc<Line>) -> std::result::Result<(), OpenError> {
     let script = "local info = redis.call('INFO', 'server')\n\
-                  local stamp = redis.call('INFO', 'replication')\n\
-                  return {info, stamp}";
+                  local replication_id = redis.call('INFO', 'replication')\n\
+                  return {info, replication_id}";
     let mut evaluate = redis::cmd("EVAL");
     evaluate.arg(script).arg(1).arg("portcullis:{check}");
     let (server, replication): (String, String) = line.ask(&evaluate).await.map_err(|refusal| {
-        if refusal.is_error_of_script() { OpenError::NoStamp } else { OpenError::Refused(refusal) }
+        if refusal.is_error_of_script() { OpenError::NoReplicationId } else { OpenError::Refused(refusal) }
     })?;
     let version = |name: &str| {
         let text = server.lines().find_map(|line| line.strip_prefix(name))?.trim();
@@ -405,6 +406,6 @@ async fn check_server(line: &Arc<Line>) -> std::result::Result<(), OpenError> {
         (None, None) => Err("of an unknown version".to_owned()),
     };
     supported.map_err(OpenError::TooOld)?;
-    let stamp = replication.lines().find_map(|line| line.strip_prefix("master_replid:"));
-    stamp.filter(|stamp| stamp.trim().len() >= 16).map(drop).ok_or(OpenError::NoStamp)
+    let replication_id = replication.lines().find_map(|line| line.strip_prefix("master_replid:"));
+    replication_id.filter(|id| id.trim().len() >= 16).map(drop).ok_or(OpenError::NoReplicationId)
 }

@@ -54,7 +54,7 @@ pub async fn try_out(url: &RedisUrl, prefix: &str) -> Result<(Duration, Option<S
     let line = Line::open(url).await.map_err(fault)?;
     check_server(&line).await.map_err(|error| match error {
         OpenError::Refused(refusal) => fault(refusal),
-        OpenError::TooOld(_) | OpenError::NoStamp => Fault {
+        OpenError::TooOld(_) | OpenError::NoReplicationId => Fault {
             failed: "run a script",
             code: "unusable".to_owned(),
             said: String::new(),

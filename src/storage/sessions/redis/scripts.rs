@@ -14,9 +14,9 @@ use crate::domain::{SessionId, UserId};
 /// is for connecting and for the answer.
 const TRIES: Duration = Duration::from_millis(450);
 
-/// What a script answers: the server's stamp, a word, and what belongs to it.
+/// What a script answers: the server's replication id, a word, and what belongs to it.
 pub struct Reply {
-    pub stamp: String,
+    pub replication_id: String,
     pub word: String,
     pub rest: Vec<Vec<u8>>,
 }
@@ -26,8 +26,8 @@ impl FromRedisValue for Reply {
         let mut parts = Vec::<Vec<u8>>::from_redis_value(value)?.into_iter();
         let mut text = || parts.next().and_then(|part| String::from_utf8(part).ok());
         match (text(), text()) {
-            (Some(stamp), Some(word)) => Ok(Self { stamp, word, rest: parts.collect() }),
-            _ => Err("a script of ours answers with a stamp and a word".into()),
+            (Some(replication_id), Some(word)) => Ok(Self { replication_id, word, rest: parts.collect() }),
+            _ => Err("a script of ours answers with a replication_id and a word".into()),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// The id of the server's history: new after every restart and every promotion.
-    pub stamp: String,
+    pub replication_id: String,
     /// Copies that were read from SQL at an earlier feed position are not believed.
     pub min_position: i64,
 }
@@ -28,8 +28,8 @@ impl Servers {
         self.lock().by_slot.get(&slot).cloned()
     }
 
-    pub fn knows(&self, slot: u16, stamp: &str) -> bool {
-        self.lock().by_slot.get(&slot).is_some_and(|server| server.stamp == stamp)
+    pub fn knows(&self, slot: u16, replication_id: &str) -> bool {
+        self.lock().by_slot.get(&slot).is_some_and(|server| server.replication_id == replication_id)
     }
 
     pub fn join(&self, slot: u16, server: Server) {
