@@ -138,7 +138,7 @@ async fn every_key_goes_away_by_itself(#[values(SqliteRedis)] backend: Backend) 
             0 => node.sign_out(&me, &Client::default()).await.unwrap(),
             1 => drop(node.confirm_password(&me, &PASSWORD.into(), &Client::default()).await.unwrap()),
             2 => node.sets_role(&ann, Role::Manager).await,
-            // Marks alone are left of one that SQL knows nothing of.
+            // Fill tokens alone are left of one that SQL knows nothing of.
             _ => {
                 let session_id = portcullis::domain::SessionId::new(cluster.clock.now());
                 assert!(!node.alive(&SessionHandle { session_id, ..handle.clone() }).await);
@@ -182,7 +182,7 @@ async fn copies_are_believed_after_an_hour_in_which_nothing_happened(
 
 #[rstest]
 #[tokio::test]
-async fn a_request_that_redis_gets_twice_leaves_two_different_marks(#[values(SqliteRedis)] backend: Backend) {
+async fn a_request_that_redis_gets_twice_leaves_two_different_fill_tokens(#[values(SqliteRedis)] backend: Backend) {
     let cluster = TestCluster::new(backend).await;
     let redis = cluster.stores.redis();
     let script = concat!(
@@ -192,10 +192,10 @@ async fn a_request_that_redis_gets_twice_leaves_two_different_marks(#[values(Sql
     );
     let prefix = &cluster.stores.redis_prefix;
     let (session, user) = (format!("{prefix}:{{u}}:s:1"), format!("{prefix}:{{u}}:u"));
-    let load = || redis.cli(&["eval", script, "2", &session, &user, "0", "hash", "0", "mark", "60000"]);
+    let load = || redis.cli(&["eval", script, "2", &session, &user, "0", "hash", "0", "random", "60000"]);
     let first = load();
-    assert_eq!(load(), first, "marks that stand are shared");
-    // A writer takes the marks away; then the first request's second copy arrives, which was long under way.
+    assert_eq!(load(), first, "fill tokens that stand are shared");
+    // A writer takes the fill tokens away; then the first request's second copy arrives, which was long under way.
     redis.cli(&["del", &session, &user]);
     let late = load();
     for (one, other) in first.lines().zip(late.lines()).skip(2) {

@@ -1,9 +1,9 @@
--- ARGV: replication id under which the marks were left, session's mark, user's mark, TTL in ms, how many of the rest
--- are the session's fields and values, then these and the user's
+-- ARGV: replication id under which the fill tokens were left, session's fill token, user's fill token, TTL in ms, how
+-- many of the rest are the session's fields and values, then these and the user's
 if ARGV[1] ~= REPLICATION_ID then return {REPLICATION_ID, 'refused'} end
-local function install(key, mark, first, last)
+local function install(key, fill_token, first, last)
   local m = redis.call('HMGET', key, 'w', 'y', 'n', 'o', 'z')
-  if m[1] ~= mark or m[2] ~= REPLICATION_ID then return end
+  if m[1] ~= fill_token or m[2] ~= REPLICATION_ID then return end
   redis.call('DEL', key)
   redis.call('HSET', key, 'g', REPLICATION_ID, unpack(ARGV, first, last))
   -- SQL learns the refresh counter a minute late. One that is still here is right unless SQL has a greater one.

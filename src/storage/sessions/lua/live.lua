@@ -19,9 +19,10 @@ local function touch(s, now)
   redis.call('PEXPIRE', KEYS[2], ttl, 'GT')
 end
 
--- Rule 2: whoever asks SQL may install what it read only while its mark stands. The time makes another mark of each
--- run: a copy of this request that arrives late, after a writer has taken the mark away, must not leave it again.
-local function mark(key, random)
+-- Rule 2: whoever asks SQL may install what it read only while its fill token stands. The time makes another fill token
+-- of each run: a copy of this request that arrives late, after a writer has taken the fill token away, must not leave
+-- it again.
+local function fill_token(key, random)
   local m = redis.call('HMGET', key, 'w', 'y')
   if m[1] and m[2] == REPLICATION_ID then return m[1] end
   local time = redis.call('TIME')

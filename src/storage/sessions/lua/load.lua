@@ -1,5 +1,5 @@
 -- ARGV: now, hash of the secret (empty: the caller proved otherwise whose session it is), lowest feed position that is
--- believed, a random mark, milliseconds between touches
+-- believed, a random fill token, milliseconds between touches
 local now = tonumber(ARGV[1])
 local word, s, role = alive(now, tonumber(ARGV[3]))
 if word == 'ended' then return {REPLICATION_ID, 'ended'} end
@@ -11,4 +11,4 @@ if word == 'yes' and (ARGV[2] == '' or s[4] == ARGV[2]) then
   end
   return {REPLICATION_ID, 'yes', touched, role, s[9], s[10], s[11], s[12], s[6]}
 end
-return {REPLICATION_ID, 'ask', mark(KEYS[1], ARGV[4]), mark(KEYS[2], ARGV[4])}
+return {REPLICATION_ID, 'ask', fill_token(KEYS[1], ARGV[4]), fill_token(KEYS[2], ARGV[4])}

@@ -1,10 +1,12 @@
--- ARGV: now, lowest feed position that is believed, a random mark, number of the token (its MAC is right), grace in ms,
--- a random word that this use of the token has for itself
+-- ARGV: now, lowest feed position that is believed, a random fill token, number of the token (its MAC is right), grace
+-- in ms, a random word that this use of the token has for itself
 -- `domain::refresh_token` judges the same. Ends nothing: rule 7.
 local now, n = tonumber(ARGV[1]), tonumber(ARGV[4])
 local word, s = alive(now, tonumber(ARGV[2]))
 if word == 'ended' then return {REPLICATION_ID, 'ended'} end
-if word == 'ask' or not s[14] then return {REPLICATION_ID, 'ask', mark(KEYS[1], ARGV[3]), mark(KEYS[2], ARGV[3])} end
+if word == 'ask' or not s[14] then
+  return {REPLICATION_ID, 'ask', fill_token(KEYS[1], ARGV[3]), fill_token(KEYS[2], ARGV[3])}
+end
 local present = tonumber(s[14])
 if n >= present then
   redis.call('HSET', KEYS[1], 'n', n + 1, 'o', ARGV[1], 'z', ARGV[6])

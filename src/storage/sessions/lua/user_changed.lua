@@ -1,3 +1,3 @@
--- Copy and mark go together: a load that read SQL before the change can't install what it read.
+-- Copy and fill token go together: a load that read SQL before the change can't install what it read.
 redis.call('DEL', KEYS[2])
 return {REPLICATION_ID, 'done'}

@@ -5,10 +5,10 @@
 //! 1. Redis says "yes" or "ended", nothing else. Yes: both copies are believed (5), secret and epochs are equal, the
 //!    account is active, no limit has passed. Ended: a tombstone, written only after SQL's commit. In every other case
 //!    SQL is asked, and its answer is the answer. A Redis that doesn't answer in time is not such a case: that is 503.
-//! 2. Only a load creates copies. A load that can't say yes leaves a random mark in both keys, or shares the one that
-//!    stands, reads SQL, and installs each key only where its mark still stands.
-//! 3. Writers only take away: a SQL transaction with its feed rows first, then one script. That removes marks too.
-//!    Whoever takes away from everyone waits for (6) instead.
+//! 2. Only a load creates copies. A load that can't say yes leaves a random fill token in both keys, or shares the one
+//!    that stands, reads SQL, and installs each key only where its fill token still stands.
+//! 3. Writers only take away: a SQL transaction with its feed rows first, then one script. That removes fill tokens
+//!    too. Whoever takes away from everyone waits for (6) instead.
 //! 4. Signing in is one SQL transaction; the first load makes the copy.
 //! 5. A copy is believed if it carries the server's replication id and a feed position not below this node's minimum
 //!    position. Every script answers with the replication id. If that is not the one which this node knew, the node
@@ -91,11 +91,11 @@ enum Answer {
         touched: bool,
     },
     Ended,
-    /// Ask SQL. With the marks that an install needs, where they could be left.
-    Ask(Option<Marks>),
+    /// Ask SQL. With the fill tokens that an install needs, where they could be left.
+    Ask(Option<FillTokens>),
 }
 
-struct Marks {
+struct FillTokens {
     replication_id: String,
     session: Vec<u8>,
     user: Vec<u8>,
@@ -126,7 +126,7 @@ impl RedisSessions {
         secret: Option<SecretHash>,
         now: Timestamp,
     ) -> Result<Option<LiveSession>> {
-        let marks = match self.ask(user, session, secret, now).await? {
+        let fill_tokens = match self.ask(user, session, secret, now).await? {
             Answer::Yes { session: live, touched } => {
                 if touched {
                     self.note_activity(session, now, None);
@@ -134,7 +134,7 @@ impl RedisSessions {
                 return Ok(Some(live));
             }
             Answer::Ended => return Ok(None),
-            Answer::Ask(marks) => marks,
+            Answer::Ask(fill_tokens) => fill_tokens,
         };
         let database = &self.0.database;
         let found = database.read(move |connection| rows::snapshot(connection, user, session)).await?;
@@ -143,8 +143,8 @@ impl RedisSessions {
             return Ok(None);
         }
         self.note_activity(session, now, None);
-        if let Some(marks) = marks {
-            self.install(&found, &marks, now).await;
+        if let Some(fill_tokens) = fill_tokens {
+            self.install(&found, &fill_tokens, now).await;
         }
         Ok(Some(found.view()))
     }
@@ -197,14 +197,14 @@ impl RedisSessions {
         secret: Option<SecretHash>,
         now: Timestamp,
     ) -> Result<Answer> {
-        let mark: [u8; 16] = rand::random();
+        let fill_token: [u8; 16] = rand::random();
         let answer = self
             .call(&self.0.scripts.load, user, Some(session), |min_position| {
                 vec![
                     now.timestamp_millis().to_string().into_bytes(),
                     secret.map_or_else(Vec::new, |secret| secret.0.to_vec()),
                     min_position.to_string().into_bytes(),
-                    mark.to_vec(),
+                    fill_token.to_vec(),
                     TOUCH_INTERVAL.num_milliseconds().to_string().into_bytes(),
                 ]
             })
@@ -218,7 +218,7 @@ impl RedisSessions {
         }
     }
 
-    async fn install(&self, found: &Snapshot, marks: &Marks, now: Timestamp) {
+    async fn install(&self, found: &Snapshot, fill_tokens: &FillTokens, now: Timestamp) {
         let session = &found.session;
         let number = |number: i64| number.to_string().into_bytes();
         let millis = |moment: Timestamp| number(moment.timestamp_millis());
@@ -252,9 +252,9 @@ impl RedisSessions {
             ("s", found.user.status.as_str().into()),
         ];
         let mut arguments = vec![
-            marks.replication_id.clone().into_bytes(),
-            marks.session.clone(),
-            marks.user.clone(),
+            fill_tokens.replication_id.clone().into_bytes(),
+            fill_tokens.session.clone(),
+            fill_tokens.user.clone(),
             number(ttl.num_milliseconds()),
             number(of_session.len() as i64 * 2),
         ];
@@ -332,10 +332,10 @@ impl From<Refusal> for Error {
 /// One part of a script's answer, or what is wrong with that.
 type Part = std::result::Result<Vec<u8>, &'static str>;
 
-impl Marks {
+impl FillTokens {
     fn read(reply: Reply) -> std::result::Result<Self, &'static str> {
         let parts = <[Vec<u8>; 2]>::try_from(reply.rest);
-        let [session, user] = parts.map_err(|_| "not two marks in a script's answer")?;
+        let [session, user] = parts.map_err(|_| "not two fill tokens in a script's answer")?;
         Ok(Self { replication_id: reply.replication_id, session, user })
     }
 }
@@ -343,7 +343,7 @@ impl Marks {
 fn read_answer(reply: Reply, user_id: UserId, session_id: SessionId) -> std::result::Result<Answer, &'static str> {
     match reply.word.as_str() {
         "ended" => Ok(Answer::Ended),
-        "ask" => Ok(Answer::Ask(Some(Marks::read(reply)?))),
+        "ask" => Ok(Answer::Ask(Some(FillTokens::read(reply)?))),
         "yes" => {
             let mut parts = reply.rest.into_iter();
             let mut part = || parts.next().ok_or("too few parts in a load's answer");

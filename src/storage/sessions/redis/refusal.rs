@@ -115,7 +115,7 @@ impl Refusal {
         self.at_connecting || matches!(self.code.as_str(), "no connection" | "connection lost" | "no answer")
     }
 
-    /// Its memory is full: it is there, but can't take a mark.
+    /// Its memory is full: it is there, but can't take a fill token.
     pub fn is_out_of_memory(&self) -> bool {
         self.code == "OOM"
     }

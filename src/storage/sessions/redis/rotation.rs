@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use super::super::Rotation;
 use super::super::rows;
-use super::{ACTIVITY_LAG, ATTEMPTS, Error, Marks, PATIENCE, RedisSessions, Reply, Result, read_session};
+use super::{ACTIVITY_LAG, ATTEMPTS, Error, FillTokens, PATIENCE, RedisSessions, Reply, Result, read_session};
 use crate::domain::refresh_token::{RefreshKey, RefreshSeed, RefreshState, RefreshToken, TokenFamily};
 use crate::domain::{SessionId, Timestamp, UserId};
 
@@ -47,7 +47,7 @@ impl RedisSessions {
     ) -> Result<Rotation> {
         let Some(mut family) = self.token_family(token, key, now).await? else { return Ok(Rotation::Refused) };
         let (user, session) = (token.user_id, token.session_id);
-        let (mark, this_use): ([u8; 16], [u8; 16]) = (rand::random(), rand::random());
+        let (fill_token, this_use): ([u8; 16], [u8; 16]) = (rand::random(), rand::random());
         for _ in 0..ATTEMPTS {
             // Only a copy can be rotated, and none is believed by a node that has not read the feed of late.
             if !self.0.feed.is_fresh() {
@@ -60,7 +60,7 @@ impl RedisSessions {
                     vec![
                         millis(now),
                         number(min_position),
-                        mark.to_vec(),
+                        fill_token.to_vec(),
                         number(token.counter),
                         grace,
                         this_use.to_vec(),
@@ -78,13 +78,13 @@ impl RedisSessions {
                 _ => {}
             }
             // There is no copy that is believed: one is made, and the step repeated on it.
-            let marks = Marks::read(reply).map_err(Error::internal)?;
+            let fill_tokens = FillTokens::read(reply).map_err(Error::internal)?;
             let database = &self.0.database;
             let found = database.read(move |connection| rows::snapshot(connection, user, session)).await?;
             let Some(found) = found.filter(|found| found.is_live(now, ACTIVITY_LAG)) else {
                 return Ok(Rotation::Refused);
             };
-            self.install(&found, &marks, now).await;
+            self.install(&found, &fill_tokens, now).await;
         }
         Err(Error::redis("no copy stays long enough to be rotated"))
     }
