@@ -1,4 +1,4 @@
-//! The database: opened, migrated, and the one hop from async code to Diesel's blocking calls.
+//! The database: opened, migrated, and the one way from async code to Diesel's blocking calls.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -125,7 +125,7 @@ impl Database {
                 })
             })
         };
-        self.in_time(self.hop(work)).await
+        self.in_time(self.run_blocking(work)).await
     }
 
     /// Runs queries in one transaction: committed when they return `Ok`, else rolled back. They run again where another
@@ -148,7 +148,7 @@ impl Database {
         let deadline = Instant::now() + self.patience;
         self.in_time(async {
             let turn = self.writers.clone().acquire_owned().await.map_err(Error::internal)?;
-            self.hop(move |pool| {
+            self.run_blocking(move |pool| {
                 let _turn = turn;
                 let done = again(pool, deadline, |connection| transaction(connection, patience, &mut queries));
                 done.map(committed)
@@ -159,7 +159,7 @@ impl Database {
     }
 
     /// The one way from async code to the blocking connections. A caller that gives up leaves the work to finish.
-    async fn hop<T: Send + 'static>(
+    async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Pool<Manager>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
