@@ -5,7 +5,7 @@ use diesel::sql_types::Text;
 
 use super::database::AnyConnection;
 use super::schema::leases;
-use super::types::Moment;
+use super::types::TimestampColumn;
 use crate::domain::{Error, Timestamp};
 
 type Result<T> = std::result::Result<T, Error>;
@@ -30,8 +30,8 @@ impl Lease {
                      ON CONFLICT (name) DO UPDATE SET until = excluded.until WHERE leases.until <= $3";
         let taken = diesel::sql_query(query)
             .bind::<Text, _>(name)
-            .bind::<Moment, _>(until)
-            .bind::<Moment, _>(now)
+            .bind::<TimestampColumn, _>(until)
+            .bind::<TimestampColumn, _>(now)
             .execute(connection)?;
         Ok((taken == 1).then_some(Self { name, until }))
     }

@@ -2,7 +2,7 @@
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::super::types::{Id, Moment};
+    use super::super::types::{Id, TimestampColumn};
     /// Accounts. A deleted one keeps its row, without its names' keys, for the history of its sessions.
     users (id) {
         id -> Id,
@@ -16,17 +16,17 @@ diesel::table! {
         epoch -> BigInt,
         rev -> BigInt,
         password_hash -> Nullable<Text>,
-        password_changed_at -> Nullable<Moment>,
-        created_at -> Moment,
-        last_sign_in_at -> Nullable<Moment>,
-        deleted_at -> Nullable<Moment>,
+        password_changed_at -> Nullable<TimestampColumn>,
+        created_at -> TimestampColumn,
+        last_sign_in_at -> Nullable<TimestampColumn>,
+        deleted_at -> Nullable<TimestampColumn>,
         search_text -> Text,
     }
 }
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::super::types::{Id, Moment};
+    use super::super::types::{Id, TimestampColumn};
     /// A row for each sign-in, also those that ended.
     sessions (id) {
         id -> Id,
@@ -37,27 +37,27 @@ diesel::table! {
         remember -> Bool,
         device -> Text,
         address -> Text,
-        created_at -> Moment,
-        password_entered_at -> Moment,
-        last_active_at -> Moment,
+        created_at -> TimestampColumn,
+        password_entered_at -> TimestampColumn,
+        last_active_at -> TimestampColumn,
         idle_ms -> BigInt,
-        absolute_limit -> Moment,
-        ended_at -> Nullable<Moment>,
+        absolute_limit -> TimestampColumn,
+        ended_at -> Nullable<TimestampColumn>,
         ended_by -> Nullable<Text>,
         end_reason -> Nullable<Text>,
         refresh_seed -> Nullable<Binary>,
         refresh_counter -> BigInt,
-        refresh_rotated_at -> Nullable<Moment>,
+        refresh_rotated_at -> Nullable<TimestampColumn>,
     }
 }
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::super::types::{Id, Moment};
+    use super::super::types::{Id, TimestampColumn};
     /// The feed: what each node must take out of the Redis that it sees. Timed by the database's own clock.
     changes (id) {
         id -> BigInt,
-        at -> Moment,
+        at -> TimestampColumn,
         kind -> Text,
         user_id -> Id,
         session_id -> Nullable<Id>,
@@ -66,12 +66,12 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::super::types::Moment;
+    use super::super::types::TimestampColumn;
     /// Ends of everyone's sessions that the history has not noted yet, or not of all.
     unnoted_ends (id) {
         id -> BigInt,
         roles -> Text,
-        at -> Moment,
+        at -> TimestampColumn,
         ended_by -> Text,
         end_reason -> Text,
     }
@@ -79,10 +79,10 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::super::types::{Id, Moment};
+    use super::super::types::{Id, TimestampColumn};
     audit_events (id) {
         id -> Id,
-        at -> Moment,
+        at -> TimestampColumn,
         event -> Text,
         outcome -> Text,
         actor_kind -> Text,
@@ -100,37 +100,37 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::super::types::{Id, Moment};
+    use super::super::types::{Id, TimestampColumn};
     /// Usernames that accounts had before, and until when.
     former_usernames (username_key, user_id) {
         username_key -> Text,
         user_id -> Id,
-        until -> Moment,
+        until -> TimestampColumn,
     }
 }
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::super::types::{Id, Moment};
+    use super::super::types::{Id, TimestampColumn};
     /// One-time links that are still good. Using one up, or replacing it, deletes its row.
     one_time_links (token_hash) {
         token_hash -> Binary,
         purpose -> Text,
         user_id -> Nullable<Id>,
-        expires_at -> Moment,
+        expires_at -> TimestampColumn,
     }
 }
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::super::types::{Id, Moment};
+    use super::super::types::{Id, TimestampColumn};
     /// Failed password checks, counted. The key is a keyed hash: no name that somebody typed is stored.
     lockouts (key) {
         key -> Binary,
         user_id -> Nullable<Id>,
         failures -> BigInt,
         pending -> BigInt,
-        expires_at -> Moment,
+        expires_at -> TimestampColumn,
     }
 }
 
@@ -145,10 +145,10 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::super::types::Moment;
+    use super::super::types::TimestampColumn;
     /// What happened in each hour: counted in the transaction of the event.
     stat_hours (hour) {
-        hour -> Moment,
+        hour -> TimestampColumn,
         sign_ins -> BigInt,
         failures -> BigInt,
         reuse_alarms -> BigInt,
@@ -157,10 +157,10 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::super::types::Moment;
+    use super::super::types::TimestampColumn;
     /// From where sign-ins were refused in each hour.
     failing_addresses (hour, address) {
-        hour -> Moment,
+        hour -> TimestampColumn,
         address -> Text,
         failures -> BigInt,
     }
@@ -168,28 +168,28 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::super::types::Moment;
+    use super::super::types::TimestampColumn;
     /// Totals of tables too large to be counted for each page.
     figures (name) {
         name -> Text,
         value -> BigInt,
-        at -> Moment,
+        at -> TimestampColumn,
     }
 }
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::super::types::Moment;
+    use super::super::types::TimestampColumn;
     /// What one node does for all, and until when the others leave it to that one.
     leases (name) {
         name -> Text,
-        until -> Moment,
+        until -> TimestampColumn,
     }
 }
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::super::types::Moment;
+    use super::super::types::TimestampColumn;
     /// Keys that sign access tokens, the private part sealed.
     signing_keys (kid) {
         kid -> Text,
@@ -197,9 +197,9 @@ diesel::table! {
         state -> Text,
         private_key -> Nullable<Binary>,
         public_jwk -> Text,
-        created_at -> Moment,
-        active_from -> Nullable<Moment>,
-        retired_at -> Nullable<Moment>,
+        created_at -> TimestampColumn,
+        active_from -> Nullable<TimestampColumn>,
+        retired_at -> Nullable<TimestampColumn>,
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Id;
 #[derive(Clone, Copy, Debug, SqlType, QueryId)]
 #[diesel(postgres_type(oid = 1184, array_oid = 1185))]
 #[diesel(sqlite_type(name = "Long"))]
-pub struct Moment;
+pub struct TimestampColumn;
 
 impl HasSqlType<Id> for MultiBackend {
     fn metadata(lookup: &mut Self::MetadataLookup) -> Self::TypeMetadata {
@@ -37,9 +37,9 @@ impl HasSqlType<Id> for MultiBackend {
     }
 }
 
-impl HasSqlType<Moment> for MultiBackend {
+impl HasSqlType<TimestampColumn> for MultiBackend {
     fn metadata(lookup: &mut Self::MetadataLookup) -> Self::TypeMetadata {
-        Self::lookup_sql_type::<Moment>(lookup)
+        Self::lookup_sql_type::<TimestampColumn>(lookup)
     }
 }
 
@@ -172,36 +172,36 @@ word_column!(
     SigningAlgorithm
 );
 
-column_type!(Timestamp, Moment);
+column_type!(Timestamp, TimestampColumn);
 
-impl ToSql<Moment, MultiBackend> for Timestamp {
+impl ToSql<TimestampColumn, MultiBackend> for Timestamp {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, MultiBackend>) -> serialize::Result {
-        out.set_value((Moment, self));
+        out.set_value((TimestampColumn, self));
         Ok(IsNull::No)
     }
 }
-impl FromSql<Moment, MultiBackend> for Timestamp {
+impl FromSql<TimestampColumn, MultiBackend> for Timestamp {
     fn from_sql(bytes: <MultiBackend as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
-        bytes.from_sql::<Self, Moment>()
+        bytes.from_sql::<Self, TimestampColumn>()
     }
 }
-impl ToSql<Moment, Pg> for Timestamp {
+impl ToSql<TimestampColumn, Pg> for Timestamp {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
         <chrono::DateTime<chrono::Utc> as ToSql<diesel::sql_types::Timestamptz, Pg>>::to_sql(self, out)
     }
 }
-impl FromSql<Moment, Pg> for Timestamp {
+impl FromSql<TimestampColumn, Pg> for Timestamp {
     fn from_sql(bytes: <Pg as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
         <chrono::DateTime<chrono::Utc> as FromSql<diesel::sql_types::Timestamptz, Pg>>::from_sql(bytes).map(Self::from)
     }
 }
-impl ToSql<Moment, Sqlite> for Timestamp {
+impl ToSql<TimestampColumn, Sqlite> for Timestamp {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
         out.set_value(self.timestamp_millis());
         Ok(IsNull::No)
     }
 }
-impl FromSql<Moment, Sqlite> for Timestamp {
+impl FromSql<TimestampColumn, Sqlite> for Timestamp {
     fn from_sql(bytes: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
         <i64 as FromSql<BigInt, Sqlite>>::from_sql(bytes).map(Self::from_millis)
     }

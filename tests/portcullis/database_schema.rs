@@ -19,7 +19,7 @@ const TYPES: &[(&str, &str, &str)] = &[
     ("Binary", "BLOB", "bytea"),
     ("Bool", "INTEGER", "boolean"),
     ("Id", "BLOB", "uuid"),
-    ("Moment", "INTEGER", "timestamp with time zone"),
+    ("TimestampColumn", "INTEGER", "timestamp with time zone"),
     ("Text", "TEXT", "text"),
 ];
 

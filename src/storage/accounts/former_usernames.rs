@@ -6,7 +6,7 @@ use diesel::sql_types::Text;
 use crate::domain::{Error, NameKey, Timestamp, UserId};
 use crate::storage::database::AnyConnection;
 use crate::storage::schema::former_usernames;
-use crate::storage::types::{Id, Moment};
+use crate::storage::types::{Id, TimestampColumn};
 
 /// Notes that the account had this name until now.
 pub fn keep(connection: &mut AnyConnection, name: &NameKey, user: UserId, now: Timestamp) -> Result<(), Error> {
@@ -15,7 +15,7 @@ pub fn keep(connection: &mut AnyConnection, name: &NameKey, user: UserId, now: T
     diesel::sql_query(query)
         .bind::<Text, _>(name.as_str())
         .bind::<Id, _>(user)
-        .bind::<Moment, _>(now)
+        .bind::<TimestampColumn, _>(now)
         .execute(connection)?;
     Ok(())
 }

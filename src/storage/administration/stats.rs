@@ -11,7 +11,7 @@ use crate::storage::audit::failing_addresses;
 use crate::storage::database::AnyConnection;
 use crate::storage::schema::{figures, sessions, stat_hours, users};
 use crate::storage::sessions::open::open_in_index;
-use crate::storage::types::Moment;
+use crate::storage::types::TimestampColumn;
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -62,7 +62,7 @@ pub fn count(connection: &mut AnyConnection, event: Event, address: Option<IpAdd
                  failures = stat_hours.failures + excluded.failures, \
                  reuse_alarms = stat_hours.reuse_alarms + excluded.reuse_alarms";
     diesel::sql_query(query)
-        .bind::<Moment, _>(hour)
+        .bind::<TimestampColumn, _>(hour)
         .bind::<BigInt, _>(counts.sign_ins)
         .bind::<BigInt, _>(counts.failures)
         .bind::<BigInt, _>(counts.reuse_alarms)
@@ -157,7 +157,7 @@ pub fn keep_count(
     diesel::sql_query(query)
         .bind::<diesel::sql_types::Text, _>(figure_of(kind, owners))
         .bind::<BigInt, _>(value)
-        .bind::<Moment, _>(now)
+        .bind::<TimestampColumn, _>(now)
         .execute(connection)?;
     Ok(())
 }

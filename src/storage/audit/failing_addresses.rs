@@ -14,7 +14,7 @@ use crate::domain::network::counted_name;
 use crate::domain::{Error, Timestamp};
 use crate::storage::database::AnyConnection;
 use crate::storage::schema::failing_addresses;
-use crate::storage::types::Moment;
+use crate::storage::types::TimestampColumn;
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -46,7 +46,7 @@ pub fn count(connection: &mut AnyConnection, address: IpAddr, hour: Timestamp) -
             "DELETE FROM failing_addresses WHERE hour = $1 AND address = \
              (SELECT address FROM failing_addresses WHERE hour = $1 ORDER BY failures, random() LIMIT 1)",
         )
-        .bind::<Moment, _>(hour)
+        .bind::<TimestampColumn, _>(hour)
         .execute(connection)?;
     }
     diesel::insert_into(failing_addresses::table)
@@ -63,7 +63,7 @@ pub fn count(connection: &mut AnyConnection, address: IpAddr, hour: Timestamp) -
 pub fn worst(connection: &mut AnyConnection, since: Timestamp, limit: i64) -> Result<Vec<FailingAddress>> {
     let query = "SELECT address, CAST(sum(failures) AS BIGINT) AS failures FROM failing_addresses \
                  WHERE hour >= $1 GROUP BY address ORDER BY 2 DESC, address LIMIT $2";
-    Ok(diesel::sql_query(query).bind::<Moment, _>(since).bind::<BigInt, _>(limit).load(connection)?)
+    Ok(diesel::sql_query(query).bind::<TimestampColumn, _>(since).bind::<BigInt, _>(limit).load(connection)?)
 }
 
 /// Forgets hours before `limit`.

@@ -12,7 +12,7 @@ use diesel::sql_types::{BigInt, Binary, Nullable};
 use crate::domain::{Error, Timestamp, UserId};
 use crate::storage::database::AnyConnection;
 use crate::storage::schema::lockouts;
-use crate::storage::types::{Id, Moment};
+use crate::storage::types::{Id, TimestampColumn};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -79,8 +79,8 @@ pub fn take(connection: &mut AnyConnection, key: &Key, rule: Rule) -> Result<Tak
     )
     .bind::<Binary, _>(key.hash.to_vec())
     .bind::<Nullable<Id>, _>(key.user_id)
-    .bind::<Moment, _>(rule.lease)
-    .bind::<Moment, _>(rule.now)
+    .bind::<TimestampColumn, _>(rule.lease)
+    .bind::<TimestampColumn, _>(rule.now)
     .bind::<BigInt, _>(rule.threshold)
     .execute(connection)?;
     if taken == 1 {
@@ -179,5 +179,5 @@ pub fn prune(connection: &mut AnyConnection, now: Timestamp) -> Result<usize> {
     };
     let delete = "DELETE FROM lockouts WHERE key IN \
                   (SELECT key FROM lockouts WHERE expires_at <= $1 FOR UPDATE SKIP LOCKED)";
-    Ok(diesel::sql_query(delete).bind::<Moment, _>(now).execute(postgres)?)
+    Ok(diesel::sql_query(delete).bind::<TimestampColumn, _>(now).execute(postgres)?)
 }

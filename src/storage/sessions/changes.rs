@@ -12,7 +12,7 @@ use diesel::sql_types::Nullable;
 
 use super::super::database::AnyConnection;
 use super::super::schema::changes;
-use super::super::types::Moment;
+use super::super::types::TimestampColumn;
 use super::change_kind::ChangeKind;
 use crate::domain::{Error, SessionId, Timestamp, UserId};
 
@@ -119,7 +119,7 @@ fn oldest_under_way(connection: &mut AnyConnection) -> Result<Option<Timestamp>>
 
 #[derive(QueryableByName)]
 struct UnderWay {
-    #[diesel(sql_type = Nullable<Moment>)]
+    #[diesel(sql_type = Nullable<TimestampColumn>)]
     at: Option<Timestamp>,
 }
 
@@ -134,7 +134,7 @@ pub fn prune(connection: &mut AnyConnection) -> Result<usize> {
 
 #[derive(QueryableByName)]
 struct DatabaseTime {
-    #[diesel(sql_type = Moment)]
+    #[diesel(sql_type = TimestampColumn)]
     now: Timestamp,
 }
 

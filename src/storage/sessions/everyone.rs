@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::super::database::AnyConnection;
 use super::super::schema::{sessions, unnoted_ends, users};
-use super::super::types::{Id, Moment};
+use super::super::types::{Id, TimestampColumn};
 use super::ACTIVITY_LAG;
 use super::changes::{self, Change};
 use super::expiry::nearer_limit;
@@ -44,7 +44,7 @@ pub fn raise_epochs(
             .inner_join(users::table)
             .filter(some.clone())
             .filter(open())
-            .filter(sql::<Bool>(nearer_limit(connection)).sql(" > ").bind::<Moment, _>(now - ACTIVITY_LAG))
+            .filter(sql::<Bool>(nearer_limit(connection)).sql(" > ").bind::<TimestampColumn, _>(now - ACTIVITY_LAG))
             .filter(sessions::epoch.eq(users::epoch))
             .filter(sessions::id.ne(kept.unwrap_or(SessionId(Uuid::nil()))));
         lived += live.select(count_star()).first::<i64>(connection)?.unsigned_abs();
@@ -127,8 +127,8 @@ pub fn note_some(
         roles.join(", ")
     );
     let noted = diesel::sql_query(note)
-        .bind::<Moment, _>(end.at - ACTIVITY_LAG)
-        .bind::<Moment, _>(end.at)
+        .bind::<TimestampColumn, _>(end.at - ACTIVITY_LAG)
+        .bind::<TimestampColumn, _>(end.at)
         .bind::<Text, _>(&end.by)
         .bind::<Text, _>(end.reason.as_str())
         .bind::<Id, _>(below)

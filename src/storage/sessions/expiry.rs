@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Bool};
 
 use super::super::database::AnyConnection;
 use super::super::schema::sessions;
-use super::super::types::{Id, Moment};
+use super::super::types::{Id, TimestampColumn};
 use super::ACTIVITY_LAG;
 use super::open::{open, open_in_index};
 use crate::domain::{Error, SessionId, Timestamp, UserId};
@@ -52,7 +52,7 @@ pub fn close_expired(connection: &mut AnyConnection, which: Expired, now: Timest
     };
     let mut closed = 0;
     for statement in statements {
-        let query = diesel::sql_query(statement).bind::<Moment, _>(now - ACTIVITY_LAG);
+        let query = diesel::sql_query(statement).bind::<TimestampColumn, _>(now - ACTIVITY_LAG);
         closed = match which {
             Expired::Of(user) => query.bind::<Id, _>(user).execute(connection)?,
             Expired::Oldest(most) => query.bind::<BigInt, _>(most).execute(connection)?,
@@ -63,7 +63,7 @@ pub fn close_expired(connection: &mut AnyConnection, which: Expired, now: Timest
 
 /// Whether [`close_expired`] would find any of the account. From the index alone, unlike what it does with them.
 fn has_expired(connection: &mut AnyConnection, user: UserId, now: Timestamp) -> Result<bool> {
-    let past = sql::<Bool>(nearer_limit(connection)).sql(" <= ").bind::<Moment, _>(now - ACTIVITY_LAG);
+    let past = sql::<Bool>(nearer_limit(connection)).sql(" <= ").bind::<TimestampColumn, _>(now - ACTIVITY_LAG);
     let expired = sessions::table.filter(sessions::user_id.eq(user)).filter(open_in_index()).filter(past);
     let one: Option<SessionId> = expired.select(sessions::id).first(connection).optional()?;
     Ok(one.is_some())
@@ -72,7 +72,7 @@ fn has_expired(connection: &mut AnyConnection, user: UserId, now: Timestamp) -> 
 /// How many sessions [`close_expired`] would close, if fewer than `most`. Where it finds none it reads the index of all
 /// that are open.
 pub fn count_expired(connection: &mut AnyConnection, now: Timestamp, most: i64) -> Result<i64> {
-    let past = sql::<Bool>(nearer_limit(connection)).sql(" <= ").bind::<Moment, _>(now - ACTIVITY_LAG);
+    let past = sql::<Bool>(nearer_limit(connection)).sql(" <= ").bind::<TimestampColumn, _>(now - ACTIVITY_LAG);
     let oldest = sessions::table.filter(open()).filter(past).order(sessions::last_active_at).select(sessions::id);
     let found: Vec<SessionId> = oldest.limit(most).load(connection)?;
     Ok(found.len() as i64)

@@ -12,7 +12,7 @@ use diesel::sql_types::{BigInt, Bool};
 use super::super::database::{AnyConnection, MultiBackend};
 use super::super::functions::lower;
 use super::super::schema::{sessions, users};
-use super::super::types::Moment;
+use super::super::types::TimestampColumn;
 use super::expiry::nearer_limit;
 use super::rows::Row;
 use crate::domain::lookup::search_form;
@@ -162,7 +162,7 @@ impl List<'_> {
         query = match self.filter.state {
             SessionState::Live => query
                 .filter(sessions::ended_at.is_null())
-                .filter(sql::<Bool>(self.limit).sql(" > ").bind::<Moment, _>(self.now)),
+                .filter(sql::<Bool>(self.limit).sql(" > ").bind::<TimestampColumn, _>(self.now)),
             SessionState::Ended => query.filter(sessions::ended_at.is_not_null()),
             SessionState::All => query,
         };
