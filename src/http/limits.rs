@@ -98,18 +98,18 @@ pub struct ByPrincipal;
 
 /// Whom [`ByPrincipal`] counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Caller {
+pub enum RateLimitKey {
     User(UserId),
     Address(IpAddr),
 }
 
 impl KeyExtractor for ByPrincipal {
-    type Key = Caller;
+    type Key = RateLimitKey;
     type KeyExtractionError = Problem;
 
     fn extract(&self, request: &ServiceRequest) -> Result<Self::Key, Self::KeyExtractionError> {
         let user = bearer::user_id(request.request());
-        Ok(user.map_or_else(|| Caller::Address(address_of(request)), Caller::User))
+        Ok(user.map_or_else(|| RateLimitKey::Address(address_of(request)), RateLimitKey::User))
     }
 
     fn exceed_rate_limit_response(&self, refusal: &NotUntil<QuantaInstant>, _: HttpResponseBuilder) -> HttpResponse {
