@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use crate::support::program::{Outcome, mode};
+use crate::support::program::{CommandOutput, mode};
 use crate::support::*;
 
 /// Whether `/livez` answers at this place.
@@ -203,7 +203,7 @@ async fn what_is_no_socket_is_never_removed_and_a_path_that_cannot_be_is_named()
     left_alone("a link to nothing");
 
     let elsewhere = |path: &str| program.run(&["serve", "--listen", &format!("unix:{path}")]);
-    let told = |outcome: &Outcome, code: i32, part: &str| {
+    let told = |outcome: &CommandOutput, code: i32, part: &str| {
         assert!(outcome.code == Some(code) && outcome.stderr.contains(part), "{outcome:?}");
         assert!(!outcome.stderr.contains("panicked"), "{outcome:?}");
     };

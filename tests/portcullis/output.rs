@@ -107,7 +107,7 @@ async fn an_answer_that_cannot_be_written_is_a_failure_in_one_line_and_a_closed_
     for &(arguments, is_list) in TALKATIVE {
         assert_eq!(program.run(arguments).code, Some(0), "{arguments:?}");
         // Beside its own words there may be the log: an export of password hashes is told there.
-        let words = |outcome: &program::Outcome| -> Vec<String> {
+        let words = |outcome: &program::CommandOutput| -> Vec<String> {
             outcome.stderr.lines().filter(|line| !line.starts_with('{')).map(str::to_owned).collect()
         };
         let told = program.run_into(arguments, full());

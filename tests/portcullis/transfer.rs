@@ -10,12 +10,12 @@ use portcullis::storage::accounts::users::{self, StoredUser};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::program::{Outcome, mode};
+use crate::support::program::{CommandOutput, mode};
 use crate::support::spawn::command_line;
 use crate::support::*;
 
 /// Imports these lines; each is an object, or a text that is none.
-fn import(program: &Program, lines: &[Value], flags: &[&str]) -> Outcome {
+fn import(program: &Program, lines: &[Value], flags: &[&str]) -> CommandOutput {
     let lines = lines.iter().map(|line| line.as_str().map_or_else(|| line.to_string(), str::to_owned) + "\n");
     program.run_with_input(&[&["user", "import", "-"], flags].concat(), &lines.collect::<String>())
 }
@@ -320,7 +320,7 @@ async fn who_registers_meanwhile_costs_an_import_that_line_and_no_other(
     let (outcomes, statuses) = tokio::join!(importing, registering);
     assert_eq!(outcomes.len() as u64, LINES);
     for (number, status) in statuses {
-        let imported = matches!(outcomes[number as usize - 1].outcome, transfer::Outcome::Created { .. });
+        let imported = matches!(outcomes[number as usize - 1].outcome, transfer::LineOutcome::Created { .. });
         assert_eq!(status, if imported { 409 } else { 303 }, "person{number} twice, or not at all");
         let hash = hash_of(&server, &format!("person{number}")).await;
         assert_eq!(hash == BCRYPT, imported);

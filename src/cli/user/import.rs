@@ -13,7 +13,7 @@ use super::super::failure::complaints;
 use super::super::progress::Progress;
 use super::output;
 use crate::domain::Role;
-use crate::services::administration::transfer::{BATCH, FIELDS, Import, Imported, Line, MAX_LINE, Outcome};
+use crate::services::administration::transfer::{BATCH, FIELDS, Import, Imported, Line, LineOutcome, MAX_LINE};
 use crate::services::{RecentAuthContext, Services};
 use crate::telemetry::escaped;
 
@@ -100,7 +100,7 @@ impl Report {
     /// Counts a line, and tells on stderr of one that needs looking after.
     fn take(&mut self, Imported { line, outcome }: &Imported) {
         let told = match outcome {
-            Outcome::Created { user, has_password, costly } => {
+            LineOutcome::Created { user, has_password, costly } => {
                 self.created += 1;
                 self.costly += u64::from(*costly);
                 self.managers += u64::from(user.role == Role::Manager);
@@ -111,7 +111,7 @@ impl Report {
                 self.without_password += 1;
                 format!("{} has no password: portcullis user reset-link {}", user.username, user.username)
             }
-            Outcome::Skipped(errors) => {
+            LineOutcome::Skipped(errors) => {
                 self.skipped += 1;
                 for error in errors.iter().filter(|error| error.code == "unknown_field") {
                     if self.unknown.len() < NAMED {

@@ -30,11 +30,11 @@ pub struct Line {
 /// What came of a line.
 pub struct Imported {
     pub line: u64,
-    pub outcome: Outcome,
+    pub outcome: LineOutcome,
 }
 
 /// In a dry run, what would have come of it.
-pub enum Outcome {
+pub enum LineOutcome {
     Created {
         user: User,
         has_password: bool,
@@ -94,7 +94,7 @@ impl Import {
     /// than it bears.
     ///
     /// # Errors
-    /// Of a store: then none of these lines is imported. What is wrong with a line is its [`Outcome`].
+    /// Of a store: then none of these lines is imported. What is wrong with a line is its [`LineOutcome`].
     pub async fn lines(&mut self, lines: Vec<Line>) -> Result<Vec<Imported>> {
         let now = self.services.clock.now();
         let hasher = &self.services.hasher;
@@ -115,13 +115,13 @@ impl Import {
                         match created {
                             Ok(()) => {
                                 let has_password = account.password_hash.is_some();
-                                Outcome::Created { user: account.user.clone(), has_password, costly: *costly }
+                                LineOutcome::Created { user: account.user.clone(), has_password, costly: *costly }
                             }
-                            Err(Error::Taken(taken)) => Outcome::Skipped(taken),
+                            Err(Error::Taken(taken)) => LineOutcome::Skipped(taken),
                             Err(error) => return Err(error),
                         }
                     }
-                    Err(errors) => Outcome::Skipped(errors.clone()),
+                    Err(errors) => LineOutcome::Skipped(errors.clone()),
                 };
                 done.push(Imported { line: *line, outcome });
             }

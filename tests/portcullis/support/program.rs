@@ -27,7 +27,7 @@ pub struct Program {
 
 /// What a command of the binary came to.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct CommandOutput {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
@@ -97,17 +97,17 @@ impl Program {
     }
 
     /// Runs a command to its end.
-    pub fn run(&self, arguments: &[&str]) -> Outcome {
+    pub fn run(&self, arguments: &[&str]) -> CommandOutput {
         self.run_with_input(arguments, "")
     }
 
     /// Runs a command to its end; `input` is its standard input.
-    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Outcome {
+    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> CommandOutput {
         finish(&mut self.command(arguments), input)
     }
 
     /// Runs a script of bash in the folder, where the binary is the command `portcullis`.
-    pub fn shell(&self, script: &str) -> Outcome {
+    pub fn shell(&self, script: &str) -> CommandOutput {
         let binaries = Path::new(env!("CARGO_BIN_EXE_portcullis")).parent().expect("its folder");
         let path = std::env::var("PATH").expect("a PATH");
         let mut bash = self.within("bash");
@@ -115,12 +115,12 @@ impl Program {
     }
 
     /// Runs a command to its end whose stdout goes there.
-    pub fn run_into(&self, arguments: &[&str], stdout: impl Into<Stdio>) -> Outcome {
+    pub fn run_into(&self, arguments: &[&str], stdout: impl Into<Stdio>) -> CommandOutput {
         let mut child = self.command(arguments).stdin(Stdio::null()).stdout(stdout).spawn().expect("the binary");
         let stderr = Lines::of(child.stderr.take().expect("its errors"));
         let status = wait(&mut child, Duration::from_secs(60));
         let status = status.unwrap_or_else(|| panic!("{arguments:?} does not end: {}", stderr.text()));
-        Outcome { code: status.code(), stdout: String::new(), stderr: stderr.all() }
+        CommandOutput { code: status.code(), stdout: String::new(), stderr: stderr.all() }
     }
 
     /// Starts `serve`, whose stderr goes there.
@@ -164,7 +164,7 @@ impl Program {
 }
 
 /// Runs a process to its end.
-fn finish(command: &mut Command, input: &str) -> Outcome {
+fn finish(command: &mut Command, input: &str) -> CommandOutput {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the process");
     let stderr = Lines::of(child.stderr.take().expect("its errors"));
     let stdout = Lines::of(child.stdout.take().expect("its output"));
@@ -173,7 +173,7 @@ fn finish(command: &mut Command, input: &str) -> Outcome {
     let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
     let status = wait(&mut child, Duration::from_secs(60))
         .unwrap_or_else(|| panic!("{command:?} does not end: {}", stderr.text()));
-    Outcome { code: status.code(), stdout: stdout.all(), stderr: stderr.all() }
+    CommandOutput { code: status.code(), stdout: stdout.all(), stderr: stderr.all() }
 }
 
 /// A running `serve`, killed on drop.
