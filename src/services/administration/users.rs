@@ -66,7 +66,7 @@ impl Services {
         let (sort, limit) = (search.sort, usize::from(limit));
         let (cursors, list) = (Cursors::new(&self.root_key), list_name(&filter, sort));
         let place = cursor.map(|cursor| {
-            let place = cursors.read(&list, cursor).and_then(|text| Place::parse(&text));
+            let place = cursors.read(&list, cursor).and_then(|text| ListPosition::parse(&text));
             place.ok_or_else(|| {
                 let message = "This is no cursor of this list. Begin at its first page.";
                 Error::Invalid(FieldError::new("cursor", "invalid", message).into())
@@ -85,7 +85,7 @@ impl Services {
         let followed = users.len() > limit;
         users.truncate(limit);
         let next = users.last().filter(|_| followed).map(|last| {
-            let place = Place { before: before + limit as u64, after: UserPosition::of(&last.user, sort) };
+            let place = ListPosition { before: before + limit as u64, after: UserPosition::of(&last.user, sort) };
             cursors.write(&list, &place.to_text())
         });
         Ok(UserPage { users, before, next, total })
@@ -152,13 +152,13 @@ fn list_name(filter: &UserFilter, sort: UserSort) -> String {
 
 /// What a cursor says.
 #[derive(Debug, PartialEq)]
-struct Place {
+struct ListPosition {
     /// How many accounts came before it.
     before: u64,
     after: UserPosition,
 }
 
-impl Place {
+impl ListPosition {
     fn to_text(&self) -> String {
         match &self.after {
             UserPosition::Username(key) => format!("{} {key}", self.before),
@@ -186,8 +186,8 @@ mod tests {
     fn a_place_in_a_list_is_read_back_as_it_was_written() {
         let now = Clock::default().now();
         for after in [UserPosition::Username("ada".to_owned()), UserPosition::Creation(now, UserId::new(now))] {
-            let place = Place { before: 50, after };
-            assert_eq!(Place::parse(&place.to_text()), Some(place));
+            let place = ListPosition { before: 50, after };
+            assert_eq!(ListPosition::parse(&place.to_text()), Some(place));
         }
     }
 }
