@@ -18,7 +18,7 @@ use actix_web::{Error, HttpMessage as _, ResponseError as _};
 
 use super::cookies::OurCookie;
 use super::problem::Problem;
-use super::session_cookie::Change;
+use super::session_cookie::CookieChange;
 use super::site::Site;
 use super::{device_cookie, flash};
 
@@ -95,11 +95,11 @@ fn outgoing<B>(response: &ServiceResponse<B>) -> Vec<HeaderValue> {
     let (session, others): (Vec<_>, Vec<_>) = response.headers().get_all(SET_COOKIE).partition(is_session);
     let mut lines: Vec<HeaderValue> = others.into_iter().cloned().collect();
 
-    let change = request.extensions().get::<Change>().copied();
+    let change = request.extensions().get::<CookieChange>().copied();
     let session = match change {
         None => None,
-        Some(Change::Removed) => Some(OurCookie::Session.removal(site.https)),
-        Some(Change::Issued { remember }) => session.last().and_then(|line| {
+        Some(CookieChange::Removed) => Some(OurCookie::Session.removal(site.https)),
+        Some(CookieChange::Issued { remember }) => session.last().and_then(|line| {
             let mut cookie = Cookie::parse(line.to_str().ok()?.to_owned()).ok()?;
             if remember {
                 cookie.set_max_age(Duration::seconds(site.remember_seconds));

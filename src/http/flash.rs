@@ -100,7 +100,7 @@ impl Notice {
 
 /// What becomes of the cookie with this answer.
 #[derive(Clone)]
-enum Change {
+enum FlashChange {
     Set(Notice),
     /// It was read.
     Removed,
@@ -108,7 +108,7 @@ enum Change {
 
 /// Leaves the notice for the next page; call it where the answer is a redirect.
 pub fn set(request: &HttpRequest, notice: Notice) {
-    request.extensions_mut().insert(Change::Set(notice));
+    request.extensions_mut().insert(FlashChange::Set(notice));
 }
 
 /// The notice that the last answer left, if any; reading it removes it from the browser.
@@ -121,7 +121,7 @@ impl FromRequest for Flash {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let site = Site::of(request);
         let notice = request.cookie(OurCookie::Flash.name(site.https)).and_then(|cookie| {
-            request.extensions_mut().insert(Change::Removed);
+            request.extensions_mut().insert(FlashChange::Removed);
             verified(&site.flash_key, cookie.value())
         });
         ready(Ok(Self(notice)))
@@ -131,10 +131,10 @@ impl FromRequest for Flash {
 /// The cookie that [`super::cookie_guard`] sends along.
 pub(super) fn outgoing(request: &HttpRequest) -> Option<Cookie<'static>> {
     let site = Site::of(request);
-    let change = request.extensions().get::<Change>().cloned()?;
+    let change = request.extensions().get::<FlashChange>().cloned()?;
     Some(match change {
-        Change::Removed => OurCookie::Flash.removal(site.https),
-        Change::Set(notice) => {
+        FlashChange::Removed => OurCookie::Flash.removal(site.https),
+        FlashChange::Set(notice) => {
             let mut cookie = OurCookie::Flash.with_value(signed(&site.flash_key, &notice), site.https);
             cookie.set_max_age(MAX_AGE);
             cookie

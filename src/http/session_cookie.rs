@@ -12,7 +12,7 @@ use crate::domain::keys::SessionHandle;
 
 /// What becomes of the session cookie with this answer. Without it, the browser's cookie stays as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum CookieChange {
     Issued { remember: bool },
     Removed,
 }
@@ -24,7 +24,7 @@ pub fn issue(request: &HttpRequest, handle: &SessionHandle, remember: bool) {
     // Into a variable, so that the borrow of the extensions ends before the mark is left in them.
     let identified = Identity::login(&request.extensions(), handle.user_id.to_string()).is_ok();
     if inserted && identified {
-        request.extensions_mut().insert(Change::Issued { remember });
+        request.extensions_mut().insert(CookieChange::Issued { remember });
     } else {
         tracing::error!("the session cookie could not be issued");
     }
@@ -36,5 +36,5 @@ pub fn remove(request: &HttpRequest) {
     if let Ok(identity) = request.get_identity() {
         identity.logout();
     }
-    request.extensions_mut().insert(Change::Removed);
+    request.extensions_mut().insert(CookieChange::Removed);
 }
