@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::declaration::DECLARATION;
-use super::problem::{Problem, nearest};
+use super::problem::{SettingProblem, nearest};
 use super::source::{CONFIG, PREFIX, Source};
 
 /// The values of one source by key (or `key_file`).
@@ -78,17 +78,17 @@ impl Layer {
     }
 
     /// Takes the value that the source calls `name`; an unknown key, or the same one twice, is a problem.
-    pub fn put(&mut self, key: String, name: String, text: String, problems: &mut Vec<Problem>) {
+    pub fn put(&mut self, key: String, name: String, text: String, problems: &mut Vec<SettingProblem>) {
         if !self.kind.knows(&key) {
             let known: Vec<_> = self.kind.keys().map(|known| self.kind.spelling(&known)).collect();
             let hint = self.kind.hint(&key);
             let message = format!("is not a setting: did you mean {}?{hint}", nearest(&name, &known));
-            problems.push(Problem::of_source(&self.kind.source(name), message));
+            problems.push(SettingProblem::of_source(&self.kind.source(name), message));
             return;
         }
         let source = self.kind.source(name);
         if let Some(Value { source, .. }) = self.values.insert(key.clone(), Value { source, text }) {
-            problems.push(Problem::new(&key, source, "is given twice: keep one"));
+            problems.push(SettingProblem::new(&key, source, "is given twice: keep one"));
         }
     }
 

@@ -28,7 +28,7 @@ use secrecy::SecretString;
 use self::declaration::Values;
 pub use self::listen::Listen;
 pub use self::postgres_url::{PostgresUrl, postgres_url};
-pub use self::problem::{Problem, Problems};
+pub use self::problem::{Problems, SettingProblem};
 use self::resolve::Resolved;
 pub use self::show::Effective;
 pub use self::source::Source;

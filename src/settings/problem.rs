@@ -6,13 +6,13 @@ use super::source::Source;
 
 /// One thing that is wrong: which setting, where it was given, and what to write. Never repeats a secret.
 #[derive(Debug)]
-pub struct Problem {
+pub struct SettingProblem {
     /// The key, and its source in parentheses; or the file.
     place: String,
     message: String,
 }
 
-impl Problem {
+impl SettingProblem {
     pub(super) fn new(key: &str, source: Source, message: impl Into<String>) -> Self {
         Self { place: format!("{key} ({source})"), message: message.into() }
     }
@@ -27,7 +27,7 @@ impl Problem {
     }
 }
 
-impl std::fmt::Display for Problem {
+impl std::fmt::Display for SettingProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.place, self.message)
     }
@@ -35,10 +35,10 @@ impl std::fmt::Display for Problem {
 
 /// Everything that is wrong; exit status 78 (`EX_CONFIG` of sysexits.h).
 #[derive(Debug)]
-pub struct Problems(pub(super) Vec<Problem>);
+pub struct Problems(pub(super) Vec<SettingProblem>);
 
 impl Problems {
-    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+    pub fn iter(&self) -> impl Iterator<Item = &SettingProblem> {
         self.0.iter()
     }
 }

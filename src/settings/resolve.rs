@@ -5,7 +5,7 @@ use std::path::Path;
 use super::declaration::DECLARATION;
 use super::declared::{Declared, Fallback, Secrecy, Texts};
 use super::layer::{Layer, Value};
-use super::problem::Problem;
+use super::problem::SettingProblem;
 use super::show::Effective;
 use super::source::Source;
 use super::sources::{Sources, layers};
@@ -13,7 +13,7 @@ use super::sources::{Sources, layers};
 /// The text of every setting and where it came from, not parsed yet.
 pub struct Resolved {
     entries: Vec<Entry>,
-    pub problems: Vec<Problem>,
+    pub problems: Vec<SettingProblem>,
 }
 
 struct Entry {
@@ -53,13 +53,13 @@ impl Resolved {
         let file = declared.file_key().and_then(|key| layer.values.get(&key));
         if let (Some(value), Some(file)) = (value, file) {
             let message = format!("{} is given as well: keep one of them", file.source);
-            self.problems.push(Problem::new(declared.key, value.source.clone(), message));
+            self.problems.push(SettingProblem::new(declared.key, value.source.clone(), message));
         }
         if let (Some(value), Some(path), Secrecy::Secret) = (value, &layer.file, declared.secrecy)
             && readable_by_others(path)
         {
             let message = format!("others on this host can read it: run `chmod 600 {}`", path.display());
-            self.problems.push(Problem::new(declared.key, value.source.clone(), message));
+            self.problems.push(SettingProblem::new(declared.key, value.source.clone(), message));
         }
         let found = |value: &Value, is_file| (value.source.clone(), value.text.clone(), is_file);
         value.map(|value| found(value, false)).or_else(|| file.map(|file| found(file, true)))
@@ -80,7 +80,7 @@ impl Resolved {
             Err(error) => {
                 let message =
                     format!("{} can't be read ({error}): name a readable file with the value in it", path.display());
-                self.problems.push(Problem::new(declared.key, source.clone(), message));
+                self.problems.push(SettingProblem::new(declared.key, source.clone(), message));
                 (source, Text::Failed)
             }
         }
@@ -116,7 +116,7 @@ impl Resolved {
     /// Notes what is wrong with a setting, with its source.
     pub fn complain(&mut self, key: &str, message: impl Into<String>) {
         if let Some(entry) = self.entry(key) {
-            let problem = Problem::new(key, entry.source.clone(), message);
+            let problem = SettingProblem::new(key, entry.source.clone(), message);
             self.problems.push(problem);
         }
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::dot_env;
 use super::layer::{Kind, Layer, Value};
-use super::problem::Problem;
+use super::problem::SettingProblem;
 use super::source::{CONFIG, PREFIX, Source};
 
 const DEFAULT_CONFIG: &str = "portcullis.toml";
@@ -45,7 +45,7 @@ impl Sources {
 ///
 /// Flags, then our names in the environment and in `.env`; then, in the same order, the names shared with other
 /// programs; then TOML.
-pub fn layers(sources: &Sources, problems: &mut Vec<Problem>) -> Vec<Layer> {
+pub fn layers(sources: &Sources, problems: &mut Vec<SettingProblem>) -> Vec<Layer> {
     let mut flags = Layer::new(Kind::Flags, None);
     for (key, text) in &sources.flags {
         flags.put(key.clone(), flags.kind.spelling(key), text.clone(), problems);
@@ -62,13 +62,13 @@ pub fn layers(sources: &Sources, problems: &mut Vec<Problem>) -> Vec<Layer> {
 }
 
 /// The variables of this process that concern settings.
-fn environment(sources: &Sources, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
+fn environment(sources: &Sources, problems: &mut Vec<SettingProblem>) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for (name, text) in &sources.environment {
         let Some(name) = name.to_str().filter(|name| concerns_us(name)) else { continue };
         match text.to_str() {
             Some(text) => pairs.push((name.to_owned(), text.to_owned())),
-            None => problems.push(Problem::new(
+            None => problems.push(SettingProblem::new(
                 &name.trim_start_matches(PREFIX).to_ascii_lowercase(),
                 Source::Environment(name.to_owned()),
                 "is not UTF-8: write it in UTF-8",
@@ -87,7 +87,7 @@ fn variables(
     kind: Kind,
     file: Option<PathBuf>,
     pairs: Vec<(String, String)>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<SettingProblem>,
 ) -> (Layer, Layer) {
     let (mut own, mut shared) = (Layer::new(kind.clone(), file.clone()), Layer::new(kind.clone(), file));
     for (name, text) in pairs {
@@ -104,8 +104,8 @@ fn variables(
 }
 
 /// The lines of `.env`, which need not exist.
-fn dot_env(file: &Path, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
-    let mut tell = |message: String| problems.push(Problem::of_file(file, message));
+fn dot_env(file: &Path, problems: &mut Vec<SettingProblem>) -> Vec<(String, String)> {
+    let mut tell = |message: String| problems.push(SettingProblem::of_file(file, message));
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
@@ -126,7 +126,7 @@ fn dot_env(file: &Path, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
 }
 
 /// `portcullis.toml`, which need not exist unless it was named.
-fn toml(sources: &Sources, config: Option<Value>, problems: &mut Vec<Problem>) -> Layer {
+fn toml(sources: &Sources, config: Option<Value>, problems: &mut Vec<SettingProblem>) -> Layer {
     let name = config.as_ref().map_or(DEFAULT_CONFIG, |value| value.text.as_str()).to_owned();
     let path = sources.path(&name);
     let mut layer = Layer::new(Kind::Toml(name), Some(path.clone()));
@@ -138,11 +138,14 @@ fn toml(sources: &Sources, config: Option<Value>, problems: &mut Vec<Problem>) -
         (Err(error), None) if error.kind() == std::io::ErrorKind::NotFound => return layer,
         (Err(error), Some(config)) => {
             let message = format!("{} can't be read ({error}): name a file that exists", path.display());
-            problems.push(Problem::new(CONFIG, config.source, message));
+            problems.push(SettingProblem::new(CONFIG, config.source, message));
             return layer;
         }
         (Err(error), None) => {
-            problems.push(Problem::of_file(&path, format!("can't be read ({error}): make it readable, or remove it")));
+            problems.push(SettingProblem::of_file(
+                &path,
+                format!("can't be read ({error}): make it readable, or remove it"),
+            ));
             return layer;
         }
     };
@@ -152,7 +155,7 @@ fn toml(sources: &Sources, config: Option<Value>, problems: &mut Vec<Problem>) -
                 match toml_text(&value) {
                     None if layer.kind.knows(&key) => {
                         let source = layer.kind.source(key.clone());
-                        problems.push(Problem::new(&key, source, "write a text, a number or a list of texts"));
+                        problems.push(SettingProblem::new(&key, source, "write a text, a number or a list of texts"));
                     }
                     text => layer.put(key.clone(), key, text.unwrap_or_default(), problems),
                 }
@@ -162,7 +165,7 @@ fn toml(sources: &Sources, config: Option<Value>, problems: &mut Vec<Problem>) -
             // Its `Display` repeats the line, which may hold a secret.
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
-            problems.push(Problem::of_file(&path, format!("line {line} is not TOML: {}", error.message())));
+            problems.push(SettingProblem::of_file(&path, format!("line {line} is not TOML: {}", error.message())));
         }
     }
     layer
