@@ -22,7 +22,7 @@ pub enum Failure {
     /// A store can't be reached.
     Unavailable(String),
     Settings(Problems),
-    Startup(startup::Failure),
+    Startup(startup::StartupFailure),
     /// Its answer was read by nobody: whoever closed the pipe knows.
     Unread,
 }
@@ -56,8 +56,8 @@ impl From<Problems> for Failure {
     }
 }
 
-impl From<startup::Failure> for Failure {
-    fn from(failure: startup::Failure) -> Self {
+impl From<startup::StartupFailure> for Failure {
+    fn from(failure: startup::StartupFailure) -> Self {
         Self::Startup(failure)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Failure, data_dir, database_target, open_database};
+use super::{StartupFailure, data_dir, database_target, open_database};
 use crate::services::health::Health;
 use crate::settings::{DatabaseUrl, Settings};
 use crate::storage::readiness::{self, Fault};
@@ -15,7 +15,7 @@ pub struct Checkup {
 }
 
 /// Tries out all that the server needs, as requests need it. Like every command it migrates the database.
-pub async fn checkup(settings: &Settings) -> Result<Vec<Checkup>, Failure> {
+pub async fn checkup(settings: &Settings) -> Result<Vec<Checkup>, StartupFailure> {
     if matches!(settings.database_url, DatabaseUrl::Sqlite(_)) {
         data_dir::prepare(settings)?;
     }
@@ -30,7 +30,7 @@ pub async fn checkup(settings: &Settings) -> Result<Vec<Checkup>, Failure> {
     Ok(vec![Checkup { name: "database", health: Some(database) }, Checkup { name: "redis", health: redis }])
 }
 
-async fn try_database(settings: &Settings) -> Result<Result<Duration, Fault>, Failure> {
+async fn try_database(settings: &Settings) -> Result<Result<Duration, Fault>, StartupFailure> {
     let target = database_target(&settings.database_url);
     Ok(match open_database(settings, &target).await? {
         Ok(database) => readiness::try_database(&database).await,
@@ -38,7 +38,7 @@ async fn try_database(settings: &Settings) -> Result<Result<Duration, Fault>, Fa
             failed: "open",
             code: "unavailable".to_owned(),
             said: String::new(),
-            advice: Failure::database(&target, &error).to_string(),
+            advice: StartupFailure::database(&target, &error).to_string(),
         }),
     })
 }

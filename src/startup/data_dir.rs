@@ -8,24 +8,24 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::Failure;
+use super::StartupFailure;
 use crate::domain::keys::RootKey;
 use crate::settings::{DatabaseUrl, Settings};
 
 /// Makes the folder where it is missing, readable for its owner alone, and refuses another user's: what this process
 /// writes there, the server could not open afterwards.
-pub(super) fn prepare(settings: &Settings) -> Result<(), Failure> {
+pub(super) fn prepare(settings: &Settings) -> Result<(), StartupFailure> {
     let folder = settings.data_dir.as_path();
     let shown = folder.display();
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        Failure::configuration(format!(
+        StartupFailure::configuration(format!(
             "can't make the data folder {shown}: {error}; set data_dir to a folder that can"
         ))
     })?;
     let owner = fs::metadata(folder).map_err(|error| unusable(folder, &error))?.uid();
     let own = rustix::process::geteuid().as_raw();
     if own != owner {
-        return Err(Failure::configuration(format!(
+        return Err(StartupFailure::configuration(format!(
             "the data folder {shown} belongs to another user (uid {owner}, this is uid {own}); run it as that user, \
              for example with sudo -u '#{owner}'"
         )));
@@ -42,16 +42,18 @@ pub(super) fn prepare(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-fn unusable(folder: &Path, error: &std::io::Error) -> Failure {
+fn unusable(folder: &Path, error: &std::io::Error) -> StartupFailure {
     let shown = folder.display();
-    Failure::configuration(format!("can't write to the data folder {shown}: {error}; set data_dir to one that can be"))
+    StartupFailure::configuration(format!(
+        "can't write to the data folder {shown}: {error}; set data_dir to one that can be"
+    ))
 }
 
 /// The generated `secret_key`, made at the first start: 32 random bytes as base64url, mode 0600.
-pub(super) fn secret_key(folder: &Path) -> Result<RootKey, Failure> {
+pub(super) fn secret_key(folder: &Path) -> Result<RootKey, StartupFailure> {
     let path = folder.join("secret_key");
     let shown = path.display();
-    let failed = |error: std::io::Error| Failure::configuration(format!("{shown}: {error}"));
+    let failed = |error: std::io::Error| StartupFailure::configuration(format!("{shown}: {error}"));
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -72,12 +74,14 @@ pub(super) fn secret_key(folder: &Path) -> Result<RootKey, Failure> {
     };
     let mode = fs::metadata(&path).map_err(failed)?.mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(Failure::configuration(format!(
+        return Err(StartupFailure::configuration(format!(
             "{shown} can be read by others (mode {mode:o}); run: chmod 600 {shown}"
         )));
     }
     if text.trim().len() < 32 {
-        return Err(Failure::configuration(format!("{shown} is shorter than 32 bytes; restore it from a backup")));
+        return Err(StartupFailure::configuration(format!(
+            "{shown} is shorter than 32 bytes; restore it from a backup"
+        )));
     }
     Ok(RootKey::new(text.trim().as_bytes().to_vec()))
 }

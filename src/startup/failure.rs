@@ -7,7 +7,7 @@ use crate::storage::sessions::redis::OpenError as RedisOpenError;
 /// One line that says what happened and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct Failure {
+pub struct StartupFailure {
     exit_code: u8,
     message: String,
 }
@@ -17,7 +17,7 @@ const UNAVAILABLE: u8 = 69;
 /// sysexits.h: the configuration is wrong.
 const CONFIGURATION: u8 = 78;
 
-impl Failure {
+impl StartupFailure {
     pub fn exit_code(&self) -> u8 {
         self.exit_code
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::Failure;
+use super::StartupFailure;
 use crate::settings::Listen;
 
 /// Connections that may wait to be accepted.
@@ -23,7 +23,7 @@ pub(super) enum Listener {
 }
 
 /// Takes every place, or none.
-pub(super) fn bind(places: &[Listen]) -> Result<Vec<Listener>, Failure> {
+pub(super) fn bind(places: &[Listen]) -> Result<Vec<Listener>, StartupFailure> {
     let mut listeners = Vec::new();
     for place in places {
         match place {
@@ -34,7 +34,7 @@ pub(super) fn bind(places: &[Listen]) -> Result<Vec<Listener>, Failure> {
     Ok(listeners)
 }
 
-fn tcp(place: &Listen, places: &[Listen]) -> Result<Vec<Listener>, Failure> {
+fn tcp(place: &Listen, places: &[Listen]) -> Result<Vec<Listener>, StartupFailure> {
     let (mut listeners, mut missing) = (Vec::new(), None);
     for address in place.addresses() {
         match listen(address, is_of_ipv6_alone(address, place, places)) {
@@ -76,21 +76,21 @@ fn is_missing(error: &io::Error) -> bool {
     error.kind() == ErrorKind::AddrNotAvailable || Errno::from_io_error(error) == Some(Errno::AFNOSUPPORT)
 }
 
-fn taken(place: &Listen, address: SocketAddr, error: &io::Error) -> Failure {
+fn taken(place: &Listen, address: SocketAddr, error: &io::Error) -> StartupFailure {
     let advice = match error.kind() {
         ErrorKind::AddrInUse => "another program has it; stop that, or set listen to another port",
         ErrorKind::PermissionDenied => "a port below 1024 needs a right; set listen to another port",
         _ => "set listen to an address of this machine",
     };
     let shown = if matches!(place, Listen::Address(_)) { String::new() } else { format!(" ({place})") };
-    Failure::general(format!("can't listen on {address}{shown}: {error}; {advice}"))
+    StartupFailure::general(format!("can't listen on {address}{shown}: {error}; {advice}"))
 }
 
-fn unix(path: &Path) -> Result<Listener, Failure> {
+fn unix(path: &Path) -> Result<Listener, StartupFailure> {
     let shown = path.display();
     let failed = |error: io::Error| {
         let advice = "set listen to a socket in a folder that is there and that this user can write to";
-        Failure::general(format!("can't listen on unix:{shown}: {error}; {advice}"))
+        StartupFailure::general(format!("can't listen on unix:{shown}: {error}; {advice}"))
     };
     // Of two servers that start at once, the second finds the first one listening.
     let folder = File::open(path.parent().unwrap_or(path)).map_err(failed)?;
@@ -106,8 +106,8 @@ fn unix(path: &Path) -> Result<Listener, Failure> {
 }
 
 /// Removes the socket of a server that is gone, and nothing else.
-fn make_room(path: &Path) -> Result<(), Failure> {
-    let refused = |why: &str| Failure::general(format!("can't listen on unix:{}: {why}", path.display()));
+fn make_room(path: &Path) -> Result<(), StartupFailure> {
+    let refused = |why: &str| StartupFailure::general(format!("can't listen on unix:{}: {why}", path.display()));
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
             Err(refused("something that is no socket is there; move it away, or set listen to another path"))

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio_postgres::config::Host;
 
 pub use self::checkup::{Checkup, checkup};
-pub use self::failure::Failure;
+pub use self::failure::StartupFailure;
 pub use self::serve::serve;
 pub use self::server::{Handle, Server};
 use crate::domain::Clock;
@@ -28,7 +28,7 @@ use crate::storage::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::storage::{Database, installation};
 
 /// Opens the stores and migrates the database: all that the server and the command line need.
-pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, Failure> {
+pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, StartupFailure> {
     let Loaded { settings, effective } = loaded;
     let needs_data_dir = settings.secret_key.is_none() || matches!(settings.database_url, DatabaseUrl::Sqlite(_));
     if needs_data_dir {
@@ -39,10 +39,11 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, Failure>
         None => data_dir::secret_key(&settings.data_dir)?,
     };
     let hasher = Hasher::new(settings.argon2, settings.hash_concurrency, settings.hash_queue)
-        .map_err(|error| Failure::configuration(format!("argon2_…: {error}")))?;
+        .map_err(|error| StartupFailure::configuration(format!("argon2_…: {error}")))?;
 
     let target = database_target(&settings.database_url);
-    let database = open_database(&settings, &target).await?.map_err(|error| Failure::database(&target, &error))?;
+    let database =
+        open_database(&settings, &target).await?.map_err(|error| StartupFailure::database(&target, &error))?;
 
     let own = root_key.fingerprint();
     let known = database
@@ -53,9 +54,9 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, Failure>
             move |connection| installation::secret_key_fingerprint(connection, &own)
         })
         .await
-        .map_err(|error| Failure::services(&error))?;
+        .map_err(|error| StartupFailure::services(&error))?;
     if known != own {
-        return Err(Failure::configuration(format!(
+        return Err(StartupFailure::configuration(format!(
             "secret_key is not the one that this database was set up with ({known} is expected, this is {own}); \
              use the same secret_key, or the same data_dir, on every node"
         )));
@@ -65,7 +66,7 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, Failure>
         None => SessionStore::Sql(SqlSessions::new(database.clone())),
         Some(url) => {
             let store = RedisSessions::open(url, &settings.redis_prefix, database.clone()).await;
-            let store = store.map_err(|error| Failure::redis(&redis_target(url), &error))?;
+            let store = store.map_err(|error| StartupFailure::redis(&redis_target(url), &error))?;
             if let Some(warning) = store.eviction_warning().await {
                 tracing::warn!("Redis: {warning}");
             }
@@ -90,11 +91,11 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, Failure>
 }
 
 /// Opens and migrates it; `target` is what may be shown of its URL.
-async fn open_database(settings: &Settings, target: &str) -> Result<Result<Database, OpenError>, Failure> {
+async fn open_database(settings: &Settings, target: &str) -> Result<Result<Database, OpenError>, StartupFailure> {
     let (url, target, connections) = (settings.database_url.clone(), target.to_owned(), settings.database_pool);
     tokio::task::spawn_blocking(move || Database::open(&url, &target, connections))
         .await
-        .map_err(|error| Failure::general(error.to_string()))
+        .map_err(|error| StartupFailure::general(error.to_string()))
 }
 
 /// Where the truth is kept, without the password.

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, Handle, Server, services};
+use super::{Handle, Server, StartupFailure, services};
 use crate::domain::Clock;
 use crate::domain::link::OneTimeLink;
 use crate::settings::Loaded;
@@ -10,16 +10,16 @@ use crate::telemetry;
 
 /// Serves until SIGTERM or SIGINT. Where no administrator exists it makes the one of the bootstrap settings, or prints
 /// the link that makes one.
-pub async fn serve(loaded: Loaded, clock: Clock, log: &telemetry::Guard) -> Result<(), Failure> {
+pub async fn serve(loaded: Loaded, clock: Clock, log: &telemetry::Guard) -> Result<(), StartupFailure> {
     let services = services(loaded, clock).await?;
     let server = Server::bind(services.clone())?;
-    let bootstrapped = services.bootstrap().await.map_err(|error| Failure::bootstrap(&error))?;
+    let bootstrapped = services.bootstrap().await.map_err(|error| StartupFailure::bootstrap(&error))?;
     if let Some(admin) = bootstrapped {
         tracing::info!(username = %admin.username, "created the administrator of the bootstrap settings");
     }
-    let administrator = services.administrator_exists().await.map_err(|error| Failure::services(&error))?;
+    let administrator = services.administrator_exists().await.map_err(|error| StartupFailure::services(&error))?;
     if !administrator {
-        let link = services.issue_setup_link().await.map_err(|error| Failure::services(&error))?;
+        let link = services.issue_setup_link().await.map_err(|error| StartupFailure::services(&error))?;
         if !log.tell(first_run(&link)) {
             tracing::warn!("the link that makes the first administrator was not shown: run portcullis setup-link");
         }
@@ -48,9 +48,9 @@ fn first_run(link: &OneTimeLink) -> String {
 }
 
 /// The first signal lets what is under way finish; the server then ends by itself.
-fn stop_on_signal(server: Handle) -> Result<(), Failure> {
+fn stop_on_signal(server: Handle) -> Result<(), StartupFailure> {
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let mut signals = signal(kind).map_err(|error| Failure::general(error.to_string()))?;
+        let mut signals = signal(kind).map_err(|error| StartupFailure::general(error.to_string()))?;
         let server = server.clone();
         tokio::spawn(async move {
             if signals.recv().await.is_some() {

@@ -8,7 +8,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use tokio::task::AbortHandle;
 
-use super::Failure;
+use super::StartupFailure;
 use super::listeners::{self, Listener};
 use crate::api::document;
 use crate::domain::Error;
@@ -52,7 +52,7 @@ impl Handle {
 
 impl Server {
     /// Takes every place of the setting `listen`.
-    pub fn bind(services: Services) -> Result<Self, Failure> {
+    pub fn bind(services: Services) -> Result<Self, StartupFailure> {
         let listeners = listeners::bind(&services.settings.listen)?;
         Ok(Self { services, listeners, draining: Draining::default(), stopping: Default::default() })
     }
@@ -71,11 +71,11 @@ impl Server {
     }
 
     /// Answers until [`Handle::stop`], then lets what is under way finish and brings the last activity to SQL.
-    pub async fn run(self) -> Result<(), Failure> {
+    pub async fn run(self) -> Result<(), StartupFailure> {
         let Self { services, listeners, draining, stopping } = self;
-        let failed = |error: std::io::Error| Failure::general(error.to_string());
+        let failed = |error: std::io::Error| StartupFailure::general(error.to_string());
         let timeout = services.settings.shutdown_timeout.num_seconds().unsigned_abs();
-        prepare_keys(&services).await.map_err(|error| Failure::services(&error))?;
+        prepare_keys(&services).await.map_err(|error| StartupFailure::services(&error))?;
         let limits = Limits::new(&services.settings);
         let background = Background::start(&services, &limits);
 
