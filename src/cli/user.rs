@@ -46,14 +46,14 @@ pub enum Command {
     /// Show one account.
     Show {
         #[command(flatten)]
-        target: Target,
+        target: AccountArgument,
         #[command(flatten)]
         output: Output,
     },
     /// Set a password. Ends all sessions of the account.
     SetPassword {
         #[command(flatten)]
-        target: Target,
+        target: AccountArgument,
         #[command(flatten)]
         password: PasswordInput,
         #[command(flatten)]
@@ -62,7 +62,7 @@ pub enum Command {
     /// Set what an account may do.
     SetRole {
         #[command(flatten)]
-        target: Target,
+        target: AccountArgument,
         /// Each can do all that the one before it can.
         #[arg(value_parser = role())]
         role: Role,
@@ -72,35 +72,35 @@ pub enum Command {
     /// Keep an account from signing in. Ends all its sessions.
     Suspend {
         #[command(flatten)]
-        target: Target,
+        target: AccountArgument,
         #[command(flatten)]
         yes: Yes,
     },
     /// Let a suspended account sign in again.
     Reinstate {
         #[command(flatten)]
-        target: Target,
+        target: AccountArgument,
         #[command(flatten)]
         yes: Yes,
     },
     /// End a lock that failed sign-ins have brought about.
     Unlock {
         #[command(flatten)]
-        target: Target,
+        target: AccountArgument,
         #[command(flatten)]
         yes: Yes,
     },
     /// Delete an account for good. Ends all its sessions.
     Delete {
         #[command(flatten)]
-        target: Target,
+        target: AccountArgument,
         #[command(flatten)]
         yes: Yes,
     },
     /// Print a link with which the account's owner chooses a new password; earlier ones are void.
     ResetLink {
         #[command(flatten)]
-        target: Target,
+        target: AccountArgument,
         #[command(flatten)]
         yes: Yes,
     },
@@ -139,7 +139,7 @@ enum Status {
 
 /// The account that a command is about.
 #[derive(clap::Args)]
-pub struct Target {
+pub struct AccountArgument {
     /// Username, e-mail or id.
     user: String,
 }
@@ -206,7 +206,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
     }
 }
 
-impl Target {
+impl AccountArgument {
     async fn find(&self, services: &Services) -> Result<User, Failure> {
         find(services, &self.user).await
     }

@@ -53,13 +53,13 @@ impl Connection {
 }
 
 /// Where a line leads to.
-pub enum Target {
+pub enum Endpoint {
     /// An address or a name, and who signs in there.
     Single(ConnectionAddr, RedisConnectionInfo),
     Cluster(Vec<SecretString>),
 }
 
-impl Target {
+impl Endpoint {
     pub fn of(url: &RedisUrl) -> RedisResult<Self> {
         Ok(match url {
             RedisUrl::Single(url) => {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, FromRedisValue};
 use tokio::runtime::Handle;
 
-use super::connection::{Connection, PAUSE, Target, slot_of};
+use super::connection::{Connection, Endpoint, PAUSE, slot_of};
 use super::refusal::{Refusal, Remedy};
 use crate::domain::UserId;
 use crate::settings::RedisUrl;
@@ -19,7 +19,7 @@ const LEISURE: Duration = Duration::from_secs(1);
 /// One connection at a time, shared by all, numbered. Whoever is refused throws away the one that was used and no later
 /// one, so that it is replaced once, however many were refused on it.
 pub struct Line {
-    target: Target,
+    target: Endpoint,
     /// Where connections are made and kept: it outlives the worker whose request needed one.
     runtime: Handle,
     state: Mutex<State>,
@@ -58,7 +58,7 @@ impl Line {
     /// Connects for the first time; where that is refused, the caller tells of it.
     pub async fn open(url: &RedisUrl) -> Result<Arc<Self>, Refusal> {
         let line = Arc::new(Self {
-            target: Target::of(url).map_err(|error| Refusal::of(&error))?,
+            target: Endpoint::of(url).map_err(|error| Refusal::of(&error))?,
             runtime: Handle::current(),
             state: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
@@ -190,7 +190,7 @@ impl Line {
     }
 
     pub fn is_cluster(&self) -> bool {
-        matches!(self.target, Target::Cluster(_))
+        matches!(self.target, Endpoint::Cluster(_))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
