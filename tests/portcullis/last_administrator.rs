@@ -11,13 +11,13 @@ use crate::support::*;
 
 /// What one does to the other.
 #[derive(Clone, Copy, Debug)]
-enum Act {
+enum Removal {
     Demote,
     Suspend,
     Delete,
 }
 
-const ACTS: [Act; 3] = [Act::Demote, Act::Suspend, Act::Delete];
+const REMOVALS: [Removal; 3] = [Removal::Demote, Removal::Suspend, Removal::Delete];
 
 /// Where.
 #[derive(Clone, Copy, Debug)]
@@ -47,28 +47,28 @@ impl Rival {
         Self { user, browser, token, program }
     }
 
-    async fn does(&mut self, act: Act, other: &User, door: Door) -> Page {
+    async fn does(&mut self, act: Removal, other: &User, door: Door) -> Page {
         match door {
             Door::Page => self.sends_form(act, other).await,
             Door::Api => self.calls(act, other).await,
         }
     }
 
-    async fn calls(&self, act: Act, other: &User) -> Page {
+    async fn calls(&self, act: Removal, other: &User) -> Page {
         let path = format!("/api/v1/users/{}", other.id);
         match act {
-            Act::Demote => self.program.json("PUT", &format!("{path}/role"), &json!({ "role": "user" })).await,
-            Act::Suspend => self.program.send("POST", &format!("{path}/suspend"), &[], None).await,
-            Act::Delete => self.program.delete(&path).await,
+            Removal::Demote => self.program.json("PUT", &format!("{path}/role"), &json!({ "role": "user" })).await,
+            Removal::Suspend => self.program.send("POST", &format!("{path}/suspend"), &[], None).await,
+            Removal::Delete => self.program.delete(&path).await,
         }
     }
 
     /// Without looking at the page of the act first.
-    async fn sends_form(&mut self, act: Act, other: &User) -> Page {
+    async fn sends_form(&mut self, act: Removal, other: &User) -> Page {
         let (path, role) = match act {
-            Act::Demote => ("role", Some(("role", "user"))),
-            Act::Suspend => ("suspend", None),
-            Act::Delete => ("delete", None),
+            Removal::Demote => ("role", Some(("role", "user"))),
+            Removal::Suspend => ("suspend", None),
+            Removal::Delete => ("delete", None),
         };
         let mut fields = vec![("csrf_token", self.token.as_str())];
         fields.extend(role);
@@ -117,7 +117,8 @@ async fn of_two_who_demote_each_other_a_hundred_times_one_is_left_each_time(
                 held.release().await;
             }
         };
-        let (a, b, ()) = join3(one.does(Act::Demote, &second, door), two.does(Act::Demote, &first, door), meet).await;
+        let (a, b, ()) =
+            join3(one.does(Removal::Demote, &second, door), two.does(Removal::Demote, &first, door), meet).await;
         let what = format!("round {round}: {} and {}", a.status, b.status);
         let refused = if done(&a) { &b } else { &a };
         assert!(done(&a) != done(&b) && matches!(refused.status, 403 | 409), "{what}");
@@ -140,7 +141,7 @@ async fn of_two_who_demote_suspend_or_delete_each_other_one_is_left_each_time(
     let server = TestServer::start(backend).await;
     let other_node = server.second_node().await;
     let mut former = vec![server.services.find_user(KEEPER).await.unwrap()];
-    let pairs = ACTS.iter().flat_map(|one| ACTS.iter().map(move |other| (*one, *other)));
+    let pairs = REMOVALS.iter().flat_map(|one| REMOVALS.iter().map(move |other| (*one, *other)));
     for (round, (first, second)) in pairs.cycle().take(27).enumerate() {
         let mut one = Rival::new(&format!("one{round}"), &server).await;
         let mut two = Rival::new(&format!("two{round}"), &other_node).await;
@@ -151,7 +152,7 @@ async fn of_two_who_demote_suspend_or_delete_each_other_one_is_left_each_time(
         }
         let (a, b) = (one.user.clone(), two.user.clone());
         let doors =
-            [(Door::Page, Door::Page), (Door::Page, Door::Api), (Door::Api, Door::Api)][round / ACTS.len().pow(2)];
+            [(Door::Page, Door::Page), (Door::Page, Door::Api), (Door::Api, Door::Api)][round / REMOVALS.len().pow(2)];
         let (of_one, of_two) = join(one.does(first, &b, doors.0), two.does(second, &a, doors.1)).await;
         let what = format!("round {round}, {first:?} and {second:?}: {} and {}", of_one.status, of_two.status);
         assert!(done(&of_one) != done(&of_two), "{what}");
@@ -184,7 +185,7 @@ async fn the_last_one_can_not_go_by_any_act(#[values(Sqlite, SqliteRedis, Postgr
     let away = server.create("adele", Role::Admin).await;
     server.services.suspend(&command_line(), away.id, &Client::default()).await.unwrap();
     let mut rival = Rival::of(keeper.clone(), &server).await;
-    for act in ACTS {
+    for act in REMOVALS {
         let answer = rival.does(act, &keeper, Door::Api).await.expect(409);
         assert_eq!(answer.json()["code"], "last_admin");
         let page = rival.does(act, &keeper, Door::Page).await.expect(409);
@@ -195,5 +196,5 @@ async fn the_last_one_can_not_go_by_any_act(#[values(Sqlite, SqliteRedis, Postgr
     assert!(rival.browser.is_signed_in().await && is_administrator(&server, &keeper).await);
     // With another one they may.
     server.services.reinstate(&command_line(), away.id, &Client::default()).await.unwrap();
-    assert!(done(&rival.does(Act::Demote, &keeper, Door::Page).await));
+    assert!(done(&rival.does(Removal::Demote, &keeper, Door::Page).await));
 }
