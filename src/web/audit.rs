@@ -40,7 +40,7 @@ struct AuditLogPage {
     events_of_filter: Vec<Choice>,
     outcomes: Vec<Choice>,
     filtered: bool,
-    events: Vec<EventRow>,
+    events: Vec<AuditRow>,
     /// Where the newest are, on a later page.
     first: Option<String>,
     next: Option<String>,
@@ -92,7 +92,7 @@ impl Party {
 }
 
 /// An event as those who administer read it.
-struct EventRow {
+struct AuditRow {
     at: TimeTag,
     event: &'static str,
     detail: Option<String>,
@@ -120,7 +120,7 @@ impl Request {
     }
 }
 
-impl EventRow {
+impl AuditRow {
     fn new(event: AuditEvent, now: Timestamp) -> Self {
         Self {
             at: exact(event.at, now),
@@ -204,7 +204,7 @@ pub async fn show(
         events_of_filter: events(filter.event),
         outcomes: outcomes(filter.outcome),
         filtered: form_errors.is_some() || !filter.is_empty(),
-        events: found.events.into_iter().map(|event| EventRow::new(event, now)).collect(),
+        events: found.events.into_iter().map(|event| AuditRow::new(event, now)).collect(),
         first: cursor.map(|_| query.url(PATH, ("cursor", ""))),
         next: found.next.as_deref().map(|next| query.url(PATH, ("cursor", next))),
         layout: AdminLayout::new(&reader, &current, &request, PATH, form_errors),
