@@ -9,9 +9,8 @@ use super::administration::stats;
 use super::database::{AnyConnection, MultiBackend};
 use super::schema::audit_events;
 use crate::domain::audit::{ActorKind, AuditEvent, Client};
-use crate::domain::{Actor, Error, Event, EventId, Outcome, SessionId, Timestamp, User, UserId};
-
-type Result<T> = std::result::Result<T, Error>;
+use crate::domain::{Actor, Event, EventId, Outcome, SessionId, Timestamp, User, UserId};
+use crate::storage::Result;
 
 /// An event to be written.
 pub struct Entry<'a> {

@@ -18,6 +18,7 @@ use super::postgres::{Patience, Remedy};
 use crate::domain::Error;
 use crate::domain::error::Dependency;
 use crate::settings::DatabaseUrl;
+use crate::storage::Result;
 
 /// How long a request waits for the database before it is answered with 503.
 const PATIENCE: Duration = Duration::from_millis(900);
@@ -27,9 +28,6 @@ const LONG_PATIENCE: Duration = Duration::from_secs(600);
 const KEPT_FOR_READERS: usize = 2;
 /// Between two tries of a transaction that another one was in the way of, for each try so far.
 const PAUSE: Duration = Duration::from_millis(5);
-
-/// What went wrong in a query or in the service that ran it.
-type Result<T> = std::result::Result<T, Error>;
 
 impl From<QueryError> for Error {
     fn from(error: QueryError) -> Self {

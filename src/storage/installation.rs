@@ -4,12 +4,12 @@ use diesel::prelude::*;
 
 use super::database::AnyConnection;
 use super::schema::installation;
-use crate::domain::Error;
+use crate::storage::Result;
 
 const SECRET_KEY: &str = "secret_key_fingerprint";
 
 /// The fingerprint of the first node's `secret_key`; this node's own, if it is the first.
-pub fn secret_key_fingerprint(connection: &mut AnyConnection, own: &str) -> Result<String, Error> {
+pub fn secret_key_fingerprint(connection: &mut AnyConnection, own: &str) -> Result<String> {
     let known = installation::table.find(SECRET_KEY).select(installation::value);
     if let Some(known) = known.first::<String>(connection).optional()? {
         return Ok(known);

@@ -6,9 +6,8 @@ use diesel::sql_types::Text;
 use super::database::AnyConnection;
 use super::schema::leases;
 use super::types::TimestampColumn;
-use crate::domain::{Error, Timestamp};
-
-type Result<T> = std::result::Result<T, Error>;
+use crate::domain::Timestamp;
+use crate::storage::Result;
 
 /// A lease, as this node has it. Its end tells it from that of any other: whoever has it next took it after that end,
 /// and so until later.

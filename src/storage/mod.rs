@@ -21,3 +21,8 @@ pub mod sessions;
 pub mod types;
 
 pub use database::Database;
+
+use crate::domain::Error;
+
+/// What a query gives back, or why it could not be answered.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -4,11 +4,10 @@ use diesel::prelude::*;
 
 use crate::domain::keys::SecretHash;
 use crate::domain::link::LinkPurpose;
-use crate::domain::{Error, Timestamp, UserId};
+use crate::domain::{Timestamp, UserId};
+use crate::storage::Result;
 use crate::storage::database::AnyConnection;
 use crate::storage::schema::one_time_links;
-
-type Result<T> = std::result::Result<T, Error>;
 
 /// A link that is still good.
 pub struct Link {

@@ -7,11 +7,10 @@ use crate::domain::lookup::search_form;
 use crate::domain::{
     EmailAddress, Error, FieldError, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username,
 };
+use crate::storage::Result;
 use crate::storage::database::{AnyConnection, MultiBackend};
 use crate::storage::schema::users;
 use crate::storage::sessions::changes::{self, Change};
-
-type Result<T> = std::result::Result<T, Error>;
 
 /// An account with what only the password check may see.
 #[derive(Clone)]

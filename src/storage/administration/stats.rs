@@ -6,14 +6,13 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use crate::domain::{Error, Event, Role, SessionKind, Timestamp};
+use crate::domain::{Event, Role, SessionKind, Timestamp};
+use crate::storage::Result;
 use crate::storage::audit::failing_addresses;
 use crate::storage::database::AnyConnection;
 use crate::storage::schema::{figures, sessions, stat_hours, users};
 use crate::storage::sessions::open::open_in_index;
 use crate::storage::types::TimestampColumn;
-
-type Result<T> = std::result::Result<T, Error>;
 
 /// So many rows are counted for a page; of more, a figure of a while ago is told.
 const COUNTED: i64 = 5000;

@@ -5,15 +5,14 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use crate::domain::text::text_enum;
-use crate::domain::{Error, Role, Timestamp, User, UserId, UserStatus};
+use crate::domain::{Role, Timestamp, User, UserId, UserStatus};
+use crate::storage::Result;
 use crate::storage::accounts::users::{Row, StoredUser};
 use crate::storage::authentication::lockouts::{self, Rule};
 use crate::storage::database::{AnyConnection, MultiBackend};
 use crate::storage::schema::{sessions, users};
 use crate::storage::sessions::open::open_in_index;
 use crate::storage::types::Id;
-
-type Result<T> = std::result::Result<T, Error>;
 
 text_enum!(
     /// The order of a list of accounts, as the parameter `sort` names it.

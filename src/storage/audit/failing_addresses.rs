@@ -10,13 +10,12 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
+use crate::domain::Timestamp;
 use crate::domain::network::counted_name;
-use crate::domain::{Error, Timestamp};
+use crate::storage::Result;
 use crate::storage::database::AnyConnection;
 use crate::storage::schema::failing_addresses;
 use crate::storage::types::TimestampColumn;
-
-type Result<T> = std::result::Result<T, Error>;
 
 /// Addresses of one hour.
 const KEPT: i64 = 200;

@@ -15,12 +15,11 @@ use super::Row;
 use crate::domain::NameKey;
 use crate::domain::audit::AuditEvent;
 use crate::domain::audit_list::{AuditFilter, AuditedAccount};
-use crate::domain::{Error, EventId, Outcome, Timestamp, UserId};
+use crate::domain::{EventId, Outcome, Timestamp, UserId};
+use crate::storage::Result;
 use crate::storage::database::{AnyConnection, MultiBackend};
 use crate::storage::functions::lower;
 use crate::storage::schema::{audit_events, former_usernames, users};
-
-type Result<T> = std::result::Result<T, Error>;
 
 /// So many events are looked at for one page.
 const WALKED: i64 = 10_000;

@@ -9,12 +9,11 @@ use diesel::dsl::count;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable};
 
-use crate::domain::{Error, Timestamp, UserId};
+use crate::domain::{Timestamp, UserId};
+use crate::storage::Result;
 use crate::storage::database::AnyConnection;
 use crate::storage::schema::lockouts;
 use crate::storage::types::{Id, TimestampColumn};
-
-type Result<T> = std::result::Result<T, Error>;
 
 /// So many accounts are asked about in one statement; SQLite allows some more.
 const PARAMETERS: usize = 1000;

@@ -9,9 +9,8 @@ use super::everyone;
 use super::expiry::{Expired, close_expired};
 use super::open::{open, open_in_index};
 use super::rows::Row;
-use crate::domain::{Error, Session, SessionId, SessionKind, Timestamp, UserId};
-
-type Result<T> = std::result::Result<T, Error>;
+use crate::domain::{Session, SessionId, SessionKind, Timestamp, UserId};
+use crate::storage::Result;
 
 /// The account's sessions that have not ended, last active first.
 pub fn open_sessions(connection: &mut AnyConnection, user: UserId, now: Timestamp, limit: i64) -> Result<Vec<Session>> {

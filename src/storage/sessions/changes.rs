@@ -14,9 +14,8 @@ use super::super::database::AnyConnection;
 use super::super::schema::changes;
 use super::super::types::TimestampColumn;
 use super::change_kind::ChangeKind;
-use crate::domain::{Error, SessionId, Timestamp, UserId};
-
-type Result<T> = std::result::Result<T, Error>;
+use crate::domain::{SessionId, Timestamp, UserId};
+use crate::storage::Result;
 
 /// By how much a row may appear after its own time, where the database doesn't tell what is under way.
 const LATE_COMMIT: TimeDelta = TimeDelta::seconds(10);

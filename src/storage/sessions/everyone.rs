@@ -17,9 +17,8 @@ use super::changes::{self, Change};
 use super::expiry::nearer_limit;
 use super::open::open;
 use super::rows::End;
-use crate::domain::{EndReason, Error, Role, SessionId, Timestamp, UserId};
-
-type Result<T> = std::result::Result<T, Error>;
+use crate::domain::{EndReason, Role, SessionId, Timestamp, UserId};
+use crate::storage::Result;
 
 /// Accounts that one statement writes: each must be done long before the database gives it up.
 const RAISED: i64 = 20_000;

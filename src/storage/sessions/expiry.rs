@@ -9,9 +9,8 @@ use super::super::schema::sessions;
 use super::super::types::{Id, TimestampColumn};
 use super::ACTIVITY_LAG;
 use super::open::{open, open_in_index};
-use crate::domain::{Error, SessionId, Timestamp, UserId};
-
-type Result<T> = std::result::Result<T, Error>;
+use crate::domain::{SessionId, Timestamp, UserId};
+use crate::storage::Result;
 
 /// Which expired sessions are closed at once.
 #[derive(Clone, Copy)]

@@ -29,7 +29,8 @@ pub use self::rotation::Rotation;
 pub use self::sql::SqlSessions;
 use crate::domain::keys::SecretHash;
 use crate::domain::session::LiveSession;
-use crate::domain::{Error, SessionId, Timestamp, UserId};
+use crate::domain::{SessionId, Timestamp, UserId};
+use crate::storage::Result;
 
 /// The last activity is written at most this often.
 pub const TOUCH_INTERVAL: TimeDelta = TimeDelta::minutes(1);
@@ -52,7 +53,7 @@ impl SessionStore {
         session: SessionId,
         secret: SecretHash,
         now: Timestamp,
-    ) -> Result<Option<LiveSession>, Error> {
+    ) -> Result<Option<LiveSession>> {
         match self {
             Self::Sql(store) => store.load(user, session, Some(secret), now).await,
             Self::Redis(store) => store.load(user, session, Some(secret), now).await,
@@ -60,12 +61,7 @@ impl SessionStore {
     }
 
     /// The same for a caller who has no secret, and has proved otherwise that the session was opened for it.
-    pub async fn load_by_id(
-        &self,
-        user: UserId,
-        session: SessionId,
-        now: Timestamp,
-    ) -> Result<Option<LiveSession>, Error> {
+    pub async fn load_by_id(&self, user: UserId, session: SessionId, now: Timestamp) -> Result<Option<LiveSession>> {
         match self {
             Self::Sql(store) => store.load(user, session, None, now).await,
             Self::Redis(store) => store.load(user, session, None, now).await,
@@ -74,7 +70,7 @@ impl SessionStore {
 
     /// Takes what a committed transaction ended or changed out of every copy. After an error SQL has it all the same,
     /// and the feed brings it to every node within a second of the store's return.
-    pub async fn invalidate(&self, changes: &[Change]) -> Result<(), Error> {
+    pub async fn invalidate(&self, changes: &[Change]) -> Result<()> {
         match self {
             Self::Sql(_) => Ok(()),
             Self::Redis(store) => store.invalidate(changes).await,

@@ -15,8 +15,7 @@ use super::sql::SqlSessions;
 use super::{SessionStore, Timestamp};
 use crate::domain::refresh_token::{RefreshKey, RefreshToken, TokenFamily, TokenStatus};
 use crate::domain::{Error, SessionId};
-
-type Result<T> = std::result::Result<T, Error>;
+use crate::storage::Result;
 
 /// What a presented refresh token led to.
 #[derive(Clone, Debug)]

@@ -16,8 +16,7 @@ use crate::domain::session::{Ended, LiveSession};
 use crate::domain::{
     Actor, EndReason, Error, Role, Session, SessionId, SessionKind, Timestamp, User, UserId, UserStatus,
 };
-
-type Result<T> = std::result::Result<T, Error>;
+use crate::storage::Result;
 
 /// A session to be.
 pub struct NewSession<'a> {

@@ -17,10 +17,9 @@ use super::expiry::nearer_limit;
 use super::rows::Row;
 use crate::domain::lookup::search_form;
 use crate::domain::session_list::{ListedSession, Owner, Position, SessionFilter, SessionOrder, SessionState};
-use crate::domain::{Error, Role, Session, SessionId, Timestamp, UserId};
+use crate::domain::{Role, Session, SessionId, Timestamp, UserId};
+use crate::storage::Result;
 use crate::storage::administration::user_search::{contains, few_candidates};
-
-type Result<T> = std::result::Result<T, Error>;
 
 /// So many matches are read and sorted; more are walked to.
 const SORTED: i64 = 2000;

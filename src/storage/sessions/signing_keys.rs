@@ -4,12 +4,11 @@ use std::cmp::Reverse;
 
 use diesel::prelude::*;
 
+use crate::domain::Timestamp;
 use crate::domain::signing_key::{KeyState, SealedKey, SigningAlgorithm, SigningKeyInfo};
-use crate::domain::{Error, Timestamp};
+use crate::storage::Result;
 use crate::storage::database::AnyConnection;
 use crate::storage::schema::signing_keys;
-
-type Result<T> = std::result::Result<T, Error>;
 
 /// A key as it is kept.
 #[derive(Queryable, Selectable)]

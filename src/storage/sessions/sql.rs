@@ -6,7 +6,8 @@ use super::super::Database;
 use super::{TOUCH_INTERVAL, rows};
 use crate::domain::keys::SecretHash;
 use crate::domain::session::LiveSession;
-use crate::domain::{Error, SessionId, Timestamp, UserId};
+use crate::domain::{SessionId, Timestamp, UserId};
+use crate::storage::Result;
 
 #[derive(Clone)]
 pub struct SqlSessions {
@@ -24,7 +25,7 @@ impl SqlSessions {
         session: SessionId,
         secret: Option<SecretHash>,
         now: Timestamp,
-    ) -> Result<Option<LiveSession>, Error> {
+    ) -> Result<Option<LiveSession>> {
         let Some(found) = self.database.read(move |connection| rows::snapshot(connection, user, session)).await? else {
             return Ok(None);
         };

@@ -50,8 +50,7 @@ use crate::domain::keys::SecretHash;
 use crate::domain::session::LiveSession;
 use crate::domain::{Error, SessionId, Timestamp, UserId};
 use crate::settings::RedisUrl;
-
-type Result<T> = std::result::Result<T, Error>;
+use crate::storage::Result;
 
 /// Longer than any run of unlucky but proper repeats; each is one change of the server under us.
 const ATTEMPTS: usize = 4;
