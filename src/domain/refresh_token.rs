@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use super::keys::{RootKey, mac};
-use super::session::LiveSession;
+use super::session::{LiveSession, expiry};
 use super::{SessionId, Timestamp, UserId};
 
 /// Says what kind of secret it is, to people and to scanners for leaked ones.
@@ -147,7 +147,7 @@ pub struct TokenFamily {
 impl TokenFamily {
     /// When it ends unless it is used again.
     pub fn expires_at(&self) -> Timestamp {
-        self.session.absolute_limit.min(self.last_active_at + self.idle)
+        expiry(self.session.absolute_limit, self.last_active_at, self.idle)
     }
 }
 

@@ -71,7 +71,7 @@ pub struct Ended {
 impl Session {
     /// When it ends unless it is used again.
     pub fn expires_at(&self) -> Timestamp {
-        self.absolute_limit.min(self.last_active_at + self.idle)
+        expiry(self.absolute_limit, self.last_active_at, self.idle)
     }
 
     /// Which one it was, for the audit log: "browser session from 198.51.100.9, Firefox on Linux". What a program calls
@@ -84,10 +84,16 @@ impl Session {
         }
     }
 
-    /// Whether neither an act nor a limit has ended it. The owner's epoch and status are asked elsewhere.
-    pub fn is_live(&self, now: Timestamp) -> bool {
-        self.ended.is_none() && now < self.expires_at()
+    /// Whether neither an act nor a limit has ended it, where its last activity may be known `lag` too early. The owner's
+    /// epoch and status are asked beside it.
+    pub fn is_live(&self, now: Timestamp, lag: TimeDelta) -> bool {
+        self.ended.is_none() && now < expiry(self.absolute_limit, self.last_active_at + lag, self.idle)
     }
+}
+
+/// The nearer of the two limits of a session.
+pub(super) fn expiry(absolute_limit: Timestamp, last_active_at: Timestamp, idle: TimeDelta) -> Timestamp {
+    absolute_limit.min(last_active_at + idle)
 }
 
 /// What a request learns from the store about the session that it came with: all that is needed to answer it.

@@ -1,6 +1,7 @@
 //! `/api/v1/whoami` and `/api/v1/me`: the caller's own account, sessions and activity.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -180,7 +181,7 @@ pub async fn sessions(
         |session| session.id,
         |session| {
             // The database may know the last activity of the session that asks a little late.
-            let shown = session.id == current || session.is_live(now);
+            let shown = session.id == current || session.is_live(now, TimeDelta::zero());
             shown.then(|| SessionShape::new(&session, user.username.as_str(), Some(current)))
         },
     ))

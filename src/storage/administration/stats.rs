@@ -11,7 +11,7 @@ use crate::storage::Result;
 use crate::storage::audit::failing_addresses;
 use crate::storage::database::AnyConnection;
 use crate::storage::schema::{figures, sessions, stat_hours, users};
-use crate::storage::sessions::open::open_in_index;
+use crate::storage::sessions::open::{open, open_in_index};
 use crate::storage::types::TimestampColumn;
 
 /// So many rows are counted for a page; of more, a figure of a while ago is told.
@@ -109,7 +109,7 @@ pub enum Owners {
 
 /// How many sessions of that kind have not ended; `None` where they are many and were never counted.
 pub fn open_sessions(connection: &mut AnyConnection, kind: SessionKind, owners: Owners) -> Result<Option<Figure>> {
-    let open = sessions::table.filter(sessions::ended_at.is_null()).filter(sessions::kind.eq(kind));
+    let open = sessions::table.filter(open()).filter(sessions::kind.eq(kind));
     let few: Vec<i64> = open.select(1i64.into_sql::<BigInt>()).limit(COUNTED + 1).load(connection)?;
     let few = few.len() as i64;
     if few <= COUNTED {
@@ -130,7 +130,7 @@ pub fn open_sessions(connection: &mut AnyConnection, kind: SessionKind, owners: 
 
 /// Counts them all, for [`open_sessions`] to tell from.
 pub fn count_open_sessions(connection: &mut AnyConnection, kind: SessionKind) -> Result<[(Owners, i64); 2]> {
-    let open = sessions::table.filter(sessions::ended_at.is_null()).filter(sessions::kind.eq(kind));
+    let open = sessions::table.filter(open()).filter(sessions::kind.eq(kind));
     let all: i64 = open.select(count_star()).first(connection)?;
     // Those of the others are few, and found by their accounts: nobody is looked up for each of a million sessions.
     let above: Vec<Role> = Role::ALL.iter().copied().filter(|role| *role != Role::User).collect();

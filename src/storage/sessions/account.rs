@@ -7,7 +7,7 @@ use super::super::database::{AnyConnection, MultiBackend};
 use super::super::schema::{sessions, users};
 use super::everyone;
 use super::expiry::{Expired, close_expired};
-use super::open::{open, open_in_index};
+use super::open::{nearer_limit, of_present_epoch, open, open_in_index, unexpired};
 use super::rows::Row;
 use crate::domain::{Session, SessionId, SessionKind, Timestamp, UserId};
 use crate::storage::Result;
@@ -18,13 +18,13 @@ pub fn open_sessions(connection: &mut AnyConnection, user: UserId, now: Timestam
         .inner_join(users::table)
         .filter(sessions::user_id.eq(user))
         .filter(open())
-        .filter(sessions::epoch.eq(users::epoch))
-        .filter(sessions::absolute_limit.gt(now))
+        .filter(of_present_epoch())
+        .filter(unexpired(nearer_limit(connection), now))
         .order((sessions::last_active_at.desc(), sessions::id.desc()))
         .limit(limit)
         .select(Row::as_select())
         .load(connection)?;
-    Ok(rows.into_iter().map(Session::from).filter(|session| session.is_live(now)).collect())
+    Ok(rows.into_iter().map(Session::from).collect())
 }
 
 /// The account's sessions that have not ended, newest first, those with an id below `before`.
@@ -49,7 +49,7 @@ pub fn newest_open(
     let rows: Vec<Row> = sessions::table
         .inner_join(users::table)
         .filter(sessions::id.eq_any(newest))
-        .filter(sessions::epoch.eq(users::epoch))
+        .filter(of_present_epoch())
         .order(sessions::id.desc())
         .select(Row::as_select())
         .load(connection)?;

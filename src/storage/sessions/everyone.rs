@@ -4,9 +4,9 @@
 //! node stops believing what was copied before. What the history says of each, which may be a million rows, is written
 //! after it, some at a time. Until then an [`UnnotedEnd`] says what is still to be written, whoever dies meanwhile.
 
-use diesel::dsl::{count_star, sql};
+use diesel::dsl::count_star;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::Text;
 use uuid::Uuid;
 
 use super::super::database::AnyConnection;
@@ -14,8 +14,7 @@ use super::super::schema::{sessions, unnoted_ends, users};
 use super::super::types::{Id, TimestampColumn};
 use super::ACTIVITY_LAG;
 use super::changes::{self, Change};
-use super::expiry::nearer_limit;
-use super::open::open;
+use super::open::{nearer_limit, of_present_epoch, open, unexpired};
 use super::rows::End;
 use crate::domain::{EndReason, Role, SessionId, Timestamp, UserId};
 use crate::storage::Result;
@@ -43,8 +42,8 @@ pub fn raise_epochs(
             .inner_join(users::table)
             .filter(some.clone())
             .filter(open())
-            .filter(sql::<Bool>(nearer_limit(connection)).sql(" > ").bind::<TimestampColumn, _>(now - ACTIVITY_LAG))
-            .filter(sessions::epoch.eq(users::epoch))
+            .filter(unexpired(nearer_limit(connection), now - ACTIVITY_LAG))
+            .filter(of_present_epoch())
             .filter(sessions::id.ne(kept.unwrap_or(SessionId(Uuid::nil()))));
         lived += live.select(count_star()).first::<i64>(connection)?.unsigned_abs();
         diesel::update(users::table.filter(some))

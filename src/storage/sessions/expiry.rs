@@ -1,14 +1,13 @@
 //! What time does to sessions: they expire, and when they have long ended they are forgotten.
 
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::BigInt;
 
 use super::super::database::AnyConnection;
 use super::super::schema::sessions;
 use super::super::types::{Id, TimestampColumn};
 use super::ACTIVITY_LAG;
-use super::open::{open, open_in_index};
+use super::open::{expired, nearer_limit, open, open_in_index};
 use crate::domain::{SessionId, Timestamp, UserId};
 use crate::storage::Result;
 
@@ -62,27 +61,19 @@ pub fn close_expired(connection: &mut AnyConnection, which: Expired, now: Timest
 
 /// Whether [`close_expired`] would find any of the account. From the index alone, unlike what it does with them.
 fn has_expired(connection: &mut AnyConnection, user: UserId, now: Timestamp) -> Result<bool> {
-    let past = sql::<Bool>(nearer_limit(connection)).sql(" <= ").bind::<TimestampColumn, _>(now - ACTIVITY_LAG);
-    let expired = sessions::table.filter(sessions::user_id.eq(user)).filter(open_in_index()).filter(past);
-    let one: Option<SessionId> = expired.select(sessions::id).first(connection).optional()?;
+    let past = expired(nearer_limit(connection), now - ACTIVITY_LAG);
+    let theirs = sessions::table.filter(sessions::user_id.eq(user)).filter(open_in_index()).filter(past);
+    let one: Option<SessionId> = theirs.select(sessions::id).first(connection).optional()?;
     Ok(one.is_some())
 }
 
 /// How many sessions [`close_expired`] would close, if fewer than `most`. Where it finds none it reads the index of all
 /// that are open.
 pub fn count_expired(connection: &mut AnyConnection, now: Timestamp, most: i64) -> Result<i64> {
-    let past = sql::<Bool>(nearer_limit(connection)).sql(" <= ").bind::<TimestampColumn, _>(now - ACTIVITY_LAG);
+    let past = expired(nearer_limit(connection), now - ACTIVITY_LAG);
     let oldest = sessions::table.filter(open()).filter(past).order(sessions::last_active_at).select(sessions::id);
     let found: Vec<SessionId> = oldest.limit(most).load(connection)?;
     Ok(found.len() as i64)
-}
-
-/// The moment at which a session expires. PostgreSQL and SQLite add milliseconds to a moment each in their own way.
-pub(super) fn nearer_limit(connection: &AnyConnection) -> &'static str {
-    match connection {
-        AnyConnection::Postgres(_) => "LEAST(absolute_limit, last_active_at + idle_ms * interval '1 millisecond')",
-        AnyConnection::Sqlite(_) => "MIN(absolute_limit, last_active_at + idle_ms)",
-    }
 }
 
 /// Forgets at most `most` sessions that ended before `limit`.

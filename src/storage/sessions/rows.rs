@@ -126,14 +126,10 @@ pub struct UserState {
 }
 
 impl Snapshot {
-    /// Whether the session lives, when the last activity may be known `slack` late.
-    pub fn is_live(&self, now: Timestamp, slack: TimeDelta) -> bool {
-        let session = &self.session;
-        session.ended.is_none()
-            && self.user.status == UserStatus::Active
-            && self.epoch == self.user.epoch
-            && now < session.absolute_limit
-            && now < session.last_active_at + session.idle + slack
+    /// Whether the session lives, where its last activity may be known `lag` too early. `lua/live.lua` asks the same of a
+    /// copy, and [`super::open`] of many rows.
+    pub fn is_live(&self, now: Timestamp, lag: TimeDelta) -> bool {
+        self.session.is_live(now, lag) && self.user.status == UserStatus::Active && self.epoch == self.user.epoch
     }
 
     /// Whether this is the session's present secret. `None`: the caller proved otherwise whose session it is.

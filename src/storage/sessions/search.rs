@@ -5,15 +5,13 @@
 //! list. A walk that meets others too looks at no more than [`WALKED`] sessions, or [`SEARCHED`], and the page after
 //! goes on where it stopped.
 
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::BigInt;
 
 use super::super::database::{AnyConnection, MultiBackend};
 use super::super::functions::lower;
 use super::super::schema::{sessions, users};
-use super::super::types::TimestampColumn;
-use super::expiry::nearer_limit;
+use super::open::{nearer_limit, open, unexpired};
 use super::rows::Row;
 use crate::domain::lookup::search_form;
 use crate::domain::session_list::{ListedSession, Owner, Position, SessionFilter, SessionOrder, SessionState};
@@ -159,9 +157,7 @@ impl List<'_> {
     fn matching<'a>(&self) -> Query<'a> {
         let mut query = sessions::table.inner_join(users::table).into_boxed::<MultiBackend>();
         query = match self.filter.state {
-            SessionState::Live => query
-                .filter(sessions::ended_at.is_null())
-                .filter(sql::<Bool>(self.limit).sql(" > ").bind::<TimestampColumn, _>(self.now)),
+            SessionState::Live => query.filter(open()).filter(unexpired(self.limit, self.now)),
             SessionState::Ended => query.filter(sessions::ended_at.is_not_null()),
             SessionState::All => query,
         };
@@ -251,13 +247,13 @@ impl List<'_> {
         }
         Ok(match self.filter.order {
             SessionOrder::Activity => {
-                let mut open = all.filter(sessions::ended_at.is_null());
+                let mut live = all.filter(open());
                 if let Some(Position { at, id }) = after {
                     let later = sessions::last_active_at.lt(at).or(sessions::id.lt(id));
-                    open = open.filter(sessions::last_active_at.le(at)).filter(later);
+                    live = live.filter(sessions::last_active_at.le(at)).filter(later);
                 }
                 let order = (sessions::last_active_at.desc(), sessions::id.desc());
-                let last = open.order(order).select((sessions::last_active_at, sessions::id)).offset(most).limit(1);
+                let last = live.order(order).select((sessions::last_active_at, sessions::id)).offset(most).limit(1);
                 last.first(connection).optional()?.map(|(at, id)| Position { at, id })
             }
             SessionOrder::End => {
