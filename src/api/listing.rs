@@ -1,6 +1,7 @@
 //! Lists in pages: newest first, a page after the other by a cursor that only we can make.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::future::{Ready, ready};
 use std::str::FromStr;
 
@@ -15,7 +16,7 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::texts;
-use crate::domain::cursor::Cursors;
+use crate::domain::cursor::{NoSuchCursor, PagedList, cut};
 use crate::domain::{Error, FieldError};
 use crate::http::fields::{Fields, Repeated};
 use crate::http::problem::Problem;
@@ -98,20 +99,16 @@ pub struct Listing<I> {
     limit: u16,
     /// The id of the last one of the page before.
     before: Option<I>,
-    cursors: Cursors,
-    name: String,
+    list: PagedList,
 }
 
-impl<I: FromStr + ToString> Listing<I> {
+impl<I: FromStr + Display> Listing<I> {
     /// `name` says which list of whom it is: a cursor of another one is refused.
     pub fn of(services: &Services, query: PageQuery, name: String) -> Result<Self, Problem> {
-        let cursors = Cursors::new(&services.root_key);
-        let before = query.cursor.map(|cursor| cursors.read(&name, &cursor)?.parse().ok());
-        let before = match before {
-            Some(None) => return Err(refused("cursor", "Use next_cursor of the page before, or none.")),
-            other => other.flatten(),
-        };
-        Ok(Self { limit: query.limit, before, cursors, name })
+        let list = PagedList::new(&services.root_key, name);
+        let refuse = |NoSuchCursor| refused("cursor", "Use next_cursor of the page before, or none.");
+        let before = list.place(query.cursor.as_deref()).map_err(refuse)?;
+        Ok(Self { limit: query.limit, before, list })
     }
 
     pub fn before(&self) -> Option<&I> {
@@ -132,10 +129,8 @@ impl<I: FromStr + ToString> Listing<I> {
         id: impl Fn(&R) -> I,
         shape: impl Fn(R) -> Option<S>,
     ) -> HttpResponse {
-        let others_follow = rows.len() > usize::from(self.limit);
-        rows.truncate(self.limit.into());
-        let next_cursor =
-            rows.last().filter(|_| others_follow).map(|last| self.cursors.write(&self.name, &id(last).to_string()));
+        let others_follow = cut(&mut rows, self.limit.into());
+        let next_cursor = rows.last().filter(|_| others_follow).map(|last| self.list.cursor(&id(last)));
         page(request, services, self.limit, next_cursor, rows.into_iter().filter_map(shape).collect())
     }
 }

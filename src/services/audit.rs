@@ -8,11 +8,10 @@ use futures_util::Stream;
 use futures_util::stream::try_unfold;
 
 use super::authorization::recheck;
-use super::sessions::everyone::read_cursor;
 use super::{AuthContext, Result, Services};
 use crate::domain::audit::AuditEvent;
 use crate::domain::audit_list::{AuditFilter, AuditedAccount};
-use crate::domain::cursor::Cursors;
+use crate::domain::cursor::PagedList;
 use crate::domain::{Clock, EventId, Role};
 use crate::storage::Database;
 use crate::storage::audit::search::{self as audit_search, Found};
@@ -42,12 +41,12 @@ impl Services {
         limit: u16,
     ) -> Result<AuditPage> {
         auth.require(Role::Manager)?;
-        let (cursors, list) = (Cursors::new(&self.root_key), format!("audit {filter:?}"));
-        let before: Option<EventId> = cursor.map(|cursor| read_cursor(&cursors, &list, cursor)).transpose()?;
+        let list = PagedList::new(&self.root_key, format!("audit {filter:?}"));
+        let before: Option<EventId> = list.place(cursor)?;
         let filter = filter.clone();
         let found =
             self.database.read(move |connection| audit_search::page(connection, &filter, before, limit.into())).await?;
-        let next = found.next.map(|position| cursors.write(&list, &position.to_string()));
+        let next = found.next.map(|place| list.cursor(&place));
         Ok(AuditPage { events: found.events, next })
     }
 

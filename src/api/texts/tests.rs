@@ -116,11 +116,11 @@ fn characters_that_a_kind_of_text_leaves_out_are_all_in_the_planes_that_are_look
 
 #[test]
 fn a_cursor_is_as_long_as_the_document_says_at_least() {
-    let cursors = cursor::Cursors::new(&crate::domain::keys::RootKey::new(vec![1; 32]));
+    let list = cursor::PagedList::new(&crate::domain::keys::RootKey::new(vec![1; 32]), "list".to_owned());
     let validator = Validator::of::<Cursor>();
-    let shortest = cursors.write("list", "1");
+    let shortest = list.cursor(&1);
     assert_eq!(shortest.len(), cursor::MIN_LENGTH);
-    assert!(validator.takes(&shortest) && validator.takes(&cursors.write("list", &"ä".repeat(100))));
+    assert!(validator.takes(&shortest) && validator.takes(&list.cursor(&"ä".repeat(100))));
 }
 
 #[rstest]

@@ -1,10 +1,13 @@
 //! Accounts as managers find them and administrators edit them.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use crate::domain::audit::Client;
-use crate::domain::cursor::Cursors;
+use crate::domain::cursor::{NoSuchCursor, PagedList, cut};
 use crate::domain::display_name::parse_display_name;
 use crate::domain::lookup::{parse_search, search_form};
-use crate::domain::{EmailAddress, Error, Event, FieldError, FieldErrors, Role, Timestamp, User, UserStatus, Username};
+use crate::domain::{EmailAddress, Error, Event, FieldErrors, Role, Timestamp, User, UserStatus, Username};
 use crate::services::accounts::links;
 use crate::services::authorization::{Authorized, Subject, authorize_admin_on};
 use crate::services::{AuthContext, RecentAuthContext, Result, Services};
@@ -64,15 +67,8 @@ impl Services {
             UserFilter { text: search_form(text), role: search.role, status: search.status, locked: search.locked };
         let rule = self.lockout_rule();
         let (sort, limit) = (search.sort, usize::from(limit));
-        let (cursors, list) = (Cursors::new(&self.root_key), list_name(&filter, sort));
-        let place = cursor.map(|cursor| {
-            let place = cursors.read(&list, cursor).and_then(|text| ListPosition::parse(&text));
-            place.ok_or_else(|| {
-                let message = "This is no cursor of this list. Begin at its first page.";
-                Error::Invalid(FieldError::new("cursor", "invalid", message).into())
-            })
-        });
-        let place = place.transpose()?;
+        let list = PagedList::new(&self.root_key, list_name(&filter, sort));
+        let place: Option<ListPosition> = list.place(cursor)?;
         let before = place.as_ref().map_or(0, |place| place.before);
         let (mut users, total) = self
             .database
@@ -82,11 +78,10 @@ impl Services {
                 Ok((user_search::search(connection, &filter, sort, after, limit as i64 + 1, rule)?, total))
             })
             .await?;
-        let followed = users.len() > limit;
-        users.truncate(limit);
+        let followed = cut(&mut users, limit);
         let next = users.last().filter(|_| followed).map(|last| {
             let place = ListPosition { before: before + limit as u64, after: UserPosition::of(&last.user, sort) };
-            cursors.write(&list, &place.to_text())
+            list.cursor(&place)
         });
         Ok(UserPage { users, before, next, total })
     }
@@ -158,22 +153,29 @@ struct ListPosition {
     after: UserPosition,
 }
 
-impl ListPosition {
-    fn to_text(&self) -> String {
+impl Display for ListPosition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.after {
-            UserPosition::Username(key) => format!("{} {key}", self.before),
-            UserPosition::Creation(at, id) => format!("{} {} {id}", self.before, at.timestamp_millis()),
+            UserPosition::Username(key) => write!(f, "{} {key}", self.before),
+            UserPosition::Creation(at, id) => write!(f, "{} {} {id}", self.before, at.timestamp_millis()),
         }
     }
+}
 
-    fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split(' ');
-        let before = words.next()?.parse().ok()?;
-        let after = match (words.next()?, words.next()) {
-            (key, None) => UserPosition::Username(key.to_owned()),
-            (at, Some(id)) => UserPosition::Creation(Timestamp::from_millis(at.parse().ok()?), id.parse().ok()?),
+impl FromStr for ListPosition {
+    type Err = NoSuchCursor;
+
+    fn from_str(text: &str) -> std::result::Result<Self, NoSuchCursor> {
+        let place = || {
+            let mut words = text.split(' ');
+            let before = words.next()?.parse().ok()?;
+            let after = match (words.next()?, words.next()) {
+                (key, None) => UserPosition::Username(key.to_owned()),
+                (at, Some(id)) => UserPosition::Creation(Timestamp::from_millis(at.parse().ok()?), id.parse().ok()?),
+            };
+            Some(Self { before, after })
         };
-        Some(Self { before, after })
+        place().ok_or(NoSuchCursor)
     }
 }
 
@@ -187,7 +189,7 @@ mod tests {
         let now = Clock::default().now();
         for after in [UserPosition::Username("ada".to_owned()), UserPosition::Creation(now, UserId::new(now))] {
             let place = ListPosition { before: 50, after };
-            assert_eq!(ListPosition::parse(&place.to_text()), Some(place));
+            assert_eq!(place.to_string().parse(), Ok(place));
         }
     }
 }

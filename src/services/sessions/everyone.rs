@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use crate::domain::audit::Client;
-use crate::domain::cursor::Cursors;
+use crate::domain::cursor::PagedList;
 use crate::domain::lookup::parse_search;
 use crate::domain::session_list::{ListedSession, Position, SessionFilter, counted};
 use crate::domain::{EndReason, Error, Event, FieldError, Outcome, Role, SessionId};
@@ -62,12 +62,12 @@ impl Services {
         auth.require(Role::Manager)?;
         let q = filter.q.as_deref().map(parse_search).transpose().map_err(|error| Error::Invalid(error.into()))?;
         let filter = SessionFilter { q: q.filter(|q| !q.is_empty()).map(str::to_owned), ..filter.clone() };
-        let (cursors, list) = (Cursors::new(&self.root_key), list_name(&filter));
-        let after: Option<Position> = cursor.map(|cursor| read_cursor(&cursors, &list, cursor)).transpose()?;
+        let list = PagedList::new(&self.root_key, list_name(&filter));
+        let after: Option<Position> = list.place(cursor)?;
         let now = self.clock.now();
         let found =
             self.database.read(move |connection| search::page(connection, &filter, after, limit.into(), now)).await?;
-        let next = found.next.map(|position| cursors.write(&list, &position.to_string()));
+        let next = found.next.map(|place| list.cursor(&place));
         Ok(SessionPage { sessions: found.sessions, next })
     }
 
@@ -224,13 +224,4 @@ fn list_name(filter: &SessionFilter) -> String {
     let user = filter.user.map(|user| user.to_string()).unwrap_or_default();
     let q = filter.q.as_deref().unwrap_or_default();
     format!("sessions {} by={:?} kind={kind} user={user} q={q}", filter.state, filter.order)
-}
-
-/// The position that a cursor of this list stands for.
-pub(in crate::services) fn read_cursor<T: std::str::FromStr>(cursors: &Cursors, list: &str, cursor: &str) -> Result<T> {
-    let position = cursors.read(list, cursor).and_then(|position| position.parse().ok());
-    position.ok_or_else(|| {
-        let message = "This is no cursor of this list. Begin at its first page.";
-        Error::Invalid(FieldError::new("cursor", "invalid", message).into())
-    })
 }

@@ -15,6 +15,7 @@ use super::Row;
 use crate::domain::NameKey;
 use crate::domain::audit::AuditEvent;
 use crate::domain::audit_list::{AuditFilter, AuditedAccount};
+use crate::domain::cursor::cut;
 use crate::domain::{EventId, Outcome, Timestamp, UserId};
 use crate::storage::Result;
 use crate::storage::database::{AnyConnection, MultiBackend};
@@ -74,8 +75,7 @@ pub fn page(
     events.dedup_by_key(|event| event.id);
     // Further down, not every walk has looked.
     events.retain(|event| stop.is_none_or(|stop| event.id >= stop));
-    let full = events.len() > limit;
-    events.truncate(limit);
+    let full = cut(&mut events, limit);
     let last = events.last().map(|event| event.id);
     Ok(Found { events, next: if full { last } else { stop } })
 }

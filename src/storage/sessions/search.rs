@@ -13,6 +13,7 @@ use super::super::functions::lower;
 use super::super::schema::{sessions, users};
 use super::open::{nearer_limit, open, unexpired};
 use super::rows::Row;
+use crate::domain::cursor::cut;
 use crate::domain::lookup::search_form;
 use crate::domain::session_list::{ListedSession, Owner, Position, SessionFilter, SessionOrder, SessionState};
 use crate::domain::{Role, Session, SessionId, Timestamp, UserId};
@@ -59,8 +60,7 @@ pub fn page(
             (list.walk(connection, needle.as_ref(), stop, limit)?, stop)
         }
     };
-    let full = found.len() > limit;
-    found.truncate(limit);
+    let full = cut(&mut found, limit);
     let last = found.last().map(|met| list.position(met));
     Ok(Found { sessions: told(found), next: if full { last } else { stopped } })
 }
