@@ -10,7 +10,7 @@ use super::output::{self, Format, Listing, Output};
 use super::{Failure, one_of};
 use crate::domain::audit::Client;
 use crate::domain::link::OneTimeLink;
-use crate::domain::{Error, Role, Timestamp, User, UserStatus};
+use crate::domain::{Error, Role, Timestamp, User, UserStatus, username};
 use crate::representations::UserShape;
 use crate::services::accounts::profile::NewAccount;
 use crate::services::administration::users::{FoundUser, UserSearch, UserSort};
@@ -20,7 +20,7 @@ use crate::services::{RecentAuthContext, Services};
 pub enum Command {
     /// Create an account, and print the link with which its owner chooses a password, unless that comes from stdin.
     Create {
-        /// 3 to 32 ASCII letters, digits and `_ . -`, beginning with a letter.
+        #[arg(help = username_rule())]
         username: String,
         /// As name@example.com; good for signing in too.
         #[arg(long)]
@@ -142,6 +142,15 @@ enum Status {
 pub struct AccountArgument {
     /// Username, e-mail or id.
     user: String,
+}
+
+fn username_rule() -> String {
+    let signs = username::signs();
+    format!(
+        "{} to {} ASCII letters, digits and `{signs}`, beginning with a letter",
+        username::MIN_LENGTH,
+        username::MAX_LENGTH
+    )
 }
 
 fn role() -> impl clap::builder::TypedValueParser<Value = Role> {

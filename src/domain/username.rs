@@ -11,6 +11,11 @@ pub const MAX_LENGTH: usize = 32;
 /// What one may have besides ASCII letters and digits.
 pub const SIGNS: &str = "_.-";
 
+/// [`SIGNS`] to read: `_ . -`.
+pub fn signs() -> String {
+    SIGNS.chars().map(String::from).collect::<Vec<_>>().join(" ")
+}
+
 /// The words, as keys, that the audit log has for an actor without an account, where others have their username.
 pub fn reserved() -> impl Iterator<Item = &'static str> {
     ActorKind::ALL.iter().filter(|kind| **kind != ActorKind::User).map(|kind| kind.as_str())
@@ -50,7 +55,7 @@ impl Username {
             return error("too_long", format!("Use at most {MAX_LENGTH} characters."));
         }
         if !typed.chars().all(|c| c.is_ascii_alphanumeric() || SIGNS.contains(c)) {
-            return error("invalid", "Use only letters from a to z, digits, and the characters _ . -".to_owned());
+            return error("invalid", format!("Use only letters from a to z, digits, and the characters {}", signs()));
         }
         if !typed.starts_with(|c: char| c.is_ascii_alphabetic()) {
             return error("invalid", "Begin the username with a letter.".to_owned());

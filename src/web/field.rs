@@ -6,6 +6,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use super::form_errors::FormErrors;
+use crate::domain::username::{MAX_LENGTH, MIN_LENGTH, SIGNS};
 
 /// An input of a form; its name is also its id. A template shows it with `{{ field }}`.
 #[derive(Template)]
@@ -51,8 +52,11 @@ impl Field {
 
     /// The name of a new account.
     pub fn new_username(value: &str) -> Self {
-        Self { min_length: Some(3), max_length: Some(32), ..Self::text("username", "Username", "username", value) }
-            .hint("3 to 32 letters, digits, “_”, “.” or “-”. Begins with a letter.")
+        let signs = SIGNS.chars().map(|sign| format!("“{sign}”")).collect::<Vec<_>>().join(", ");
+        let signs = signs.rsplit_once(", ").map_or(signs.clone(), |(others, last)| format!("{others} or {last}"));
+        let hint = format!("{MIN_LENGTH} to {MAX_LENGTH} letters, digits, {signs}. Begins with a letter.");
+        let (min_length, max_length) = (Some(MIN_LENGTH), Some(MAX_LENGTH));
+        Self { min_length, max_length, ..Self::text("username", "Username", "username", value) }.hint(hint)
     }
 
     pub fn email(value: &str) -> Self {
