@@ -11,6 +11,16 @@ text_enum!(
     }
 );
 
+impl LinkPurpose {
+    /// The path of its page, up to the token.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Setup => "/setup/",
+            Self::Reset => "/reset/",
+        }
+    }
+}
+
 /// A link to hand over. The only place where its token is in clear; SQL keeps a hash. Not `Debug`.
 pub struct OneTimeLink {
     pub url: String,

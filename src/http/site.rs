@@ -6,6 +6,7 @@ use std::sync::{Mutex, Once};
 use actix_web::{HttpRequest, web};
 use ipnet::IpNet;
 
+use crate::domain::link::LinkPurpose;
 use crate::services::Services;
 
 /// Made once, outside the `App` factory, and put there with `.app_data(web::Data::new(site))`. Holds keys: not `Debug`.
@@ -55,11 +56,8 @@ impl Site {
 pub fn has_secret_path(request: &HttpRequest) -> bool {
     // As the router reads it, with needless percent-encoding removed.
     let path = request.match_info().as_str().to_ascii_lowercase().replace("%2f", "/");
-    SECRET_PATHS.iter().any(|part| path.contains(part))
+    LinkPurpose::ALL.iter().any(|purpose| path.contains(purpose.path()))
 }
-
-/// What the paths of one-time links have in them.
-const SECRET_PATHS: [&str; 2] = ["/setup/", "/reset/"];
 
 #[cfg(test)]
 pub(super) mod tests {

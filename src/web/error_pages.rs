@@ -14,6 +14,7 @@ use super::form_errors::FormErrors;
 use super::layout::{self, GuestLayout};
 use super::next;
 use super::time_tag::duration;
+use crate::domain::link::LinkPurpose;
 use crate::http::problem::{self, Problem, wants_json};
 use crate::http::request_id;
 use crate::services::Services;
@@ -114,7 +115,7 @@ fn words(problem: &Problem, request: &HttpRequest, public_url: &str) -> Words {
         (StatusCode::REQUEST_TIMEOUT, _) => {
             say("That took too long", "The form did not arrive in time. Go back and send it again.", start())
         }
-        (StatusCode::GONE, _) if request.path().starts_with("/setup/") => Words {
+        (StatusCode::GONE, _) if request.path().starts_with(LinkPurpose::Setup.path()) => Words {
             command: Some("portcullis setup-link"),
             ..say(
                 "This link is used up or too old",

@@ -19,10 +19,8 @@ pub(in crate::services) const RESET_LINK_TTL: TimeDelta = TimeDelta::hours(24);
 /// How long the first administrator's link is good.
 const SETUP_LINK_TTL: TimeDelta = TimeDelta::minutes(60);
 
-const RESET_PAGE: &str = "reset";
-
-fn url(settings: &Settings, page: &str, token: &str) -> String {
-    format!("{}/{page}/{token}", settings.public_url.as_str())
+fn url(settings: &Settings, purpose: LinkPurpose, token: &str) -> String {
+    format!("{}{}{token}", settings.public_url.as_str(), purpose.path())
 }
 
 /// A link that is about to be stored.
@@ -37,11 +35,11 @@ impl Issued {
     }
 
     pub(in crate::services) fn reset_link(&self, settings: &Settings) -> OneTimeLink {
-        self.link(settings, RESET_PAGE)
+        self.link(settings, LinkPurpose::Reset)
     }
 
-    fn link(&self, settings: &Settings, page: &str) -> OneTimeLink {
-        OneTimeLink { url: url(settings, page, &self.token.reveal()), expires_at: self.expires_at }
+    fn link(&self, settings: &Settings, purpose: LinkPurpose) -> OneTimeLink {
+        OneTimeLink { url: url(settings, purpose, &self.token.reveal()), expires_at: self.expires_at }
     }
 
     /// Stores it as the one reset link of the account.
@@ -92,7 +90,7 @@ impl Services {
 
     /// The link with that token.
     pub fn reset_url(&self, token: &str) -> String {
-        url(&self.settings, RESET_PAGE, token)
+        url(&self.settings, LinkPurpose::Reset, token)
     }
 
     /// Whose link it is and until when; [`Error::LinkGone`] if used, replaced, expired or unknown.
@@ -111,7 +109,7 @@ impl Services {
     /// A link that creates the first administrator; earlier ones are void.
     pub async fn issue_setup_link(&self) -> Result<OneTimeLink> {
         let issued = Issued::new(self.clock.now() + SETUP_LINK_TTL);
-        let link = issued.link(&self.settings, "setup");
+        let link = issued.link(&self.settings, LinkPurpose::Setup);
         self.database
             .write(move |connection| {
                 let token = issued.token.hash();

@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
+use crate::domain::link::LinkPurpose;
 use crate::http::client_address::ClientInfo;
 use crate::http::device_cookie;
 use crate::http::flash::{self, Notice};
