@@ -11,7 +11,7 @@ use portcullis::domain::{
     Username,
 };
 use portcullis::storage::accounts::users::search_text;
-use portcullis::storage::administration::stats::{HourCounts, hour_of};
+use portcullis::storage::audit::hours::{HourCounts, hour_of};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use uuid::Uuid;

@@ -8,12 +8,11 @@ use super::administration::stats::last_day_began;
 use super::{Result, Services};
 use crate::domain::{SessionKind, Timestamp};
 use crate::storage::accounts::{former_usernames, links};
-use crate::storage::administration::stats;
-use crate::storage::audit::{self, failing_addresses};
+use crate::storage::audit::{self, failing_addresses, hours};
 use crate::storage::authentication::lockouts;
 use crate::storage::database::AnyConnection;
 use crate::storage::leases::Lease;
-use crate::storage::sessions::{SessionStore, changes, expiry};
+use crate::storage::sessions::{SessionStore, changes, counts, expiry};
 
 /// Rows that one transaction of a sweep writes: sign-ins wait no longer than for these.
 const BATCH: i64 = 1000;
@@ -77,7 +76,7 @@ impl Services {
             self.in_batches(move |connection| links::prune(connection, now)).await,
             self.in_batches(move |connection| lockouts::prune(connection, now)).await,
             self.in_batches(changes::prune).await,
-            self.in_batches(move |connection| stats::prune(connection, now - KEPT_HOURS)).await,
+            self.in_batches(move |connection| hours::prune(connection, now - KEPT_HOURS)).await,
             self.in_batches(move |connection| failing_addresses::prune(connection, last_day_began(now))).await,
             self.count_open_sessions().await,
         ];
@@ -117,9 +116,9 @@ impl Services {
     pub(super) async fn count_open_sessions(&self) -> Result<()> {
         let (database, now) = (self.database.clone().patient(), self.clock.now());
         for kind in SessionKind::ALL.iter().copied() {
-            let open = database.read(move |connection| stats::count_open_sessions(connection, kind)).await?;
+            let open = database.read(move |connection| counts::count_all(connection, kind)).await?;
             let keep = move |connection: &mut _| {
-                open.into_iter().try_for_each(|counted| stats::keep_count(connection, kind, counted, now))
+                open.into_iter().try_for_each(|counted| counts::keep(connection, kind, counted, now))
             };
             database.write(keep).await?;
         }

@@ -1,11 +1,11 @@
 //! The audit log: a row for each security event, written in the transaction of what it tells of.
 
 pub mod failing_addresses;
+pub mod hours;
 pub mod search;
 
 use diesel::prelude::*;
 
-use super::administration::stats;
 use super::database::{AnyConnection, MultiBackend};
 use super::schema::audit_events;
 use crate::domain::audit::{ActorKind, AuditEvent, Client};
@@ -63,7 +63,7 @@ pub fn append(connection: &mut AnyConnection, entry: &Entry<'_>, now: Timestamp)
             audit_events::detail.eq(entry.detail.as_deref()),
         ))
         .execute(connection)?;
-    stats::count(connection, entry.event, entry.client.address, now)
+    hours::count(connection, entry.event, entry.client.address, now)
 }
 
 #[derive(Queryable, Selectable)]

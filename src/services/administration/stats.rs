@@ -5,11 +5,13 @@ use chrono::TimeDelta;
 use crate::domain::{Role, SessionKind, Timestamp};
 use crate::services::sessions::own::SessionCounts;
 use crate::services::{AuthContext, Result, Services};
-use crate::storage::administration::stats::{self, Owners, hour_of};
-pub use crate::storage::administration::stats::{Figure, HourCounts};
 use crate::storage::administration::user_search;
 use crate::storage::audit::failing_addresses;
 pub use crate::storage::audit::failing_addresses::FailingAddress;
+pub use crate::storage::audit::hours::HourCounts;
+use crate::storage::audit::hours::{self, hour_of};
+pub use crate::storage::sessions::counts::Figure;
+use crate::storage::sessions::counts::{self, Owners};
 
 /// Addresses that are told.
 const ADDRESSES: i64 = 5;
@@ -81,8 +83,8 @@ impl Services {
         let (users, new_users, counted) = self
             .database
             .read(move |connection| {
-                let new_users = stats::new_users(connection, now - NEW)?;
-                Ok((user_search::total(connection)?, new_users, stats::hours(connection, first_day)?))
+                let new_users = user_search::new_users(connection, now - NEW)?;
+                Ok((user_search::total(connection)?, new_users, hours::since(connection, first_day)?))
             })
             .await?;
         let by_hour = spread(last_day_began(now), TimeDelta::hours(1), HOURS, &counted);
@@ -106,8 +108,8 @@ impl Services {
     async fn open_sessions_of(&self, owners: Owners) -> Result<OpenSessions> {
         let known = || {
             self.database.read(move |connection| {
-                let browser = stats::open_sessions(connection, SessionKind::Browser, owners)?;
-                Ok(browser.zip(stats::open_sessions(connection, SessionKind::Api, owners)?))
+                let browser = counts::figure(connection, SessionKind::Browser, owners)?;
+                Ok(browser.zip(counts::figure(connection, SessionKind::Api, owners)?))
             })
         };
         let (browser, api) = match known().await? {

@@ -2,4 +2,5 @@
 
 pub mod former_usernames;
 pub mod links;
+pub(super) mod lookup;
 pub mod users;

@@ -1,4 +1,3 @@
-//! What those who administer look at: lists and figures.
+//! What those who administer look at: lists of accounts.
 
-pub mod stats;
 pub mod user_search;

@@ -11,6 +11,7 @@
 pub mod account;
 pub mod change_kind;
 pub mod changes;
+pub mod counts;
 pub mod everyone;
 pub mod expiry;
 pub mod open;
