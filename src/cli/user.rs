@@ -12,7 +12,7 @@ use crate::domain::audit::Client;
 use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, Role, Timestamp, User, UserStatus, username};
 use crate::representations::UserShape;
-use crate::services::accounts::profile::NewAccount;
+use crate::services::accounts::new_account::NewAccount;
 use crate::services::administration::users::{FoundUser, UserSearch, UserSort};
 use crate::services::{RecentAuthContext, Services};
 

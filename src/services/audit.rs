@@ -12,9 +12,9 @@ use super::{AuthContext, Result, Services};
 use crate::domain::audit::AuditEvent;
 use crate::domain::audit_list::{AuditFilter, AuditedAccount};
 use crate::domain::cursor::PagedList;
-use crate::domain::{Clock, EventId, Role};
-use crate::storage::Database;
+use crate::domain::{Clock, EventId, Role, UserId};
 use crate::storage::audit::search::{self as audit_search, Found};
+use crate::storage::{Database, audit};
 pub use export_slots::Exports;
 use export_slots::Slot;
 
@@ -82,6 +82,11 @@ impl Services {
             let found = export.read(before).await?;
             Ok(Some((found.events, found.next.map(|next| (export, Some(next))))))
         }))
+    }
+
+    /// What happened to the account, newest first, older than `before`.
+    pub async fn activity(&self, user: UserId, before: Option<EventId>, limit: i64) -> Result<Vec<AuditEvent>> {
+        self.database.read(move |connection| audit::of_subject(connection, user, before, limit)).await
     }
 }
 

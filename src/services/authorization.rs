@@ -2,13 +2,12 @@
 
 mod auth_context;
 
-pub use auth_context::{AuthContext, RecentAuthContext, RecentProof};
-
 use super::Result;
 use crate::domain::{Actor, Error, Role, User, UserId};
 use crate::storage::accounts::users;
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::rows;
+pub use auth_context::{AuthContext, RecentAuthContext, RecentProof};
 
 /// The account that an administrator's act is about, and what it must still be.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,13 +6,13 @@ use chrono::TimeDelta;
 
 use super::administration::stats::last_day_began;
 use super::{Result, Services};
-use crate::domain::{SessionKind, Timestamp};
+use crate::domain::Timestamp;
 use crate::storage::accounts::{former_usernames, links};
 use crate::storage::audit::{self, failing_addresses, hours};
 use crate::storage::authentication::lockouts;
 use crate::storage::database::AnyConnection;
 use crate::storage::leases::Lease;
-use crate::storage::sessions::{SessionStore, changes, counts, expiry};
+use crate::storage::sessions::{SessionStore, changes, expiry};
 
 /// Rows that one transaction of a sweep writes: sign-ins wait no longer than for these.
 const BATCH: i64 = 1000;
@@ -110,18 +110,5 @@ impl Services {
                 tokio::time::sleep(PACE).await;
             }
         }
-    }
-
-    /// For the figures: they are told from this where sessions are too many to be counted for a page.
-    pub(super) async fn count_open_sessions(&self) -> Result<()> {
-        let (database, now) = (self.database.clone().patient(), self.clock.now());
-        for kind in SessionKind::ALL.iter().copied() {
-            let open = database.read(move |connection| counts::count_all(connection, kind)).await?;
-            let keep = move |connection: &mut _| {
-                open.into_iter().try_for_each(|counted| counts::keep(connection, kind, counted, now))
-            };
-            database.write(keep).await?;
-        }
-        Ok(())
     }
 }

@@ -16,14 +16,12 @@ pub mod sessions;
 
 use std::sync::Arc;
 
-pub use authorization::{AuthContext, RecentAuthContext, RecentProof};
-
 use crate::domain::keys::{RootKey, SessionHandle};
-use crate::domain::password::PasswordPolicy;
 use crate::domain::{Clock, Error, Role, SessionId, User, UserId};
 use crate::settings::{Effective, Settings};
 use crate::storage::Database;
 use crate::storage::sessions::{Change, SessionStore};
+pub use authorization::{AuthContext, RecentAuthContext, RecentProof};
 
 /// What a service gives back, or why it did not do it.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -43,7 +41,7 @@ pub struct Services {
     pub exports: audit::Exports,
     pub root_key: RootKey,
     pub keys: sessions::signing_keys::KeyTable,
-    pub noting: Arc<sessions::everyone::Noting>,
+    pub noting: Arc<sessions::history::Noting>,
 }
 
 /// A signed-in caller: what the store said of the session that the request came with.
@@ -70,10 +68,6 @@ pub struct NewSecret {
 }
 
 impl Services {
-    fn password_policy(&self) -> PasswordPolicy {
-        PasswordPolicy { min_length: self.settings.password_min_length, min_score: self.settings.password_min_score }
-    }
-
     /// After the commit: takes the session out of every copy, then the user.
     async fn invalidate_session(&self, user: UserId, session: SessionId) -> Result<()> {
         self.sessions.invalidate(&[Change::SessionEnded(user, session)]).await

@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use portcullis::domain::audit::{Actor, AuditEvent, Client};
 use portcullis::domain::{EndReason, Error, Event, Outcome, Role, Session, SessionKind, User, UserId};
-use portcullis::services::accounts::profile::NewAccount;
+use portcullis::services::accounts::new_account::NewAccount;
 use portcullis::services::sessions::tokens::IssuedTokens;
 use portcullis::services::{Caller, Services};
 use rstest::rstest;

@@ -12,7 +12,7 @@ use crate::http::client_address::ClientInfo;
 use crate::http::json::{Json, OptionalJson};
 use crate::http::problem::Problem;
 use crate::services::Services;
-use crate::services::accounts::profile::NewAccount;
+use crate::services::accounts::new_account::NewAccount;
 
 /// A new account.
 #[derive(Deserialize, ToSchema)]

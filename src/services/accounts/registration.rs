@@ -1,9 +1,11 @@
-//! People who create their own account.
+//! People who create their own account, in a browser or by a program.
 
-use super::profile::NewAccount;
+use super::new_account::NewAccount;
 use crate::domain::audit::Client;
+use crate::domain::device::clean_device_name;
 use crate::domain::{Actor, Error, Event, Role, User, UserId};
-use crate::services::authentication::sign_in::{SessionDraft, end_replaced};
+use crate::services::sessions::draft::{SessionDraft, end_replaced};
+use crate::services::sessions::tokens::IssuedTokens;
 use crate::services::{Caller, Result, Services, SignedIn};
 use crate::settings::Registration;
 use crate::storage::audit::{self, Entry};
@@ -51,5 +53,21 @@ impl Services {
             .await?;
         self.invalidate_replaced(replaces).await;
         Ok((draft.noted(user), draft))
+    }
+
+    /// Creates the account with role `user` and opens a session of kind `api`.
+    ///
+    /// # Errors
+    /// As [`Services::register`].
+    pub async fn register_program(
+        &self,
+        account: NewAccount,
+        device_name: Option<&str>,
+        client: &Client,
+    ) -> Result<IssuedTokens> {
+        let device = device_name.and_then(clean_device_name);
+        let draft = || self.program_draft(device, client);
+        let (user, draft) = self.open_account(account, draft, None, client).await?;
+        self.issue(draft.token_family(&user), 0, user).await
     }
 }

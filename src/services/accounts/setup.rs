@@ -1,7 +1,7 @@
 //! The first administrator.
 
 use super::links;
-use super::profile::NewAccount;
+use super::new_account::NewAccount;
 use crate::domain::audit::Client;
 use crate::domain::link::LinkPurpose;
 use crate::domain::{Actor, Error, Event, Role, User, UserId};

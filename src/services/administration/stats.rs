@@ -2,16 +2,14 @@
 
 use chrono::TimeDelta;
 
-use crate::domain::{Role, SessionKind, Timestamp};
-use crate::services::sessions::own::SessionCounts;
+use crate::domain::{Role, Timestamp};
+use crate::services::sessions::counts::OpenSessions;
 use crate::services::{AuthContext, Result, Services};
 use crate::storage::administration::user_search;
 use crate::storage::audit::failing_addresses;
 pub use crate::storage::audit::failing_addresses::FailingAddress;
 pub use crate::storage::audit::hours::HourCounts;
 use crate::storage::audit::hours::{self, hour_of};
-pub use crate::storage::sessions::counts::Figure;
-use crate::storage::sessions::counts::{self, Owners};
 
 /// Addresses that are told.
 const ADDRESSES: i64 = 5;
@@ -31,31 +29,6 @@ pub struct Stats {
     pub by_hour: Vec<(Timestamp, HourCounts)>,
     /// The last 30 days in UTC, likewise.
     pub by_day: Vec<(Timestamp, HourCounts)>,
-}
-
-/// Sessions that have not ended, of each kind.
-#[derive(Clone, Copy)]
-pub struct OpenSessions {
-    pub browser: Figure,
-    pub api: Figure,
-}
-
-impl OpenSessions {
-    pub fn total(&self) -> Figure {
-        Figure { value: self.browser.value + self.api.value, exact: self.browser.exact && self.api.exact }
-    }
-
-    /// Without the one that asks for a page, as browsers do.
-    pub fn others(self) -> Self {
-        Self { browser: Figure { value: (self.browser.value - 1).max(0), ..self.browser }, ..self }
-    }
-}
-
-impl From<SessionCounts> for OpenSessions {
-    fn from(SessionCounts { browser, api }: SessionCounts) -> Self {
-        let exactly = |value| Figure { value, exact: true };
-        Self { browser: exactly(browser), api: exactly(api) }
-    }
 }
 
 impl Stats {
@@ -93,36 +66,6 @@ impl Services {
         Ok(Stats { users, new_users, sessions, locked: self.locked_accounts().await?, by_hour, by_day })
     }
 
-    /// How many sessions there are; where they are many, how many there were a while ago.
-    pub async fn open_sessions(&self, auth: &AuthContext) -> Result<OpenSessions> {
-        auth.require(Role::Manager)?;
-        self.open_sessions_of(Owners::Everyone).await
-    }
-
-    /// The same of those that the caller reaches.
-    pub async fn reached_sessions(&self, auth: &AuthContext) -> Result<OpenSessions> {
-        auth.require(Role::Manager)?;
-        self.open_sessions_of(if auth.role == Role::Admin { Owners::Everyone } else { Owners::Users }).await
-    }
-
-    async fn open_sessions_of(&self, owners: Owners) -> Result<OpenSessions> {
-        let known = || {
-            self.database.read(move |connection| {
-                let browser = counts::figure(connection, SessionKind::Browser, owners)?;
-                Ok(browser.zip(counts::figure(connection, SessionKind::Api, owners)?))
-            })
-        };
-        let (browser, api) = match known().await? {
-            Some(known) => known,
-            None => {
-                // The first time that they are many: no sweep has counted them yet.
-                self.count_open_sessions().await?;
-                known().await?.ok_or_else(|| crate::domain::Error::internal("sessions were counted to no avail"))?
-            }
-        };
-        Ok(OpenSessions { browser, api })
-    }
-
     /// From where most sign-ins of the last 24 hours were refused, the worst first.
     pub async fn failing_addresses(&self, auth: &AuthContext) -> Result<Vec<FailingAddress>> {
         auth.require(Role::Manager)?;
@@ -153,13 +96,6 @@ fn spread(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn other_sessions_are_counted_without_the_one_that_asks() {
-        for (browser, api, expected) in [(4, 3, 6), (1, 1, 1), (0, 0, 0)] {
-            assert_eq!(OpenSessions::from(SessionCounts { browser, api }).others().total().value, expected);
-        }
-    }
 
     #[test]
     fn hours_are_summed_into_the_span_in_which_they_begin() {

@@ -1,4 +1,4 @@
-//! Accounts as managers find them and administrators edit them.
+//! Accounts as managers find them, and administrators create and edit them.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -6,10 +6,12 @@ use std::str::FromStr;
 use crate::domain::audit::Client;
 use crate::domain::cursor::{NoSuchCursor, PagedList, cut};
 use crate::domain::display_name::parse_display_name;
+use crate::domain::link::OneTimeLink;
 use crate::domain::lookup::{parse_search, search_form};
-use crate::domain::{EmailAddress, Error, Event, FieldErrors, Role, Timestamp, User, UserStatus, Username};
-use crate::services::accounts::links;
-use crate::services::authorization::{Authorized, Subject, authorize_admin_on};
+use crate::domain::{EmailAddress, Error, Event, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username};
+use crate::services::accounts::links::{self, Issued};
+use crate::services::accounts::new_account::{CheckedAccount, NewAccount};
+use crate::services::authorization::{Authorized, Subject, authorize_admin_on, lock_and_recheck};
 use crate::services::{AuthContext, RecentAuthContext, Result, Services};
 use crate::storage::accounts::{former_usernames, users};
 use crate::storage::administration::user_search::{self, UserFilter, UserPosition};
@@ -133,6 +135,58 @@ impl Services {
                 let entry = Entry::success(Event::UserUpdated, &actor, &after, &client);
                 audit::append(connection, &entry.detail(changed.join(", ")), now)?;
                 Ok(after)
+            })
+            .await
+    }
+
+    /// Creates an account without a password, and the link with which its owner chooses one.
+    pub async fn create_user(
+        &self,
+        auth: &RecentAuthContext,
+        username: &str,
+        email: &str,
+        name: Option<&str>,
+        role: Role,
+        client: &Client,
+    ) -> Result<(User, OneTimeLink)> {
+        auth.require(Role::Admin)?;
+        let mut errors = FieldErrors::default();
+        let checked = CheckedAccount::check(&mut errors, username, email, name).ok_or(Error::Invalid(errors))?;
+        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
+        let issued = Issued::new(now + links::RESET_LINK_TTL);
+        let link = issued.reset_link(&self.settings);
+        let user = self
+            .database
+            .write(move |connection| {
+                let auth = lock_and_recheck(connection, &auth)?;
+                auth.require(Role::Admin)?;
+                let user = checked.insert(connection, UserId::new(now), role, None, now)?;
+                issued.store_for(connection, user.id)?;
+                let entry = Entry::success(Event::UserCreated, &auth.actor, &user, &client);
+                audit::append(connection, &entry.detail(format!("role {role}")), now)?;
+                Ok(user)
+            })
+            .await?;
+        Ok((user, link))
+    }
+
+    /// The command line's: creates an account that has its password already. There is no link.
+    pub async fn create_user_with_password(
+        &self,
+        auth: &AuthContext,
+        account: NewAccount,
+        role: Role,
+        client: &Client,
+    ) -> Result<User> {
+        auth.require_command_line()?;
+        let (checked, hash) = self.check_account(&account).await?;
+        let (actor, client, now) = (auth.actor.clone(), client.clone(), self.clock.now());
+        self.database
+            .write(move |connection| {
+                let user = checked.insert(connection, UserId::new(now), role, Some(&hash), now)?;
+                let entry = Entry::success(Event::UserCreated, &actor, &user, &client);
+                audit::append(connection, &entry.detail(format!("role {role}, with a password")), now)?;
+                Ok(user)
             })
             .await
     }

@@ -41,7 +41,6 @@ use secrecy::SecretString;
 pub use self::password_attempt::WaitingRoom;
 use self::password_attempt::Whose;
 use crate::domain::audit::Client;
-use crate::domain::device_cookie::{DeviceCookie, KnownBrowser};
 use crate::domain::{Error, Event, Role, Timestamp, User, UserId};
 use crate::services::authorization::{Authorized, Subject, authorize_on};
 use crate::services::{AuthContext, Caller, Result, Services};
@@ -92,15 +91,6 @@ impl Services {
         Ok(authenticated.ok_or(Error::WrongPassword { field })?.account.user)
     }
 
-    /// The cookie that makes this browser known to the account, which has just signed in there or chosen its password,
-    /// and keeps it known to others.
-    pub fn device_cookie(&self, user: &User, client: &Client) -> DeviceCookie {
-        let key = self.device_key();
-        let mut browser = earlier_sign_ins(client, &key).unwrap_or_else(KnownBrowser::fresh);
-        browser.remember(user, &key);
-        browser.cookie(&key)
-    }
-
     /// Ends a lock of the account, in its known browsers too. A manager does it for users, an administrator for everyone.
     ///
     /// What has been counted without a lock is forgotten too, and told as well: nobody gives guesses away unseen.
@@ -145,24 +135,10 @@ impl Services {
         self.database.read(move |connection| lockouts::count_locked(connection, rule)).await
     }
 
-    fn known_browser(&self, user: &User, client: &Client) -> Option<KnownBrowser> {
-        let key = self.device_key();
-        earlier_sign_ins(client, &key).filter(|browser| browser.is_known_to(user, &key))
-    }
-
-    fn device_key(&self) -> [u8; 32] {
-        self.root_key.derive("device")
-    }
-
     pub(in crate::services) fn lockout_rule(&self) -> Rule {
         let now = self.clock.now();
         let threshold = self.settings.lockout_threshold.into();
         let duration = self.settings.lockout_duration;
         Rule { threshold, now, until: now + duration, lease: now + duration.min(LEASE) }
     }
-}
-
-/// The client as a browser in which people have signed in before.
-fn earlier_sign_ins(client: &Client, key: &[u8; 32]) -> Option<KnownBrowser> {
-    KnownBrowser::read(client.device_cookie.as_ref()?, key)
 }

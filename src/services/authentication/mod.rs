@@ -1,5 +1,7 @@
 //! Who it is: passwords compared and counted, signing in and out.
 
 pub mod hasher;
+pub mod known_browser;
 pub mod lockout;
+pub mod reauthentication;
 pub mod sign_in;

@@ -1,16 +1,12 @@
 //! The sessions of all, as those who administer see and end them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use tokio::sync::Mutex;
-
+use super::history;
 use crate::domain::audit::Client;
 use crate::domain::cursor::PagedList;
 use crate::domain::lookup::parse_search;
 use crate::domain::session_list::{ListedSession, Position, SessionFilter, counted};
 use crate::domain::{EndReason, Error, Event, FieldError, Outcome, Role, SessionId};
-use crate::services::authorization::recheck;
+use crate::services::authorization::{Authorized, Subject, authorize_on, recheck};
 use crate::services::{AuthContext, Caller, RecentAuthContext, Result, Services};
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
@@ -19,24 +15,6 @@ use crate::storage::sessions::{Change, everyone, search};
 
 /// So many sessions can be selected for one act.
 pub const MOST_SELECTED: usize = 200;
-
-/// How long an end of everyone's sessions waits for the history to be written.
-const NOTING: Duration = Duration::from_secs(2);
-
-/// The writing of what an end of everyone's sessions leaves to the history: one task of a node at a time does it.
-#[derive(Default)]
-pub struct Noting {
-    turn: Mutex<()>,
-    /// How many sessions the present or the latest one has noted.
-    noted: AtomicU64,
-}
-
-impl Noting {
-    /// How many sessions were noted so far.
-    pub fn noted(&self) -> u64 {
-        self.noted.load(Ordering::Relaxed)
-    }
-}
 
 /// A page of a list of sessions.
 #[derive(Default)]
@@ -164,34 +142,61 @@ impl Services {
                 tracing::warn!(%error, "the history of ended sessions is left to the next sweep");
             }
         });
-        let (invalidated, _) =
-            tokio::join!(self.sessions.invalidate(&[Change::Everyone]), tokio::time::timeout(NOTING, noting));
+        let (invalidated, _) = tokio::join!(
+            self.sessions.invalidate(&[Change::Everyone]),
+            tokio::time::timeout(history::PATIENCE, noting)
+        );
         invalidated.map(|()| ended)
     }
 
-    /// Writes into the history what [`Self::end_everyones_sessions`] has ended, and what an earlier process left
-    /// unwritten. Sessions are dead without it.
-    pub async fn note_ends(&self) -> Result<()> {
-        let database = self.database.clone().patient();
-        let _turn = self.noting.turn.lock().await;
-        self.noting.noted.store(0, Ordering::Relaxed);
-        while let Some(end) = database.read(everyone::unnoted).await? {
-            database.write(everyone::tell_again).await?;
-            let mut after = None;
-            loop {
-                let some = end.clone();
-                let (noted, last) =
-                    database.write(move |connection| everyone::note_some(connection, &some, after)).await?;
-                self.noting.noted.fetch_add(noted, Ordering::Relaxed);
-                after = last;
-                if after.is_none() {
-                    break;
+    /// Ends any session that the caller reaches.
+    pub async fn end_session(&self, auth: &AuthContext, id: SessionId, client: &Client) -> Result<()> {
+        auth.require(Role::Manager)?;
+        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
+        let owner = self
+            .database
+            .write(move |connection| {
+                let session = rows::by_id(connection, id)?.ok_or(Error::NotFound)?;
+                let Some(user) = users::by_id(connection, session.user_id)? else { return Ok(session.user_id) };
+                let user = user.user;
+                let auth = recheck(connection, &auth)?;
+                auth.require_reach(&user)?;
+                let end = End { reason: EndReason::EndedByAdministrator, by: &auth.actor, at: now };
+                if rows::end(connection, user.id, id, &end)? {
+                    let entry = Entry::success(Event::SessionRevoked, &auth.actor, &user, &client).session(id);
+                    audit::append(connection, &entry.detail(session.description()), now)?;
                 }
-            }
-            database.write(move |connection| everyone::noted(connection, &end)).await?;
-            self.count_open_sessions().await?;
-        }
-        Ok(())
+                Ok(user.id)
+            })
+            .await?;
+        self.invalidate_session(owner, id).await
+    }
+
+    /// Ends all sessions of an account; says how many. One act, whatever their number.
+    pub async fn end_all_sessions(
+        &self,
+        auth: &RecentAuthContext,
+        subject: impl Into<Subject>,
+        client: &Client,
+    ) -> Result<u64> {
+        auth.require(Role::Manager)?;
+        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
+        let subject = subject.into();
+        let user = subject.id();
+        let ended = self
+            .database
+            .write(move |connection| {
+                let Authorized { actor, user } = authorize_on(connection, &auth, &subject)?;
+                let end = End { reason: EndReason::EndedAll, by: &actor, at: now };
+                let ended = rows::end_all(connection, user.id, None, &end)?;
+                let entry = Entry::success(Event::SessionRevokedAll, &actor, &user, &client);
+                audit::append(connection, &entry.detail(counted(ended)), now)?;
+                users::raise_epoch(connection, user.id)?;
+                Ok(ended)
+            })
+            .await?;
+        self.invalidate_user(user).await?;
+        Ok(ended)
     }
 }
 

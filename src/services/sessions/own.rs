@@ -1,71 +1,21 @@
-//! Sessions: asked for, listed and ended.
+//! One’s own sessions: asked for with each request, and ended.
 
 use crate::domain::audit::Client;
 use crate::domain::keys::SessionHandle;
 use crate::domain::session::LiveSession;
 use crate::domain::session_list::counted;
-use crate::domain::{Actor, EndReason, Error, Event, Role, Session, SessionId, SessionKind, UserId};
-use crate::services::authorization::{Authorized, Subject, authorize_on, recheck};
-use crate::services::{AuthContext, Caller, RecentAuthContext, Result, Services};
-use crate::storage::accounts::users;
+use crate::domain::{Actor, EndReason, Error, Event, SessionId, UserId};
+use crate::services::{Caller, Result, Services};
+use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
-use crate::storage::sessions::expiry::{self, Expired};
+use crate::storage::sessions::Change;
 use crate::storage::sessions::rows::{self, End};
-use crate::storage::sessions::{Change, account};
-
-/// How many sessions there are of each kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SessionCounts {
-    pub browser: i64,
-    pub api: i64,
-}
 
 impl Services {
     /// The session that the handle opens, or `None`: ended, expired, unknown, or an older secret.
     pub async fn load(&self, handle: &SessionHandle) -> Result<Option<LiveSession>> {
         let secret = handle.secret.hash();
         self.sessions.load(handle.user_id, handle.session_id, secret, self.clock.now()).await
-    }
-
-    /// The account's live sessions, last active first, at most `limit`, and how many there are in all.
-    pub async fn sessions_of(&self, user: UserId, limit: i64) -> Result<(Vec<Session>, SessionCounts)> {
-        let now = self.clock.now();
-        self.database
-            .write(move |connection| {
-                let mut counts = SessionCounts::default();
-                for (kind, count) in account::count_open(connection, user, now)? {
-                    match kind {
-                        SessionKind::Browser => counts.browser = count,
-                        SessionKind::Api => counts.api = count,
-                    }
-                }
-                Ok((account::open_sessions(connection, user, now, limit)?, counts))
-            })
-            .await
-    }
-
-    /// The account's open sessions by their beginning, newest first, those that began before `before`. Some may have
-    /// passed their idle limit a moment ago.
-    pub async fn newest_sessions_of(
-        &self,
-        user: UserId,
-        before: Option<SessionId>,
-        limit: i64,
-    ) -> Result<Vec<Session>> {
-        let now = self.clock.now();
-        self.database
-            .write(move |connection| {
-                expiry::close_expired(connection, Expired::Of(user), now)?;
-                account::newest_open(connection, user, before, limit)
-            })
-            .await
-    }
-
-    /// One of the account's own live sessions.
-    pub async fn own_session(&self, caller: &Caller, id: SessionId) -> Result<Session> {
-        let owner = caller.user_id;
-        let found = self.database.read(move |connection| rows::by_id(connection, id)).await?;
-        found.filter(|session| session.user_id == owner && session.ended.is_none()).ok_or(Error::NotFound)
     }
 
     /// Ends one of the caller's own sessions; another's or an unknown one is [`Error::NotFound`].
@@ -114,53 +64,33 @@ impl Services {
         Ok(ended)
     }
 
-    /// Ends any session that the caller reaches.
-    pub async fn end_session(&self, auth: &AuthContext, id: SessionId, client: &Client) -> Result<()> {
-        auth.require(Role::Manager)?;
-        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
-        let owner = self
-            .database
-            .write(move |connection| {
-                let session = rows::by_id(connection, id)?.ok_or(Error::NotFound)?;
-                let Some(user) = users::by_id(connection, session.user_id)? else { return Ok(session.user_id) };
-                let user = user.user;
-                let auth = recheck(connection, &auth)?;
-                auth.require_reach(&user)?;
-                let end = End { reason: EndReason::EndedByAdministrator, by: &auth.actor, at: now };
-                if rows::end(connection, user.id, id, &end)? {
-                    let entry = Entry::success(Event::SessionRevoked, &auth.actor, &user, &client).session(id);
-                    audit::append(connection, &entry.detail(session.description()), now)?;
-                }
-                Ok(user.id)
-            })
-            .await?;
-        self.invalidate_session(owner, id).await
+    /// Ends the caller's session.
+    pub async fn sign_out(&self, caller: &Caller, client: &Client) -> Result<()> {
+        self.end_by_itself(caller.user_id, caller.session_id, Event::SignOut, client).await
     }
 
-    /// Ends all sessions of an account; says how many. One act, whatever their number.
-    pub async fn end_all_sessions(
+    /// Ends a session by its own doing; `event` says by which. Also where it has ended before, so that a retry after a
+    /// 503 reaches every copy.
+    pub(in crate::services) async fn end_by_itself(
         &self,
-        auth: &RecentAuthContext,
-        subject: impl Into<Subject>,
+        user_id: UserId,
+        session: SessionId,
+        event: Event,
         client: &Client,
-    ) -> Result<u64> {
-        auth.require(Role::Manager)?;
-        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
-        let subject = subject.into();
-        let user = subject.id();
-        let ended = self
-            .database
+    ) -> Result<()> {
+        let (client, now) = (client.clone(), self.clock.now());
+        self.database
             .write(move |connection| {
-                let Authorized { actor, user } = authorize_on(connection, &auth, &subject)?;
-                let end = End { reason: EndReason::EndedAll, by: &actor, at: now };
-                let ended = rows::end_all(connection, user.id, None, &end)?;
-                let entry = Entry::success(Event::SessionRevokedAll, &actor, &user, &client);
-                audit::append(connection, &entry.detail(counted(ended)), now)?;
-                users::raise_epoch(connection, user.id)?;
-                Ok(ended)
+                // A deleted account has no session left to end.
+                let Some(StoredUser { user, .. }) = users::by_id(connection, user_id)? else { return Ok(()) };
+                let actor = Actor::user(&user);
+                let end = End { reason: EndReason::SignedOut, by: &actor, at: now };
+                if rows::end(connection, user_id, session, &end)? {
+                    audit::append(connection, &Entry::success(event, &actor, &user, &client).session(session), now)?;
+                }
+                Ok(())
             })
             .await?;
-        self.invalidate_user(user).await?;
-        Ok(ended)
+        self.invalidate_session(user_id, session).await
     }
 }

@@ -1,14 +1,12 @@
-//! Programs: signed in with a short access token and a refresh token, which is rotated.
+//! What programs have in place of a cookie: a short access token, and a refresh token, which is rotated.
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
 use crate::domain::access_token::AccessToken;
 use crate::domain::audit::Client;
-use crate::domain::device::clean_device_name;
 use crate::domain::refresh_token::{RefreshKey, RefreshToken, TokenFamily, TokenStatus};
 use crate::domain::{Actor, EndReason, Error, Event, Outcome, SessionId, Timestamp, User, UserId};
-use crate::services::accounts::profile::NewAccount;
 use crate::services::{Result, Services};
 use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
@@ -41,39 +39,6 @@ pub struct RefreshTokenInfo {
 }
 
 impl Services {
-    /// Checks the password and opens a session of kind `api`. `device_name` goes before what the user agent says.
-    ///
-    /// # Errors
-    /// As [`Services::sign_in`].
-    pub async fn sign_in_program(
-        &self,
-        name: &str,
-        password: &SecretString,
-        device_name: Option<&str>,
-        client: &Client,
-    ) -> Result<IssuedTokens> {
-        let device = device_name.and_then(clean_device_name);
-        let draft = || self.program_draft(device, client);
-        let (user, draft) = self.open_session(name, password, draft, None, client).await?;
-        self.issue(draft.token_family(&user), 0, user).await
-    }
-
-    /// Creates the account with role `user` and opens a session of kind `api`.
-    ///
-    /// # Errors
-    /// As [`Services::register`].
-    pub async fn register_program(
-        &self,
-        account: NewAccount,
-        device_name: Option<&str>,
-        client: &Client,
-    ) -> Result<IssuedTokens> {
-        let device = device_name.and_then(clean_device_name);
-        let draft = || self.program_draft(device, client);
-        let (user, draft) = self.open_account(account, draft, None, client).await?;
-        self.issue(draft.token_family(&user), 0, user).await
-    }
-
     /// Exchanges a refresh token for new tokens. A repeat within `refresh_reuse_grace` gets the same refresh token.
     ///
     /// # Errors
@@ -143,7 +108,12 @@ impl Services {
     }
 
     /// The tokens of a session whose present refresh token is number `counter`.
-    async fn issue(&self, family: Option<TokenFamily>, counter: i64, user: User) -> Result<IssuedTokens> {
+    pub(in crate::services) async fn issue(
+        &self,
+        family: Option<TokenFamily>,
+        counter: i64,
+        user: User,
+    ) -> Result<IssuedTokens> {
         let family = family.ok_or_else(|| Error::internal("a session without refresh tokens"))?;
         let session = &family.session;
         let (id, entered, limit) = (session.session_id, session.password_entered_at, session.absolute_limit);

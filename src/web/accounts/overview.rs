@@ -10,7 +10,7 @@ use crate::domain::session::LiveSession;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
 use crate::services::Services;
-use crate::services::administration::stats::OpenSessions;
+use crate::services::sessions::counts::OpenSessions;
 use crate::web::Answer;
 use crate::web::audit::event_text::EventRow;
 use crate::web::form_errors::FormErrors;

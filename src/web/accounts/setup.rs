@@ -9,7 +9,7 @@ use crate::http::forms::GuestForm;
 use crate::http::parameters::PathParam;
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
-use crate::services::accounts::profile::NewAccount;
+use crate::services::accounts::new_account::NewAccount;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, GuestLayout, page};

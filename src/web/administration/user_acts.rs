@@ -11,7 +11,7 @@ use crate::http::flash::{self, LinkToken, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
 use crate::http::step_up::SteppedUp;
-use crate::services::administration::stats::OpenSessions;
+use crate::services::sessions::counts::OpenSessions;
 use crate::services::{RecentAuthContext, Services};
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};

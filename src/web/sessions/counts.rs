@@ -1,6 +1,6 @@
 //! How many sessions there are, and what happens to so many, in words.
 
-use crate::services::administration::stats::{Figure, OpenSessions};
+use crate::services::sessions::counts::{Figure, OpenSessions};
 use crate::web::audit::event_text::number;
 
 /// "2,031", or "about 1,000,000" where it is not counted for each page.

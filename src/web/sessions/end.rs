@@ -18,7 +18,7 @@ use crate::http::problem::Problem;
 use crate::http::selection::{SelectionForm, SelectionQuery};
 use crate::http::session_cookie;
 use crate::http::step_up::SteppedUp;
-use crate::services::administration::stats::OpenSessions;
+use crate::services::sessions::counts::OpenSessions;
 use crate::services::{AuthContext, Services};
 use crate::web::administration::url;
 use crate::web::administration::user_acts::SIGNS_YOU_OUT;

@@ -15,7 +15,7 @@ use crate::http::forms::Form;
 use crate::http::parameters::{PathParam, Query};
 use crate::http::session_cookie;
 use crate::services::Services;
-use crate::services::administration::stats::OpenSessions;
+use crate::services::sessions::counts::OpenSessions;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AccountLayout, account_of, page};
 use crate::web::time_tag::{TimeTag, time_tag};

@@ -20,7 +20,7 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::session::LiveSession;
 use portcullis::domain::{Clock, Error, Role, User};
-use portcullis::services::accounts::profile::NewAccount;
+use portcullis::services::accounts::new_account::NewAccount;
 use portcullis::services::{Caller, RecentAuthContext, Services};
 use portcullis::settings::{self, Sources};
 use portcullis::startup;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Timelike as _};
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Actor, Clock, Role, User, UserId};
-use portcullis::services::accounts::profile::NewAccount;
+use portcullis::services::accounts::new_account::NewAccount;
 use portcullis::services::{Caller, RecentAuthContext, Services, SignedIn};
 use portcullis::settings::{self, Sources};
 use portcullis::startup;

@@ -7,7 +7,7 @@ use crate::domain::clock::rfc3339;
 use crate::domain::field::{FieldError, FieldErrors};
 use crate::domain::json::{self, Unreadable};
 use crate::domain::{Role, Timestamp, User, UserId, UserStatus};
-use crate::services::accounts::profile::CheckedAccount;
+use crate::services::accounts::new_account::CheckedAccount;
 use crate::services::authentication::hasher::Hasher;
 use crate::storage::accounts::users::StoredUser;
 

@@ -8,13 +8,14 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::Authenticated;
 use super::looks::Looks;
-use super::{Authenticated, earlier_sign_ins};
 use crate::domain::audit::Client;
 use crate::domain::device_cookie::DeviceCookie;
 use crate::domain::keys::mac;
 use crate::domain::{Actor, Error, Event, NameKey, Outcome, SessionId, Timestamp, User, UserId};
 use crate::services::authentication::hasher::Check;
+use crate::services::authentication::known_browser::earlier_sign_ins;
 use crate::services::{Result, Services};
 use crate::storage::Database;
 use crate::storage::accounts::users::{self, StoredUser};

@@ -1,0 +1,95 @@
+//! How many sessions are open.
+
+use crate::domain::{Role, SessionKind};
+use crate::services::{AuthContext, Result, Services};
+pub use crate::storage::sessions::counts::Figure;
+use crate::storage::sessions::counts::{self, Owners};
+
+/// How many sessions there are of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionCounts {
+    pub browser: i64,
+    pub api: i64,
+}
+
+/// Sessions that have not ended, of each kind.
+#[derive(Clone, Copy)]
+pub struct OpenSessions {
+    pub browser: Figure,
+    pub api: Figure,
+}
+
+impl OpenSessions {
+    pub fn total(&self) -> Figure {
+        Figure { value: self.browser.value + self.api.value, exact: self.browser.exact && self.api.exact }
+    }
+
+    /// Without the one that asks for a page, as browsers do.
+    pub fn others(self) -> Self {
+        Self { browser: Figure { value: (self.browser.value - 1).max(0), ..self.browser }, ..self }
+    }
+}
+
+impl From<SessionCounts> for OpenSessions {
+    fn from(SessionCounts { browser, api }: SessionCounts) -> Self {
+        let exactly = |value| Figure { value, exact: true };
+        Self { browser: exactly(browser), api: exactly(api) }
+    }
+}
+
+impl Services {
+    /// How many sessions there are; where they are many, how many there were a while ago.
+    pub async fn open_sessions(&self, auth: &AuthContext) -> Result<OpenSessions> {
+        auth.require(Role::Manager)?;
+        self.open_sessions_of(Owners::Everyone).await
+    }
+
+    /// The same of those that the caller reaches.
+    pub async fn reached_sessions(&self, auth: &AuthContext) -> Result<OpenSessions> {
+        auth.require(Role::Manager)?;
+        self.open_sessions_of(if auth.role == Role::Admin { Owners::Everyone } else { Owners::Users }).await
+    }
+
+    async fn open_sessions_of(&self, owners: Owners) -> Result<OpenSessions> {
+        let known = || {
+            self.database.read(move |connection| {
+                let browser = counts::figure(connection, SessionKind::Browser, owners)?;
+                Ok(browser.zip(counts::figure(connection, SessionKind::Api, owners)?))
+            })
+        };
+        let (browser, api) = match known().await? {
+            Some(known) => known,
+            None => {
+                // The first time that they are many: no sweep has counted them yet.
+                self.count_open_sessions().await?;
+                known().await?.ok_or_else(|| crate::domain::Error::internal("sessions were counted to no avail"))?
+            }
+        };
+        Ok(OpenSessions { browser, api })
+    }
+
+    /// For the figures: they are told from this where sessions are too many to be counted for a page.
+    pub(in crate::services) async fn count_open_sessions(&self) -> Result<()> {
+        let (database, now) = (self.database.clone().patient(), self.clock.now());
+        for kind in SessionKind::ALL.iter().copied() {
+            let open = database.read(move |connection| counts::count_all(connection, kind)).await?;
+            let keep = move |connection: &mut _| {
+                open.into_iter().try_for_each(|counted| counts::keep(connection, kind, counted, now))
+            };
+            database.write(keep).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_sessions_are_counted_without_the_one_that_asks() {
+        for (browser, api, expected) in [(4, 3, 6), (1, 1, 1), (0, 0, 0)] {
+            assert_eq!(OpenSessions::from(SessionCounts { browser, api }).others().total().value, expected);
+        }
+    }
+}
