@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use portcullis::services::sessions::counts;
+
 use crate::instance::{Instance, VISITOR};
 use crate::measure::{Percentiles, millis};
 use crate::support::spawn::command_line;
@@ -41,7 +43,7 @@ pub async fn end_of_one(instance: &mut Instance) {
 
 /// Ends everyone's, while others want something too.
 pub async fn end_of_all(instance: &mut Instance) {
-    let sessions = instance.server.services.open_sessions(&command_line()).await;
+    let sessions = counts::open(&instance.server.services, &command_line()).await;
     let sessions = sessions.expect("figures").total().value;
     let (took, meanwhile) =
         meanwhile(instance, confirm(&mut instance.administrator.clone(), "/admin/sessions/end?all=1")).await;

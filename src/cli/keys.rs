@@ -8,6 +8,7 @@ use super::output::{self, Format, Output};
 use crate::domain::audit::Client;
 use crate::domain::signing_key::SigningKeyInfo;
 use crate::representations::KeyShape;
+use crate::services::sessions::signing_keys;
 use crate::services::{RecentAuthContext, Services};
 
 #[derive(Subcommand)]
@@ -26,10 +27,11 @@ pub enum Command {
 
 pub async fn run(command: Command, services: &Services) -> Result<String, Failure> {
     match command {
-        Command::List { output } => list(&services.signing_keys().await?, output.format),
+        Command::List { output } => list(&signing_keys::list(&services.database).await?, output.format),
         Command::Rotate { yes } => {
             yes.confirm("Rotate the signing keys?")?;
-            let key = services.rotate_signing_key(&RecentAuthContext::command_line(), None, &Client::default()).await?;
+            let key =
+                signing_keys::rotate(&services, &RecentAuthContext::command_line(), None, &Client::default()).await?;
             Ok(format!("Access tokens are signed with {} ({}) from now on.\n", key.kid, key.algorithm))
         }
     }

@@ -13,7 +13,8 @@ use crate::domain::audit::Client;
 use crate::domain::session_list::{ListedSession, SessionFilter, SessionOrder, SessionState, counted};
 use crate::domain::{Error, SessionId, SessionKind};
 use crate::representations::SessionShape;
-use crate::services::sessions::everyone::MOST_SELECTED;
+use crate::services::sessions::everyone::{self, MOST_SELECTED};
+use crate::services::sessions::history;
 use crate::services::{RecentAuthContext, Services};
 
 #[derive(Subcommand)]
@@ -70,7 +71,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
             yes.confirm(&format!("End {}?", counted(ids.len() as u64)))?;
             let mut ended = 0;
             for some in ids.chunks(MOST_SELECTED) {
-                ended += services.end_sessions(auth, some, client).await?;
+                ended += everyone::end_selected(&services, auth, some, client).await?;
             }
             Ok(format!("Ended {}.\n", counted(ended)))
         }
@@ -79,9 +80,9 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
             let whose = user.as_ref().map_or("all accounts", |user| user.username.as_str());
             yes.confirm(&format!("End all sessions of {whose}?"))?;
             let ended = match user {
-                Some(user) => services.end_all_sessions(auth, user.id, client).await?,
+                Some(user) => everyone::end_of_account(&services, auth, user.id, client).await?,
                 None => {
-                    let ended = services.end_everyones_sessions(auth, None, client).await?;
+                    let ended = everyone::end_all(&services, auth, None, client).await?;
                     if let Err(error) = note_ends(services).await {
                         // They are dead all the same.
                         output::tell(&format!("The history is left to the next sweep of a server: {error}"));
@@ -97,7 +98,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
 /// Waits for the history of what has ended: nobody else may be there to write it.
 async fn note_ends(services: &Services) -> Result<(), Error> {
     let (mut progress, mut pace) = (Progress::new(), tokio::time::interval(Duration::from_millis(100)));
-    let mut noting = std::pin::pin!(services.note_ends());
+    let mut noting = std::pin::pin!(history::note_ends(&services));
     loop {
         tokio::select! {
             noted = &mut noting => return noted,
@@ -110,7 +111,7 @@ async fn note_ends(services: &Services) -> Result<(), Error> {
 async fn expect_live(services: &Services, ids: &[SessionId]) -> Result<(), Failure> {
     let mut unknown: BTreeSet<_> = ids.iter().copied().collect();
     for some in ids.chunks(MOST_SELECTED) {
-        for found in services.selected_sessions(&RecentAuthContext::command_line(), some).await? {
+        for found in everyone::selected(&services.database, &RecentAuthContext::command_line(), some).await? {
             unknown.remove(&found.session.id);
         }
     }
@@ -130,7 +131,7 @@ async fn list(services: &Services, filter: &SessionFilter, format: Format) -> Re
     let titles = ["ID", "USER", "KIND", "DEVICE", "ADDRESS", "SIGNED IN", "LAST ACTIVE", end];
     output::print_pages(Listing::new(format, titles), async |cursor| {
         let auth = RecentAuthContext::command_line();
-        let page = services.search_sessions(&auth, filter, cursor.as_deref(), output::PAGE).await?;
+        let page = everyone::search(&services, &auth, filter, cursor.as_deref(), output::PAGE).await?;
         Ok((page.sessions.iter().map(row).collect(), page.next))
     })
     .await

@@ -16,6 +16,7 @@ use super::principal::Principal;
 use super::problem::Problem;
 use crate::domain::Actor;
 use crate::domain::session::LiveSession;
+use crate::services::sessions::access_tokens;
 use crate::services::{AuthContext, Caller, Services};
 
 /// The program that is calling: its access token is good, and the session that it belongs to is alive. Refuses a
@@ -82,7 +83,7 @@ pub async fn identify<B: MessageBody + 'static>(
 
 async fn authenticate(request: &HttpRequest, token: &str) -> Outcome {
     let Some(services) = request.app_data::<web::Data<Services>>() else { return Outcome::None };
-    match services.authenticate_bearer(token).await {
+    match access_tokens::authenticate(&services, token).await {
         Ok(bearer) => {
             let (session, username) = (bearer.session, bearer.claims.preferred_username);
             Outcome::Good(Box::new(ApiUser { session, username }))

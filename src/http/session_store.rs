@@ -21,6 +21,7 @@ use crate::domain::keys::{SessionHandle, mac};
 use crate::domain::session::LiveSession;
 use crate::domain::{SessionId, Timestamp, UserId};
 use crate::services::Services;
+use crate::services::sessions::own;
 
 /// Where [`super::session_cookie`] leaves the handle of a session that a service opened or gave a new secret.
 pub(super) const NEW_KEY: &str = "portcullis.new_key";
@@ -64,7 +65,7 @@ impl SessionStore for Records {
     /// Never an error, for actix-session would answer it with an empty 500 that no other middleware sees.
     async fn load(&self, key: &SessionKey) -> Result<Option<HashMap<String, String>>, LoadError> {
         let Some(handle) = SessionHandle::parse(key.as_ref()) else { return Ok(None) };
-        Ok(match self.services.load(&handle).await {
+        Ok(match own::load(&self.services, &handle).await {
             Ok(live) => live.map(|live| state_of(&live, &csrf_token_of(&self.csrf_key, key.as_ref()))),
             Err(error) => {
                 // Logs it; the answer is given by `super::authenticate`.

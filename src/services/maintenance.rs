@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::administration::stats::last_day_began;
+use super::sessions::{counts, history};
 use super::{Result, Services};
 use crate::domain::Timestamp;
 use crate::storage::accounts::{former_usernames, links};
@@ -68,7 +69,7 @@ impl Services {
     async fn sweep_all(&self, now: Timestamp) -> Result<()> {
         let retention = now - self.settings.audit_retention;
         let steps = [
-            self.note_ends().await,
+            history::note_ends(self).await,
             self.close_expired(now).await,
             self.in_batches(move |connection| expiry::prune(connection, retention, BATCH)).await,
             self.in_batches(move |connection| audit::prune(connection, retention, BATCH)).await,
@@ -78,7 +79,7 @@ impl Services {
             self.in_batches(changes::prune).await,
             self.in_batches(move |connection| hours::prune(connection, now - KEPT_HOURS)).await,
             self.in_batches(move |connection| failing_addresses::prune(connection, last_day_began(now))).await,
-            self.count_open_sessions().await,
+            counts::count_all(self).await,
         ];
         steps.into_iter().collect()
     }

@@ -20,7 +20,7 @@ use crate::domain::keys::{RootKey, SessionHandle};
 use crate::domain::{Clock, Error, Role, SessionId, User, UserId};
 use crate::settings::{Effective, Settings};
 use crate::storage::Database;
-use crate::storage::sessions::{Change, SessionStore};
+use crate::storage::sessions::SessionStore;
 pub use authorization::{AuthContext, RecentAuthContext, RecentProof};
 
 /// What a service gives back, or why it did not do it.
@@ -65,15 +65,4 @@ pub struct NewSecret {
     pub handle: SessionHandle,
     pub remember: bool,
     pub delivered: Result<()>,
-}
-
-impl Services {
-    /// After the commit: takes the session out of every copy, then the user.
-    async fn invalidate_session(&self, user: UserId, session: SessionId) -> Result<()> {
-        self.sessions.invalidate(&[Change::SessionEnded(user, session)]).await
-    }
-
-    async fn invalidate_user(&self, user: UserId) -> Result<()> {
-        self.sessions.invalidate(&[Change::User(user)]).await
-    }
 }

@@ -18,6 +18,7 @@ use crate::http::limits::Limits;
 use crate::http::site::Site;
 use crate::http::{cookie_guard, headers, parameters, problem, request_log};
 use crate::services::Services;
+use crate::services::sessions::signing_keys;
 use crate::storage::sessions::SessionStore;
 use crate::{routes, web as pages};
 
@@ -137,8 +138,8 @@ impl Server {
 async fn prepare_keys(services: &Services) -> crate::services::Result<()> {
     let services = Services { database: services.database.clone().patient(), ..services.clone() };
     let prepare = async {
-        services.prepare_signing_keys().await?;
-        services.rotate_keys_when_due().await
+        signing_keys::prepare(&services).await?;
+        signing_keys::rotate_when_due(&services).await
     };
     tokio::time::timeout(START, prepare).await.unwrap_or_else(|elapsed| Err(Error::database(elapsed)))
 }
@@ -170,7 +171,7 @@ impl Background {
         let services_ = services.clone();
         tasks.push(every(KEY_ROTATION, "the signing keys were not rotated", move || {
             let services = services_.clone();
-            async move { services.rotate_keys_when_due().await }
+            async move { signing_keys::rotate_when_due(&services).await }
         }));
         let services = services.clone();
         tasks.push(every(SWEEP, "what is old was not swept", move || {

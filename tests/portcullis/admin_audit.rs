@@ -7,6 +7,7 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::audit_list::{AuditFilter, TypedAuditFilter};
 use portcullis::domain::{Actor, Error, Event, EventId, Outcome, User};
 use portcullis::services::AuthContext;
+use portcullis::services::sessions::{account, everyone};
 use portcullis::storage::audit::{self, Entry};
 use rstest::rstest;
 use serde_json::json;
@@ -165,7 +166,7 @@ async fn each_security_act_is_exactly_one_event_with_who_what_when_from_where_an
     };
     new().await;
     let own = |act: &str| format!("/admin/users/{}/{act}", samuel.id);
-    let session = server.services.sessions_of(samuel.id, 1).await.unwrap().0[0].id;
+    let session = account::live(&server.services, samuel.id, 1).await.unwrap().0[0].id;
     let acts = [
         (format!("/admin/sessions/{session}/end"), Event::SessionRevoked, Some(session)),
         (own("end-sessions"), Event::SessionRevokedAll, None),
@@ -253,7 +254,7 @@ async fn what_strangers_write_is_no_formula_in_an_export() {
     let devices: Vec<_> = POLYGLOTS.into_iter().chain(["=1+1", "”, =1+1, “", "x;@SUM(A1)"]).collect();
     for device in &devices {
         let session = program_on(&server, device).await.session_id.parse().unwrap();
-        server.services.end_session(&command_line(), session, &Client::default()).await.unwrap();
+        everyone::end_one(&server.services, &command_line(), session, &Client::default()).await.unwrap();
     }
     let mut keeper = server.signed_in(KEEPER).await;
     let csv = keeper.get("/admin/audit/export?format=csv").await.expect(200);

@@ -1,5 +1,7 @@
 //! The way of an administrator through the pages with a real browser: without scripts, and by keyboard alone.
 
+use portcullis::services::sessions::signing_keys;
+
 use crate::admin_users::LONG_AGO;
 use crate::support::*;
 
@@ -31,7 +33,7 @@ async fn says(chromium: &Chromium, words: &str) {
 #[tokio::test]
 async fn an_account_is_led_from_its_creation_to_its_end_without_scripts() {
     let server = TestServer::with(Sqlite, &[("lockout_threshold", "5")]).await;
-    server.services.prepare_signing_keys().await.unwrap();
+    signing_keys::prepare(&server.services).await.unwrap();
     server.create_user("berta").await;
     let keeper = at(&server, KEEPER, "/admin/users").await;
 

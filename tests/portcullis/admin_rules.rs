@@ -10,6 +10,7 @@ use portcullis::domain::{Error, EventId, Role, User};
 use portcullis::routes::{self, Access, Route};
 use portcullis::services::AuthContext;
 use portcullis::services::administration::users::UserChange;
+use portcullis::services::sessions::{account, everyone, signing_keys};
 use reqwest::Method;
 use rstest::rstest;
 
@@ -32,7 +33,7 @@ async fn log(server: &TestServer) -> BTreeSet<EventId> {
 
 /// The id of the account's only live session.
 async fn session_of(server: &TestServer, user: &User) -> String {
-    let sessions = server.services.sessions_of(user.id, 2).await.unwrap().0;
+    let sessions = account::live(&server.services, user.id, 2).await.unwrap().0;
     assert_eq!(sessions.len(), 1);
     sessions[0].id.to_string()
 }
@@ -321,10 +322,10 @@ async fn who_lost_the_role_or_the_account_while_the_request_was_on_its_way_does_
     for (auth, recent) in &former {
         let change = || UserChange { name: Some("Renamed".to_owned()), ..UserChange::default() };
         let outcomes = [
-            services.end_session(auth, session, &client).await.err(),
-            services.end_sessions(auth, &[session], &client).await.err(),
-            services.end_all_sessions(recent, user.id, &client).await.err(),
-            services.end_everyones_sessions(recent, None, &client).await.err(),
+            everyone::end_one(&services, auth, session, &client).await.err(),
+            everyone::end_selected(&services, auth, &[session], &client).await.err(),
+            everyone::end_of_account(&services, recent, user.id, &client).await.err(),
+            everyone::end_all(&services, recent, None, &client).await.err(),
             services.unlock(auth, user.id, &client).await.err(),
             services.set_role(recent, user.id, Role::Admin, &client).await.err(),
             services.suspend(recent, user.id, &client).await.err(),
@@ -333,7 +334,7 @@ async fn who_lost_the_role_or_the_account_while_the_request_was_on_its_way_does_
             services.update_user(recent, user.id, change(), &client).await.err(),
             services.issue_reset_link(recent, user.id, &client).await.err(),
             services.create_user(recent, "eve", "eve@example.com", None, Role::Admin, &client).await.err(),
-            services.rotate_signing_key(recent, None, &client).await.err(),
+            signing_keys::rotate(&services, recent, None, &client).await.err(),
         ];
         for (number, outcome) in outcomes.into_iter().enumerate() {
             let refused = matches!(outcome, Some(Error::Forbidden | Error::NotSignedIn));
@@ -425,7 +426,7 @@ async fn a_cursor_opens_the_list_it_was_given_for_and_no_other(#[values(Sqlite, 
     let filter =
         SessionFilter { state: SessionState::All, order: SessionOrder::Beginning, kind: None, user: None, q: None };
     other.create_user("anna").await;
-    let foreign = other.services.search_sessions(&command_line(), &filter, None, 1).await.unwrap().next.unwrap();
+    let foreign = everyone::search(&other.services, &command_line(), &filter, None, 1).await.unwrap().next.unwrap();
     let shown = rows(&mut keeper, &format!("/admin/sessions?state=all&cursor={foreign}")).await;
     assert_eq!(shown, rows(&mut keeper, "/admin/sessions?state=all").await);
 }

@@ -7,6 +7,7 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::keys::{Secret, SessionHandle};
 use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState};
 use portcullis::domain::{Error, Event, Role, SessionId, SessionKind, Timestamp, User};
+use portcullis::services::sessions::{counts, everyone};
 use portcullis::services::{AuthContext, Caller};
 use portcullis::storage::leases::Lease;
 use portcullis::storage::sessions::rows::{self, NewSession};
@@ -85,7 +86,7 @@ async fn all_pages(server: &TestServer, filter: &SessionFilter, limit: u16) -> V
     let mut cursor = None;
     let mut ids = Vec::new();
     loop {
-        let page = server.services.search_sessions(&command_line(), filter, cursor.as_deref(), limit).await.unwrap();
+        let page = everyone::search(&server.services, &command_line(), filter, cursor.as_deref(), limit).await.unwrap();
         ids.extend(page.sessions.iter().map(|listed| listed.session.id));
         cursor = page.next;
         if cursor.is_none() {
@@ -186,7 +187,7 @@ async fn pages_follow_each_other_without_a_gap_or_a_repeat(#[values(Sqlite, Post
 
     // The history: ended last first.
     for handle in expected.drain(..60) {
-        server.services.end_session(&command_line(), handle.session_id, &client()).await.unwrap();
+        everyone::end_one(&server.services, &command_line(), handle.session_id, &client()).await.unwrap();
         server.clock.advance(TimeDelta::milliseconds(1));
     }
     assert_eq!(all_pages(&server, &of_samuel, 7).await, ids[60..]);
@@ -199,10 +200,10 @@ async fn pages_follow_each_other_without_a_gap_or_a_repeat(#[values(Sqlite, Post
 
     // A cursor is good for its own list alone, and nobody can make one.
     let manager = command_line();
-    let page = server.services.search_sessions(&manager, &of_samuel, None, 5).await.unwrap();
+    let page = everyone::search(&server.services, &manager, &of_samuel, None, 5).await.unwrap();
     let cursor = page.next.unwrap();
     for (filter, cursor) in [(&live(), cursor.as_str()), (&of_samuel, "x"), (&of_samuel, &cursor[1..])] {
-        let refused = server.services.search_sessions(&manager, filter, Some(cursor), 5).await;
+        let refused = everyone::search(&server.services, &manager, filter, Some(cursor), 5).await;
         assert!(matches!(refused, Err(Error::Invalid(_))));
     }
 }
@@ -229,15 +230,15 @@ async fn what_matches_much_is_found_as_what_matches_little_is(#[values(Sqlite, P
     assert_eq!(all_pages(&server, &SessionFilter { kind: filter.kind, q: filter.q, ..newest_first }, 200).await, found);
 
     // Too many to be counted for each page: told as they were counted last.
-    let open = server.services.open_sessions(&command_line()).await.unwrap();
+    let open = counts::open(&server.services, &command_line()).await.unwrap();
     assert_eq!((open.browser.value, open.browser.exact), (5_101, false));
     assert_eq!((open.api.value, open.api.exact), (10, true));
     // Of those that a manager reaches, none of the first administrator's.
     let manager = AuthContext::of(&server.create("manuel", Role::Manager).await);
-    let reached = server.services.reached_sessions(&manager).await.unwrap();
+    let reached = counts::within_reach(&server.services, &manager).await.unwrap();
     assert_eq!((reached.browser.value, reached.browser.exact), (5_100, false));
     assert_eq!((reached.api.value, reached.api.exact), (10, true));
-    let reached = server.services.reached_sessions(&command_line()).await.unwrap();
+    let reached = counts::within_reach(&server.services, &command_line()).await.unwrap();
     assert_eq!(reached.total().value, 5_111);
 }
 
@@ -583,7 +584,7 @@ async fn one_node_at_a_time_sweeps_and_all_that_expired_is_in_the_history(
     server.clock.advance(TimeDelta::minutes(31));
     server.services.sweep().await.unwrap();
     assert_eq!(all_pages(&server, &history, 200).await.len(), 2_301);
-    let page = server.services.search_sessions(&command_line(), &history, None, 1).await.unwrap();
+    let page = everyone::search(&server.services, &command_line(), &history, None, 1).await.unwrap();
     let ended = page.sessions[0].session.ended.as_ref().unwrap();
     assert_eq!((ended.reason.as_str(), ended.by.as_str()), ("expired", "system"));
 
@@ -613,12 +614,12 @@ async fn a_caller_can_not_list_or_end_as_a_user() {
     let (auth, recent) = (AuthContext::of(&user), server.stepped_up(&user).await);
     let services = &server.services;
     let caller = Caller { user_id: user.id, session_id: SessionId::new(server.clock.now()), role: Role::User };
-    assert!(matches!(services.search_sessions(&auth, &live(), None, 5).await, Err(Error::Forbidden)));
-    assert!(matches!(services.selected_sessions(&auth, &[]).await, Err(Error::Forbidden)));
-    assert!(matches!(services.end_sessions(&auth, &[], &client()).await, Err(Error::Forbidden)));
-    assert!(matches!(services.end_everyones_sessions(&recent, Some(&caller), &client()).await, Err(Error::Forbidden)));
+    assert!(matches!(everyone::search(&services, &auth, &live(), None, 5).await, Err(Error::Forbidden)));
+    assert!(matches!(everyone::selected(&services.database, &auth, &[]).await, Err(Error::Forbidden)));
+    assert!(matches!(everyone::end_selected(&services, &auth, &[], &client()).await, Err(Error::Forbidden)));
+    assert!(matches!(everyone::end_all(&services, &recent, Some(&caller), &client()).await, Err(Error::Forbidden)));
     assert!(matches!(services.stats(&auth).await, Err(Error::Forbidden)));
-    assert!(matches!(services.open_sessions(&auth).await, Err(Error::Forbidden)));
+    assert!(matches!(counts::open(&services, &auth).await, Err(Error::Forbidden)));
     assert!(matches!(services.failing_addresses(&auth).await, Err(Error::Forbidden)));
 }
 

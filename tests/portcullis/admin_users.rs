@@ -7,6 +7,7 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event, Role, User, UserId};
 use portcullis::services::administration::users::UserChange;
 use portcullis::services::authorization::Subject;
+use portcullis::services::sessions::everyone;
 use reqwest::Method;
 use rstest::rstest;
 
@@ -389,7 +390,7 @@ async fn who_was_an_administrator_when_the_request_began_is_asked_again_when_it_
     let created = services.create_user(&auth, "eve", "eve@example.com", None, Role::Admin, &client()).await;
     assert!(matches!(created, Err(Error::Forbidden)));
     services.suspend(&command_line(), demoted.id, &client()).await.unwrap();
-    assert!(matches!(services.end_all_sessions(&auth, user.id, &client()).await, Err(Error::NotSignedIn)));
+    assert!(matches!(everyone::end_of_account(&services, &auth, user.id, &client()).await, Err(Error::NotSignedIn)));
 }
 
 #[rstest]

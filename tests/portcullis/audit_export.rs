@@ -9,6 +9,7 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::audit_list::AuditFilter;
 use portcullis::domain::{Error, Event, Role, SessionId};
 use portcullis::services::AuthContext;
+use portcullis::services::sessions::everyone;
 use rstest::rstest;
 
 use crate::admin_audit::seed;
@@ -40,8 +41,8 @@ async fn no_piece_of_an_export_is_read_after_the_right_to_it_has_ended(
 
     let (services, cli, client) = (&server.services, command_line(), Client::default());
     match end {
-        "session" => services.end_session(&cli, session, &client).await.unwrap(),
-        "all sessions" => drop(services.end_all_sessions(&cli, adele.id, &client).await.unwrap()),
+        "session" => everyone::end_one(&services, &cli, session, &client).await.unwrap(),
+        "all sessions" => drop(everyone::end_of_account(&services, &cli, adele.id, &client).await.unwrap()),
         "suspended" => drop(services.suspend(&cli, adele.id, &client).await.unwrap()),
         "deleted" => services.delete_user(&cli, adele.id, &client).await.unwrap(),
         role => drop(services.set_role(&cli, adele.id, role.parse().unwrap(), &client).await.unwrap()),
@@ -77,7 +78,7 @@ async fn an_export_is_cut_off_when_the_session_of_a_slow_reader_ends() {
     seed(&server, KEEPER, MANY, Event::SignOut, "203.0.113.9").await;
     let (thief, other) = (server.signed_in(KEEPER).await, server.signed_in(KEEPER).await);
     let (export, untouched) = (begin(&thief).await, begin(&other).await);
-    server.services.end_session(&command_line(), session_of(&thief), &Client::default()).await.unwrap();
+    everyone::end_one(&server.services, &command_line(), session_of(&thief), &Client::default()).await.unwrap();
     assert!(!is_whole(export).await);
     assert!(is_whole(untouched).await);
 }

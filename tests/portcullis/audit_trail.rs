@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use portcullis::domain::audit::{AuditEvent, Client};
 use portcullis::domain::audit_list::AuditFilter;
 use portcullis::domain::{Event, EventId, Outcome, Role};
+use portcullis::services::sessions::{account, signing_keys};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -224,7 +225,7 @@ async fn every_event_of_the_contract_is_one_row_that_says_who_did_what_to_whom_a
     trail.wrote(&answer, &[row(PasswordChanged, "Nora.N", "Nora.N")]).await;
     let session = server.signed_in("Nora.N").await.cookie().unwrap();
     trail.forget().await;
-    let sessions = server.services.sessions_of(server.id_of("nora.n").await, 1).await.unwrap().0;
+    let sessions = account::live(&server.services, server.id_of("nora.n").await, 1).await.unwrap().0;
     let answer = keeper.submit(&format!("/admin/sessions/{}/end", sessions[0].id), &[]).await.expect(303);
     trail.wrote(&answer, &[row(SessionRevoked, KEEPER, "Nora.N").of(&session)]).await;
     server.signed_in("Nora.N").await;
@@ -259,7 +260,7 @@ async fn every_event_of_the_contract_is_one_row_that_says_who_did_what_to_whom_a
     let expected = [row(UserRoleChanged, "cli", "samuel"), row(PasswordChanged, "cli", "samuel")];
     trail.wrote_here(&expected).await;
     server.clock.advance(TimeDelta::days(91));
-    services.rotate_keys_when_due().await.unwrap();
+    signing_keys::rotate_when_due(&services).await.unwrap();
     trail.wrote_here(&[row(KeyRotated, "system", None)]).await;
 
     let all: BTreeSet<_> = Event::ALL.iter().map(|event| event.as_str()).collect();

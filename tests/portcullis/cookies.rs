@@ -1,5 +1,6 @@
 //! The session cookie: its attributes, and every way to forge, toss or bend it.
 
+use portcullis::services::sessions::counts;
 use rstest::rstest;
 
 use crate::support::spawn::command_line;
@@ -96,7 +97,7 @@ async fn an_anonymous_visit_leaves_nothing_behind(#[values(Sqlite, SqliteRedis, 
         let page = browser.get(path).await;
         assert!(page.set_cookies().iter().all(|cookie| cookie.removes()), "{path}: {:?}", page.set_cookies());
     }
-    let open = server.services.open_sessions(&command_line()).await.unwrap().total();
+    let open = counts::open(&server.services, &command_line()).await.unwrap().total();
     assert_eq!((open.value, open.exact), (1, true), "only the administrator's");
     assert_eq!(server.stores.redis.as_ref().map(|redis| redis.keys(&server.stores.redis_prefix)), before);
 }

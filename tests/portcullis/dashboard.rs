@@ -5,6 +5,7 @@ use diesel::{QueryDsl as _, RunQueryDsl as _};
 use portcullis::domain::audit::Client;
 use portcullis::domain::audit_list::AuditFilter;
 use portcullis::domain::{Error, Event, Role};
+use portcullis::services::sessions::signing_keys;
 use portcullis::storage::audit::{self, Entry};
 use portcullis::storage::schema::failing_addresses;
 use rstest::rstest;
@@ -204,7 +205,7 @@ async fn settings_are_shown_with_their_source_and_without_their_secrets() {
 #[tokio::test]
 async fn an_administrator_rotates_the_keys_after_the_password() {
     let server = TestServer::start(Sqlite).await;
-    server.services.prepare_signing_keys().await.unwrap();
+    signing_keys::prepare(&server.services).await.unwrap();
     let mut keeper = server.signed_in(KEEPER).await;
     let kids = |page: &Page| page.texts("tbody th");
     let states = |page: &Page| page.texts("tbody tr .state");

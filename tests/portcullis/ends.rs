@@ -1,11 +1,12 @@
 //! Sessions that end: one, the others, all of an account, everyone’s; and secrets that are replaced.
 
+use portcullis::domain::UserId;
+use portcullis::domain::audit::Client;
+use portcullis::services::sessions::{account, everyone};
 use rstest::rstest;
 
 use crate::support::spawn::command_line;
 use crate::support::*;
-use portcullis::domain::UserId;
-use portcullis::domain::audit::Client;
 
 #[rstest]
 #[tokio::test]
@@ -33,7 +34,7 @@ async fn nobody_ends_or_finds_out_about_anothers_session(
     let server = TestServer::start(backend).await;
     let mut mallory = server.newcomer("mallory").await;
     let mut anna = server.newcomer("anna").await;
-    let annas = server.services.sessions_of(server.id_of("anna").await, 10).await.unwrap().0;
+    let annas = account::live(&server.services, server.id_of("anna").await, 10).await.unwrap().0;
     let annas = annas.iter().map(|session| session.id.to_string()).next().unwrap();
     let token = mallory.get("/account").await.csrf_token().unwrap();
     let random = uuid::Uuid::now_v7().to_string();
@@ -183,7 +184,8 @@ async fn ending_all_sessions_of_an_account_ends_them_everywhere(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
     signed_out_by(backend, async |server, user| {
-        let ended = server.services.end_all_sessions(&command_line(), user, &Client::default()).await.unwrap();
+        let ended =
+            everyone::end_of_account(&server.services, &command_line(), user, &Client::default()).await.unwrap();
         assert!(ended >= 2, "{ended}");
     })
     .await;
@@ -209,7 +211,7 @@ async fn ending_everyones_sessions_is_one_act(#[values(Sqlite, SqliteRedis, Post
     for name in ["anna", "berta", "carla"] {
         people.push(server.newcomer(name).await);
     }
-    server.services.end_everyones_sessions(&command_line(), None, &Client::default()).await.unwrap();
+    everyone::end_all(&server.services, &command_line(), None, &Client::default()).await.unwrap();
     for person in &mut people {
         assert!(!person.is_signed_in().await);
         assert!(!person.clone().at(&other_node).is_signed_in().await);

@@ -3,6 +3,7 @@
 
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
+use portcullis::services::sessions::everyone;
 use rstest::rstest;
 use serde_json::json;
 
@@ -52,7 +53,7 @@ async fn every_end_of_a_session_ends_its_tokens_on_every_node(
             browser.post(&format!("/account/sessions/{id}/end"), &[("csrf_token", &token)]).await.expect(303);
         }
         Way::OwnerOverTheApi => drop(owner.delete(&format!("/api/v1/me/sessions/{id}")).await.expect(204)),
-        Way::CommandLine => services.end_session(&auth, id.parse().unwrap(), &client).await.unwrap(),
+        Way::CommandLine => everyone::end_one(&services, &auth, id.parse().unwrap(), &client).await.unwrap(),
         Way::PasswordChangedElsewhere => {
             let body = json!({ "current_password": PASSWORD, "new_password": "another marble lantern otter" });
             owner.json("PUT", "/api/v1/me/password", &body).await.expect(204);

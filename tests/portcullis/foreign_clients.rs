@@ -6,6 +6,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use portcullis::domain::Role;
 use portcullis::domain::keys::mac;
+use portcullis::services::sessions::signing_keys;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -106,7 +107,7 @@ async fn our_tokens_verify_before_during_and_after_a_rotation(#[values("EdDSA", 
 
     // Once the last token of the former key is dead, the key is gone, as a node that starts now tells.
     server.clock.advance(TimeDelta::hours(1));
-    server.services.rotate_keys_when_due().await.unwrap();
+    signing_keys::rotate_when_due(&server.services).await.unwrap();
     let node = server.second_node().await;
     let mut late = Services::new(&server, &node, algorithm);
     late.refuse("a key that is gone", &before);

@@ -1,5 +1,7 @@
 //! Requests that another site makes a browser send, and addresses that a client makes up.
 
+use portcullis::services::sessions::account;
+
 use crate::support::*;
 
 const EVIL: &str = "https://evil.example";
@@ -118,7 +120,7 @@ async fn another_site_can_not_sign_someone_in_up_or_out() {
             assert!(page.set_cookies().is_empty(), "{path} {headers:?}: {:?}", page.set_cookies());
         }
     }
-    assert!(server.services.sessions_of(user, 10).await.unwrap().0.is_empty());
+    assert!(account::live(&server.services, user, 10).await.unwrap().0.is_empty());
     assert!(server.services.find_user("planted").await.is_err());
     // An origin of `null` alone is a sandbox, or over plain http the page of a one-time link, whose address is a secret.
     for (path, fields) in &forms[..2] {

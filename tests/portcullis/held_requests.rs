@@ -2,6 +2,7 @@
 
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Role};
+use portcullis::services::sessions::everyone;
 use rstest::rstest;
 use serde_json::json;
 
@@ -16,9 +17,9 @@ async fn end(server: &TestServer, way: &str, session: &str) {
     let (services, client, id) = (&server.services, &Client::default(), server.id_of("adele").await);
     let session = session.parse().unwrap();
     match way {
-        "one" => services.end_session(&command_line(), session, client).await.unwrap(),
-        "selected" => drop(services.end_sessions(&command_line(), &[session], client).await.unwrap()),
-        "all of the account" => drop(services.end_all_sessions(&command_line(), id, client).await.unwrap()),
+        "one" => everyone::end_one(&services, &command_line(), session, client).await.unwrap(),
+        "selected" => drop(everyone::end_selected(&services, &command_line(), &[session], client).await.unwrap()),
+        "all of the account" => drop(everyone::end_of_account(&services, &command_line(), id, client).await.unwrap()),
         "all others" => {
             let owner = server.program("adele").await;
             owner.delete("/api/v1/me/sessions").await.expect(200);
@@ -88,7 +89,7 @@ async fn an_account_that_is_made_while_everybody_is_signed_out_is_not_made_by_on
     let feed = HeldTable::new(&services.database, "changes").await;
     let ending = services.clone();
     let end_all =
-        tokio::spawn(async move { ending.end_everyones_sessions(&command_line(), None, &Client::default()).await });
+        tokio::spawn(async move { everyone::end_all(&ending, &command_line(), None, &Client::default()).await });
     feed.is_waited_for_by(1).await;
     let create = tokio::spawn(async move {
         services.create_user(&thief, "eve", "eve@example.com", None, Role::Admin, &Client::default()).await

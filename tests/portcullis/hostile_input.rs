@@ -1,13 +1,14 @@
 //! What attackers type: more fields than asked for, code of all languages, bytes that are no text.
 
+use portcullis::domain::Role;
+use portcullis::domain::audit::Client;
+use portcullis::services::sessions::account;
 use rstest::rstest;
 use serde_json::json;
 
 use crate::support::spawn::command_line;
 use crate::support::stores::Stores;
 use crate::support::*;
-use portcullis::domain::Role;
-use portcullis::domain::audit::Client;
 
 /// Fields by which someone could try to become more than a user.
 const MORE: &[(&str, &str)] = &[
@@ -148,7 +149,7 @@ async fn nothing_that_is_typed_reaches_a_store_as_more_than_text(
         assert!(page.status < 500, "{text:?} as a cursor: {}", page.status);
     }
     assert!(anna.is_signed_in().await && tab.is_signed_in().await, "someone was signed out");
-    assert_eq!(server.services.sessions_of(user, 10).await.unwrap().0.len(), 2);
+    assert_eq!(account::live(&server.services, user, 10).await.unwrap().0.len(), 2);
 }
 
 /// Every form that there is, opened by who may open it: the page, and the action.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portcullis::services::sessions::{account, everyone};
 use rstest::rstest;
 
 use crate::support::stores::Stores;
@@ -18,7 +19,7 @@ async fn a_session_is_under_its_users_hash_tag_without_a_secret_and_with_a_ttl(
     let redis = server.stores.redis();
     let prefix = &server.stores.redis_prefix;
     let user = server.id_of("anna").await;
-    let session = server.services.sessions_of(user, 10).await.unwrap().0[0].id;
+    let session = account::live(&server.services, user, 10).await.unwrap().0[0].id;
 
     let record = format!("{prefix}:{{{user}}}:s:{session}");
     let keys = redis.keys(prefix);
@@ -133,10 +134,10 @@ async fn a_sign_out_that_redis_could_not_be_told_of_still_ends_the_session(
     let server = server_with_own_redis(backend).await;
     let mut anna = server.newcomer("anna").await;
     assert!(anna.is_signed_in().await);
-    let session = server.services.sessions_of(server.id_of("anna").await, 9).await.unwrap();
+    let session = account::live(&server.services, server.id_of("anna").await, 9).await.unwrap();
     let id = session.0[0].id;
     server.stores.redis().stop();
-    let ended = server.services.end_session(&spawn::command_line(), id, &Default::default()).await;
+    let ended = everyone::end_one(&server.services, &spawn::command_line(), id, &Default::default()).await;
     assert!(ended.is_err(), "it is not said that Redis could not be told");
     server.stores.redis().cont();
     // The truth is in SQL, and the feed brings it to Redis within a second of its return.

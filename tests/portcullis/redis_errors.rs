@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use portcullis::domain::SessionId;
 use portcullis::domain::audit::Client;
+use portcullis::services::sessions::{account, everyone};
 
 use crate::support::spawn::command_line;
 use crate::support::stores::Stores;
@@ -80,7 +81,9 @@ impl Scene {
             table().into_iter().find(|told| told[0] == row).unwrap_or_else(|| panic!("{row} is not told"))[3].clone();
         let (mut left, left_session) = self.leaver("left").await;
         let (mut leaving, leaving_session) = self.leaver("leaving").await;
-        let end = async |session| self.server.services.end_session(&command_line(), session, &Client::default()).await;
+        let end = async |session| {
+            everyone::end_one(&self.server.services, &command_line(), session, &Client::default()).await
+        };
         end(left_session).await.unwrap();
         let cookie = self.anna.cookie();
 
@@ -118,7 +121,7 @@ impl Scene {
         let name = format!("{name}{}", self.caused.len());
         let mut browser = self.server.newcomer(&name).await;
         assert!(browser.is_signed_in().await, "{name}");
-        let sessions = self.server.services.sessions_of(self.server.id_of(&name).await, 9).await.unwrap().0;
+        let sessions = account::live(&self.server.services, self.server.id_of(&name).await, 9).await.unwrap().0;
         (browser, sessions[0].id)
     }
 

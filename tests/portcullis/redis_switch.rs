@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use portcullis::domain::audit::Client;
+use portcullis::services::sessions::{account, everyone};
 use rstest::rstest;
 
 use crate::support::crowd::Crowd;
@@ -122,13 +123,13 @@ async fn a_primary_that_becomes_a_replica_is_left_within_two_seconds(
         crowd.end(&scene.nodes(), 2).await;
         let name = format!("late{round}");
         let mut late = scene.one.newcomer(&name).await;
-        let session = scene.one.services.sessions_of(scene.one.id_of(&name).await, 9).await.unwrap().0[0].id;
+        let session = account::live(&scene.one.services, scene.one.id_of(&name).await, 9).await.unwrap().0[0].id;
         assert!(late.is_signed_in().await);
         scene.replicated().await;
         scene.demote();
         let began = Instant::now();
         // The database knows it, Redis can't be told: it has ended all the same.
-        let told = scene.one.services.end_session(&command_line(), session, &Client::default()).await;
+        let told = everyone::end_one(&scene.one.services, &command_line(), session, &Client::default()).await;
         assert!(told.is_err(), "round {round}: a replica was told");
         for node in scene.nodes() {
             let ready = node.browser().get("/readyz").await.expect(503).json();

@@ -10,7 +10,8 @@ use futures_util::future::join_all;
 use portcullis::domain::audit::{Actor, AuditEvent, Client};
 use portcullis::domain::{EndReason, Error, Event, Outcome, Role, Session, SessionKind, User, UserId};
 use portcullis::services::accounts::new_account::NewAccount;
-use portcullis::services::sessions::tokens::IssuedTokens;
+use portcullis::services::sessions::tokens::{self, IssuedTokens};
+use portcullis::services::sessions::{access_tokens, account, everyone, own};
 use portcullis::services::{Caller, Services};
 use rstest::rstest;
 use secrecy::ExposeSecret as _;
@@ -45,7 +46,7 @@ fn caller(tokens: &IssuedTokens) -> Caller {
 /// As a worker does it: what a busy store could not answer is asked again.
 async fn refresh(services: &Services, refresh_token: &str) -> Result<IssuedTokens, Error> {
     for _ in 0..400 {
-        match services.refresh(refresh_token, &Client::default()).await {
+        match tokens::refresh(&services, refresh_token, &Client::default()).await {
             Err(Error::Unavailable(..)) => tokio::time::sleep(Duration::from_millis(50)).await,
             answer => return answer,
         }
@@ -71,7 +72,7 @@ async fn is_refused(server: &TestServer, refresh_token: &str) -> bool {
 
 /// Neither token of a session that has ended works.
 async fn is_dead(server: &TestServer, tokens: &IssuedTokens) -> bool {
-    let access = server.services.authenticate_bearer(tokens.access.token.expose_secret()).await;
+    let access = access_tokens::authenticate(&server.services, tokens.access.token.expose_secret()).await;
     matches!(access, Err(Error::InvalidToken)) && is_refused(server, &token(tokens)).await
 }
 
@@ -111,7 +112,8 @@ async fn fifty_workers_who_refresh_at_once_share_one_token_family_that_dies_as_a
             let got: Vec<_> = join_all(workers).await.into_iter().map(Result::unwrap).collect();
             for tokens in &got {
                 let access = tokens.access.token.expose_secret();
-                let bearer = server.services.authenticate_bearer(access).await.expect("a working access token");
+                let bearer =
+                    access_tokens::authenticate(&server.services, access).await.expect("a working access token");
                 assert_eq!(bearer.session.session_id, first.session_id);
             }
             let families: BTreeSet<_> = got.iter().map(token).collect();
@@ -213,7 +215,7 @@ async fn no_other_spelling_of_a_token_is_accepted_and_none_ends_anything(
     let before = keys(&server);
     for text in &wrong {
         assert!(is_refused(&server, text).await, "{text:?}");
-        assert_eq!(server.services.inspect_refresh_token(text).await.unwrap(), None, "{text:?}");
+        assert_eq!(tokens::inspect(&server.services, text).await.unwrap(), None, "{text:?}");
     }
     assert_eq!(keys(&server), before, "a forged token left something in Redis");
     assert!(alarms(&server, tokens.user.id).await.is_empty());
@@ -237,13 +239,13 @@ async fn end(server: &TestServer, tokens: &IssuedTokens, elsewhere: &Caller, how
     let (user, auth) = (tokens.user.id, command_line());
     match how {
         "sign-out" => {
-            let ended = services.end_by_token(user, tokens.session_id, Event::SignOut, &client).await;
+            let ended = own::end_by_itself(&services, user, tokens.session_id, Event::SignOut, &client).await;
             ended.unwrap();
         }
-        "one by its owner" => services.end_own_session(elsewhere, tokens.session_id, &client).await.unwrap(),
-        "one by an administrator" => services.end_session(&auth, tokens.session_id, &client).await.unwrap(),
-        "all others" => drop(services.end_other_sessions(elsewhere, &client).await.unwrap()),
-        "all of the account" => drop(services.end_all_sessions(&auth, user, &client).await.unwrap()),
+        "one by its owner" => own::end(&services, elsewhere, tokens.session_id, &client).await.unwrap(),
+        "one by an administrator" => everyone::end_one(&services, &auth, tokens.session_id, &client).await.unwrap(),
+        "all others" => drop(own::end_others(&services, elsewhere, &client).await.unwrap()),
+        "all of the account" => drop(everyone::end_of_account(&services, &auth, user, &client).await.unwrap()),
         "password" => {
             let (old, new) = (PASSWORD.into(), NEW_PASSWORD.into());
             drop(services.change_password(elsewhere, &old, &new, &client).await.unwrap());
@@ -334,7 +336,7 @@ async fn a_changed_account_does_not_make_redis_forget_which_tokens_were_used(#[c
             services.confirm_password(&caller(&tokens), &PASSWORD.into(), &client).await.unwrap().delivered.unwrap();
         }
         _ => {
-            services.end_other_sessions(&caller(&tokens), &client).await.unwrap();
+            own::end_others(&services, &caller(&tokens), &client).await.unwrap();
         }
     }
     assert!(is_refused(&server, &second).await, "an old token rotates");
@@ -355,7 +357,7 @@ async fn a_cut_connection_makes_no_use_of_a_token_look_like_two() {
     for round in 0..60 {
         let what = [Lost::Request, Lost::Answer][round % 2];
         relay.lose(what);
-        let next = server.services.refresh(&present, &Client::default()).await;
+        let next = tokens::refresh(&server.services, &present, &Client::default()).await;
         assert!(!relay.is_to_lose(), "round {round}: nothing was asked");
         present = token(&next.unwrap_or_else(|error| panic!("round {round}: {what:?} lost: {error:?}")));
     }
@@ -445,7 +447,7 @@ async fn a_redis_that_does_not_answer_ends_nothing() {
     let second = next(&server, &token(&tokens)).await;
     server.stores.redis().stop();
     let deadline = Deadline::second();
-    let answer = server.services.refresh(&second, &Client::default()).await;
+    let answer = tokens::refresh(&server.services, &second, &Client::default()).await;
     assert!(matches!(answer, Err(Error::Unavailable(..))));
     deadline.expect_met("no answer of Redis");
     server.stores.redis().cont();
@@ -471,7 +473,7 @@ async fn a_session_refreshes_until_its_absolute_limit_and_no_longer_idle_than_al
         assert!((left - 60..=left).contains(&tokens.refresh_expires_in), "day {days}: {}", tokens.refresh_expires_in);
         present = token(&tokens);
     }
-    let info = server.services.inspect_refresh_token(&present).await.unwrap().expect("alive");
+    let info = tokens::inspect(&server.services, &present).await.unwrap().expect("alive");
     assert!(info.current && info.expires_at == session(&server, &first).await.absolute_limit);
     server.clock.advance(TimeDelta::days(1));
     assert!(is_refused(&server, &present).await);
@@ -480,7 +482,7 @@ async fn a_session_refreshes_until_its_absolute_limit_and_no_longer_idle_than_al
     // SQL, which answers for a copy that is gone, may know of the last activity two minutes late.
     server.clock.advance(TimeDelta::days(7) + TimeDelta::minutes(2));
     assert!(is_refused(&server, &token(&idle)).await);
-    assert_eq!(server.services.inspect_refresh_token(&token(&idle)).await.unwrap(), None);
+    assert_eq!(tokens::inspect(&server.services, &token(&idle)).await.unwrap(), None);
 }
 
 #[rstest]
@@ -491,7 +493,7 @@ async fn looking_at_a_token_neither_rotates_nor_ends(#[values(Sqlite, SqliteRedi
     let second = next(&server, &token(&first)).await;
     let third = next(&server, &second).await;
     for (text, current) in [(token(&first), false), (second, true), (third.clone(), true)] {
-        let info = server.services.inspect_refresh_token(&text).await.unwrap().expect("ours");
+        let info = tokens::inspect(&server.services, &text).await.unwrap().expect("ours");
         assert_eq!((info.user_id, info.session_id, info.current), (first.user.id, first.session_id, current));
     }
     next(&server, &third).await;
@@ -506,7 +508,7 @@ async fn a_program_ends_its_session_once_and_may_ask_twice(#[case] event: Event)
     let tokens = newcomer(&server, "anna").await;
     let client = Client::default();
     for _ in 0..2 {
-        server.services.end_by_token(tokens.user.id, tokens.session_id, event, &client).await.unwrap();
+        own::end_by_itself(&server.services, tokens.user.id, tokens.session_id, event, &client).await.unwrap();
         assert!(is_refused(&server, &token(&tokens)).await);
     }
     let events = server.services.activity(tokens.user.id, None, 100).await.unwrap();
@@ -534,7 +536,7 @@ async fn a_program_has_a_session_of_its_own_kind_under_the_name_it_gives() {
     let password = PASSWORD.into();
     let plain = server.services.sign_in_program("anna", &password, None, &client).await.unwrap();
     assert_eq!(session(&server, &plain).await.device, "curl");
-    assert_eq!(server.services.sessions_of(id, 10).await.unwrap().1.api, 2);
+    assert_eq!(account::live(&server.services, id, 10).await.unwrap().1.api, 2);
 }
 
 #[tokio::test]

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use portcullis::domain::Role;
+use portcullis::domain::audit::Client;
+use portcullis::services::sessions::{account, own};
 use rstest::rstest;
 
 use crate::support::spawn::command_line;
 use crate::support::*;
-use portcullis::domain::Role;
-use portcullis::domain::audit::Client;
 
 /// The default limits: two hours of idling, 24 hours in all. With Redis the idle limit has two minutes' slack.
 const IDLE: TimeDelta = TimeDelta::minutes(120);
@@ -29,7 +30,7 @@ async fn a_session_that_is_not_used_ends_after_the_idle_limit(
     assert!(!idle.is_signed_in().await);
     assert!(!idle.is_signed_in().await, "the refused request touched it");
     // The list agrees; with Redis it knows of the last use when the node's next batch is in SQL.
-    let listed = server.services.sessions_of(server.id_of("anna").await, 10).await.unwrap().0.len();
+    let listed = account::live(&server.services, server.id_of("anna").await, 10).await.unwrap().0.len();
     assert!(listed == 1 || backend.has_redis() && listed == 0, "{listed}");
 }
 
@@ -117,7 +118,7 @@ async fn a_changed_role_counts_on_the_next_request_and_signs_nobody_out(
     for role in [Role::Manager, Role::Admin, Role::User] {
         server.services.set_role(&command_line(), user, role, &Client::default()).await.unwrap();
         for node in [&server, &other_node] {
-            let live = node.services.load(&handle).await.unwrap().expect("the session lives on");
+            let live = own::load(&node.services, &handle).await.unwrap().expect("the session lives on");
             assert_eq!(live.role, role);
             assert!(browser.clone().at(node).is_signed_in().await);
         }

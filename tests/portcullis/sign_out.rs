@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use portcullis::domain::audit::Client;
+use portcullis::services::sessions::{account, everyone};
 use rstest::rstest;
 
 use crate::support::raw::{RawAnswer, SlowRequest};
 use crate::support::spawn::command_line;
 use crate::support::*;
-use portcullis::domain::audit::Client;
 
 #[rstest]
 #[tokio::test]
@@ -117,14 +118,15 @@ async fn race(server: &TestServer, race: Race, round: u64) {
             vec![answer]
         }
         Race::PasswordAgainstAdministrator => {
-            let (sessions, _) = server.services.sessions_of(user, 10).await.unwrap();
+            let (sessions, _) = account::live(&server.services, user, 10).await.unwrap();
             let mine = sessions.iter().max_by_key(|session| session.created_at).unwrap().id;
             let fields =
                 [("csrf_token", token.as_str()), ("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
             let slow = SlowRequest::begin(&browser, "/account/password", &fields).await;
             tokio::time::sleep(pause).await;
             let (auth, client) = (command_line(), Client::default());
-            let (answer, ended) = tokio::join!(slow.finish(), server.services.end_session(&auth, mine, &client));
+            let (answer, ended) =
+                tokio::join!(slow.finish(), everyone::end_one(&server.services, &auth, mine, &client));
             ended.unwrap_or_else(|error| panic!("{what}: {error:?}"));
             vec![answer]
         }
@@ -198,13 +200,13 @@ async fn a_sign_in_that_began_before_end_all_leaves_no_session_alive_after_it(
         let held = HeldHasher::new(&server.services).await;
         let end_all = async {
             held.is_waited_for_by(1).await;
-            server.services.end_all_sessions(&auth, user, &client).await.unwrap();
+            everyone::end_of_account(&server.services, &auth, user, &client).await.unwrap();
             drop(held);
         };
         let (page, ()) = tokio::join!(browser.submit_form(form, &fields), end_all);
         assert_eq!(page.status, 409, "{}", page.excerpt());
         assert!(!browser.is_signed_in().await, "a session outlives the end of all");
-        assert!(server.services.sessions_of(user, 10).await.unwrap().0.is_empty());
+        assert!(account::live(&server.services, user, 10).await.unwrap().0.is_empty());
     }
 }
 

@@ -17,6 +17,7 @@ use crate::http::problem::Problem;
 use crate::representations::{EventShape, SessionShape, UserShape};
 use crate::services::Services;
 use crate::services::accounts::profile::ProfileChange;
+use crate::services::sessions::{account, own};
 
 /// The caller's account. One that was deleted since the token was looked at is no longer signed in.
 async fn account_of(services: &Services, caller: &ApiUser) -> Result<User, Problem> {
@@ -172,7 +173,7 @@ pub async fn sessions(
 ) -> Answer {
     let user = account_of(&services, &caller).await?;
     let listing = Listing::of(&services, page, format!("sessions of {}", user.id))?;
-    let rows = services.newest_sessions_of(user.id, listing.before().copied(), listing.rows()).await?;
+    let rows = account::newest(&services, user.id, listing.before().copied(), listing.rows()).await?;
     let (now, current) = (services.clock.now(), caller.session.session_id);
     Ok(listing.answer(
         &request,
@@ -203,7 +204,7 @@ pub async fn end_session(
     PathParam(id): PathParam<SessionId>,
     ClientInfo(client): ClientInfo,
 ) -> Answer {
-    services.end_own_session(&caller.caller(), id, &client).await?;
+    own::end(&services, &caller.caller(), id, &client).await?;
     no_content()
 }
 
@@ -219,7 +220,7 @@ pub async fn end_other_sessions(
     caller: ApiUser,
     ClientInfo(client): ClientInfo,
 ) -> Answer {
-    let revoked = services.end_other_sessions(&caller.caller(), &client).await?;
+    let revoked = own::end_others(&services, &caller.caller(), &client).await?;
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }
 

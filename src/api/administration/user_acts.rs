@@ -19,6 +19,7 @@ use crate::http::require_role::{Manager, RequireRole};
 use crate::http::step_up::SteppedUp;
 use crate::representations::UserShape;
 use crate::services::Services;
+use crate::services::sessions::everyone;
 
 /// What the account may do from now on.
 #[derive(Deserialize, ToSchema)]
@@ -203,6 +204,6 @@ pub async fn end_sessions(
 ) -> Answer {
     // Once the account is named: an address that names none is told as such.
     let manager = recent.ok_or(Error::ReauthenticationRequired)?;
-    let revoked = services.end_all_sessions(&manager.auth_context(), subject, &client).await?;
+    let revoked = everyone::end_of_account(&services, &manager.auth_context(), subject, &client).await?;
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }

@@ -13,6 +13,7 @@ use crate::http::json::{Json, OptionalJson};
 use crate::http::problem::Problem;
 use crate::services::Services;
 use crate::services::accounts::new_account::NewAccount;
+use crate::services::sessions::{self, own};
 
 /// A new account.
 #[derive(Deserialize, ToSchema)]
@@ -130,7 +131,7 @@ pub async fn refresh(
         None => (tokens::from_cookie(&request)?, Delivery::Cookie),
     };
     let token = token.ok_or(Error::InvalidRefreshToken)?;
-    let issued = services.refresh(&token, &client).await?;
+    let issued = sessions::tokens::refresh(&services, &token, &client).await?;
     Ok(tokens::answer(&request, HttpResponse::Ok(), &issued, delivery))
 }
 
@@ -181,13 +182,13 @@ pub async fn logout(
     }
     sessions.dedup();
     for (user, session) in sessions {
-        services.end_by_token(user, session, Event::SignOut, &client).await?;
+        own::end_by_itself(&services, user, session, Event::SignOut, &client).await?;
     }
     Ok(response.finish())
 }
 
 async fn session_of(services: &Services, token: &str) -> Result<(UserId, SessionId), Problem> {
-    let found = services.inspect_refresh_token(token).await?.ok_or(Error::InvalidRefreshToken)?;
+    let found = sessions::tokens::inspect(&services, token).await?.ok_or(Error::InvalidRefreshToken)?;
     Ok((found.user_id, found.session_id))
 }
 

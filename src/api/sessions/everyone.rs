@@ -19,7 +19,7 @@ use crate::http::require_role::{Manager, RequireRole};
 use crate::http::step_up::SteppedUp;
 use crate::representations::SessionShape;
 use crate::services::Services;
-use crate::services::sessions::everyone::MOST_SELECTED;
+use crate::services::sessions::everyone::{self, MOST_SELECTED};
 
 /// Which sessions of everyone.
 #[derive(Deserialize, IntoParams)]
@@ -108,7 +108,7 @@ pub(in crate::api) async fn found(
     filter: &SessionFilter,
     PageQuery { limit, cursor }: PageQuery,
 ) -> Answer {
-    let found = services.search_sessions(&manager.auth_context(), filter, cursor.as_deref(), limit).await?;
+    let found = everyone::search(&services, &manager.auth_context(), filter, cursor.as_deref(), limit).await?;
     let current = Some(manager.session.session_id);
     let shape = |listed: &ListedSession| SessionShape::new(&listed.session, &listed.owner.username, current);
     Ok(page(request, services, limit, found.next, found.sessions.iter().map(shape).collect()))
@@ -143,7 +143,7 @@ pub async fn end(
     PathParam(id): PathParam<SessionId>,
     ClientInfo(client): ClientInfo,
 ) -> Answer {
-    services.end_session(&manager.user.auth_context(), id, &client).await?;
+    everyone::end_one(&services, &manager.user.auth_context(), id, &client).await?;
     no_content()
 }
 
@@ -244,12 +244,12 @@ pub async fn revoke(
     let target = body.target()?;
     let recent = || recent.map(|recent| recent.auth_context()).ok_or(Error::ReauthenticationRequired);
     let revoked = match target {
-        Target::Selected(ids) => services.end_sessions(&manager.auth_context(), &ids, &client).await?,
-        Target::User(user) => match services.end_all_sessions(&recent()?, user, &client).await {
+        Target::Selected(ids) => everyone::end_selected(&services, &manager.auth_context(), &ids, &client).await?,
+        Target::User(user) => match everyone::end_of_account(&services, &recent()?, user, &client).await {
             Err(Error::NotFound) => return Err(no_such_account()),
             other => other?,
         },
-        Target::Everyone => services.end_everyones_sessions(&recent()?, Some(&manager.caller()), &client).await?,
+        Target::Everyone => everyone::end_all(&services, &recent()?, Some(&manager.caller()), &client).await?,
     };
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }

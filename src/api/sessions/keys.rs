@@ -11,6 +11,7 @@ use crate::http::require_role::{Admin, RequireRole};
 use crate::http::step_up::SteppedUp;
 use crate::representations::KeyShape;
 use crate::services::Services;
+use crate::services::sessions::signing_keys;
 
 /// `GET /api/v1/keys`.
 #[utoipa::path(
@@ -29,7 +30,7 @@ pub async fn list(
     ListQuery { page, filter: Unfiltered {} }: ListQuery<Unfiltered>,
 ) -> Answer {
     let listing = Listing::<String>::of(&services, page, "keys".to_owned())?;
-    let mut keys = services.signing_keys().await?;
+    let mut keys = signing_keys::list(&services.database).await?;
     if let Some(last) = listing.before() {
         // One that is forgotten was the oldest: nothing comes after it.
         let shown = keys.iter().position(|key| key.kid == *last).map_or(keys.len(), |place| place + 1);
@@ -56,6 +57,6 @@ pub async fn rotate(
     ClientInfo(client): ClientInfo,
     OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
-    let key = services.rotate_signing_key(&admin.auth_context(), None, &client).await?;
+    let key = signing_keys::rotate(&services, &admin.auth_context(), None, &client).await?;
     Ok(HttpResponse::Ok().json(KeyShape::from(&key)))
 }

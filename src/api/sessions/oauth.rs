@@ -14,6 +14,7 @@ use crate::http::client_address::ClientInfo;
 use crate::http::forms::GuestForm;
 use crate::http::problem::Problem;
 use crate::services::Services;
+use crate::services::sessions::{access_tokens, own, tokens};
 
 /// An error of RFC 6749.
 #[derive(Debug, Serialize, ToSchema)]
@@ -126,7 +127,7 @@ pub async fn token(services: web::Data<Services>, ClientInfo(client): ClientInfo
         return Err(OAuthError::new("unsupported_grant_type", "The one grant_type here is refresh_token."));
     }
     let refresh_token = required(form.refresh_token, "refresh_token")?;
-    let issued = services.refresh(&refresh_token, &client).await.map_err(|error| match error {
+    let issued = tokens::refresh(&services, &refresh_token, &client).await.map_err(|error| match error {
         Error::InvalidRefreshToken => {
             OAuthError::new("invalid_grant", "The refresh token is not good, or no longer. Sign in again.")
         }
@@ -166,16 +167,16 @@ pub async fn revoke(services: web::Data<Services>, ClientInfo(client): ClientInf
     let GuestForm(form) = form?;
     let token = required(form.token, "token")?;
     if let Some((user, session)) = session_of(&services, &token).await? {
-        services.end_by_token(user, session, Event::TokenRevoked, &client).await?;
+        own::end_by_itself(&services, user, session, Event::TokenRevoked, &client).await?;
     }
     Ok(HttpResponse::Ok().finish())
 }
 
 async fn session_of(services: &Services, token: &str) -> Result<Option<(UserId, SessionId)>, Error> {
-    if let Some(found) = services.inspect_refresh_token(token).await? {
+    if let Some(found) = tokens::inspect(&services, token).await? {
         return Ok(Some((found.user_id, found.session_id)));
     }
-    services.session_of_access_token(token).await
+    access_tokens::session_of(&services, token).await
 }
 
 /// RFC 7662. Of a token that is not good, nothing but that is told.
@@ -250,7 +251,7 @@ pub async fn introspect(services: web::Data<Services>, form: Form<SomeToken>) ->
 }
 
 async fn inspect(services: &Services, token: &str) -> Result<Introspection, Error> {
-    if let Some(found) = services.inspect_refresh_token(token).await? {
+    if let Some(found) = tokens::inspect(&services, token).await? {
         let active = found.current && services.clock.now() < found.expires_at;
         if !active {
             return Ok(Introspection::default());
@@ -266,7 +267,7 @@ async fn inspect(services: &Services, token: &str) -> Result<Introspection, Erro
             ..Introspection::default()
         });
     }
-    let bearer = match services.authenticate_bearer(token).await {
+    let bearer = match access_tokens::authenticate(&services, token).await {
         Ok(bearer) => bearer,
         Err(Error::InvalidToken) => return Ok(Introspection::default()),
         Err(other) => return Err(other),

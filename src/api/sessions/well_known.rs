@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::api::Answer;
 use crate::services::Services;
+use crate::services::sessions::signing_keys;
 use crate::settings::JwtAlgorithm;
 
 /// A key is published long before its first use, so these may be kept for a while.
@@ -58,7 +59,7 @@ pub struct Jwk {
     security(())
 )]
 pub async fn jwks(services: web::Data<Services>) -> Answer {
-    let keys = services.jwks().await?;
+    let keys = signing_keys::jwks(&services).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, CACHEABLE)).json(keys))
 }
 

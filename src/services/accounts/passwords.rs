@@ -15,6 +15,7 @@ use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::authentication::lockouts;
 use crate::storage::database::AnyConnection;
+use crate::storage::sessions::Change;
 use crate::storage::sessions::rows::{self, End};
 
 impl Services {
@@ -61,7 +62,7 @@ impl Services {
                 Ok(User { epoch, password_changed_at: Some(now), ..user })
             })
             .await?;
-        self.invalidate_user(user.id).await?;
+        self.sessions.invalidate(&[Change::User(user.id)]).await?;
         Ok(user)
     }
 
@@ -85,7 +86,7 @@ impl Services {
                 Ok(())
             })
             .await?;
-        self.invalidate_user(user).await?;
+        self.sessions.invalidate(&[Change::User(user)]).await?;
         Ok(found)
     }
 

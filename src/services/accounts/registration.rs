@@ -4,8 +4,8 @@ use super::new_account::NewAccount;
 use crate::domain::audit::Client;
 use crate::domain::device::clean_device_name;
 use crate::domain::{Actor, Error, Event, Role, User, UserId};
-use crate::services::sessions::draft::{SessionDraft, end_replaced};
-use crate::services::sessions::tokens::IssuedTokens;
+use crate::services::sessions::draft::{self, SessionDraft, end_replaced};
+use crate::services::sessions::tokens::{self, IssuedTokens};
 use crate::services::{Caller, Result, Services, SignedIn};
 use crate::settings::Registration;
 use crate::storage::audit::{self, Entry};
@@ -18,7 +18,7 @@ impl Services {
 
     /// Creates the account with role `user` and signs in. `replaces` is the browser's earlier session, which ends.
     pub async fn register(&self, account: NewAccount, replaces: Option<&Caller>, client: &Client) -> Result<SignedIn> {
-        let draft = || self.draft(false, client);
+        let draft = || draft::browser(self, false, client);
         let (user, draft) = self.open_account(account, draft, replaces, client).await?;
         Ok(draft.into_signed_in(user))
     }
@@ -51,7 +51,7 @@ impl Services {
                 Ok((draft.clone(), user))
             })
             .await?;
-        self.invalidate_replaced(replaces).await;
+        draft::invalidate_replaced(&self.sessions, replaces).await;
         Ok((draft.noted(user), draft))
     }
 
@@ -66,8 +66,8 @@ impl Services {
         client: &Client,
     ) -> Result<IssuedTokens> {
         let device = device_name.and_then(clean_device_name);
-        let draft = || self.program_draft(device, client);
+        let draft = || draft::program(self, device, client);
         let (user, draft) = self.open_account(account, draft, None, client).await?;
-        self.issue(draft.token_family(&user), 0, user).await
+        tokens::issue(self, draft.token_family(&user), 0, user).await
     }
 }

@@ -5,6 +5,7 @@ use super::new_account::NewAccount;
 use crate::domain::audit::Client;
 use crate::domain::link::LinkPurpose;
 use crate::domain::{Actor, Error, Event, Role, User, UserId};
+use crate::services::sessions::draft;
 use crate::services::{Result, Services, SignedIn};
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
@@ -20,7 +21,7 @@ impl Services {
     pub async fn complete_setup(&self, token: &str, account: NewAccount, client: &Client) -> Result<SignedIn> {
         self.setup_link(token).await?; // before a password is hashed for nothing
         let (checked, hash) = self.check_account(&account).await?;
-        let draft = self.draft(false, client);
+        let draft = draft::browser(self, false, client);
         let (token, client, now) = (token.to_owned(), client.clone(), self.clock.now());
         let (draft, user) = self
             .database

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use crate::domain::{Role, Timestamp};
-use crate::services::sessions::counts::OpenSessions;
+use crate::services::sessions::counts::{self, OpenSessions};
 use crate::services::{AuthContext, Result, Services};
 use crate::storage::administration::user_search;
 use crate::storage::audit::failing_addresses;
@@ -62,7 +62,7 @@ impl Services {
             .await?;
         let by_hour = spread(last_day_began(now), TimeDelta::hours(1), HOURS, &counted);
         let by_day = spread(first_day, TimeDelta::days(1), DAYS, &counted);
-        let sessions = self.open_sessions(auth).await?;
+        let sessions = counts::open(self, auth).await?;
         Ok(Stats { users, new_users, sessions, locked: self.locked_accounts().await?, by_hour, by_day })
     }
 

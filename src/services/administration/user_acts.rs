@@ -9,6 +9,7 @@ use crate::storage::accounts::users::{self, Administrator};
 use crate::storage::audit::{self, Entry};
 use crate::storage::authentication::lockouts;
 use crate::storage::database::AnyConnection;
+use crate::storage::sessions::Change;
 use crate::storage::sessions::rows::{self, End};
 
 impl Services {
@@ -120,7 +121,7 @@ impl Services {
                 Ok(users::by_id(connection, id)?.map(|stored| stored.user))
             })
             .await?;
-        self.invalidate_user(id).await?;
+        self.sessions.invalidate(&[Change::User(id)]).await?;
         Ok(after)
     }
 }

@@ -6,8 +6,8 @@ use super::lockout::Authenticated;
 use crate::domain::audit::Client;
 use crate::domain::device::clean_device_name;
 use crate::domain::{Actor, Event, User};
-use crate::services::sessions::draft::{SessionDraft, end_replaced};
-use crate::services::sessions::tokens::IssuedTokens;
+use crate::services::sessions::draft::{self, SessionDraft, end_replaced};
+use crate::services::sessions::tokens::{self, IssuedTokens};
 use crate::services::{Caller, Result, Services, SignedIn};
 use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
@@ -25,7 +25,7 @@ impl Services {
         replaces: Option<&Caller>,
         client: &Client,
     ) -> Result<SignedIn> {
-        let draft = || self.draft(remember, client);
+        let draft = || draft::browser(self, remember, client);
         let (user, draft) = self.open_session(name, password, draft, replaces, client).await?;
         Ok(draft.into_signed_in(user))
     }
@@ -61,7 +61,7 @@ impl Services {
                 Ok(draft.clone())
             })
             .await?;
-        self.invalidate_replaced(replaces).await;
+        draft::invalidate_replaced(&self.sessions, replaces).await;
         Ok((draft.noted(user), draft))
     }
 
@@ -77,8 +77,8 @@ impl Services {
         client: &Client,
     ) -> Result<IssuedTokens> {
         let device = device_name.and_then(clean_device_name);
-        let draft = || self.program_draft(device, client);
+        let draft = || draft::program(self, device, client);
         let (user, draft) = self.open_session(name, password, draft, None, client).await?;
-        self.issue(draft.token_family(&user), 0, user).await
+        tokens::issue(self, draft.token_family(&user), 0, user).await
     }
 }

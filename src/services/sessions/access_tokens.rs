@@ -4,7 +4,9 @@ pub use crate::domain::access_token::{AccessClaims, AccessToken};
 use crate::domain::access_token::{Issuer, UnverifiedToken};
 use crate::domain::session::LiveSession;
 use crate::domain::{Error, SessionId, Timestamp, User, UserId};
+use crate::services::sessions::signing_keys;
 use crate::services::{Result, Services};
+use crate::settings::Settings;
 
 /// Whom a bearer token speaks for.
 #[derive(Clone, Debug)]
@@ -14,62 +16,60 @@ pub struct Bearer {
     pub claims: AccessClaims,
 }
 
-impl Services {
-    /// Signs an access token for a session (RFC 9068), good for `access_token_ttl` but not beyond `session_limit`, the
-    /// session's absolute limit. `auth_time` is when the password was last entered.
-    ///
-    /// # Errors
-    /// [`Error::NotSignedIn`] where the limit has passed.
-    pub async fn sign_access_token(
-        &self,
-        user: &User,
-        session_id: SessionId,
-        auth_time: Timestamp,
-        session_limit: Timestamp,
-    ) -> Result<AccessToken> {
-        let (ttl, now) = (self.settings.access_token_ttl, self.clock.now());
-        let claims = AccessClaims::new(self.issuer(), user, session_id, auth_time, session_limit, ttl, now);
-        if !claims.is_timely(now) {
-            return Err(Error::NotSignedIn);
-        }
-        claims.sign(&*self.signer().await?)
+/// Signs an access token for a session (RFC 9068), good for `access_token_ttl` but not beyond `session_limit`, the
+/// session's absolute limit. `auth_time` is when the password was last entered.
+///
+/// # Errors
+/// [`Error::NotSignedIn`] where the limit has passed.
+pub async fn sign(
+    services: &Services,
+    user: &User,
+    session_id: SessionId,
+    auth_time: Timestamp,
+    session_limit: Timestamp,
+) -> Result<AccessToken> {
+    let (ttl, now) = (services.settings.access_token_ttl, services.clock.now());
+    let claims = AccessClaims::new(issuer(&services.settings), user, session_id, auth_time, session_limit, ttl, now);
+    if !claims.is_timely(now) {
+        return Err(Error::NotSignedIn);
     }
+    claims.sign(&*signing_keys::signer(services).await?)
+}
 
-    /// Checks signature, claims and time, then asks the session store, in one round trip.
-    ///
-    /// # Errors
-    /// [`Error::InvalidToken`] for all that is wrong with it, also a dead session; [`Error::Unavailable`] where a store
-    /// did not answer.
-    pub async fn authenticate_bearer(&self, token: &str) -> Result<Bearer> {
-        let claims = self.verified(token).await?;
-        let now = self.clock.now();
-        if !claims.is_timely(now) {
-            return Err(Error::InvalidToken);
-        }
-        let session = self.sessions.load_by_id(claims.sub, claims.sid, now).await?.ok_or(Error::InvalidToken)?;
-        Ok(Bearer { session, claims })
+/// Checks signature, claims and time, then asks the session store, in one round trip.
+///
+/// # Errors
+/// [`Error::InvalidToken`] for all that is wrong with it, also a dead session; [`Error::Unavailable`] where a store
+/// did not answer.
+pub async fn authenticate(services: &Services, token: &str) -> Result<Bearer> {
+    let claims = verified(services, token).await?;
+    let now = services.clock.now();
+    if !claims.is_timely(now) {
+        return Err(Error::InvalidToken);
     }
+    let session = services.sessions.load_by_id(claims.sub, claims.sid, now).await?.ok_or(Error::InvalidToken)?;
+    Ok(Bearer { session, claims })
+}
 
-    /// Which session the token was signed for, even if it has expired; `None` where it is not ours. For RFC 7009.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] where that can't be told, because the keys could not be read.
-    pub async fn session_of_access_token(&self, token: &str) -> Result<Option<(UserId, SessionId)>> {
-        match self.verified(token).await {
-            Ok(claims) => Ok(Some((claims.sub, claims.sid))),
-            Err(Error::InvalidToken) => Ok(None),
-            Err(error) => Err(error),
-        }
+/// Which session the token was signed for, even if it has expired; `None` where it is not ours. For RFC 7009.
+///
+/// # Errors
+/// [`Error::Unavailable`] where that can't be told, because the keys could not be read.
+pub async fn session_of(services: &Services, token: &str) -> Result<Option<(UserId, SessionId)>> {
+    match verified(services, token).await {
+        Ok(claims) => Ok(Some((claims.sub, claims.sid))),
+        Err(Error::InvalidToken) => Ok(None),
+        Err(error) => Err(error),
     }
+}
 
-    /// The claims of a token that we signed, at whatever time.
-    async fn verified(&self, token: &str) -> Result<AccessClaims> {
-        let token = UnverifiedToken::parse(token)?;
-        let key = self.verifier(token.kid()).await?.ok_or(Error::InvalidToken)?;
-        token.verify(&key, self.issuer())
-    }
+/// The claims of a token that we signed, at whatever time.
+async fn verified(services: &Services, token: &str) -> Result<AccessClaims> {
+    let token = UnverifiedToken::parse(token)?;
+    let key = signing_keys::verifier(services, token.kid()).await?.ok_or(Error::InvalidToken)?;
+    token.verify(&key, issuer(&services.settings))
+}
 
-    fn issuer(&self) -> Issuer<'_> {
-        Issuer { url: self.settings.public_url.as_str(), audience: &self.settings.jwt_audience }
-    }
+fn issuer(settings: &Settings) -> Issuer<'_> {
+    Issuer { url: settings.public_url.as_str(), audience: &settings.jwt_audience }
 }

@@ -6,38 +6,33 @@ use crate::services::{Result, Services};
 use crate::storage::sessions::account;
 use crate::storage::sessions::expiry::{self, Expired};
 
-impl Services {
-    /// The account's live sessions, last active first, at most `limit`, and how many there are in all.
-    pub async fn sessions_of(&self, user: UserId, limit: i64) -> Result<(Vec<Session>, SessionCounts)> {
-        let now = self.clock.now();
-        self.database
-            .write(move |connection| {
-                let mut counts = SessionCounts::default();
-                for (kind, count) in account::count_open(connection, user, now)? {
-                    match kind {
-                        SessionKind::Browser => counts.browser = count,
-                        SessionKind::Api => counts.api = count,
-                    }
+/// The account's live sessions, last active first, at most `limit`, and how many there are in all.
+pub async fn live(services: &Services, user: UserId, limit: i64) -> Result<(Vec<Session>, SessionCounts)> {
+    let now = services.clock.now();
+    services
+        .database
+        .write(move |connection| {
+            let mut counts = SessionCounts::default();
+            for (kind, count) in account::count_open(connection, user, now)? {
+                match kind {
+                    SessionKind::Browser => counts.browser = count,
+                    SessionKind::Api => counts.api = count,
                 }
-                Ok((account::open_sessions(connection, user, now, limit)?, counts))
-            })
-            .await
-    }
+            }
+            Ok((account::open_sessions(connection, user, now, limit)?, counts))
+        })
+        .await
+}
 
-    /// The account's open sessions by their beginning, newest first, those that began before `before`. Some may have
-    /// passed their idle limit a moment ago.
-    pub async fn newest_sessions_of(
-        &self,
-        user: UserId,
-        before: Option<SessionId>,
-        limit: i64,
-    ) -> Result<Vec<Session>> {
-        let now = self.clock.now();
-        self.database
-            .write(move |connection| {
-                expiry::close_expired(connection, Expired::Of(user), now)?;
-                account::newest_open(connection, user, before, limit)
-            })
-            .await
-    }
+/// The account's open sessions by their beginning, newest first, those that began before `before`. Some may have
+/// passed their idle limit a moment ago.
+pub async fn newest(services: &Services, user: UserId, before: Option<SessionId>, limit: i64) -> Result<Vec<Session>> {
+    let now = services.clock.now();
+    services
+        .database
+        .write(move |connection| {
+            expiry::close_expired(connection, Expired::Of(user), now)?;
+            account::newest_open(connection, user, before, limit)
+        })
+        .await
 }

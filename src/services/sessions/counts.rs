@@ -37,49 +37,47 @@ impl From<SessionCounts> for OpenSessions {
     }
 }
 
-impl Services {
-    /// How many sessions there are; where they are many, how many there were a while ago.
-    pub async fn open_sessions(&self, auth: &AuthContext) -> Result<OpenSessions> {
-        auth.require(Role::Manager)?;
-        self.open_sessions_of(Owners::Everyone).await
-    }
+/// How many sessions there are; where they are many, how many there were a while ago.
+pub async fn open(services: &Services, auth: &AuthContext) -> Result<OpenSessions> {
+    auth.require(Role::Manager)?;
+    of_owners(services, Owners::Everyone).await
+}
 
-    /// The same of those that the caller reaches.
-    pub async fn reached_sessions(&self, auth: &AuthContext) -> Result<OpenSessions> {
-        auth.require(Role::Manager)?;
-        self.open_sessions_of(if auth.role == Role::Admin { Owners::Everyone } else { Owners::Users }).await
-    }
+/// The same of those that the caller reaches.
+pub async fn within_reach(services: &Services, auth: &AuthContext) -> Result<OpenSessions> {
+    auth.require(Role::Manager)?;
+    of_owners(services, if auth.role == Role::Admin { Owners::Everyone } else { Owners::Users }).await
+}
 
-    async fn open_sessions_of(&self, owners: Owners) -> Result<OpenSessions> {
-        let known = || {
-            self.database.read(move |connection| {
-                let browser = counts::figure(connection, SessionKind::Browser, owners)?;
-                Ok(browser.zip(counts::figure(connection, SessionKind::Api, owners)?))
-            })
-        };
-        let (browser, api) = match known().await? {
-            Some(known) => known,
-            None => {
-                // The first time that they are many: no sweep has counted them yet.
-                self.count_open_sessions().await?;
-                known().await?.ok_or_else(|| crate::domain::Error::internal("sessions were counted to no avail"))?
-            }
-        };
-        Ok(OpenSessions { browser, api })
-    }
-
-    /// For the figures: they are told from this where sessions are too many to be counted for a page.
-    pub(in crate::services) async fn count_open_sessions(&self) -> Result<()> {
-        let (database, now) = (self.database.clone().patient(), self.clock.now());
-        for kind in SessionKind::ALL.iter().copied() {
-            let open = database.read(move |connection| counts::count_all(connection, kind)).await?;
-            let keep = move |connection: &mut _| {
-                open.into_iter().try_for_each(|counted| counts::keep(connection, kind, counted, now))
-            };
-            database.write(keep).await?;
+async fn of_owners(services: &Services, owners: Owners) -> Result<OpenSessions> {
+    let known = || {
+        services.database.read(move |connection| {
+            let browser = counts::figure(connection, SessionKind::Browser, owners)?;
+            Ok(browser.zip(counts::figure(connection, SessionKind::Api, owners)?))
+        })
+    };
+    let (browser, api) = match known().await? {
+        Some(known) => known,
+        None => {
+            // The first time that they are many: no sweep has counted them yet.
+            count_all(services).await?;
+            known().await?.ok_or_else(|| crate::domain::Error::internal("sessions were counted to no avail"))?
         }
-        Ok(())
+    };
+    Ok(OpenSessions { browser, api })
+}
+
+/// For the figures: they are told from this where sessions are too many to be counted for a page.
+pub(in crate::services) async fn count_all(services: &Services) -> Result<()> {
+    let (database, now) = (services.database.clone().patient(), services.clock.now());
+    for kind in SessionKind::ALL.iter().copied() {
+        let open = database.read(move |connection| counts::count_all(connection, kind)).await?;
+        let keep = move |connection: &mut _| {
+            open.into_iter().try_for_each(|counted| counts::keep(connection, kind, counted, now))
+        };
+        database.write(keep).await?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

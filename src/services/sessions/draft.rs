@@ -4,11 +4,12 @@ use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
 use crate::domain::refresh_token::{RefreshSeed, RefreshState, TokenFamily};
 use crate::domain::session::{Lifetime, LiveSession};
-use crate::domain::{Actor, EndReason, SessionId, SessionKind, Timestamp, User};
+use crate::domain::{Actor, Clock, EndReason, SessionId, SessionKind, Timestamp, User};
 use crate::services::{Caller, Result, Services, SignedIn};
 use crate::storage::accounts::users;
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::rows::{self, End, NewSession};
+use crate::storage::sessions::{Change, SessionStore};
 
 /// A session that a transaction is about to open.
 #[derive(Clone)]
@@ -85,43 +86,41 @@ impl SessionDraft {
     }
 }
 
-impl Services {
-    /// A browser session that starts now, with the limits of the settings.
-    pub(in crate::services) fn draft(&self, remember: bool, client: &Client) -> SessionDraft {
-        let lifetime = if remember { self.settings.remember_lifetime } else { self.settings.session_lifetime };
-        self.draft_of(lifetime, remember, client)
-    }
+/// A browser session that starts now, with the limits of the settings.
+pub(in crate::services) fn browser(services: &Services, remember: bool, client: &Client) -> SessionDraft {
+    let lifetime = if remember { services.settings.remember_lifetime } else { services.settings.session_lifetime };
+    starting_now(&services.clock, lifetime, remember, client)
+}
 
-    /// A program's session that starts now; its refresh tokens keep it open.
-    pub(in crate::services) fn program_draft(&self, device: Option<String>, client: &Client) -> SessionDraft {
-        let idle = self.settings.refresh_token_ttl;
-        let lifetime = Lifetime { idle, absolute: self.settings.remember_lifetime.absolute };
-        let draft = self.draft_of(lifetime, false, client);
-        let device = device.unwrap_or_else(|| draft.device.clone());
-        SessionDraft { device, refresh_seed: Some(RefreshSeed::generate()), ..draft }
-    }
+/// A program's session that starts now; its refresh tokens keep it open.
+pub(in crate::services) fn program(services: &Services, device: Option<String>, client: &Client) -> SessionDraft {
+    let idle = services.settings.refresh_token_ttl;
+    let lifetime = Lifetime { idle, absolute: services.settings.remember_lifetime.absolute };
+    let draft = starting_now(&services.clock, lifetime, false, client);
+    let device = device.unwrap_or_else(|| draft.device.clone());
+    SessionDraft { device, refresh_seed: Some(RefreshSeed::generate()), ..draft }
+}
 
-    fn draft_of(&self, lifetime: Lifetime, remember: bool, client: &Client) -> SessionDraft {
-        let now = self.clock.now();
-        SessionDraft {
-            session_id: SessionId::new(now),
-            secret: Secret::generate(),
-            refresh_seed: None,
-            remember,
-            device: client.device.clone().unwrap_or_default(),
-            address: client.address.map(|address| address.to_string()).unwrap_or_default(),
-            now,
-            idle: lifetime.idle,
-            absolute_limit: now + lifetime.absolute,
-        }
+fn starting_now(clock: &Clock, lifetime: Lifetime, remember: bool, client: &Client) -> SessionDraft {
+    let now = clock.now();
+    SessionDraft {
+        session_id: SessionId::new(now),
+        secret: Secret::generate(),
+        refresh_seed: None,
+        remember,
+        device: client.device.clone().unwrap_or_default(),
+        address: client.address.map(|address| address.to_string()).unwrap_or_default(),
+        now,
+        idle: lifetime.idle,
+        absolute_limit: now + lifetime.absolute,
     }
+}
 
-    /// A sign-in does not fail because an older session could not be taken out of Redis at once: the feed does it.
-    pub(in crate::services) async fn invalidate_replaced(&self, replaced: Option<&Caller>) {
-        let Some(replaced) = replaced else { return };
-        if let Err(error) = self.invalidate_session(replaced.user_id, replaced.session_id).await {
-            tracing::warn!(%error, session_id = %replaced.session_id, "a replaced session is left to the feed");
-        }
+/// A sign-in does not fail because an older session could not be taken out of Redis at once: the feed does it.
+pub(in crate::services) async fn invalidate_replaced(sessions: &SessionStore, replaced: Option<&Caller>) {
+    let Some(replaced) = replaced else { return };
+    if let Err(error) = sessions.invalidate(&[Change::SessionEnded(replaced.user_id, replaced.session_id)]).await {
+        tracing::warn!(%error, session_id = %replaced.session_id, "a replaced session is left to the feed");
     }
 }
 

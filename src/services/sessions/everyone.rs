@@ -8,6 +8,7 @@ use crate::domain::session_list::{ListedSession, Position, SessionFilter, counte
 use crate::domain::{EndReason, Error, Event, FieldError, Outcome, Role, SessionId};
 use crate::services::authorization::{Authorized, Subject, authorize_on, recheck};
 use crate::services::{AuthContext, Caller, RecentAuthContext, Result, Services};
+use crate::storage::Database;
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::rows::{self, End};
@@ -24,180 +25,180 @@ pub struct SessionPage {
     pub next: Option<String>,
 }
 
-impl Services {
-    /// At most `limit` sessions after `cursor`.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] names the field `cursor` where it was not written for this list, or `q` where the text is too
-    /// long to be found.
-    pub async fn search_sessions(
-        &self,
-        auth: &AuthContext,
-        filter: &SessionFilter,
-        cursor: Option<&str>,
-        limit: u16,
-    ) -> Result<SessionPage> {
-        auth.require(Role::Manager)?;
-        let q = filter.q.as_deref().map(parse_search).transpose().map_err(|error| Error::Invalid(error.into()))?;
-        let filter = SessionFilter { q: q.filter(|q| !q.is_empty()).map(str::to_owned), ..filter.clone() };
-        let list = PagedList::new(&self.root_key, list_name(&filter));
-        let after: Option<Position> = list.place(cursor)?;
-        let now = self.clock.now();
-        let found =
-            self.database.read(move |connection| search::page(connection, &filter, after, limit.into(), now)).await?;
-        let next = found.next.map(|place| list.cursor(&place));
-        Ok(SessionPage { sessions: found.sessions, next })
-    }
+/// At most `limit` sessions after `cursor`.
+///
+/// # Errors
+/// [`Error::Invalid`] names the field `cursor` where it was not written for this list, or `q` where the text is too
+/// long to be found.
+pub async fn search(
+    services: &Services,
+    auth: &AuthContext,
+    filter: &SessionFilter,
+    cursor: Option<&str>,
+    limit: u16,
+) -> Result<SessionPage> {
+    auth.require(Role::Manager)?;
+    let q = filter.q.as_deref().map(parse_search).transpose().map_err(|error| Error::Invalid(error.into()))?;
+    let filter = SessionFilter { q: q.filter(|q| !q.is_empty()).map(str::to_owned), ..filter.clone() };
+    let list = PagedList::new(&services.root_key, list_name(&filter));
+    let after: Option<Position> = list.place(cursor)?;
+    let now = services.clock.now();
+    let found =
+        services.database.read(move |connection| search::page(connection, &filter, after, limit.into(), now)).await?;
+    let next = found.next.map(|place| list.cursor(&place));
+    Ok(SessionPage { sessions: found.sessions, next })
+}
 
-    /// A session, live or ended.
-    pub async fn known_session(&self, auth: &AuthContext, id: SessionId) -> Result<ListedSession> {
-        auth.require(Role::Manager)?;
-        let found = self.database.read(move |connection| search::by_ids(connection, &[id])).await?;
-        found.into_iter().next().ok_or(Error::NotFound)
-    }
+/// A session, live or ended.
+pub async fn find(database: &Database, auth: &AuthContext, id: SessionId) -> Result<ListedSession> {
+    auth.require(Role::Manager)?;
+    let found = database.read(move |connection| search::by_ids(connection, &[id])).await?;
+    found.into_iter().next().ok_or(Error::NotFound)
+}
 
-    /// Those of these sessions that have not ended, each within the caller's reach.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] names the field `id` where they are too many, [`Error::Forbidden`] where one is out of reach.
-    pub async fn selected_sessions(&self, auth: &AuthContext, ids: &[SessionId]) -> Result<Vec<ListedSession>> {
-        auth.require(Role::Manager)?;
-        check_selection(ids)?;
-        let (auth, ids) = (auth.clone(), ids.to_vec());
-        self.database.read(move |connection| selected(connection, &auth, &ids)).await
-    }
+/// Those of these sessions that have not ended, each within the caller's reach.
+///
+/// # Errors
+/// [`Error::Invalid`] names the field `id` where they are too many, [`Error::Forbidden`] where one is out of reach.
+pub async fn selected(database: &Database, auth: &AuthContext, ids: &[SessionId]) -> Result<Vec<ListedSession>> {
+    auth.require(Role::Manager)?;
+    check_selection(ids)?;
+    let (auth, ids) = (auth.clone(), ids.to_vec());
+    database.read(move |connection| still_open(connection, &auth, &ids)).await
+}
 
-    /// Ends these sessions, all or, where one is out of reach, none; says how many had not ended yet.
-    pub async fn end_sessions(&self, auth: &AuthContext, ids: &[SessionId], client: &Client) -> Result<u64> {
-        auth.require(Role::Manager)?;
-        check_selection(ids)?;
-        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
-        let ids = ids.to_vec();
-        let ended = self
-            .database
-            .write(move |connection| {
-                let auth = recheck(connection, &auth)?;
-                let mut ended = Vec::new();
-                for ListedSession { session, .. } in selected(connection, &auth, &ids)? {
-                    let user = users::by_id(connection, session.user_id)?.ok_or(Error::NotFound)?.user;
-                    let end = End { reason: EndReason::EndedByAdministrator, by: &auth.actor, at: now };
-                    if rows::end(connection, user.id, session.id, &end)? {
-                        let entry = Entry::success(Event::SessionRevoked, &auth.actor, &user, &client);
-                        let entry = entry.session(session.id).detail(session.description());
-                        audit::append(connection, &entry, now)?;
-                        ended.push(Change::SessionEnded(user.id, session.id));
-                    }
+/// Ends these sessions, all or, where one is out of reach, none; says how many had not ended yet.
+pub async fn end_selected(services: &Services, auth: &AuthContext, ids: &[SessionId], client: &Client) -> Result<u64> {
+    auth.require(Role::Manager)?;
+    check_selection(ids)?;
+    let (auth, client, now) = (auth.clone(), client.clone(), services.clock.now());
+    let ids = ids.to_vec();
+    let ended = services
+        .database
+        .write(move |connection| {
+            let auth = recheck(connection, &auth)?;
+            let mut ended = Vec::new();
+            for ListedSession { session, .. } in still_open(connection, &auth, &ids)? {
+                let user = users::by_id(connection, session.user_id)?.ok_or(Error::NotFound)?.user;
+                let end = End { reason: EndReason::EndedByAdministrator, by: &auth.actor, at: now };
+                if rows::end(connection, user.id, session.id, &end)? {
+                    let entry = Entry::success(Event::SessionRevoked, &auth.actor, &user, &client);
+                    let entry = entry.session(session.id).detail(session.description());
+                    audit::append(connection, &entry, now)?;
+                    ended.push(Change::SessionEnded(user.id, session.id));
                 }
-                Ok(ended)
-            })
-            .await?;
-        self.sessions.invalidate(&ended).await?;
-        Ok(ended.len() as u64)
-    }
+            }
+            Ok(ended)
+        })
+        .await?;
+    services.sessions.invalidate(&ended).await?;
+    Ok(ended.len() as u64)
+}
 
-    /// Ends the sessions of everyone whom the caller reaches, in one act; says how many. `spared` is the session that
-    /// asks, which stays. All are dead when this is done; [`Self::note_ends`] writes it into the history.
-    pub async fn end_everyones_sessions(
-        &self,
-        auth: &RecentAuthContext,
-        spared: Option<&Caller>,
-        client: &Client,
-    ) -> Result<u64> {
-        auth.require(Role::Manager)?;
-        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
-        let spared = spared.cloned();
-        // There may be a million of them: whoever asks waits, rather than not to know.
-        let database = self.database.clone().patient();
-        let ended = database
-            .write(move |connection| {
-                users::lock_all(connection)?;
-                let auth = recheck(connection, &auth)?;
-                auth.require(Role::Manager)?;
-                let roles: Vec<Role> = Role::ALL.iter().copied().filter(|role| auth.reaches_role(*role)).collect();
-                let kept = spared.as_ref().map(|caller| caller.session_id);
-                let ended = everyone::raise_epochs(connection, &roles, kept, now)?;
-                let whose = if auth.role == Role::Admin { "all accounts" } else { "all accounts of role user" };
-                let entry = Entry {
-                    event: Event::SessionRevokedAll,
-                    outcome: Outcome::Success,
-                    actor: &auth.actor,
-                    subject: None,
-                    session_id: kept,
-                    detail: Some(format!("{} of {whose}", counted(ended))),
-                    client: &client,
-                };
-                audit::append(connection, &entry, now)?;
-                if let Some(caller) = &spared {
-                    let owner = users::by_id(connection, caller.user_id)?.ok_or(Error::NotSignedIn)?.user;
-                    rows::set_epoch(connection, owner.id, caller.session_id, owner.epoch)?;
-                }
-                everyone::tell(connection, &roles, &End { reason: EndReason::EndedAll, by: &auth.actor, at: now })?;
-                Ok(ended)
-            })
-            .await?;
-        // The history of few is there when the answer is; that of many is written on while it goes out.
-        let services = self.clone();
-        let noting = tokio::spawn(async move {
-            if let Err(error) = services.note_ends().await {
+/// Ends the sessions of everyone whom the caller reaches, in one act; says how many. `spared` is the session that
+/// asks, which stays. All are dead when this is done; [`history::note_ends`] writes it into the history.
+pub async fn end_all(
+    services: &Services,
+    auth: &RecentAuthContext,
+    spared: Option<&Caller>,
+    client: &Client,
+) -> Result<u64> {
+    auth.require(Role::Manager)?;
+    let (auth, client, now) = (auth.clone(), client.clone(), services.clock.now());
+    let spared = spared.cloned();
+    // There may be a million of them: whoever asks waits, rather than not to know.
+    let database = services.database.clone().patient();
+    let ended = database
+        .write(move |connection| {
+            users::lock_all(connection)?;
+            let auth = recheck(connection, &auth)?;
+            auth.require(Role::Manager)?;
+            let roles: Vec<Role> = Role::ALL.iter().copied().filter(|role| auth.reaches_role(*role)).collect();
+            let kept = spared.as_ref().map(|caller| caller.session_id);
+            let ended = everyone::raise_epochs(connection, &roles, kept, now)?;
+            let whose = if auth.role == Role::Admin { "all accounts" } else { "all accounts of role user" };
+            let entry = Entry {
+                event: Event::SessionRevokedAll,
+                outcome: Outcome::Success,
+                actor: &auth.actor,
+                subject: None,
+                session_id: kept,
+                detail: Some(format!("{} of {whose}", counted(ended))),
+                client: &client,
+            };
+            audit::append(connection, &entry, now)?;
+            if let Some(caller) = &spared {
+                let owner = users::by_id(connection, caller.user_id)?.ok_or(Error::NotSignedIn)?.user;
+                rows::set_epoch(connection, owner.id, caller.session_id, owner.epoch)?;
+            }
+            everyone::tell(connection, &roles, &End { reason: EndReason::EndedAll, by: &auth.actor, at: now })?;
+            Ok(ended)
+        })
+        .await?;
+    // The history of few is there when the answer is; that of many is written on while it goes out.
+    let noting = tokio::spawn({
+        let services = services.clone();
+        async move {
+            if let Err(error) = history::note_ends(&services).await {
                 tracing::warn!(%error, "the history of ended sessions is left to the next sweep");
             }
-        });
-        let (invalidated, _) = tokio::join!(
-            self.sessions.invalidate(&[Change::Everyone]),
-            tokio::time::timeout(history::PATIENCE, noting)
-        );
-        invalidated.map(|()| ended)
-    }
+        }
+    });
+    let (invalidated, _) = tokio::join!(
+        services.sessions.invalidate(&[Change::Everyone]),
+        tokio::time::timeout(history::PATIENCE, noting)
+    );
+    invalidated.map(|()| ended)
+}
 
-    /// Ends any session that the caller reaches.
-    pub async fn end_session(&self, auth: &AuthContext, id: SessionId, client: &Client) -> Result<()> {
-        auth.require(Role::Manager)?;
-        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
-        let owner = self
-            .database
-            .write(move |connection| {
-                let session = rows::by_id(connection, id)?.ok_or(Error::NotFound)?;
-                let Some(user) = users::by_id(connection, session.user_id)? else { return Ok(session.user_id) };
-                let user = user.user;
-                let auth = recheck(connection, &auth)?;
-                auth.require_reach(&user)?;
-                let end = End { reason: EndReason::EndedByAdministrator, by: &auth.actor, at: now };
-                if rows::end(connection, user.id, id, &end)? {
-                    let entry = Entry::success(Event::SessionRevoked, &auth.actor, &user, &client).session(id);
-                    audit::append(connection, &entry.detail(session.description()), now)?;
-                }
-                Ok(user.id)
-            })
-            .await?;
-        self.invalidate_session(owner, id).await
-    }
+/// Ends any session that the caller reaches.
+pub async fn end_one(services: &Services, auth: &AuthContext, id: SessionId, client: &Client) -> Result<()> {
+    auth.require(Role::Manager)?;
+    let (auth, client, now) = (auth.clone(), client.clone(), services.clock.now());
+    let owner = services
+        .database
+        .write(move |connection| {
+            let session = rows::by_id(connection, id)?.ok_or(Error::NotFound)?;
+            let Some(user) = users::by_id(connection, session.user_id)? else { return Ok(session.user_id) };
+            let user = user.user;
+            let auth = recheck(connection, &auth)?;
+            auth.require_reach(&user)?;
+            let end = End { reason: EndReason::EndedByAdministrator, by: &auth.actor, at: now };
+            if rows::end(connection, user.id, id, &end)? {
+                let entry = Entry::success(Event::SessionRevoked, &auth.actor, &user, &client).session(id);
+                audit::append(connection, &entry.detail(session.description()), now)?;
+            }
+            Ok(user.id)
+        })
+        .await?;
+    services.sessions.invalidate(&[Change::SessionEnded(owner, id)]).await
+}
 
-    /// Ends all sessions of an account; says how many. One act, whatever their number.
-    pub async fn end_all_sessions(
-        &self,
-        auth: &RecentAuthContext,
-        subject: impl Into<Subject>,
-        client: &Client,
-    ) -> Result<u64> {
-        auth.require(Role::Manager)?;
-        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
-        let subject = subject.into();
-        let user = subject.id();
-        let ended = self
-            .database
-            .write(move |connection| {
-                let Authorized { actor, user } = authorize_on(connection, &auth, &subject)?;
-                let end = End { reason: EndReason::EndedAll, by: &actor, at: now };
-                let ended = rows::end_all(connection, user.id, None, &end)?;
-                let entry = Entry::success(Event::SessionRevokedAll, &actor, &user, &client);
-                audit::append(connection, &entry.detail(counted(ended)), now)?;
-                users::raise_epoch(connection, user.id)?;
-                Ok(ended)
-            })
-            .await?;
-        self.invalidate_user(user).await?;
-        Ok(ended)
-    }
+/// Ends all sessions of an account; says how many. One act, whatever their number.
+pub async fn end_of_account(
+    services: &Services,
+    auth: &RecentAuthContext,
+    subject: impl Into<Subject>,
+    client: &Client,
+) -> Result<u64> {
+    auth.require(Role::Manager)?;
+    let (auth, client, now) = (auth.clone(), client.clone(), services.clock.now());
+    let subject = subject.into();
+    let user = subject.id();
+    let ended = services
+        .database
+        .write(move |connection| {
+            let Authorized { actor, user } = authorize_on(connection, &auth, &subject)?;
+            let end = End { reason: EndReason::EndedAll, by: &actor, at: now };
+            let ended = rows::end_all(connection, user.id, None, &end)?;
+            let entry = Entry::success(Event::SessionRevokedAll, &actor, &user, &client);
+            audit::append(connection, &entry.detail(counted(ended)), now)?;
+            users::raise_epoch(connection, user.id)?;
+            Ok(ended)
+        })
+        .await?;
+    services.sessions.invalidate(&[Change::User(user)]).await?;
+    Ok(ended)
 }
 
 fn check_selection(ids: &[SessionId]) -> Result<()> {
@@ -208,7 +209,7 @@ fn check_selection(ids: &[SessionId]) -> Result<()> {
     Err(Error::Invalid(FieldError::new("id", "too_many", message).into()))
 }
 
-fn selected(
+fn still_open(
     connection: &mut crate::storage::database::AnyConnection,
     auth: &AuthContext,
     ids: &[SessionId],

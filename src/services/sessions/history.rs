@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use crate::services::sessions::counts;
 use crate::services::{Result, Services};
 use crate::storage::sessions::everyone;
 
@@ -26,29 +27,26 @@ impl Noting {
     }
 }
 
-impl Services {
-    /// Writes into the history what [`Self::end_everyones_sessions`] has ended, and what an earlier process left
-    /// unwritten. Sessions are dead without it.
-    pub async fn note_ends(&self) -> Result<()> {
-        let database = self.database.clone().patient();
-        let _turn = self.noting.turn.lock().await;
-        self.noting.noted.store(0, Ordering::Relaxed);
-        while let Some(end) = database.read(everyone::unnoted).await? {
-            database.write(everyone::tell_again).await?;
-            let mut after = None;
-            loop {
-                let some = end.clone();
-                let (noted, last) =
-                    database.write(move |connection| everyone::note_some(connection, &some, after)).await?;
-                self.noting.noted.fetch_add(noted, Ordering::Relaxed);
-                after = last;
-                if after.is_none() {
-                    break;
-                }
+/// Writes into the history what [`super::everyone::end_all`] has ended, and what an earlier process left
+/// unwritten. Sessions are dead without it.
+pub async fn note_ends(services: &Services) -> Result<()> {
+    let database = services.database.clone().patient();
+    let _turn = services.noting.turn.lock().await;
+    services.noting.noted.store(0, Ordering::Relaxed);
+    while let Some(end) = database.read(everyone::unnoted).await? {
+        database.write(everyone::tell_again).await?;
+        let mut after = None;
+        loop {
+            let some = end.clone();
+            let (noted, last) = database.write(move |connection| everyone::note_some(connection, &some, after)).await?;
+            services.noting.noted.fetch_add(noted, Ordering::Relaxed);
+            after = last;
+            if after.is_none() {
+                break;
             }
-            database.write(move |connection| everyone::noted(connection, &end)).await?;
-            self.count_open_sessions().await?;
         }
-        Ok(())
+        database.write(move |connection| everyone::noted(connection, &end)).await?;
+        counts::count_all(services).await?;
     }
+    Ok(())
 }

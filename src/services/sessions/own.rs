@@ -11,86 +11,86 @@ use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::Change;
 use crate::storage::sessions::rows::{self, End};
 
-impl Services {
-    /// The session that the handle opens, or `None`: ended, expired, unknown, or an older secret.
-    pub async fn load(&self, handle: &SessionHandle) -> Result<Option<LiveSession>> {
-        let secret = handle.secret.hash();
-        self.sessions.load(handle.user_id, handle.session_id, secret, self.clock.now()).await
-    }
+/// The session that the handle opens, or `None`: ended, expired, unknown, or an older secret.
+pub async fn load(services: &Services, handle: &SessionHandle) -> Result<Option<LiveSession>> {
+    let secret = handle.secret.hash();
+    services.sessions.load(handle.user_id, handle.session_id, secret, services.clock.now()).await
+}
 
-    /// Ends one of the caller's own sessions; another's or an unknown one is [`Error::NotFound`].
-    pub async fn end_own_session(&self, caller: &Caller, id: SessionId, client: &Client) -> Result<()> {
-        let (caller_, client, now) = (caller.clone(), client.clone(), self.clock.now());
-        self.database
-            .write(move |connection| {
-                let user = users::by_id(connection, caller_.user_id)?.ok_or(Error::NotSignedIn)?.user;
-                // Whose own session ended since the request began ends no other.
-                if id != caller_.session_id && !rows::is_open(connection, &user, caller_.session_id)? {
-                    return Err(Error::NotSignedIn);
-                }
-                let owned = rows::by_id(connection, id)?.filter(|session| session.user_id == user.id);
-                let session = owned.ok_or(Error::NotFound)?;
-                let actor = Actor::user(&user);
-                if rows::end(connection, user.id, id, &End { reason: EndReason::EndedByOwner, by: &actor, at: now })? {
-                    let entry = Entry::success(Event::SessionRevoked, &actor, &user, &client).session(id);
-                    audit::append(connection, &entry.detail(session.description()), now)?;
-                }
-                Ok(())
-            })
-            .await?;
-        // Also when it had ended before: a retry after a 503 reaches Redis.
-        self.invalidate_session(caller.user_id, id).await
-    }
+/// Ends one of the caller's own sessions; another's or an unknown one is [`Error::NotFound`].
+pub async fn end(services: &Services, caller: &Caller, id: SessionId, client: &Client) -> Result<()> {
+    let (caller_, client, now) = (caller.clone(), client.clone(), services.clock.now());
+    services
+        .database
+        .write(move |connection| {
+            let user = users::by_id(connection, caller_.user_id)?.ok_or(Error::NotSignedIn)?.user;
+            // Whose own session ended since the request began ends no other.
+            if id != caller_.session_id && !rows::is_open(connection, &user, caller_.session_id)? {
+                return Err(Error::NotSignedIn);
+            }
+            let owned = rows::by_id(connection, id)?.filter(|session| session.user_id == user.id);
+            let session = owned.ok_or(Error::NotFound)?;
+            let actor = Actor::user(&user);
+            if rows::end(connection, user.id, id, &End { reason: EndReason::EndedByOwner, by: &actor, at: now })? {
+                let entry = Entry::success(Event::SessionRevoked, &actor, &user, &client).session(id);
+                audit::append(connection, &entry.detail(session.description()), now)?;
+            }
+            Ok(())
+        })
+        .await?;
+    // Also when it had ended before: a retry after a 503 reaches Redis.
+    services.sessions.invalidate(&[Change::SessionEnded(caller.user_id, id)]).await
+}
 
-    /// Ends all the caller's sessions but this one, in one act; says how many.
-    pub async fn end_other_sessions(&self, caller: &Caller, client: &Client) -> Result<u64> {
-        let (caller_, client, now) = (caller.clone(), client.clone(), self.clock.now());
-        let ended = self
-            .database
-            .write(move |connection| {
-                let user = users::lock(connection, caller_.user_id)?.ok_or(Error::NotSignedIn)?.user;
-                let actor = Actor::user(&user);
-                let end = End { reason: EndReason::EndedAll, by: &actor, at: now };
-                let ended = rows::end_all(connection, user.id, Some(caller_.session_id), &end)?;
-                let entry = Entry::success(Event::SessionRevokedAll, &actor, &user, &client);
-                let entry = entry.session(caller_.session_id).detail(format!("{} but this one", counted(ended)));
-                audit::append(connection, &entry, now)?;
-                let epoch = users::raise_epoch(connection, user.id)?;
-                rows::set_epoch(connection, user.id, caller_.session_id, epoch)?;
-                Ok(ended)
-            })
-            .await?;
-        self.sessions.invalidate(&[Change::SecretChanged(caller.user_id, caller.session_id)]).await?;
-        Ok(ended)
-    }
+/// Ends all the caller's sessions but this one, in one act; says how many.
+pub async fn end_others(services: &Services, caller: &Caller, client: &Client) -> Result<u64> {
+    let (caller_, client, now) = (caller.clone(), client.clone(), services.clock.now());
+    let ended = services
+        .database
+        .write(move |connection| {
+            let user = users::lock(connection, caller_.user_id)?.ok_or(Error::NotSignedIn)?.user;
+            let actor = Actor::user(&user);
+            let end = End { reason: EndReason::EndedAll, by: &actor, at: now };
+            let ended = rows::end_all(connection, user.id, Some(caller_.session_id), &end)?;
+            let entry = Entry::success(Event::SessionRevokedAll, &actor, &user, &client);
+            let entry = entry.session(caller_.session_id).detail(format!("{} but this one", counted(ended)));
+            audit::append(connection, &entry, now)?;
+            let epoch = users::raise_epoch(connection, user.id)?;
+            rows::set_epoch(connection, user.id, caller_.session_id, epoch)?;
+            Ok(ended)
+        })
+        .await?;
+    services.sessions.invalidate(&[Change::SecretChanged(caller.user_id, caller.session_id)]).await?;
+    Ok(ended)
+}
 
-    /// Ends the caller's session.
-    pub async fn sign_out(&self, caller: &Caller, client: &Client) -> Result<()> {
-        self.end_by_itself(caller.user_id, caller.session_id, Event::SignOut, client).await
-    }
+/// Ends the caller's session.
+pub async fn sign_out(services: &Services, caller: &Caller, client: &Client) -> Result<()> {
+    end_by_itself(services, caller.user_id, caller.session_id, Event::SignOut, client).await
+}
 
-    /// Ends a session by its own doing; `event` says by which. Also where it has ended before, so that a retry after a
-    /// 503 reaches every copy.
-    pub(in crate::services) async fn end_by_itself(
-        &self,
-        user_id: UserId,
-        session: SessionId,
-        event: Event,
-        client: &Client,
-    ) -> Result<()> {
-        let (client, now) = (client.clone(), self.clock.now());
-        self.database
-            .write(move |connection| {
-                // A deleted account has no session left to end.
-                let Some(StoredUser { user, .. }) = users::by_id(connection, user_id)? else { return Ok(()) };
-                let actor = Actor::user(&user);
-                let end = End { reason: EndReason::SignedOut, by: &actor, at: now };
-                if rows::end(connection, user_id, session, &end)? {
-                    audit::append(connection, &Entry::success(event, &actor, &user, &client).session(session), now)?;
-                }
-                Ok(())
-            })
-            .await?;
-        self.invalidate_session(user_id, session).await
-    }
+/// Ends a session by its own act; `event` says which: [`Event::SignOut`] or [`Event::TokenRevoked`]. Also where it has
+/// ended before, so that a retry after a 503 reaches every copy.
+pub async fn end_by_itself(
+    services: &Services,
+    user_id: UserId,
+    session: SessionId,
+    event: Event,
+    client: &Client,
+) -> Result<()> {
+    let (client, now) = (client.clone(), services.clock.now());
+    services
+        .database
+        .write(move |connection| {
+            // A deleted account has no session left to end.
+            let Some(StoredUser { user, .. }) = users::by_id(connection, user_id)? else { return Ok(()) };
+            let actor = Actor::user(&user);
+            let end = End { reason: EndReason::SignedOut, by: &actor, at: now };
+            if rows::end(connection, user_id, session, &end)? {
+                audit::append(connection, &Entry::success(event, &actor, &user, &client).session(session), now)?;
+            }
+            Ok(())
+        })
+        .await?;
+    services.sessions.invalidate(&[Change::SessionEnded(user_id, session)]).await
 }

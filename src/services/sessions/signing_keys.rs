@@ -15,12 +15,15 @@ use serde_json::{Value, json};
 
 use crate::domain::access_token::LEEWAY;
 use crate::domain::audit::Client;
+use crate::domain::keys::RootKey;
 use crate::domain::signing_key::{
     KeyState, SHARED_KID, SealedKey, Signer, SigningAlgorithm, SigningKeyInfo, Vault, Verifier, is_kid,
 };
 use crate::domain::{Actor, Error, Event, FieldError, Outcome, Role, Timestamp};
 use crate::services::authorization::lock_and_recheck;
 use crate::services::{AuthContext, RecentAuthContext, Result, Services};
+use crate::settings::Settings;
+use crate::storage::Database;
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::signing_keys::{self as stored, StoredKey};
@@ -118,179 +121,182 @@ impl Due {
     }
 }
 
-impl Services {
-    /// The published keys (RFC 7517): next, active and retired ones. None with HS256.
-    pub async fn jwks(&self) -> Result<Value> {
-        Ok(json!({ "keys": self.recent_keys().await?.published }))
-    }
+/// The published keys (RFC 7517): next, active and retired ones. None with HS256.
+pub async fn jwks(services: &Services) -> Result<Value> {
+    Ok(json!({ "keys": recent_keys(services).await?.published }))
+}
 
-    /// All keys, newest first. `jwt_secret` is not among them.
-    pub async fn signing_keys(&self) -> Result<Vec<SigningKeyInfo>> {
-        let keys = self.database.read(stored::all).await?;
-        Ok(keys.into_iter().map(SigningKeyInfo::from).collect())
-    }
+/// All keys, newest first. `jwt_secret` is not among them.
+pub async fn list(database: &Database) -> Result<Vec<SigningKeyInfo>> {
+    let keys = database.read(stored::all).await?;
+    Ok(keys.into_iter().map(SigningKeyInfo::from).collect())
+}
 
-    /// Lets the next key sign from now on, and gives it back. What the former one signed stays good. `next` is the
-    /// kid of that key, as whoever asks saw it: asked twice, it is done once, and no key signs that was published a
-    /// moment ago.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`] for all but administrators; [`Error::Invalid`] with HS256, whose key is a setting.
-    pub async fn rotate_signing_key(
-        &self,
-        auth: &RecentAuthContext,
-        next: Option<&str>,
-        client: &Client,
-    ) -> Result<SigningKeyInfo> {
-        auth.require(Role::Admin)?;
-        if self.settings.jwt_algorithm == SigningAlgorithm::Hs256 {
-            let message = "With HS256 the key is jwt_secret: change that setting on every node.";
-            return Err(Error::Invalid(FieldError::new("jwt_algorithm", "shared_secret", message).into()));
+/// Lets the next key sign from now on, and gives it back. What the former one signed stays good. `next` is the
+/// kid of that key, as whoever asks saw it: asked twice, it is done once, and no key signs that was published a
+/// moment ago.
+///
+/// # Errors
+/// [`Error::Forbidden`] for all but administrators; [`Error::Invalid`] with HS256, whose key is a setting.
+pub async fn rotate(
+    services: &Services,
+    auth: &RecentAuthContext,
+    next: Option<&str>,
+    client: &Client,
+) -> Result<SigningKeyInfo> {
+    auth.require(Role::Admin)?;
+    if services.settings.jwt_algorithm == SigningAlgorithm::Hs256 {
+        let message = "With HS256 the key is jwt_secret: change that setting on every node.";
+        return Err(Error::Invalid(FieldError::new("jwt_algorithm", "shared_secret", message).into()));
+    }
+    settle(services, Occasion::Asked { next: next.map(str::to_owned) }, auth, client).await?;
+    let active = list(&services.database).await?.into_iter().find(|key| key.state == KeyState::Active);
+    active.ok_or_else(|| Error::internal("there is no active signing key after a rotation"))
+}
+
+/// Makes the first keys, and follows a changed `jwt_algorithm`. When the server starts.
+pub async fn prepare(services: &Services) -> Result<()> {
+    settle(services, Occasion::Start, &AuthContext::system(), &Client::default()).await
+}
+
+/// Rotates when the active key is older than `key_rotation_interval`, and forgets keys whose last token is dead.
+/// Any node may do it, several at once too.
+pub async fn rotate_when_due(services: &Services) -> Result<()> {
+    settle(services, Occasion::Hourly, &AuthContext::system(), &Client::default()).await?;
+    // A node that has not heard of the retirement signs for another MAX_AGE.
+    let late = TimeDelta::from_std(MAX_AGE).map_err(Error::internal)?;
+    let limit = services.clock.now() - services.settings.access_token_ttl - LEEWAY - late;
+    services.database.write(move |connection| stored::prune(connection, limit)).await?;
+    Ok(())
+}
+
+/// The key that signs.
+pub(in crate::services) async fn signer(services: &Services) -> Result<Arc<Signer>> {
+    if let Some(signer) = &recent_keys(services).await?.signer {
+        return Ok(signer.clone());
+    }
+    // Another node, with HS256, retired it.
+    settle(services, Occasion::Hourly, &AuthContext::system(), &Client::default()).await?;
+    let table = recent_keys(services).await?;
+    table.signer.clone().ok_or_else(|| Error::internal("there is no active signing key"))
+}
+
+/// The key of that name.
+pub(in crate::services) async fn verifier(services: &Services, kid: &str) -> Result<Option<Verifier>> {
+    let known = services.keys.state().table.verifiers.get(kid).cloned();
+    let is_shared = kid == SHARED_KID && services.settings.jwt_algorithm == SigningAlgorithm::Hs256;
+    if known.is_some() || !(is_kid(kid) || is_shared) {
+        return Ok(known);
+    }
+    let table = read_keys(services, Instant::now(), PACE).await?;
+    Ok(table.verifiers.get(kid).cloned())
+}
+
+/// A table that is not older than [`MAX_AGE`].
+async fn recent_keys(services: &Services) -> Result<Arc<Table>> {
+    let table = services.keys.state().table.clone();
+    if table.began.is_some_and(|began| began.elapsed() < MAX_AGE) {
+        return Ok(table);
+    }
+    read_keys(services, Instant::now(), Duration::ZERO).await
+}
+
+/// A table whose reading began after `asked`: all who wait share one. It begins no earlier than `pace` after the
+/// last.
+async fn read_keys(services: &Services, asked: Instant, pace: Duration) -> Result<Arc<Table>> {
+    let _turn = services.keys.0.turn.lock().await;
+    let last = services.keys.state().attempt;
+    match last {
+        Some((began, true)) if began >= asked => return Ok(services.keys.state().table.clone()),
+        Some((began, false)) if began >= asked => return Err(Error::database("the signing keys were not read")),
+        Some((began, _)) => tokio::time::sleep(pace.saturating_sub(began.elapsed())).await,
+        None => {}
+    }
+    let began = Instant::now();
+    let read = services
+        .database
+        .read(stored::all)
+        .await
+        .and_then(|keys| table_of(&services.settings, &services.root_key, keys, began));
+    let mut state = services.keys.state();
+    state.attempt = Some((began, read.is_ok()));
+    state.table = Arc::new(read?);
+    Ok(state.table.clone())
+}
+
+fn table_of(settings: &Settings, root_key: &RootKey, keys: Vec<StoredKey>, began: Instant) -> Result<Table> {
+    let mut table = Table { began: Some(began), ..Table::default() };
+    let vault = Vault::new(root_key).map_err(Error::internal)?;
+    for key in keys {
+        let jwk: Value = serde_json::from_str(&key.public_jwk).map_err(Error::internal)?;
+        if let (KeyState::Active, Some(sealed)) = (key.state, &key.private_key) {
+            let signer = Signer::open(&key.kid, key.algorithm, sealed, &vault).map_err(Error::internal)?;
+            table.signer = Some(Arc::new(signer));
         }
-        self.settle(Occasion::Asked { next: next.map(str::to_owned) }, auth, client).await?;
-        let active = self.signing_keys().await?.into_iter().find(|key| key.state == KeyState::Active);
-        active.ok_or_else(|| Error::internal("there is no active signing key after a rotation"))
+        table.verifiers.insert(key.kid, Verifier::of_jwk(key.algorithm, &jwk).map_err(Error::internal)?);
+        table.published.push(jwk);
     }
-
-    /// Makes the first keys, and follows a changed `jwt_algorithm`. When the server starts.
-    pub async fn prepare_signing_keys(&self) -> Result<()> {
-        self.settle(Occasion::Start, &AuthContext::system(), &Client::default()).await
+    if let (SigningAlgorithm::Hs256, Some(secret)) = (settings.jwt_algorithm, &settings.jwt_secret) {
+        let secret = secret.expose_secret().as_bytes();
+        table.signer = Some(Arc::new(Signer::shared(secret)));
+        table.verifiers.insert(SHARED_KID.to_owned(), Verifier::shared(secret));
+        table.published.clear();
     }
+    Ok(table)
+}
 
-    /// Rotates when the active key is older than `key_rotation_interval`, and forgets keys whose last token is dead.
-    /// Any node may do it, several at once too.
-    pub async fn rotate_keys_when_due(&self) -> Result<()> {
-        self.settle(Occasion::Hourly, &AuthContext::system(), &Client::default()).await?;
-        // A node that has not heard of the retirement signs for another MAX_AGE.
-        let late = TimeDelta::from_std(MAX_AGE).map_err(Error::internal)?;
-        let limit = self.clock.now() - self.settings.access_token_ttl - LEEWAY - late;
-        self.database.write(move |connection| stored::prune(connection, limit)).await?;
-        Ok(())
-    }
-
-    /// The key that signs.
-    pub(in crate::services) async fn signer(&self) -> Result<Arc<Signer>> {
-        if let Some(signer) = &self.recent_keys().await?.signer {
-            return Ok(signer.clone());
-        }
-        // Another node, with HS256, retired it.
-        self.settle(Occasion::Hourly, &AuthContext::system(), &Client::default()).await?;
-        let table = self.recent_keys().await?;
-        table.signer.clone().ok_or_else(|| Error::internal("there is no active signing key"))
-    }
-
-    /// The key of that name.
-    pub(in crate::services) async fn verifier(&self, kid: &str) -> Result<Option<Verifier>> {
-        let known = self.keys.state().table.verifiers.get(kid).cloned();
-        let is_shared = kid == SHARED_KID && self.settings.jwt_algorithm == SigningAlgorithm::Hs256;
-        if known.is_some() || !(is_kid(kid) || is_shared) {
-            return Ok(known);
-        }
-        let table = self.read_keys(Instant::now(), PACE).await?;
-        Ok(table.verifiers.get(kid).cloned())
-    }
-
-    /// A table that is not older than [`MAX_AGE`].
-    async fn recent_keys(&self) -> Result<Arc<Table>> {
-        let table = self.keys.state().table.clone();
-        if table.began.is_some_and(|began| began.elapsed() < MAX_AGE) {
-            return Ok(table);
-        }
-        self.read_keys(Instant::now(), Duration::ZERO).await
-    }
-
-    /// A table whose reading began after `asked`: all who wait share one. It begins no earlier than `pace` after the
-    /// last.
-    async fn read_keys(&self, asked: Instant, pace: Duration) -> Result<Arc<Table>> {
-        let _turn = self.keys.0.turn.lock().await;
-        let last = self.keys.state().attempt;
-        match last {
-            Some((began, true)) if began >= asked => return Ok(self.keys.state().table.clone()),
-            Some((began, false)) if began >= asked => return Err(Error::database("the signing keys were not read")),
-            Some((began, _)) => tokio::time::sleep(pace.saturating_sub(began.elapsed())).await,
-            None => {}
-        }
-        let began = Instant::now();
-        let read = self.database.read(stored::all).await.and_then(|keys| self.table_of(keys, began));
-        let mut state = self.keys.state();
-        state.attempt = Some((began, read.is_ok()));
-        state.table = Arc::new(read?);
-        Ok(state.table.clone())
-    }
-
-    fn table_of(&self, keys: Vec<StoredKey>, began: Instant) -> Result<Table> {
-        let mut table = Table { began: Some(began), ..Table::default() };
-        let vault = Vault::new(&self.root_key).map_err(Error::internal)?;
-        for key in keys {
-            let jwk: Value = serde_json::from_str(&key.public_jwk).map_err(Error::internal)?;
-            if let (KeyState::Active, Some(sealed)) = (key.state, &key.private_key) {
-                let signer = Signer::open(&key.kid, key.algorithm, sealed, &vault).map_err(Error::internal)?;
-                table.signer = Some(Arc::new(signer));
-            }
-            table.verifiers.insert(key.kid, Verifier::of_jwk(key.algorithm, &jwk).map_err(Error::internal)?);
-            table.published.push(jwk);
-        }
-        if let (SigningAlgorithm::Hs256, Some(secret)) = (self.settings.jwt_algorithm, &self.settings.jwt_secret) {
-            let secret = secret.expose_secret().as_bytes();
-            table.signer = Some(Arc::new(Signer::shared(secret)));
-            table.verifiers.insert(SHARED_KID.to_owned(), Verifier::shared(secret));
-            table.published.clear();
-        }
-        Ok(table)
-    }
-
-    /// Does what is due, and reads the table again where anything was.
-    async fn settle(&self, occasion: Occasion, auth: &AuthContext, client: &Client) -> Result<()> {
-        let (wanted, interval) = (self.settings.jwt_algorithm, self.settings.key_rotation_interval);
-        let now = self.clock.now();
-        let keys = self.database.read(stored::all).await?;
-        let fresh = match Due::find(&keys, &occasion, wanted, interval, now) {
-            Due::Nothing => return Ok(()),
-            Due::Retirement => None,
-            Due::Next | Due::Rotation => Some(self.generate_two().await?),
-        };
-        let (auth, client) = (auth.clone(), client.clone());
-        self.database
-            .write(move |connection| {
-                // Another node may have done it meanwhile.
-                stored::lock(connection)?;
-                let auth = lock_and_recheck(connection, &auth)?;
-                auth.require(Role::Admin)?;
-                let keys = stored::all(connection)?;
-                match (Due::find(&keys, &occasion, wanted, interval, now), &fresh) {
-                    (Due::Nothing, _) | (Due::Next | Due::Rotation, None) => Ok(()),
-                    (Due::Retirement, _) => {
-                        stored::delete_next(connection)?;
-                        stored::retire(connection, now)
-                    }
-                    (Due::Next, Some([next, _])) => {
-                        stored::delete_next(connection)?;
-                        stored::insert_next(connection, next, now)
-                    }
-                    (Due::Rotation, Some(fresh)) => rotate(connection, &keys, fresh, &auth.actor, &client, now),
+/// Does what is due, and reads the table again where anything was.
+async fn settle(services: &Services, occasion: Occasion, auth: &AuthContext, client: &Client) -> Result<()> {
+    let (wanted, interval) = (services.settings.jwt_algorithm, services.settings.key_rotation_interval);
+    let now = services.clock.now();
+    let keys = services.database.read(stored::all).await?;
+    let fresh = match Due::find(&keys, &occasion, wanted, interval, now) {
+        Due::Nothing => return Ok(()),
+        Due::Retirement => None,
+        Due::Next | Due::Rotation => Some(generate_two(&services.settings, &services.root_key).await?),
+    };
+    let (auth, client) = (auth.clone(), client.clone());
+    services
+        .database
+        .write(move |connection| {
+            // Another node may have done it meanwhile.
+            stored::lock(connection)?;
+            let auth = lock_and_recheck(connection, &auth)?;
+            auth.require(Role::Admin)?;
+            let keys = stored::all(connection)?;
+            match (Due::find(&keys, &occasion, wanted, interval, now), &fresh) {
+                (Due::Nothing, _) | (Due::Next | Due::Rotation, None) => Ok(()),
+                (Due::Retirement, _) => {
+                    stored::delete_next(connection)?;
+                    stored::retire(connection, now)
                 }
-            })
-            .await?;
-        self.read_keys(Instant::now(), Duration::ZERO).await?;
-        Ok(())
-    }
+                (Due::Next, Some([next, _])) => {
+                    stored::delete_next(connection)?;
+                    stored::insert_next(connection, next, now)
+                }
+                (Due::Rotation, Some(fresh)) => advance(connection, &keys, fresh, &auth.actor, &client, now),
+            }
+        })
+        .await?;
+    read_keys(services, Instant::now(), Duration::ZERO).await?;
+    Ok(())
+}
 
-    /// As many as a rotation can need, made before its transaction: that must be short.
-    async fn generate_two(&self) -> Result<[SealedKey; 2]> {
-        let (algorithm, root) = (self.settings.jwt_algorithm, self.root_key.clone());
-        let generate = move || {
-            let vault = Vault::new(&root)?;
-            Ok([SealedKey::generate(algorithm, &vault)?, SealedKey::generate(algorithm, &vault)?])
-        };
-        let made: std::result::Result<_, crate::domain::signing_key::KeyError> =
-            tokio::task::spawn_blocking(generate).await.map_err(Error::internal)?;
-        made.map_err(Error::internal)
-    }
+/// As many as a rotation can need, made before its transaction: that must be short.
+async fn generate_two(settings: &Settings, root_key: &RootKey) -> Result<[SealedKey; 2]> {
+    let (algorithm, root) = (settings.jwt_algorithm, root_key.clone());
+    let generate = move || {
+        let vault = Vault::new(&root)?;
+        Ok([SealedKey::generate(algorithm, &vault)?, SealedKey::generate(algorithm, &vault)?])
+    };
+    let made: std::result::Result<_, crate::domain::signing_key::KeyError> =
+        tokio::task::spawn_blocking(generate).await.map_err(Error::internal)?;
+    made.map_err(Error::internal)
 }
 
 /// The next key signs, the former one retires, and a new one is published. A next key of another algorithm than the
 /// fresh ones is thrown away; where there is none, as at the first start, a fresh one takes its place.
-fn rotate(
+fn advance(
     connection: &mut AnyConnection,
     keys: &[StoredKey],
     [first, second]: &[SealedKey; 2],

@@ -3,15 +3,17 @@
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
+use super::access_tokens;
 use crate::domain::access_token::AccessToken;
 use crate::domain::audit::Client;
+use crate::domain::keys::RootKey;
 use crate::domain::refresh_token::{RefreshKey, RefreshToken, TokenFamily, TokenStatus};
 use crate::domain::{Actor, EndReason, Error, Event, Outcome, SessionId, Timestamp, User, UserId};
 use crate::services::{Result, Services};
 use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
-use crate::storage::sessions::Rotation;
 use crate::storage::sessions::rows::{self, End};
+use crate::storage::sessions::{Change, Rotation};
 
 /// What a program gets for a password or for a refresh token.
 pub struct IssuedTokens {
@@ -38,98 +40,92 @@ pub struct RefreshTokenInfo {
     pub expires_at: Timestamp,
 }
 
-impl Services {
-    /// Exchanges a refresh token for new tokens. A repeat within `refresh_reuse_grace` gets the same refresh token.
-    ///
-    /// # Errors
-    /// [`Error::InvalidRefreshToken`] for one that is malformed (refused without a look-up), forged or unknown, or
-    /// whose session has ended; and for one that was used before, which ends its session.
-    pub async fn refresh(&self, token: &str, client: &Client) -> Result<IssuedTokens> {
-        let token = RefreshToken::parse(token).ok_or(Error::InvalidRefreshToken)?;
-        let (key, grace, now) = (self.refresh_key(), self.settings.refresh_reuse_grace, self.clock.now());
-        let (user_id, session_id) = (token.user_id, token.session_id);
-        match self.sessions.rotate(&token, &key, grace, now).await? {
-            Rotation::Rotated(family) => {
-                // Name and role are the present ones, whatever the session knew.
-                let found = self.database.read(move |connection| users::by_id(connection, user_id)).await?;
-                let user = found.map(|found| found.user).filter(User::is_active);
-                let user = user.ok_or(Error::InvalidRefreshToken)?;
-                tracing::info!(%user_id, %session_id, "refreshed a session");
-                self.issue(Some(family), token.counter + 1, user).await
-            }
-            Rotation::Reused => {
-                tracing::warn!(%user_id, %session_id, "a refresh token was used twice; its session ends");
-                self.end_reused(user_id, session_id, client).await?;
-                Err(Error::InvalidRefreshToken)
-            }
-            Rotation::Refused => Err(Error::InvalidRefreshToken),
+/// Exchanges a refresh token for new tokens. A repeat within `refresh_reuse_grace` gets the same refresh token.
+///
+/// # Errors
+/// [`Error::InvalidRefreshToken`] for one that is malformed (refused without a look-up), forged or unknown, or
+/// whose session has ended; and for one that was used before, which ends its session.
+pub async fn refresh(services: &Services, token: &str, client: &Client) -> Result<IssuedTokens> {
+    let token = RefreshToken::parse(token).ok_or(Error::InvalidRefreshToken)?;
+    let (key, grace, now) =
+        (refresh_key(&services.root_key), services.settings.refresh_reuse_grace, services.clock.now());
+    let (user_id, session_id) = (token.user_id, token.session_id);
+    match services.sessions.rotate(&token, &key, grace, now).await? {
+        Rotation::Rotated(family) => {
+            // Name and role are the present ones, whatever the session knew.
+            let found = services.database.read(move |connection| users::by_id(connection, user_id)).await?;
+            let user = found.map(|found| found.user).filter(User::is_active);
+            let user = user.ok_or(Error::InvalidRefreshToken)?;
+            tracing::info!(%user_id, %session_id, "refreshed a session");
+            issue(services, Some(family), token.counter + 1, user).await
         }
+        Rotation::Reused => {
+            tracing::warn!(%user_id, %session_id, "a refresh token was used twice; its session ends");
+            end_reused(services, user_id, session_id, client).await?;
+            Err(Error::InvalidRefreshToken)
+        }
+        Rotation::Refused => Err(Error::InvalidRefreshToken),
     }
+}
 
-    /// The live session that made the refresh token; `None` for a token that is malformed, forged or unknown, or whose
-    /// session has ended. Looking is no use: nothing rotates, and no reuse is noted.
-    pub async fn inspect_refresh_token(&self, token: &str) -> Result<Option<RefreshTokenInfo>> {
-        let Some(token) = RefreshToken::parse(token) else { return Ok(None) };
-        let (grace, now) = (self.settings.refresh_reuse_grace, self.clock.now());
-        let family = self.sessions.token_family(&token, &self.refresh_key(), now).await?;
-        Ok(family.map(|family| RefreshTokenInfo {
-            user_id: token.user_id,
-            session_id: token.session_id,
-            current: family.refresh_state.judge(token.counter, grace, now) != TokenStatus::Reused,
-            created_at: family.session.created_at,
-            expires_at: family.expires_at(),
-        }))
-    }
+/// The live session that made the refresh token; `None` for a token that is malformed, forged or unknown, or whose
+/// session has ended. Looking is no use: nothing rotates, and no reuse is noted.
+pub async fn inspect(services: &Services, token: &str) -> Result<Option<RefreshTokenInfo>> {
+    let Some(token) = RefreshToken::parse(token) else { return Ok(None) };
+    let (grace, now) = (services.settings.refresh_reuse_grace, services.clock.now());
+    let family = services.sessions.token_family(&token, &refresh_key(&services.root_key), now).await?;
+    Ok(family.map(|family| RefreshTokenInfo {
+        user_id: token.user_id,
+        session_id: token.session_id,
+        current: family.refresh_state.judge(token.counter, grace, now) != TokenStatus::Reused,
+        created_at: family.session.created_at,
+        expires_at: family.expires_at(),
+    }))
+}
 
-    /// Ends a session by its program's own act; `event` says which: [`Event::SignOut`] or [`Event::TokenRevoked`].
-    /// Also where it has ended before, so that a retry after a 503 reaches every copy.
-    pub async fn end_by_token(&self, user: UserId, session: SessionId, event: Event, client: &Client) -> Result<()> {
-        self.end_by_itself(user, session, event, client).await
-    }
-
-    /// Somebody has a copy of the session's tokens; nobody knows who is the thief.
-    async fn end_reused(&self, user_id: UserId, session_id: SessionId, client: &Client) -> Result<()> {
-        let (client, now) = (client.clone(), self.clock.now());
-        self.database
-            .write(move |connection| {
-                let Some(StoredUser { user, .. }) = users::by_id(connection, user_id)? else { return Ok(()) };
-                let end = End { reason: EndReason::TokenReuse, by: &Actor::System, at: now };
-                if rows::end(connection, user_id, session_id, &end)? {
-                    let entry = Entry {
-                        outcome: Outcome::Failure,
-                        ..Entry::success(Event::TokenReuseDetected, &Actor::System, &user, &client)
-                    };
-                    audit::append(connection, &entry.session(session_id), now)?;
-                }
-                Ok(())
-            })
-            .await?;
-        self.invalidate_session(user_id, session_id).await
-    }
-
-    /// The tokens of a session whose present refresh token is number `counter`.
-    pub(in crate::services) async fn issue(
-        &self,
-        family: Option<TokenFamily>,
-        counter: i64,
-        user: User,
-    ) -> Result<IssuedTokens> {
-        let family = family.ok_or_else(|| Error::internal("a session without refresh tokens"))?;
-        let session = &family.session;
-        let (id, entered, limit) = (session.session_id, session.password_entered_at, session.absolute_limit);
-        Ok(IssuedTokens {
-            access: self.sign_access_token(&user, id, entered, limit).await?,
-            refresh_token: self.refresh_key().token(user.id, id, &family.refresh_state.seed, counter),
-            refresh_expires_in: whole_seconds(family.expires_at() - self.clock.now()),
-            session_id: id,
-            locked_until: self.locked_until(user.id).await?,
-            user,
+/// Somebody has a copy of the session's tokens; nobody knows who is the thief.
+async fn end_reused(services: &Services, user_id: UserId, session_id: SessionId, client: &Client) -> Result<()> {
+    let (client, now) = (client.clone(), services.clock.now());
+    services
+        .database
+        .write(move |connection| {
+            let Some(StoredUser { user, .. }) = users::by_id(connection, user_id)? else { return Ok(()) };
+            let end = End { reason: EndReason::TokenReuse, by: &Actor::System, at: now };
+            if rows::end(connection, user_id, session_id, &end)? {
+                let entry = Entry {
+                    outcome: Outcome::Failure,
+                    ..Entry::success(Event::TokenReuseDetected, &Actor::System, &user, &client)
+                };
+                audit::append(connection, &entry.session(session_id), now)?;
+            }
+            Ok(())
         })
-    }
+        .await?;
+    services.sessions.invalidate(&[Change::SessionEnded(user_id, session_id)]).await
+}
 
-    fn refresh_key(&self) -> RefreshKey {
-        RefreshKey::new(&self.root_key)
-    }
+/// The tokens of a session whose present refresh token is number `counter`.
+pub(in crate::services) async fn issue(
+    services: &Services,
+    family: Option<TokenFamily>,
+    counter: i64,
+    user: User,
+) -> Result<IssuedTokens> {
+    let family = family.ok_or_else(|| Error::internal("a session without refresh tokens"))?;
+    let session = &family.session;
+    let (id, entered, limit) = (session.session_id, session.password_entered_at, session.absolute_limit);
+    Ok(IssuedTokens {
+        access: access_tokens::sign(services, &user, id, entered, limit).await?,
+        refresh_token: refresh_key(&services.root_key).token(user.id, id, &family.refresh_state.seed, counter),
+        refresh_expires_in: whole_seconds(family.expires_at() - services.clock.now()),
+        session_id: id,
+        locked_until: services.locked_until(user.id).await?,
+        user,
+    })
+}
+
+fn refresh_key(root_key: &RootKey) -> RefreshKey {
+    RefreshKey::new(root_key)
 }
 
 /// Rounded up: the moments that signing takes are not the client's affair.

@@ -10,6 +10,7 @@ use crate::domain::session::LiveSession;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
 use crate::services::Services;
+use crate::services::sessions::account;
 use crate::services::sessions::counts::OpenSessions;
 use crate::web::Answer;
 use crate::web::audit::event_text::EventRow;
@@ -53,7 +54,7 @@ pub async fn show(
     ClientInfo(client): ClientInfo,
 ) -> Answer {
     let user = account_of(&services, &current).await?;
-    let (mut sessions, counts) = services.sessions_of(user.id, SESSIONS as i64 + 1).await?;
+    let (mut sessions, counts) = account::live(&services, user.id, SESSIONS as i64 + 1).await?;
     let events = services.activity(user.id, None, LOOK_BACK).await?;
     let now = services.clock.now();
     let here = take_current(&mut sessions, &current, &client, &services, now);

@@ -9,6 +9,7 @@ use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
+use crate::services::sessions::account;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AccountLayout, account_of, page};
@@ -67,7 +68,7 @@ async fn form_page(
     form_errors: FormErrors,
 ) -> Answer {
     let user = account_of(services, current).await?;
-    let (_, counts) = services.sessions_of(user.id, 1).await?;
+    let (_, counts) = account::live(&services, user.id, 1).await?;
     let status = form_errors.status;
     let new_password = Field::new_password("new_password", "New password", services.settings.password_min_length);
     let template = PasswordPage {

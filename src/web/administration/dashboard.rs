@@ -18,6 +18,7 @@ use crate::http::site::Site;
 use crate::services::Services;
 use crate::services::administration::stats::{FailingAddress, Stats, last_day_began};
 use crate::services::health::Health;
+use crate::services::sessions::signing_keys;
 use crate::settings::PublicUrl;
 use crate::web::Answer;
 use crate::web::audit::event_text::number;
@@ -100,7 +101,7 @@ pub async fn show(request: HttpRequest, services: web::Data<Services>, current: 
     let failing = services.failing_addresses(&auth).await?;
     let redis = services.redis_health().await;
     let database = services.database_health().await;
-    let key = services.signing_keys().await?.into_iter().find(|key| key.state == KeyState::Active);
+    let key = signing_keys::list(&services.database).await?.into_iter().find(|key| key.state == KeyState::Active);
     let unbelieved = *Site::of(&request).unbelieved_proxy.lock().unwrap_or_else(PoisonError::into_inner);
     let template = DashboardPage {
         now: full(now),

@@ -16,6 +16,7 @@ use crate::http::step_up::SteppedUp;
 use crate::services::Services;
 use crate::services::administration::users::UserChange;
 use crate::services::authorization::Subject;
+use crate::services::sessions::account;
 use crate::services::sessions::counts::OpenSessions;
 use crate::web::audit::event_text::EventRow;
 use crate::web::field::Field;
@@ -139,7 +140,7 @@ async fn user_page(
     link: Option<String>,
 ) -> Answer {
     let auth = current.auth_context(reader);
-    let (sessions, counts) = services.sessions_of(user.id, SESSIONS).await?;
+    let (sessions, counts) = account::live(&services, user.id, SESSIONS).await?;
     let events = services.activity(user.id, None, EVENTS).await?;
     let locked_until = services.locked_until(user.id).await?;
     let (now, own) = (services.clock.now(), current.session.session_id);

@@ -12,6 +12,7 @@ use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
 use crate::http::step_up::SteppedUp;
 use crate::services::sessions::counts::OpenSessions;
+use crate::services::sessions::{account, everyone};
 use crate::services::{RecentAuthContext, Services};
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
@@ -167,7 +168,7 @@ impl Act {
                 (Notice::ResetLink(user, LinkToken(link.token().to_owned())), own_page)
             }
             Self::EndSessions => {
-                let ended = services.end_all_sessions(auth, user, client).await?;
+                let ended = everyone::end_of_account(&services, auth, user, client).await?;
                 (Notice::SessionsEnded(ended), own_page)
             }
             Self::Delete => {
@@ -312,7 +313,7 @@ async fn act_page(
     if !current.auth_context(reader).reaches(&user) {
         return Err(Error::Forbidden.into());
     }
-    let (_, counts) = services.sessions_of(id, 1).await?;
+    let (_, counts) = account::live(&services, id, 1).await?;
     let status = form_errors.status;
     let template = ActPage {
         words: act.words(&user, user.id == reader.id, counts.into()),

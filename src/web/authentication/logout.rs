@@ -10,6 +10,7 @@ use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
 use crate::http::session_cookie;
 use crate::services::Services;
+use crate::services::sessions::own;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AccountLayout, account_of, page};
 use crate::web::{Answer, Nothing, see_other};
@@ -37,7 +38,7 @@ pub async fn submit(
     Form(Nothing {}): Form<Nothing>,
 ) -> Answer {
     let Some(current) = user.0 else { return Ok(see_other("/login")) };
-    services.sign_out(&current.caller(), &client).await?;
+    own::sign_out(&services, &current.caller(), &client).await?;
     session_cookie::remove(&request);
     flash::set(&request, Notice::SignedOut);
     Ok(see_other("/login"))

@@ -19,6 +19,7 @@ use crate::http::selection::{SelectionForm, SelectionQuery};
 use crate::http::session_cookie;
 use crate::http::step_up::SteppedUp;
 use crate::services::sessions::counts::OpenSessions;
+use crate::services::sessions::{self, account, everyone};
 use crate::services::{AuthContext, Services};
 use crate::web::administration::url;
 use crate::web::administration::user_acts::SIGNS_YOU_OUT;
@@ -167,14 +168,15 @@ pub async fn end(
     let recent = recent.map(|recent| recent.auth_context(&reader));
     let (ended, signs_out) = match (target, &recent) {
         (Target::Everyone, Some(auth)) => {
-            (services.end_everyones_sessions(auth, Some(&current.caller()), &client).await?, false)
+            (everyone::end_all(&services, auth, Some(&current.caller()), &client).await?, false)
         }
         (Target::User(user), Some(auth)) => {
-            (services.end_all_sessions(auth, user.id, &client).await?, user.id == reader.id)
+            (everyone::end_of_account(&services, auth, user.id, &client).await?, user.id == reader.id)
         }
-        (Target::Selected(ids), _) if !ids.is_empty() => {
-            (services.end_sessions(&current.auth_context(&reader), &ids, &client).await?, ids.contains(&own))
-        }
+        (Target::Selected(ids), _) if !ids.is_empty() => (
+            everyone::end_selected(&services, &current.auth_context(&reader), &ids, &client).await?,
+            ids.contains(&own),
+        ),
         (nothing, _) => return end_page(&request, &services, &current, &reader, nothing, back).await,
     };
     Ok(leave(&request, signs_out, Notice::SessionsEnded(ended), back))
@@ -190,7 +192,7 @@ pub async fn end_one(
     Form(form): Form<NextQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    services.end_session(&current.auth_context(&reader), id, &client).await?;
+    everyone::end_one(&services, &current.auth_context(&reader), id, &client).await?;
     let signs_out = id == current.session.session_id;
     Ok(leave(&request, signs_out, Notice::SessionEnded, back(&form.next, &services)))
 }
@@ -226,28 +228,28 @@ async fn end_page(
     let mut status = StatusCode::OK;
     let question = match &target {
         Target::One(id) => {
-            let listed = services.known_session(&auth, *id).await?;
+            let listed = everyone::find(&services.database, &auth, *id).await?;
             match listed.session.ended.is_some() {
                 true => Question {
                     sessions: rows(vec![listed]),
                     ..Question::none("This session has ended already", "There is nothing left to end.")
                 },
-                false => selected(rows(services.selected_sessions(&auth, &[*id]).await?)),
+                false => selected(rows(everyone::selected(&services.database, &auth, &[*id]).await?)),
             }
         }
         Target::Selected(ids) if ids.is_empty() => {
             status = StatusCode::UNPROCESSABLE_ENTITY;
             Question::none("No session is selected", "Go back to the list and tick those that are to end.")
         }
-        Target::Selected(ids) => selected(rows(services.selected_sessions(&auth, ids).await?)),
+        Target::Selected(ids) => selected(rows(everyone::selected(&services.database, &auth, ids).await?)),
         Target::User(user) => {
             if !auth.reaches(user) {
                 return Err(Problem::forbidden());
             }
-            let (_, counts) = services.sessions_of(user.id, 0).await?;
+            let (_, counts) = account::live(&services, user.id, 0).await?;
             of_user(user, user.id == reader.id, counts.into())
         }
-        Target::Everyone => everyone(&auth, services.reached_sessions(&auth).await?),
+        Target::Everyone => everyone(&auth, sessions::counts::within_reach(&services, &auth).await?),
     };
     let template = EndPage {
         layout: AdminLayout::new(reader, current, request, LIST, FormErrors::none()),

@@ -10,7 +10,8 @@ use crate::domain::{EndReason, Error, SessionId, SessionKind, Timestamp, UserId}
 use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
 use crate::http::problem::Problem;
-use crate::services::sessions::everyone::SessionPage;
+use crate::services::sessions::everyone::{self, SessionPage};
+use crate::services::sessions::{self, account};
 use crate::services::{AuthContext, Services};
 use crate::web::Answer;
 use crate::web::administration::{Choice, url};
@@ -184,12 +185,12 @@ pub async fn show(
         q: Some(q.clone()).filter(|q| !q.is_empty()),
     };
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
-    let found = match services.search_sessions(&auth, &filter, cursor, PAGE).await {
+    let found = match everyone::search(&services, &auth, &filter, cursor, PAGE).await {
         // Longer than anything that could be found.
         Err(Error::Invalid(errors)) if errors.of("q").is_some() => SessionPage::default(),
         Err(Error::Invalid(_)) => {
             cursor = None;
-            services.search_sessions(&auth, &filter, None, PAGE).await?
+            everyone::search(&services, &auth, &filter, None, PAGE).await?
         }
         other => other?,
     };
@@ -206,10 +207,10 @@ pub async fn show(
     let now = services.clock.now();
     let filtered = filter.q.is_some() || filter.kind.is_some() || filter.user.is_some();
     let totals = match filter.user {
-        Some(id) => counts::active(services.sessions_of(id, 0).await?.1.into(), ""),
+        Some(id) => counts::active(account::live(&services, id, 0).await?.1.into(), ""),
         None => {
             let all = !filtered && state == SessionState::Live;
-            counts::active(services.open_sessions(&auth).await?, if all { "" } else { " in all accounts" })
+            counts::active(sessions::counts::open(&services, &auth).await?, if all { "" } else { " in all accounts" })
         }
     };
     let here = list(state, cursor.unwrap_or_default());

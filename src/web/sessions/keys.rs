@@ -12,6 +12,7 @@ use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
 use crate::http::step_up::SteppedUp;
 use crate::services::Services;
+use crate::services::sessions::signing_keys;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::time_tag::{TimeTag, duration, time_tag};
@@ -71,7 +72,7 @@ pub async fn show(request: HttpRequest, services: web::Data<Services>, current: 
         algorithm: algorithm.as_str(),
         shared: algorithm == SigningAlgorithm::Hs256,
         interval: duration(services.settings.key_rotation_interval),
-        keys: services.signing_keys().await?.into_iter().map(|key| KeyRow::new(key, now)).collect(),
+        keys: signing_keys::list(&services.database).await?.into_iter().map(|key| KeyRow::new(key, now)).collect(),
         layout: AdminLayout::new(&reader, &current, &request, PATH, FormErrors::none()),
     };
     page(StatusCode::OK, &template)
@@ -97,7 +98,7 @@ pub async fn rotate(
     Form(form): Form<RotateForm>,
 ) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    match services.rotate_signing_key(&recent.auth_context(&reader), form.next.as_deref(), &client).await {
+    match signing_keys::rotate(&services, &recent.auth_context(&reader), form.next.as_deref(), &client).await {
         Ok(_) => {
             flash::set(&request, Notice::KeyRotated);
             Ok(see_other(PATH))
@@ -114,7 +115,7 @@ async fn rotate_page(
 ) -> Answer {
     let reader = account_of(services, current).await?;
     let status = form_errors.status;
-    let mut keys = services.signing_keys().await?.into_iter();
+    let mut keys = signing_keys::list(&services.database).await?.into_iter();
     let template = RotatePage {
         next: keys.find(|key| key.state == KeyState::Next).map(|key| key.kid),
         access_token_ttl: duration(services.settings.access_token_ttl),

@@ -16,6 +16,7 @@ use crate::http::parameters::{PathParam, Query};
 use crate::http::session_cookie;
 use crate::services::Services;
 use crate::services::sessions::counts::OpenSessions;
+use crate::services::sessions::{account, own};
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AccountLayout, account_of, page};
 use crate::web::time_tag::{TimeTag, time_tag};
@@ -135,7 +136,7 @@ pub async fn show(
     let user = account_of(&services, &current).await?;
     let limit = query.limit.and_then(|limit| limit.parse().ok()).unwrap_or(STEP).clamp(STEP, MOST);
     let now = services.clock.now();
-    let (mut sessions, counts) = services.sessions_of(user.id, limit + 1).await?;
+    let (mut sessions, counts) = account::live(&services, user.id, limit + 1).await?;
     let here = take_current(&mut sessions, &current, &client, &services, now);
     let counts = OpenSessions::from(counts).others();
     let total = counts.total().value;
@@ -159,7 +160,7 @@ pub async fn end(
     ClientInfo(client): ClientInfo,
     Form(Nothing {}): Form<Nothing>,
 ) -> Answer {
-    services.end_own_session(&current.caller(), id, &client).await?;
+    own::end(&services, &current.caller(), id, &client).await?;
     if id == current.session.session_id {
         session_cookie::remove(&request);
         flash::set(&request, Notice::SignedOut);
@@ -177,7 +178,7 @@ pub async fn end_others(
     ClientInfo(client): ClientInfo,
     Form(Nothing {}): Form<Nothing>,
 ) -> Answer {
-    let count = services.end_other_sessions(&current.caller(), &client).await?;
+    let count = own::end_others(&services, &current.caller(), &client).await?;
     flash::set(&request, Notice::OthersEnded(count));
     Ok(see_other("/account/sessions"))
 }

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{EndReason, Error, Role, User};
+use portcullis::services::sessions::{account, everyone, own};
 use rstest::rstest;
 
 use super::{Node, TestCluster, keeper};
@@ -60,7 +61,7 @@ async fn a_session_lives_from_sign_in_to_sign_out(#[values(Sqlite, SqliteRedis, 
     assert_eq!(scene.two.view(&scene.here).await.unwrap(), seen);
 
     let caller = scene.one.caller(&scene.here).await;
-    scene.one.sign_out(&caller, &Client::default()).await.unwrap();
+    own::sign_out(&scene.one, &caller, &Client::default()).await.unwrap();
     scene.expect(&[false, true]).await;
     assert_eq!(scene.why_ended(&scene.here).await, Some(EndReason::SignedOut));
 }
@@ -84,7 +85,7 @@ async fn activity_is_noted_at_most_once_a_minute_and_the_later_moment_stays(
 ) {
     let scene = Scene::new(backend).await;
     let noted = async || {
-        let (sessions, _) = scene.one.sessions_of(scene.ann.id, 10).await.unwrap();
+        let (sessions, _) = account::live(&scene.one, scene.ann.id, 10).await.unwrap();
         let session = sessions.iter().find(|session| session.id == scene.here.session_id);
         session.expect("a live session").last_active_at
     };
@@ -143,7 +144,7 @@ async fn a_confirmed_password_gives_a_new_secret_and_the_old_one_is_dead_at_once
 async fn one_session_ends_and_no_other(#[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend) {
     let scene = Scene::new(backend).await;
     let caller = scene.one.caller(&scene.here).await;
-    scene.one.end_own_session(&caller, scene.there.session_id, &Client::default()).await.unwrap();
+    own::end(&scene.one, &caller, scene.there.session_id, &Client::default()).await.unwrap();
     scene.expect(&[true, false]).await;
     assert_eq!(scene.why_ended(&scene.there).await, Some(EndReason::EndedByOwner));
 
@@ -151,10 +152,10 @@ async fn one_session_ends_and_no_other(#[values(Sqlite, SqliteRedis, PostgresRed
         scene.one.create("bob").await;
         scene.one.opens("bob").await
     };
-    let stranger = scene.one.end_own_session(&caller, bob.session_id, &Client::default()).await;
+    let stranger = own::end(&scene.one, &caller, bob.session_id, &Client::default()).await;
     assert!(matches!(stranger, Err(Error::NotFound)));
     assert!(scene.one.alive(&bob).await);
-    scene.two.end_session(&keeper(), scene.here.session_id, &Client::default()).await.unwrap();
+    everyone::end_one(&scene.two, &keeper(), scene.here.session_id, &Client::default()).await.unwrap();
     scene.expect(&[false, false]).await;
     assert_eq!(scene.why_ended(&scene.here).await, Some(EndReason::EndedByAdministrator));
     assert!(scene.two.alive(&bob).await);
@@ -166,7 +167,7 @@ async fn ending_all_others_keeps_this_one(#[values(Sqlite, SqliteRedis, Postgres
     let scene = Scene::new(backend).await;
     let third = scene.two.opens("ann").await;
     let caller = scene.one.caller(&scene.here).await;
-    assert_eq!(scene.one.end_other_sessions(&caller, &Client::default()).await.unwrap(), 2);
+    assert_eq!(own::end_others(&scene.one, &caller, &Client::default()).await.unwrap(), 2);
     scene.expect(&[true, false]).await;
     assert!(!scene.two.alive(&third).await);
     assert_eq!(scene.why_ended(&third).await, Some(EndReason::EndedAll));
@@ -186,7 +187,7 @@ async fn ending_all_ends_all_of_the_account_and_a_later_sign_in_lives(
     assert!(scene.two.alive(&later).await && scene.one.alive(&bob).await);
     scene.expect(&[false, false]).await;
 
-    scene.one.end_everyones_sessions(&keeper(), None, &Client::default()).await.unwrap();
+    everyone::end_all(&scene.one, &keeper(), None, &Client::default()).await.unwrap();
     assert!(!scene.two.alive(&later).await && !scene.two.alive(&bob).await);
     assert!(!scene.one.alive(&later).await && !scene.one.alive(&bob).await);
 }

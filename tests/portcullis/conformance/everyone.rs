@@ -8,6 +8,7 @@ use diesel::RunQueryDsl as _;
 use portcullis::domain::audit::Client;
 use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState};
 use portcullis::domain::{Actor, EndReason, Error, Role, Session};
+use portcullis::services::sessions::{self, account};
 use portcullis::storage::accounts::users;
 use portcullis::storage::database::AnyConnection;
 use portcullis::storage::sessions::everyone;
@@ -43,7 +44,7 @@ async fn half_done(node: &Node, roles: &'static [Role]) -> (Sender<()>, JoinHand
 /// All sessions in that state, as the lists have them.
 async fn listed(node: &Node, state: SessionState) -> Vec<Session> {
     let filter = SessionFilter { state, order: SessionOrder::Beginning, kind: None, user: None, q: None };
-    let found = node.search_sessions(&keeper(), &filter, None, 100).await.unwrap();
+    let found = sessions::everyone::search(&node, &keeper(), &filter, None, 100).await.unwrap();
     found.sessions.into_iter().map(|listed| listed.session).collect()
 }
 
@@ -59,7 +60,7 @@ async fn a_copy_that_is_made_while_everyones_sessions_end_is_believed_by_nobody(
     let (ann, bob) = (nodes[0].opens("ann").await, nodes[0].opens("bob").await);
     let (go_on, transaction) = half_done(nodes[0], Role::ALL).await;
     // Somebody else would add to the feed, which the copy would then be as new as.
-    let other = async { nodes[1].end_session(&keeper(), bob.session_id, &Client::default()).await };
+    let other = async { sessions::everyone::end_one(&nodes[1], &keeper(), bob.session_id, &Client::default()).await };
     let other_is_done = matches!(tokio::time::timeout(Duration::from_millis(300), other).await, Ok(Ok(())));
     for node in nodes {
         assert!(node.alive(&ann).await && node.alive(&ann).await, "nothing has ended yet");
@@ -91,7 +92,7 @@ async fn an_end_of_everyones_sessions_is_done_on_every_node_when_it_answers(
     for handle in &handles {
         assert!(nodes[0].alive(handle).await && nodes[1].alive(handle).await);
     }
-    assert_eq!(nodes[0].end_everyones_sessions(&keeper(), None, &Client::default()).await.unwrap(), 2);
+    assert_eq!(sessions::everyone::end_all(&nodes[0], &keeper(), None, &Client::default()).await.unwrap(), 2);
     let later = cluster.node().await;
     for handle in &handles {
         for node in [nodes[1], nodes[0], &later] {
@@ -132,7 +133,7 @@ async fn what_an_end_of_everyones_sessions_left_unwritten_is_written_by_the_next
 
     let live = listed(&node, SessionState::Live).await;
     assert_eq!(live.iter().map(|session| session.id).collect::<Vec<_>>(), [later.session_id], "a list shows the dead");
-    let selected = node.selected_sessions(&keeper(), &[ended.session_id]).await.unwrap();
+    let selected = sessions::everyone::selected(&node.database, &keeper(), &[ended.session_id]).await.unwrap();
     assert!(selected.is_empty(), "the dead can be selected");
 
     node.sweep().await.unwrap();
@@ -170,8 +171,8 @@ async fn of_two_ends_of_everyones_sessions_the_history_says_which_one_ended_each
     let again = node.opens("ann").await;
     // What has ended with everyone's is nothing that another act could end.
     let ann = node.caller(&again).await.user_id;
-    assert_eq!(node.sessions_of(ann, 10).await.unwrap().1.browser, 1);
-    assert_eq!(node.end_everyones_sessions(&keeper(), None, &Client::default()).await.unwrap(), 2);
+    assert_eq!(account::live(&node, ann, 10).await.unwrap().1.browser, 1);
+    assert_eq!(sessions::everyone::end_all(&node, &keeper(), None, &Client::default()).await.unwrap(), 2);
 
     let all = listed(&node, SessionState::All).await;
     for (handle, at, by) in

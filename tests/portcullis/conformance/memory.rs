@@ -5,6 +5,7 @@ use std::sync::Arc;
 use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{Role, User};
+use portcullis::services::sessions::{everyone, own};
 use rstest::rstest;
 
 use super::{Node, TestCluster, keeper};
@@ -43,7 +44,7 @@ impl Scene {
         let mut next = || self.live.remove(0);
         let (user, handle) = next();
         self.dead.push(("one", handle.clone()));
-        self.two.end_session(&keeper(), handle.session_id, &client).await.unwrap();
+        everyone::end_one(&self.two, &keeper(), handle.session_id, &client).await.unwrap();
         let (_, second) = (user, next());
         self.one.ends_all(&second.0).await;
         self.dead.push(("all", second.1));
@@ -147,7 +148,7 @@ async fn a_snapshot_from_before_the_ends_comes_back(#[values(SqliteRedis, Postgr
     assert!(scene.keys("").len() >= 16, "the snapshot is not there");
     for node in [&scene.one, &scene.two] {
         eventually("Redis is back", std::time::Duration::from_secs(5), async || {
-            node.services.load(&scene.live[0].1).await.is_ok()
+            own::load(&node.services, &scene.live[0].1).await.is_ok()
         })
         .await;
     }

@@ -21,6 +21,7 @@ use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::session::LiveSession;
 use portcullis::domain::{Clock, Error, Role, User};
 use portcullis::services::accounts::new_account::NewAccount;
+use portcullis::services::sessions::{self, own};
 use portcullis::services::{Caller, RecentAuthContext, Services};
 use portcullis::settings::{self, Sources};
 use portcullis::startup;
@@ -52,7 +53,7 @@ impl TestCluster {
             session_id: administrator.handle.session_id,
             role: administrator.user.role,
         };
-        node.sign_out(&caller, &Client::default()).await.expect("signed out");
+        own::sign_out(&node, &caller, &Client::default()).await.expect("signed out");
         cluster
     }
 
@@ -140,7 +141,7 @@ impl Node {
         let registered = self.patient().register(account(name), None, &Client::default()).await;
         let registered = registered.unwrap_or_else(|error| panic!("{name}: {error:?}"));
         let caller = Caller { user_id: registered.user.id, session_id: registered.handle.session_id, role: Role::User };
-        self.patient().sign_out(&caller, &Client::default()).await.expect("signed out");
+        own::sign_out(&self.patient(), &caller, &Client::default()).await.expect("signed out");
         registered.user
     }
 
@@ -165,7 +166,9 @@ impl Node {
     }
 
     async fn ends_all(&self, user: &User) -> u64 {
-        self.patient().end_all_sessions(&keeper(), user.id, &Client::default()).await.expect("ended")
+        sessions::everyone::end_of_account(&self.patient(), &keeper(), user.id, &Client::default())
+            .await
+            .expect("ended")
     }
 
     async fn sets_role(&self, user: &User, role: Role) {
@@ -181,7 +184,7 @@ async fn try_sign_in(services: &Services, name: &str) -> Result<SessionHandle, E
 /// What a request with that cookie learns. A store that is slow on a busy machine is asked again.
 async fn view(services: &Services, handle: &SessionHandle) -> Option<LiveSession> {
     for _ in 0..400 {
-        match services.load(handle).await {
+        match own::load(&services, handle).await {
             Ok(found) => return found,
             Err(Error::Unavailable(..)) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
             Err(error) => panic!("{error:?}"),

@@ -9,6 +9,7 @@ use diesel::RunQueryDsl as _;
 use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{Actor, EndReason, Role, Timestamp, User};
+use portcullis::services::sessions::{everyone, own};
 use portcullis::storage::database::AnyConnection;
 use portcullis::storage::sessions::rows::{self, End};
 use portcullis::storage::sessions::{Change, changes};
@@ -52,7 +53,7 @@ async fn an_act_of_another_node_is_seen_within_a_second(
         handle
     };
     let handle = copied().await;
-    witness.end_session(&keeper(), handle.session_id, &client).await.unwrap();
+    everyone::end_one(&witness, &keeper(), handle.session_id, &client).await.unwrap();
     dies("one ended", &handle).await;
 
     let handle = copied().await;
@@ -116,7 +117,7 @@ async fn a_node_whose_feed_is_stale_asks_sql_and_no_copy(#[values(SqliteRedis, P
     forge_role(&cluster, &ann);
     assert_eq!(node.role(&handle).await, Role::Admin, "no copy is asked, so this shows nothing");
     assert_eq!(unfed.role(&handle).await, Role::User);
-    witness.end_session(&keeper(), handle.session_id, &Client::default()).await.unwrap();
+    everyone::end_one(&witness, &keeper(), handle.session_id, &Client::default()).await.unwrap();
     assert!(!unfed.alive(&handle).await);
 }
 
@@ -135,7 +136,7 @@ async fn every_key_goes_away_by_itself(#[values(SqliteRedis)] backend: Backend) 
         assert!(node.alive(&handle).await);
         let me = node.caller(&handle).await;
         match number {
-            0 => node.sign_out(&me, &Client::default()).await.unwrap(),
+            0 => own::sign_out(&node, &me, &Client::default()).await.unwrap(),
             1 => drop(node.confirm_password(&me, &PASSWORD.into(), &Client::default()).await.unwrap()),
             2 => node.sets_role(&ann, Role::Manager).await,
             // Fill tokens alone are left of one that SQL knows nothing of.
@@ -296,7 +297,7 @@ async fn a_node_that_comes_to_another_server_believes_no_copy_from_before_its_ac
         })
         .await;
         if round % 2 == 0 {
-            moving.end_session(&keeper(), handle.session_id, &Client::default()).await.unwrap();
+            everyone::end_one(&moving, &keeper(), handle.session_id, &Client::default()).await.unwrap();
         } else {
             moving.ends_all(&user).await;
         }

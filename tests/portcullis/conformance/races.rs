@@ -9,6 +9,7 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{Error, Event, Role};
 use portcullis::services::accounts::profile::ProfileChange;
+use portcullis::services::sessions::{account, everyone};
 use rstest::rstest;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -61,7 +62,7 @@ async fn a_request_in_flight_brings_no_ended_session_back(
         let requests = requests(nodes, &handle);
         stagger(round).await;
         let acting = nodes[round / 2 % 2];
-        acting.end_session(&keeper(), handle.session_id, &Client::default()).await.unwrap();
+        everyone::end_one(&acting, &keeper(), handle.session_id, &Client::default()).await.unwrap();
         assert!(!acting.alive(&handle).await, "round {round}: alive after its end");
         requests.join_all().await;
         ended.push(handle);
@@ -167,7 +168,10 @@ async fn a_sign_in_whose_password_is_being_checked_does_not_survive_an_end_all(
         let is_refused = |outcome: &Result<_, Error>| matches!(outcome, Err(Error::Raced | Error::Unavailable(..)));
         assert!(outcomes.iter().all(is_refused), "round {round}: {outcomes:?}");
         assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(Error::Raced))), "round {round}: {outcomes:?}");
-        assert!(node.sessions_of(ann.id, 10).await.unwrap().0.is_empty(), "round {round}: a session outlives the end");
+        assert!(
+            account::live(&node, ann.id, 10).await.unwrap().0.is_empty(),
+            "round {round}: a session outlives the end"
+        );
     }
 }
 
@@ -241,7 +245,7 @@ async fn ending_everybodys_sessions_reaches_sign_ins_that_come_between(
             });
         }
         stagger(round).await;
-        two.end_everyones_sessions(&keeper(), None, &Client::default()).await.unwrap();
+        everyone::end_all(&two, &keeper(), None, &Client::default()).await.unwrap();
         for handle in sign_ins.join_all().await.into_iter().flatten() {
             let truth = witness.alive(&handle).await;
             for node in [&one, &two] {

@@ -3,6 +3,7 @@
 
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
+use portcullis::services::sessions::own;
 
 use super::{TestCluster, keeper};
 use crate::support::stores::{Backend, Stores};
@@ -37,8 +38,8 @@ async fn the_contract_is_kept_on_a_cluster() {
         let me = one.caller(&handle).await;
         let what = number % 6;
         match what {
-            0 => one.sign_out(&me, &client).await.unwrap(),
-            1 => drop(two.end_other_sessions(&me, &client).await.unwrap()),
+            0 => own::sign_out(&one, &me, &client).await.unwrap(),
+            1 => drop(own::end_others(&two, &me, &client).await.unwrap()),
             2 => drop(two.ends_all(&user).await),
             3 => {
                 let changed = two.change_password(&me, &PASSWORD.into(), &NEW_PASSWORD.into(), &client).await.unwrap();

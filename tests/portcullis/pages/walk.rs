@@ -1,13 +1,13 @@
 //! A walk through every page, in each state that a person may meet.
 
+use crate::{admin_sessions, dashboard};
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Event, Role, SessionId, SessionKind, User};
+use portcullis::services::sessions::{everyone, signing_keys};
 use serde_json::json;
 
 use crate::admin_audit::{self, audit_by};
-use crate::admin_sessions;
 use crate::admin_users::{LONG_AGO, create};
-use crate::dashboard;
 use crate::limits::RATE;
 use crate::stores_down::server_behind_relay;
 use crate::support::gallery::Picture;
@@ -60,7 +60,7 @@ pub async fn pictures() -> Vec<Picture> {
     let mut walk = Walk::default();
     new_server(&mut walk).await;
     let server = TestServer::with(Sqlite, &[("lockout_threshold", "5")]).await;
-    server.services.prepare_signing_keys().await.unwrap();
+    signing_keys::prepare(&server.services).await.unwrap();
     let people = People::arrive(&server).await;
     guest(&mut walk, &server, &people).await;
     owner(&mut walk, &server).await;
@@ -158,7 +158,7 @@ impl People {
             let ended = program(server, "stranger", text).await;
             ended.post("/api/v1/auth/logout", &json!({})).await.expect(204);
             let revoked = program(server, "stranger", text).await.session_id.parse().unwrap();
-            server.services.end_session(&command_line(), revoked, &Client::default()).await.unwrap();
+            everyone::end_one(&server.services, &command_line(), revoked, &Client::default()).await.unwrap();
             audit_by(server, &stranger, text, text).await;
         }
         admin_sessions::seed(server, &stranger, MANY, SessionKind::Api, POLYGLOTS[0]).await;

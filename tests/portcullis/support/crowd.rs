@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::{Browser, Deadline, TestServer};
 use portcullis::domain::audit::Client;
+use portcullis::services::sessions::{account, everyone};
 
-use super::TestServer;
 use super::spawn::command_line;
-use super::{Browser, Deadline};
 
 /// People who are signed in, and cookies that must never work again.
 #[derive(Default)]
@@ -70,13 +70,13 @@ impl Crowd {
                     person.browser.change_password().await;
                 }
                 3 => {
-                    let sessions = node.services.sessions_of(user, 10).await.unwrap().0;
+                    let sessions = account::live(&node.services, user, 10).await.unwrap().0;
                     for session in sessions {
-                        node.services.end_session(&auth, session.id, &client).await.unwrap();
+                        everyone::end_one(&node.services, &auth, session.id, &client).await.unwrap();
                     }
                 }
                 _ => {
-                    node.services.end_all_sessions(&auth, user, &client).await.unwrap();
+                    everyone::end_of_account(&node.services, &auth, user, &client).await.unwrap();
                 }
             }
             self.ended.push((format!("{} ({how})", person.name), before));

@@ -9,6 +9,7 @@ use chrono::{TimeDelta, Timelike as _};
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Actor, Clock, Role, User, UserId};
 use portcullis::services::accounts::new_account::NewAccount;
+use portcullis::services::sessions::own;
 use portcullis::services::{Caller, RecentAuthContext, Services, SignedIn};
 use portcullis::settings::{self, Sources};
 use portcullis::startup;
@@ -152,7 +153,7 @@ impl TestServer {
         let registered = self.services.register(new_account(name), None, &Client::default()).await;
         let SignedIn { user, handle, .. } = registered.unwrap_or_else(|error| panic!("{name}: {error:?}"));
         let caller = Caller { user_id: user.id, session_id: handle.session_id, role: user.role };
-        self.services.sign_out(&caller, &Client::default()).await.expect("signed out");
+        own::sign_out(&self.services, &caller, &Client::default()).await.expect("signed out");
         user
     }
 
@@ -168,7 +169,7 @@ impl TestServer {
         let (name, client) = (user.username.as_str(), Client::default());
         let signed_in = self.services.sign_in(name, &PASSWORD.into(), false, None, &client).await;
         let handle = signed_in.unwrap_or_else(|error| panic!("{name}: {error:?}")).handle;
-        let session = self.services.load(&handle).await.expect("an answer").expect("a live session");
+        let session = own::load(&self.services, &handle).await.expect("an answer").expect("a live session");
         let proof = self.services.recent_proof(&session).expect("a recent entry");
         RecentAuthContext::signed_in(Actor::user(user), user.role, &proof)
     }

@@ -3,7 +3,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::domain::{Clock, SessionId, User};
-use crate::services::sessions::access_tokens::AccessToken;
+use crate::services::sessions::access_tokens::{self, AccessToken};
+use crate::services::sessions::everyone;
 use crate::settings::{self, Sources};
 use crate::startup;
 
@@ -47,7 +48,7 @@ fn command_line() -> (RecentAuthContext, Client) {
 
 async fn rotate_by_hand(node: &Services) -> SigningKeyInfo {
     let (auth, client) = command_line();
-    node.rotate_signing_key(&auth, None, &client).await.unwrap()
+    rotate(&node, &auth, None, &client).await.unwrap()
 }
 
 async fn administrator(node: &Services) -> User {
@@ -59,27 +60,27 @@ async fn administrator(node: &Services) -> User {
 async fn token(node: &Services, user: &User) -> String {
     let now = node.clock.now();
     let limit = now + TimeDelta::days(1);
-    let AccessToken { token, .. } = node.sign_access_token(user, SessionId::new(now), now, limit).await.unwrap();
+    let AccessToken { token, .. } = access_tokens::sign(&node, user, SessionId::new(now), now, limit).await.unwrap();
     token.expose_secret().to_owned()
 }
 
 async fn is_ours(node: &Services, token: &str) -> bool {
-    node.session_of_access_token(token).await.unwrap().is_some()
+    access_tokens::session_of(&node, token).await.unwrap().is_some()
 }
 
 async fn states(node: &Services) -> Vec<(KeyState, SigningAlgorithm)> {
     let mut states: Vec<_> =
-        node.signing_keys().await.unwrap().into_iter().map(|key| (key.state, key.algorithm)).collect();
+        list(&node.database).await.unwrap().into_iter().map(|key| (key.state, key.algorithm)).collect();
     states.sort_unstable();
     states
 }
 
 async fn kid_of(node: &Services, state: KeyState) -> Option<String> {
-    node.signing_keys().await.unwrap().into_iter().find(|key| key.state == state).map(|key| key.kid)
+    list(&node.database).await.unwrap().into_iter().find(|key| key.state == state).map(|key| key.kid)
 }
 
 async fn published(node: &Services) -> Vec<Value> {
-    node.jwks().await.unwrap()["keys"].as_array().unwrap().clone()
+    jwks(&node).await.unwrap()["keys"].as_array().unwrap().clone()
 }
 
 const EDDSA: SigningAlgorithm = SigningAlgorithm::EdDsa;
@@ -90,15 +91,15 @@ async fn two_nodes_that_start_at_once_agree_on_an_active_and_a_next_key() {
     let (installation, clock) = (Installation::new(), Clock::adjustable());
     let a = installation.node(&clock, &[]).await;
     let b = installation.node(&clock, &[]).await;
-    let (first, second) = tokio::join!(a.prepare_signing_keys(), b.prepare_signing_keys());
+    let (first, second) = tokio::join!(prepare(&a), prepare(&b));
     first.and(second).unwrap();
     assert_eq!(states(&a).await, [(KeyState::Next, EDDSA), (KeyState::Active, EDDSA)]);
     assert_eq!(published(&a).await, published(&b).await);
     let user = administrator(&a).await;
     assert!(is_ours(&b, &token(&a, &user).await).await && is_ours(&a, &token(&b, &user).await).await);
     // Again changes nothing.
-    a.prepare_signing_keys().await.unwrap();
-    a.rotate_keys_when_due().await.unwrap();
+    prepare(&a).await.unwrap();
+    rotate_when_due(&a).await.unwrap();
     assert_eq!(states(&b).await.len(), 2);
 }
 
@@ -107,7 +108,7 @@ async fn a_rotation_uses_the_published_key_and_both_nodes_know_its_tokens_at_onc
     let (installation, clock) = (Installation::new(), Clock::adjustable());
     let a = installation.node(&clock, &[]).await;
     let b = installation.node(&clock, &[]).await;
-    a.prepare_signing_keys().await.unwrap();
+    prepare(&a).await.unwrap();
     let user = administrator(&a).await;
     let before = token(&b, &user).await;
     let next = kid_of(&a, KeyState::Next).await;
@@ -127,23 +128,23 @@ async fn a_rotation_uses_the_published_key_and_both_nodes_know_its_tokens_at_onc
 async fn a_key_is_replaced_when_it_is_old_and_forgotten_when_its_last_token_is_dead() {
     let (installation, clock) = (Installation::new(), Clock::adjustable());
     let node = installation.node(&clock, &[("key_rotation_interval", "30d"), ("access_token_ttl", "15m")]).await;
-    node.prepare_signing_keys().await.unwrap();
+    prepare(&node).await.unwrap();
     let first = kid_of(&node, KeyState::Active).await;
 
     clock.advance(TimeDelta::days(30) - TimeDelta::seconds(60));
-    node.rotate_keys_when_due().await.unwrap();
+    rotate_when_due(&node).await.unwrap();
     assert_eq!(kid_of(&node, KeyState::Active).await, first);
 
     clock.advance(TimeDelta::seconds(61));
-    node.rotate_keys_when_due().await.unwrap();
+    rotate_when_due(&node).await.unwrap();
     assert_eq!(kid_of(&node, KeyState::Retired).await, first);
     assert_ne!(kid_of(&node, KeyState::Active).await, first);
 
     clock.advance(TimeDelta::minutes(15) + LEEWAY);
-    node.rotate_keys_when_due().await.unwrap();
+    rotate_when_due(&node).await.unwrap();
     assert_eq!(kid_of(&node, KeyState::Retired).await, first);
     clock.advance(TimeDelta::seconds(61));
-    node.rotate_keys_when_due().await.unwrap();
+    rotate_when_due(&node).await.unwrap();
     assert_eq!(states(&node).await, [(KeyState::Next, EDDSA), (KeyState::Active, EDDSA)]);
 }
 
@@ -151,15 +152,15 @@ async fn a_key_is_replaced_when_it_is_old_and_forgotten_when_its_last_token_is_d
 async fn another_algorithm_takes_over_at_the_next_start_and_old_tokens_stay_good() {
     let (installation, clock) = (Installation::new(), Clock::adjustable());
     let node = installation.node(&clock, &[]).await;
-    node.prepare_signing_keys().await.unwrap();
+    prepare(&node).await.unwrap();
     let user = administrator(&node).await;
     let before = token(&node, &user).await;
 
     let node = installation.node(&clock, &[("jwt_algorithm", "ES256")]).await;
     // Not by the hour: nodes that disagree would rotate in turns.
-    node.rotate_keys_when_due().await.unwrap();
+    rotate_when_due(&node).await.unwrap();
     assert_eq!(states(&node).await.len(), 2);
-    node.prepare_signing_keys().await.unwrap();
+    prepare(&node).await.unwrap();
     assert_eq!(states(&node).await, [(KeyState::Next, ES256), (KeyState::Active, ES256), (KeyState::Retired, EDDSA)]);
     assert!(is_ours(&node, &before).await && is_ours(&node, &token(&node, &user).await).await);
 }
@@ -168,22 +169,22 @@ async fn another_algorithm_takes_over_at_the_next_start_and_old_tokens_stay_good
 async fn a_shared_secret_publishes_nothing_and_is_not_rotated_here() {
     let (installation, clock) = (Installation::new(), Clock::adjustable());
     let node = installation.node(&clock, &[]).await;
-    node.prepare_signing_keys().await.unwrap();
+    prepare(&node).await.unwrap();
     let user = administrator(&node).await;
     let before = token(&node, &user).await;
 
     let node = installation.node(&clock, &[("jwt_algorithm", "HS256"), ("jwt_secret", SECRET)]).await;
-    node.prepare_signing_keys().await.unwrap();
+    prepare(&node).await.unwrap();
     assert_eq!(states(&node).await, [(KeyState::Retired, EDDSA)]);
     assert!(published(&node).await.is_empty());
     let (auth, client) = command_line();
-    assert!(matches!(node.rotate_signing_key(&auth, None, &client).await, Err(Error::Invalid(_))));
+    assert!(matches!(rotate(&node, &auth, None, &client).await, Err(Error::Invalid(_))));
     let after = token(&node, &user).await;
     assert!(is_ours(&node, &after).await && is_ours(&node, &before).await);
 
     // Back to a key of our own: nobody trusts the secret any more.
     let node = installation.node(&clock, &[]).await;
-    node.prepare_signing_keys().await.unwrap();
+    prepare(&node).await.unwrap();
     assert!(!is_ours(&node, &after).await && is_ours(&node, &before).await);
 }
 
@@ -191,17 +192,17 @@ async fn a_shared_secret_publishes_nothing_and_is_not_rotated_here() {
 async fn unknown_names_wait_for_one_reading_that_all_share() {
     let (installation, clock) = (Installation::new(), Clock::adjustable());
     let node = installation.node(&clock, &[]).await;
-    node.prepare_signing_keys().await.unwrap();
+    prepare(&node).await.unwrap();
     let began = Instant::now();
     let names: Vec<_> = (0..100).map(|number| format!("{number:0>21}A")).collect();
-    let found = futures_util::future::join_all(names.iter().map(|kid| node.verifier(kid))).await;
+    let found = futures_util::future::join_all(names.iter().map(|kid| verifier(&node, kid))).await;
     assert!(found.iter().all(|found| matches!(found, Ok(None))));
     // However busy the machine is: each for itself they would take a hundred.
     assert!(began.elapsed() < PACE * 30, "{:?}", began.elapsed());
     // What can't be a name of ours is not looked up at all.
     let read = node.keys.state().attempt;
     for kid in ["../../dev/null", "' OR 1=1", "", SHARED_KID, &"k".repeat(10_000)] {
-        assert!(node.verifier(kid).await.unwrap().is_none());
+        assert!(verifier(&node, kid).await.unwrap().is_none());
     }
     assert_eq!(node.keys.state().attempt, read);
 }
@@ -211,7 +212,7 @@ async fn no_private_key_leaves_and_that_of_a_retired_one_is_wiped() {
     let (installation, clock) = (Installation::new(), Clock::adjustable());
     for algorithm in ["RS256", "ES256", "EdDSA"] {
         let node = installation.node(&clock, &[("jwt_algorithm", algorithm)]).await;
-        node.prepare_signing_keys().await.unwrap();
+        prepare(&node).await.unwrap();
         for key in published(&node).await {
             for private in ["d", "p", "q", "dp", "dq", "qi", "k", "oth"] {
                 assert!(key.get(private).is_none(), "{key}");
@@ -230,9 +231,9 @@ async fn no_private_key_leaves_and_that_of_a_retired_one_is_wiped() {
 async fn only_an_administrator_rotates_and_it_is_audited() {
     let (installation, clock) = (Installation::new(), Clock::adjustable());
     let node = installation.node(&clock, &[]).await;
-    node.prepare_signing_keys().await.unwrap();
+    prepare(&node).await.unwrap();
     let manager = RecentAuthContext::command_line_as(Role::Manager);
-    let refused = node.rotate_signing_key(&manager, None, &Client::default()).await;
+    let refused = rotate(&node, &manager, None, &Client::default()).await;
     assert!(matches!(refused, Err(Error::Forbidden)));
     assert_eq!(states(&node).await.len(), 2);
 
@@ -255,7 +256,7 @@ async fn only_an_administrator_rotates_and_it_is_audited() {
 async fn a_token_lives_and_dies_with_its_session_and_its_present_role_counts() {
     let (installation, clock) = (Installation::new(), Clock::adjustable());
     let node = installation.node(&clock, &[]).await;
-    node.prepare_signing_keys().await.unwrap();
+    prepare(&node).await.unwrap();
     node.bootstrap().await.unwrap();
     let (auth, client) = command_line();
     let (user, _) = node.create_user(&auth, "ann", "ann@example.org", None, Role::User, &client).await.unwrap();
@@ -265,30 +266,30 @@ async fn a_token_lives_and_dies_with_its_session_and_its_present_role_counts() {
 
     let now = clock.now();
     let limit = now + TimeDelta::hours(24);
-    let signed = node.sign_access_token(&root, session, now, limit).await.unwrap();
-    let bearer = node.authenticate_bearer(signed.token.expose_secret()).await.unwrap();
+    let signed = access_tokens::sign(&node, &root, session, now, limit).await.unwrap();
+    let bearer = access_tokens::authenticate(&node, signed.token.expose_secret()).await.unwrap();
     assert_eq!((bearer.session.session_id, bearer.session.role, signed.expires_in), (session, Role::Admin, 900));
     assert_eq!(bearer.claims.preferred_username, "root");
 
     // Of somebody else it is no session.
-    let mixed = node.sign_access_token(&user, session, now, limit).await.unwrap();
+    let mixed = access_tokens::sign(&node, &user, session, now, limit).await.unwrap();
     let refused = |answer: Result<_>| matches!(answer, Err(Error::InvalidToken));
-    assert!(refused(node.authenticate_bearer(mixed.token.expose_secret()).await.map(drop)));
+    assert!(refused(access_tokens::authenticate(&node, mixed.token.expose_secret()).await.map(drop)));
 
     // An administrator has to be left who can sign in.
     node.set_password(&auth, user.id, &password, &client).await.unwrap();
     node.set_role(&auth, user.id, Role::Admin, &client).await.unwrap();
     node.set_role(&auth, root.id, Role::User, &client).await.unwrap();
-    let bearer = node.authenticate_bearer(signed.token.expose_secret()).await.unwrap();
+    let bearer = access_tokens::authenticate(&node, signed.token.expose_secret()).await.unwrap();
     assert_eq!((bearer.session.role, bearer.claims.role), (Role::User, Role::Admin));
 
-    node.end_session(&auth, session, &client).await.unwrap();
-    assert!(refused(node.authenticate_bearer(signed.token.expose_secret()).await.map(drop)));
+    everyone::end_one(&node, &auth, session, &client).await.unwrap();
+    assert!(refused(access_tokens::authenticate(&node, signed.token.expose_secret()).await.map(drop)));
     // Revoking it once more is still about that session, and after its end too.
     clock.advance(TimeDelta::minutes(16));
-    let named = node.session_of_access_token(signed.token.expose_secret()).await.unwrap();
+    let named = access_tokens::session_of(&node, signed.token.expose_secret()).await.unwrap();
     assert_eq!(named, Some((root.id, session)));
-    assert!(refused(node.authenticate_bearer("pcr_AAAA").await.map(drop)));
-    assert!(refused(node.authenticate_bearer(&signed_in.handle.reveal()).await.map(drop)));
-    assert!(matches!(node.sign_access_token(&root, session, now, clock.now()).await, Err(Error::NotSignedIn)));
+    assert!(refused(access_tokens::authenticate(&node, "pcr_AAAA").await.map(drop)));
+    assert!(refused(access_tokens::authenticate(&node, &signed_in.handle.reveal()).await.map(drop)));
+    assert!(matches!(access_tokens::sign(&node, &root, session, now, clock.now()).await, Err(Error::NotSignedIn)));
 }
