@@ -24,6 +24,7 @@ use crate::domain::{FieldError, User};
 use crate::http::problem::Problem;
 use crate::representations::UserShape;
 use crate::services::Services;
+use crate::services::authentication::lockout;
 
 /// What a handler of the API gives back. A [`Problem`] becomes `application/problem+json`.
 pub type Answer = Result<HttpResponse, Problem>;
@@ -38,7 +39,7 @@ fn no_content() -> Answer {
 }
 
 async fn user_shape(services: &Services, user: &User) -> Result<UserShape, Problem> {
-    Ok(UserShape::new(user, services.locked_until(user.id).await?))
+    Ok(UserShape::new(user, lockout::locked_until(&services, user.id).await?))
 }
 
 /// Tells a field that is null from one that was left out.

@@ -14,6 +14,7 @@ use crate::domain::{Error, Role, Timestamp, User, UserStatus, username};
 use crate::representations::UserShape;
 use crate::services::accounts::new_account::NewAccount;
 use crate::services::administration::users::{FoundUser, UserSearch, UserSort};
+use crate::services::authentication::lockout;
 use crate::services::{RecentAuthContext, Services};
 
 #[derive(Subcommand)]
@@ -173,7 +174,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         Command::List { search, output } => list(services, search, output.format).await,
         Command::Show { target, output } => {
             let user = target.find(services).await?;
-            show(&user, services.locked_until(user.id).await?, output.format)
+            show(&user, lockout::locked_until(&services, user.id).await?, output.format)
         }
         Command::SetPassword { target, password, yes: _ } => {
             let user = target.find(services).await?;
@@ -195,7 +196,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
             Ok(format!("{} can sign in again.\n", user.username.as_str()))
         }
         Command::Unlock { target, yes: _ } => {
-            let user = services.unlock(auth, target.find(services).await?.id, client).await?;
+            let user = lockout::unlock(&services, auth, target.find(services).await?.id, client).await?;
             Ok(format!("{} is not locked any more.\n", user.username.as_str()))
         }
         Command::Delete { target, yes } => {

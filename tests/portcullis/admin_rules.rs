@@ -10,6 +10,7 @@ use portcullis::domain::{Error, EventId, Role, User};
 use portcullis::routes::{self, Access, Route};
 use portcullis::services::AuthContext;
 use portcullis::services::administration::users::UserChange;
+use portcullis::services::authentication::lockout;
 use portcullis::services::sessions::{account, everyone, signing_keys};
 use reqwest::Method;
 use rstest::rstest;
@@ -326,7 +327,7 @@ async fn who_lost_the_role_or_the_account_while_the_request_was_on_its_way_does_
             everyone::end_selected(&services, auth, &[session], &client).await.err(),
             everyone::end_of_account(&services, recent, user.id, &client).await.err(),
             everyone::end_all(&services, recent, None, &client).await.err(),
-            services.unlock(auth, user.id, &client).await.err(),
+            lockout::unlock(&services, auth, user.id, &client).await.err(),
             services.set_role(recent, user.id, Role::Admin, &client).await.err(),
             services.suspend(recent, user.id, &client).await.err(),
             services.reinstate(recent, user.id, &client).await.err(),

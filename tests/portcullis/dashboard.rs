@@ -5,6 +5,7 @@ use diesel::{QueryDsl as _, RunQueryDsl as _};
 use portcullis::domain::audit::Client;
 use portcullis::domain::audit_list::AuditFilter;
 use portcullis::domain::{Error, Event, Role};
+use portcullis::services::authentication::sign_in;
 use portcullis::services::sessions::signing_keys;
 use portcullis::storage::audit::{self, Entry};
 use portcullis::storage::schema::failing_addresses;
@@ -67,7 +68,7 @@ pub async fn fail(server: &TestServer, address: &str, times: usize) {
     let client = Client { address: Some(address.parse().unwrap()), ..Client::default() };
     let name = format!("nobody of {address}");
     for _ in 0..times {
-        let refused = server.services.sign_in(&name, &"wrong".into(), false, None, &client).await;
+        let refused = sign_in::browser(&server.services, &name, &"wrong".into(), false, None, &client).await;
         assert!(matches!(refused, Err(Error::WrongCredentials)));
     }
 }

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use portcullis::domain::audit::{Actor, AuditEvent, Client};
 use portcullis::domain::{EndReason, Error, Event, Outcome, Role, Session, SessionKind, User, UserId};
 use portcullis::services::accounts::new_account::NewAccount;
+use portcullis::services::authentication::{reauthentication, sign_in};
 use portcullis::services::sessions::tokens::{self, IssuedTokens};
 use portcullis::services::sessions::{access_tokens, account, everyone, own};
 use portcullis::services::{Caller, Services};
@@ -25,7 +26,7 @@ const AFTER_THE_GRACE: TimeDelta = TimeDelta::seconds(11);
 
 async fn log_in(server: &TestServer, name: &str) -> IssuedTokens {
     let password = PASSWORD.into();
-    let tokens = server.services.sign_in_program(name, &password, None, &Client::default()).await;
+    let tokens = sign_in::program(&server.services, name, &password, None, &Client::default()).await;
     tokens.unwrap_or_else(|error| panic!("{name}: {error:?}"))
 }
 
@@ -333,7 +334,11 @@ async fn a_changed_account_does_not_make_redis_forget_which_tokens_were_used(#[c
             services.set_role(&command_line(), tokens.user.id, Role::Manager, &client).await.unwrap();
         }
         "confirm" => {
-            services.confirm_password(&caller(&tokens), &PASSWORD.into(), &client).await.unwrap().delivered.unwrap();
+            reauthentication::confirm(&services, &caller(&tokens), &PASSWORD.into(), &client)
+                .await
+                .unwrap()
+                .delivered
+                .unwrap();
         }
         _ => {
             own::end_others(&services, &caller(&tokens), &client).await.unwrap();
@@ -534,7 +539,7 @@ async fn a_program_has_a_session_of_its_own_kind_under_the_name_it_gives() {
     next(&server, &token(&registered)).await;
 
     let password = PASSWORD.into();
-    let plain = server.services.sign_in_program("anna", &password, None, &client).await.unwrap();
+    let plain = sign_in::program(&server.services, "anna", &password, None, &client).await.unwrap();
     assert_eq!(session(&server, &plain).await.device, "curl");
     assert_eq!(account::live(&server.services, id, 10).await.unwrap().1.api, 2);
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
+use portcullis::services::authentication::sign_in;
 use portcullis::services::sessions::{account, own};
 use rstest::rstest;
 
@@ -127,7 +128,7 @@ async fn a_changed_role_counts_on_the_next_request_and_signs_nobody_out(
 
 /// A session opened by the service, with the handle that its cookie would carry.
 async fn handle_of(server: &TestServer, name: &str) -> portcullis::domain::keys::SessionHandle {
-    let signed_in = server.services.sign_in(name, &PASSWORD.into(), false, None, &Client::default()).await;
+    let signed_in = sign_in::browser(&server.services, name, &PASSWORD.into(), false, None, &Client::default()).await;
     signed_in.unwrap_or_else(|error| panic!("{error:?}")).handle
 }
 

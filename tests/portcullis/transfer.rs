@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Actor, Event, NameKey, Role, UserStatus};
 use portcullis::services::administration::transfer::{self, Line};
+use portcullis::services::authentication::lockout;
 use portcullis::storage::accounts::users::{self, StoredUser};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -152,7 +153,7 @@ async fn wrong_passwords_lock_an_imported_account_like_any_other(#[values(Sqlite
     log_in(&server, "nadia@example.org", PASSWORD).await.expect(429);
     assert!(hash_of(&server, "nadia").await.starts_with("$2b$"));
     let nadia = server.id_of("nadia").await;
-    server.services.unlock(&command_line(), nadia, &Client::default()).await.unwrap();
+    lockout::unlock(&server.services, &command_line(), nadia, &Client::default()).await.unwrap();
     server.browser().sign_in("nadia").await;
 }
 

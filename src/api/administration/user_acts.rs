@@ -19,6 +19,7 @@ use crate::http::require_role::{Manager, RequireRole};
 use crate::http::step_up::SteppedUp;
 use crate::representations::UserShape;
 use crate::services::Services;
+use crate::services::authentication::lockout;
 use crate::services::sessions::everyone;
 
 /// What the account may do from now on.
@@ -155,7 +156,7 @@ pub async fn unlock(
     ClientInfo(client): ClientInfo,
     OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
-    let user = services.unlock(&manager.user.auth_context(), subject, &client).await?;
+    let user = lockout::unlock(&services, &manager.user.auth_context(), subject, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
 

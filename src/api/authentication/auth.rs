@@ -13,6 +13,7 @@ use crate::http::json::{Json, OptionalJson};
 use crate::http::problem::Problem;
 use crate::services::Services;
 use crate::services::accounts::new_account::NewAccount;
+use crate::services::authentication::{reauthentication, sign_in};
 use crate::services::sessions::{self, own};
 
 /// A new account.
@@ -95,7 +96,7 @@ pub async fn login(
     Json(body): Json<LoginBody>,
 ) -> Answer {
     let device_name = body.device_name.as_deref();
-    let issued = services.sign_in_program(&body.username, &body.password.into(), device_name, &client).await?;
+    let issued = sign_in::program(&services, &body.username, &body.password.into(), device_name, &client).await?;
     let delivery = if body.refresh_cookie { Delivery::Cookie } else { Delivery::Body };
     Ok(tokens::answer(&request, HttpResponse::Ok(), &issued, delivery))
 }
@@ -219,6 +220,6 @@ pub async fn confirm(
     Json(body): Json<ConfirmBody>,
 ) -> Answer {
     // The session's new secret is of use to a browser only.
-    services.confirm_password(&user.caller(), &body.password.into(), &client).await?.delivered?;
+    reauthentication::confirm(&services, &user.caller(), &body.password.into(), &client).await?.delivered?;
     no_content()
 }

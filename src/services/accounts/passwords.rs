@@ -8,7 +8,8 @@ use crate::domain::keys::Secret;
 use crate::domain::link::LinkPurpose;
 use crate::domain::password::PasswordPolicy;
 use crate::domain::{Actor, EndReason, Error, Event, Timestamp, User, UserId};
-use crate::services::authentication::reauthentication::still_checked;
+use crate::services::authentication::lockout;
+use crate::services::authentication::reauthentication::{self, still_checked};
 use crate::services::authorization::{Authorized, authorize_on};
 use crate::services::{AuthContext, Caller, NewSecret, Result, Services};
 use crate::storage::accounts::users;
@@ -27,7 +28,7 @@ impl Services {
         new: &SecretString,
         client: &Client,
     ) -> Result<NewSecret> {
-        let checked = self.check_own_password(caller, "current_password", current, client).await?;
+        let checked = lockout::check_own_password(self, caller, "current_password", current, client).await?;
         let password = self.check_new_password(&checked, new).await?;
         let (secret, now) = (Secret::generate(), self.clock.now());
         let (caller_, hash, client) = (caller.clone(), secret.hash(), client.clone());
@@ -43,7 +44,7 @@ impl Services {
                 Ok(session.remember)
             })
             .await?;
-        Ok(self.deliver(caller, secret, remember).await)
+        Ok(reauthentication::deliver(&self.sessions, caller, secret, remember).await)
     }
 
     /// Uses a reset link up: sets the password, ends all sessions. The account is as it is then.

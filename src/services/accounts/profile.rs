@@ -6,6 +6,7 @@ use super::links;
 use crate::domain::audit::Client;
 use crate::domain::display_name::parse_display_name;
 use crate::domain::{Actor, EmailAddress, Error, Event, FieldError, FieldErrors, User};
+use crate::services::authentication::lockout;
 use crate::services::{Caller, Result, Services};
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
@@ -40,7 +41,7 @@ impl Services {
                 let message = "Enter your password to change the e-mail.";
                 return Err(Error::Invalid(FieldError::new(field, "required", message).into()));
             };
-            self.check_own_password(caller, field, &password, client).await?;
+            lockout::check_own_password(self, caller, field, &password, client).await?;
         }
         let mut changed = Vec::new();
         changed.extend((name != user.name).then_some("name"));

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 
 use crate::domain::{Role, Timestamp};
+use crate::services::authentication::lockout;
 use crate::services::sessions::counts::{self, OpenSessions};
 use crate::services::{AuthContext, Result, Services};
 use crate::storage::administration::user_search;
@@ -63,7 +64,7 @@ impl Services {
         let by_hour = spread(last_day_began(now), TimeDelta::hours(1), HOURS, &counted);
         let by_day = spread(first_day, TimeDelta::days(1), DAYS, &counted);
         let sessions = counts::open(self, auth).await?;
-        Ok(Stats { users, new_users, sessions, locked: self.locked_accounts().await?, by_hour, by_day })
+        Ok(Stats { users, new_users, sessions, locked: lockout::count_locked(self).await?, by_hour, by_day })
     }
 
     /// From where most sign-ins of the last 24 hours were refused, the worst first.

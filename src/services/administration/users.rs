@@ -11,6 +11,7 @@ use crate::domain::lookup::{parse_search, search_form};
 use crate::domain::{EmailAddress, Error, Event, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username};
 use crate::services::accounts::links::{self, Issued};
 use crate::services::accounts::new_account::{CheckedAccount, NewAccount};
+use crate::services::authentication::lockout;
 use crate::services::authorization::{Authorized, Subject, authorize_admin_on, lock_and_recheck};
 use crate::services::{AuthContext, RecentAuthContext, Result, Services};
 use crate::storage::accounts::{former_usernames, users};
@@ -67,7 +68,7 @@ impl Services {
         let text = parse_search(&search.text).map_err(|error| Error::Invalid(error.into()))?;
         let filter =
             UserFilter { text: search_form(text), role: search.role, status: search.status, locked: search.locked };
-        let rule = self.lockout_rule();
+        let rule = lockout::rule(self);
         let (sort, limit) = (search.sort, usize::from(limit));
         let list = PagedList::new(&self.root_key, list_name(&filter, sort));
         let place: Option<ListPosition> = list.place(cursor)?;

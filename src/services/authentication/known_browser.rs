@@ -3,29 +3,27 @@
 use crate::domain::User;
 use crate::domain::audit::Client;
 use crate::domain::device_cookie::{DeviceCookie, KnownBrowser};
-use crate::services::Services;
+use crate::domain::keys::RootKey;
 
-impl Services {
-    /// The cookie that makes this browser known to the account, which has just signed in there or chosen its password,
-    /// and keeps it known to others.
-    pub fn device_cookie(&self, user: &User, client: &Client) -> DeviceCookie {
-        let key = self.device_key();
-        let mut browser = earlier_sign_ins(client, &key).unwrap_or_else(KnownBrowser::fresh);
-        browser.remember(user, &key);
-        browser.cookie(&key)
-    }
+/// The cookie that makes this browser known to the account, which has just signed in there or chosen its password,
+/// and keeps it known to others.
+pub fn cookie(root_key: &RootKey, user: &User, client: &Client) -> DeviceCookie {
+    let key = device_key(root_key);
+    let mut browser = earlier_sign_ins(root_key, client).unwrap_or_else(KnownBrowser::fresh);
+    browser.remember(user, &key);
+    browser.cookie(&key)
+}
 
-    pub(in crate::services) fn known_browser(&self, user: &User, client: &Client) -> Option<KnownBrowser> {
-        let key = self.device_key();
-        earlier_sign_ins(client, &key).filter(|browser| browser.is_known_to(user, &key))
-    }
-
-    pub(in crate::services) fn device_key(&self) -> [u8; 32] {
-        self.root_key.derive("device")
-    }
+/// The client, where it is a browser that the account knows.
+pub(super) fn recognize(root_key: &RootKey, user: &User, client: &Client) -> Option<KnownBrowser> {
+    earlier_sign_ins(root_key, client).filter(|browser| browser.is_known_to(user, &device_key(root_key)))
 }
 
 /// The client as a browser in which people have signed in before.
-pub(in crate::services) fn earlier_sign_ins(client: &Client, key: &[u8; 32]) -> Option<KnownBrowser> {
-    KnownBrowser::read(client.device_cookie.as_ref()?, key)
+pub(super) fn earlier_sign_ins(root_key: &RootKey, client: &Client) -> Option<KnownBrowser> {
+    KnownBrowser::read(client.device_cookie.as_ref()?, &device_key(root_key))
+}
+
+fn device_key(root_key: &RootKey) -> [u8; 32] {
+    root_key.derive("device")
 }

@@ -52,93 +52,97 @@ use crate::storage::authentication::lockouts::{self, Rule};
 const LEASE: TimeDelta = TimeDelta::minutes(1);
 
 /// An account whose password was given.
-pub(in crate::services) struct Authenticated {
+pub(super) struct Authenticated {
     /// As it was read before the password was compared, epoch included.
     pub account: StoredUser,
     /// The stored hash was made with other parameters than today's.
     pub outdated: bool,
 }
 
-impl Services {
-    /// Checks the password of the active account with that username or e-mail. For every kind of sign-in.
-    ///
-    /// # Errors
-    /// [`Error::Locked`] or [`Error::Busy`] before anything is compared. [`Error::WrongCredentials`], the same after one
-    /// hash for an unknown name, a wrong password, no password yet and a suspended account.
-    pub(in crate::services) async fn check_credentials(
-        &self,
-        name: &str,
-        password: &SecretString,
-        client: &Client,
-    ) -> Result<Authenticated> {
-        let attempt = self.begin_attempt(&Whose::Named(name.to_owned()), client).await?;
-        self.decide(attempt, password, None, client).await?.ok_or(Error::WrongCredentials)
-    }
+/// Checks the password of the active account with that username or e-mail. For every kind of sign-in.
+///
+/// # Errors
+/// [`Error::Locked`] or [`Error::Busy`] before anything is compared. [`Error::WrongCredentials`], the same after one
+/// hash for an unknown name, a wrong password, no password yet and a suspended account.
+pub(super) async fn check_credentials(
+    services: &Services,
+    name: &str,
+    password: &SecretString,
+    client: &Client,
+) -> Result<Authenticated> {
+    let attempt = password_attempt::begin(services, &Whose::Named(name.to_owned()), client).await?;
+    password_attempt::decide(services, attempt, password, None, client).await?.ok_or(Error::WrongCredentials)
+}
 
-    /// Checks the caller's password, asked again; `field` is where it was typed.
-    ///
-    /// # Errors
-    /// [`Error::Locked`] or [`Error::Busy`] before anything is compared, [`Error::WrongPassword`].
-    pub(in crate::services) async fn check_own_password(
-        &self,
-        caller: &Caller,
-        field: &'static str,
-        password: &SecretString,
-        client: &Client,
-    ) -> Result<User> {
-        let attempt = self.begin_attempt(&Whose::Account(caller.user_id), client).await?;
-        let authenticated = self.decide(attempt, password, Some(caller.session_id), client).await?;
-        Ok(authenticated.ok_or(Error::WrongPassword { field })?.account.user)
-    }
+/// Checks the caller's password, asked again; `field` is where it was typed.
+///
+/// # Errors
+/// [`Error::Locked`] or [`Error::Busy`] before anything is compared, [`Error::WrongPassword`].
+pub(in crate::services) async fn check_own_password(
+    services: &Services,
+    caller: &Caller,
+    field: &'static str,
+    password: &SecretString,
+    client: &Client,
+) -> Result<User> {
+    let attempt = password_attempt::begin(services, &Whose::Account(caller.user_id), client).await?;
+    let authenticated = password_attempt::decide(services, attempt, password, Some(caller.session_id), client).await?;
+    Ok(authenticated.ok_or(Error::WrongPassword { field })?.account.user)
+}
 
-    /// Ends a lock of the account, in its known browsers too. A manager does it for users, an administrator for everyone.
-    ///
-    /// What has been counted without a lock is forgotten too, and told as well: nobody gives guesses away unseen.
-    pub async fn unlock(&self, auth: &AuthContext, subject: impl Into<Subject>, client: &Client) -> Result<User> {
-        auth.require(Role::Manager)?;
-        let (auth, client, rule) = (auth.clone(), client.clone(), self.lockout_rule());
-        let subject = subject.into();
-        self.database
-            .write(move |connection| {
-                let Authorized { actor, user } = authorize_on(connection, &auth, &subject)?;
-                let locked = !lockouts::locks_of(connection, &[user.id], rule)?.is_empty();
-                if lockouts::forget_user(connection, user.id)? > 0 {
-                    let entry = Entry::success(Event::UserUnlocked, &actor, &user, &client);
-                    let entry = if locked { entry } else { entry.detail("it was not locked yet".to_owned()) };
-                    audit::append(connection, &entry, rule.now)?;
-                }
-                Ok(user)
-            })
-            .await
-    }
+/// Ends a lock of the account, in its known browsers too. A manager does it for users, an administrator for everyone.
+///
+/// What has been counted without a lock is forgotten too, and told as well: nobody gives guesses away unseen.
+pub async fn unlock(
+    services: &Services,
+    auth: &AuthContext,
+    subject: impl Into<Subject>,
+    client: &Client,
+) -> Result<User> {
+    auth.require(Role::Manager)?;
+    let (auth, client, rule) = (auth.clone(), client.clone(), rule(services));
+    let subject = subject.into();
+    services
+        .database
+        .write(move |connection| {
+            let Authorized { actor, user } = authorize_on(connection, &auth, &subject)?;
+            let locked = !lockouts::locks_of(connection, &[user.id], rule)?.is_empty();
+            if lockouts::forget_user(connection, user.id)? > 0 {
+                let entry = Entry::success(Event::UserUnlocked, &actor, &user, &client);
+                let entry = if locked { entry } else { entry.detail("it was not locked yet".to_owned()) };
+                audit::append(connection, &entry, rule.now)?;
+            }
+            Ok(user)
+        })
+        .await
+}
 
-    /// Until when the account is locked, for strangers or in one of its known browsers; the longest of these.
-    pub async fn locked_until(&self, user: UserId) -> Result<Option<Timestamp>> {
-        Ok(self.locks_of(vec![user]).await?.remove(&user))
-    }
+/// Until when the account is locked, for strangers or in one of its known browsers; the longest of these.
+pub async fn locked_until(services: &Services, user: UserId) -> Result<Option<Timestamp>> {
+    Ok(locks_of(services, vec![user]).await?.remove(&user))
+}
 
-    /// The same of each of these accounts that is locked.
-    pub async fn locks_of(&self, users: Vec<UserId>) -> Result<HashMap<UserId, Timestamp>> {
-        let rule = self.lockout_rule();
-        let locks = self.database.read(move |connection| lockouts::locks_of(connection, &users, rule)).await?;
-        let mut longest = HashMap::new();
-        for (user, until) in locks {
-            let known = longest.entry(user).or_insert(until);
-            *known = until.max(*known);
-        }
-        Ok(longest)
+/// The same of each of these accounts that is locked.
+pub async fn locks_of(services: &Services, users: Vec<UserId>) -> Result<HashMap<UserId, Timestamp>> {
+    let rule = rule(services);
+    let locks = services.database.read(move |connection| lockouts::locks_of(connection, &users, rule)).await?;
+    let mut longest = HashMap::new();
+    for (user, until) in locks {
+        let known = longest.entry(user).or_insert(until);
+        *known = until.max(*known);
     }
+    Ok(longest)
+}
 
-    /// How many accounts are locked now. Locked names that belong to nobody don't count.
-    pub async fn locked_accounts(&self) -> Result<i64> {
-        let rule = self.lockout_rule();
-        self.database.read(move |connection| lockouts::count_locked(connection, rule)).await
-    }
+/// How many accounts are locked now. Locked names that belong to nobody don't count.
+pub async fn count_locked(services: &Services) -> Result<i64> {
+    let rule = rule(services);
+    services.database.read(move |connection| lockouts::count_locked(connection, rule)).await
+}
 
-    pub(in crate::services) fn lockout_rule(&self) -> Rule {
-        let now = self.clock.now();
-        let threshold = self.settings.lockout_threshold.into();
-        let duration = self.settings.lockout_duration;
-        Rule { threshold, now, until: now + duration, lease: now + duration.min(LEASE) }
-    }
+pub(in crate::services) fn rule(services: &Services) -> Rule {
+    let now = services.clock.now();
+    let threshold = services.settings.lockout_threshold.into();
+    let duration = services.settings.lockout_duration;
+    Rule { threshold, now, until: now + duration, lease: now + duration.min(LEASE) }
 }

@@ -1,8 +1,8 @@
-//! Signing in and out.
+//! Signing in, in a browser or by a program.
 
 use secrecy::SecretString;
 
-use super::lockout::Authenticated;
+use super::lockout::{self, Authenticated};
 use crate::domain::audit::Client;
 use crate::domain::device::clean_device_name;
 use crate::domain::{Actor, Event, User};
@@ -12,73 +12,71 @@ use crate::services::{Caller, Result, Services, SignedIn};
 use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
 
-impl Services {
-    /// Checks the password of the account with that username or e-mail, and opens a session.
-    /// `replaces` is the browser's earlier session, which ends.
-    ///
-    /// Unknown name, wrong password, no password yet and suspended account are one answer; see [`super::lockout`].
-    pub async fn sign_in(
-        &self,
-        name: &str,
-        password: &SecretString,
-        remember: bool,
-        replaces: Option<&Caller>,
-        client: &Client,
-    ) -> Result<SignedIn> {
-        let draft = || draft::browser(self, remember, client);
-        let (user, draft) = self.open_session(name, password, draft, replaces, client).await?;
-        Ok(draft.into_signed_in(user))
-    }
+/// Checks the password of the account with that username or e-mail, and opens a session.
+/// `replaces` is the browser's earlier session, which ends.
+///
+/// Unknown name, wrong password, no password yet and suspended account are one answer; see [`super::lockout`].
+pub async fn browser(
+    services: &Services,
+    name: &str,
+    password: &SecretString,
+    remember: bool,
+    replaces: Option<&Caller>,
+    client: &Client,
+) -> Result<SignedIn> {
+    let draft = || draft::browser(services, remember, client);
+    let (user, draft) = open_session(services, name, password, draft, replaces, client).await?;
+    Ok(draft.into_signed_in(user))
+}
 
-    /// What a sign-in of any kind does. The session's time begins when the password has been checked.
-    pub(in crate::services) async fn open_session(
-        &self,
-        name: &str,
-        password: &SecretString,
-        draft: impl FnOnce() -> SessionDraft,
-        replaces: Option<&Caller>,
-        client: &Client,
-    ) -> Result<(User, SessionDraft)> {
-        // Read before the password is checked, epoch included: an "end all" that comes between is seen by the insert.
-        let Authenticated { account: StoredUser { user, password_hash }, outdated } =
-            self.check_credentials(name, password, client).await?;
-        let rehashed = if outdated { Some(self.hasher.hash(password).await?) } else { None };
+/// What a sign-in of any kind does. The session's time begins when the password has been checked.
+async fn open_session(
+    services: &Services,
+    name: &str,
+    password: &SecretString,
+    draft: impl FnOnce() -> SessionDraft,
+    replaces: Option<&Caller>,
+    client: &Client,
+) -> Result<(User, SessionDraft)> {
+    // Read before the password is checked, epoch included: an "end all" that comes between is seen by the insert.
+    let Authenticated { account: StoredUser { user, password_hash }, outdated } =
+        lockout::check_credentials(services, name, password, client).await?;
+    let rehashed = if outdated { Some(services.hasher.hash(password).await?) } else { None };
 
-        let draft = draft();
-        let (subject, client) = (user.clone(), client.clone());
-        let replaced = replaces.cloned();
-        let draft = self
-            .database
-            .write(move |connection| {
-                draft.insert(connection, &subject)?;
-                if let Some((old, new)) = password_hash.as_ref().zip(rehashed.as_ref()) {
-                    users::rehash(connection, subject.id, old, new)?;
-                }
-                let actor = Actor::user(&subject);
-                let entry = Entry::success(Event::SignInSuccess, &actor, &subject, &client);
-                audit::append(connection, &entry.session(draft.session_id()), draft.opened_at())?;
-                end_replaced(connection, replaced.as_ref(), &actor, draft.opened_at())?;
-                Ok(draft.clone())
-            })
-            .await?;
-        draft::invalidate_replaced(&self.sessions, replaces).await;
-        Ok((draft.noted(user), draft))
-    }
+    let draft = draft();
+    let (subject, client) = (user.clone(), client.clone());
+    let replaced = replaces.cloned();
+    let draft = services
+        .database
+        .write(move |connection| {
+            draft.insert(connection, &subject)?;
+            if let Some((old, new)) = password_hash.as_ref().zip(rehashed.as_ref()) {
+                users::rehash(connection, subject.id, old, new)?;
+            }
+            let actor = Actor::user(&subject);
+            let entry = Entry::success(Event::SignInSuccess, &actor, &subject, &client);
+            audit::append(connection, &entry.session(draft.session_id()), draft.opened_at())?;
+            end_replaced(connection, replaced.as_ref(), &actor, draft.opened_at())?;
+            Ok(draft.clone())
+        })
+        .await?;
+    draft::invalidate_replaced(&services.sessions, replaces).await;
+    Ok((draft.noted(user), draft))
+}
 
-    /// Checks the password and opens a session of kind `api`. `device_name` goes before what the user agent says.
-    ///
-    /// # Errors
-    /// As [`Services::sign_in`].
-    pub async fn sign_in_program(
-        &self,
-        name: &str,
-        password: &SecretString,
-        device_name: Option<&str>,
-        client: &Client,
-    ) -> Result<IssuedTokens> {
-        let device = device_name.and_then(clean_device_name);
-        let draft = || draft::program(self, device, client);
-        let (user, draft) = self.open_session(name, password, draft, None, client).await?;
-        tokens::issue(self, draft.token_family(&user), 0, user).await
-    }
+/// Checks the password and opens a session of kind `api`. `device_name` goes before what the user agent says.
+///
+/// # Errors
+/// As [`browser`].
+pub async fn program(
+    services: &Services,
+    name: &str,
+    password: &SecretString,
+    device_name: Option<&str>,
+    client: &Client,
+) -> Result<IssuedTokens> {
+    let device = device_name.and_then(clean_device_name);
+    let draft = || draft::program(services, device, client);
+    let (user, draft) = open_session(services, name, password, draft, None, client).await?;
+    tokens::issue(services, draft.token_family(&user), 0, user).await
 }

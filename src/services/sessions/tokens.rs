@@ -9,6 +9,7 @@ use crate::domain::audit::Client;
 use crate::domain::keys::RootKey;
 use crate::domain::refresh_token::{RefreshKey, RefreshToken, TokenFamily, TokenStatus};
 use crate::domain::{Actor, EndReason, Error, Event, Outcome, SessionId, Timestamp, User, UserId};
+use crate::services::authentication::lockout;
 use crate::services::{Result, Services};
 use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
@@ -119,7 +120,7 @@ pub(in crate::services) async fn issue(
         refresh_token: refresh_key(&services.root_key).token(user.id, id, &family.refresh_state.seed, counter),
         refresh_expires_in: whole_seconds(family.expires_at() - services.clock.now()),
         session_id: id,
-        locked_until: services.locked_until(user.id).await?,
+        locked_until: lockout::locked_until(&services, user.id).await?,
         user,
     })
 }

@@ -9,6 +9,7 @@ use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
+use crate::services::authentication::known_browser;
 use crate::services::sessions::account;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
@@ -52,7 +53,7 @@ pub async fn submit(
         Ok(new) => {
             session_cookie::issue(&request, &new.handle, new.remember);
             let user = services.user(current.session.user_id).await?;
-            device_cookie::set(&request, services.device_cookie(&user, &client));
+            device_cookie::set(&request, known_browser::cookie(&services.root_key, &user, &client));
             new.delivered?;
             flash::set(&request, Notice::PasswordChanged);
             Ok(see_other("/account"))

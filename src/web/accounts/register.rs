@@ -10,6 +10,7 @@ use crate::http::forms::GuestForm;
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
 use crate::services::accounts::new_account::NewAccount;
+use crate::services::authentication::known_browser;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, GuestLayout, page};
@@ -67,7 +68,7 @@ pub async fn submit(
     match services.register(account, replaces.as_ref(), &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);
-            device_cookie::set(&request, services.device_cookie(&signed_in.user, &client));
+            device_cookie::set(&request, known_browser::cookie(&services.root_key, &signed_in.user, &client));
             Ok(see_other("/account"))
         }
         Err(error) => form_page(&services, &request, &form, FormErrors::of(error)?),

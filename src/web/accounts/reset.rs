@@ -10,6 +10,7 @@ use crate::http::flash::{self, Notice};
 use crate::http::forms::GuestForm;
 use crate::http::parameters::PathParam;
 use crate::services::Services;
+use crate::services::authentication::known_browser;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, GuestLayout, page};
@@ -49,7 +50,7 @@ pub async fn submit(
     match services.reset_password(&token, &form.new_password.into(), &client).await {
         Ok(user) => {
             // The owner: strangers that lock the name on the way to `/login` are no hindrance.
-            device_cookie::set(&request, services.device_cookie(&user, &client));
+            device_cookie::set(&request, known_browser::cookie(&services.root_key, &user, &client));
             flash::set(&request, Notice::PasswordReset);
             Ok(see_other("/login"))
         }

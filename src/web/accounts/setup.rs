@@ -10,6 +10,7 @@ use crate::http::parameters::PathParam;
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
 use crate::services::accounts::new_account::NewAccount;
+use crate::services::authentication::known_browser;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, GuestLayout, page};
@@ -60,7 +61,7 @@ pub async fn submit(
     match services.complete_setup(&token, account, &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);
-            device_cookie::set(&request, services.device_cookie(&signed_in.user, &client));
+            device_cookie::set(&request, known_browser::cookie(&services.root_key, &signed_in.user, &client));
             Ok(see_other("/account"))
         }
         Err(error) => form_page(&services, &request, &token, &form, FormErrors::of(error)?).await,

@@ -15,6 +15,7 @@ use crate::http::parameters::PathParam;
 use crate::http::step_up::SteppedUp;
 use crate::services::Services;
 use crate::services::administration::users::UserChange;
+use crate::services::authentication::lockout;
 use crate::services::authorization::Subject;
 use crate::services::sessions::account;
 use crate::services::sessions::counts::OpenSessions;
@@ -142,7 +143,7 @@ async fn user_page(
     let auth = current.auth_context(reader);
     let (sessions, counts) = account::live(&services, user.id, SESSIONS).await?;
     let events = services.activity(user.id, None, EVENTS).await?;
-    let locked_until = services.locked_until(user.id).await?;
+    let locked_until = lockout::locked_until(&services, user.id).await?;
     let (now, own) = (services.clock.now(), current.session.session_id);
     let counts = OpenSessions::from(counts);
     let status = form_errors.status;

@@ -11,6 +11,7 @@ use crate::http::flash::{self, LinkToken, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
 use crate::http::step_up::SteppedUp;
+use crate::services::authentication::lockout;
 use crate::services::sessions::counts::OpenSessions;
 use crate::services::sessions::{account, everyone};
 use crate::services::{RecentAuthContext, Services};
@@ -279,7 +280,7 @@ pub async fn unlock(
     Form(Nothing {}): Form<Nothing>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    services.unlock(&current.auth_context(&reader), id, &client).await?;
+    lockout::unlock(&services, &current.auth_context(&reader), id, &client).await?;
     flash::set(&request, Notice::UserUnlocked);
     Ok(see_other(&format!("/admin/users/{id}")))
 }

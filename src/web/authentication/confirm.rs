@@ -10,6 +10,7 @@ use crate::http::forms::Form;
 use crate::http::parameters::Query;
 use crate::http::session_cookie;
 use crate::services::Services;
+use crate::services::authentication::reauthentication;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, SignedInLayout, account_of, page};
@@ -56,7 +57,7 @@ pub async fn submit(
     ClientInfo(client): ClientInfo,
     Form(form): Form<ConfirmForm>,
 ) -> Answer {
-    match services.confirm_password(&current.caller(), &form.password.into(), &client).await {
+    match reauthentication::confirm(&services, &current.caller(), &form.password.into(), &client).await {
         Ok(new) => {
             session_cookie::issue(&request, &new.handle, new.remember);
             new.delivered?;

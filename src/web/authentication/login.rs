@@ -9,6 +9,7 @@ use crate::http::forms::GuestForm;
 use crate::http::parameters::Query;
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
+use crate::services::authentication::{known_browser, sign_in};
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, GuestLayout, page};
@@ -72,10 +73,10 @@ pub async fn submit(
     let replaces = user.0.as_ref().map(CurrentUser::caller);
     let password = std::mem::take(&mut form.password).into();
     let remember = !form.remember.is_empty();
-    match services.sign_in(&form.username, &password, remember, replaces.as_ref(), &client).await {
+    match sign_in::browser(&services, &form.username, &password, remember, replaces.as_ref(), &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);
-            device_cookie::set(&request, services.device_cookie(&signed_in.user, &client));
+            device_cookie::set(&request, known_browser::cookie(&services.root_key, &signed_in.user, &client));
             Ok(see_other(next::or_default(&form.next, services.settings.public_url.as_str())))
         }
         Err(error) => form_page(&services, &request, &form, FormErrors::of(error)?).await,

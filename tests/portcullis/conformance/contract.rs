@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{EndReason, Error, Role, User};
+use portcullis::services::authentication::{reauthentication, sign_in};
 use portcullis::services::sessions::{account, everyone, own};
 use rstest::rstest;
 
@@ -125,7 +126,7 @@ async fn a_confirmed_password_gives_a_new_secret_and_the_old_one_is_dead_at_once
     scene.cluster.clock.advance(TimeDelta::minutes(3));
     let before = scene.one.view(&scene.here).await.unwrap();
     let caller = scene.one.caller(&scene.here).await;
-    let confirmed = scene.one.confirm_password(&caller, &PASSWORD.into(), &Client::default()).await.unwrap();
+    let confirmed = reauthentication::confirm(&scene.one, &caller, &PASSWORD.into(), &Client::default()).await.unwrap();
     confirmed.delivered.unwrap();
     scene.expect(&[false, true]).await;
     scene.here = confirmed.handle;
@@ -134,7 +135,7 @@ async fn a_confirmed_password_gives_a_new_secret_and_the_old_one_is_dead_at_once
     assert_eq!(after.session_id, before.session_id);
     assert!(after.password_entered_at - before.password_entered_at >= TimeDelta::minutes(3));
 
-    let wrong = scene.one.confirm_password(&caller, &NEW_PASSWORD.into(), &Client::default()).await;
+    let wrong = reauthentication::confirm(&scene.one, &caller, &NEW_PASSWORD.into(), &Client::default()).await;
     assert!(matches!(wrong, Err(Error::WrongPassword { field: "password" })));
     scene.expect(&[true, true]).await;
 }
@@ -206,7 +207,7 @@ async fn a_changed_password_keeps_this_session_and_ends_the_others(
     scene.here = changed.handle;
     scene.expect(&[true, false]).await;
     assert_eq!(scene.why_ended(&scene.there).await, Some(EndReason::PasswordChanged));
-    let refused = scene.two.sign_in("ann", &old, false, None, &Client::default()).await;
+    let refused = sign_in::browser(&scene.two, "ann", &old, false, None, &Client::default()).await;
     assert!(matches!(refused, Err(Error::WrongCredentials)));
 }
 
@@ -301,7 +302,8 @@ async fn a_sign_in_over_a_live_session_ends_the_old_one(
 ) {
     let mut scene = Scene::new(backend).await;
     let old = scene.one.caller(&scene.here).await;
-    let again = scene.one.sign_in("ann", &PASSWORD.into(), true, Some(&old), &Client::default()).await.unwrap();
+    let again =
+        sign_in::browser(&scene.one, "ann", &PASSWORD.into(), true, Some(&old), &Client::default()).await.unwrap();
     scene.expect(&[false, true]).await;
     assert_eq!(scene.why_ended(&scene.here).await, Some(EndReason::Replaced));
     scene.here = again.handle;

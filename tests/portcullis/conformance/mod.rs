@@ -21,6 +21,7 @@ use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::session::LiveSession;
 use portcullis::domain::{Clock, Error, Role, User};
 use portcullis::services::accounts::new_account::NewAccount;
+use portcullis::services::authentication::sign_in;
 use portcullis::services::sessions::{self, own};
 use portcullis::services::{Caller, RecentAuthContext, Services};
 use portcullis::settings::{self, Sources};
@@ -177,7 +178,7 @@ impl Node {
 }
 
 async fn try_sign_in(services: &Services, name: &str) -> Result<SessionHandle, Error> {
-    let signed_in = services.sign_in(name, &PASSWORD.into(), false, None, &Client::default()).await?;
+    let signed_in = sign_in::browser(&services, name, &PASSWORD.into(), false, None, &Client::default()).await?;
     Ok(signed_in.handle)
 }
 

@@ -9,6 +9,7 @@ use diesel::RunQueryDsl as _;
 use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{Actor, EndReason, Role, Timestamp, User};
+use portcullis::services::authentication::reauthentication;
 use portcullis::services::sessions::{everyone, own};
 use portcullis::storage::database::AnyConnection;
 use portcullis::storage::sessions::rows::{self, End};
@@ -66,7 +67,7 @@ async fn an_act_of_another_node_is_seen_within_a_second(
 
     let handle = copied().await;
     let me = witness.caller(&handle).await;
-    let new = witness.confirm_password(&me, &PASSWORD.into(), &client).await.unwrap().handle;
+    let new = reauthentication::confirm(&witness, &me, &PASSWORD.into(), &client).await.unwrap().handle;
     dies("the old secret", &handle).await;
     assert!(node.alive(&new).await);
     let other = copied().await;
@@ -137,7 +138,7 @@ async fn every_key_goes_away_by_itself(#[values(SqliteRedis)] backend: Backend) 
         let me = node.caller(&handle).await;
         match number {
             0 => own::sign_out(&node, &me, &Client::default()).await.unwrap(),
-            1 => drop(node.confirm_password(&me, &PASSWORD.into(), &Client::default()).await.unwrap()),
+            1 => drop(reauthentication::confirm(&node, &me, &PASSWORD.into(), &Client::default()).await.unwrap()),
             2 => node.sets_role(&ann, Role::Manager).await,
             // Fill tokens alone are left of one that SQL knows nothing of.
             _ => {

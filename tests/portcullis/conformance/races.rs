@@ -9,6 +9,7 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{Error, Event, Role};
 use portcullis::services::accounts::profile::ProfileChange;
+use portcullis::services::authentication::{reauthentication, sign_in};
 use portcullis::services::sessions::{account, everyone};
 use rstest::rstest;
 use tokio::task::JoinSet;
@@ -113,7 +114,8 @@ async fn a_request_in_flight_brings_no_former_secret_and_no_other_session_back(
     let mut dead = Vec::new();
     for round in 0..rounds(40) {
         let client = Client::default();
-        let signed_in = nodes[round % 2].sign_in("ann", &password[0].into(), false, None, &client).await.unwrap();
+        let signed_in =
+            sign_in::browser(&nodes[round % 2], "ann", &password[0].into(), false, None, &client).await.unwrap();
         let (old, other) = (kept.clone(), signed_in.handle);
         let requests = [requests(nodes, &old), requests(nodes, &other)];
         stagger(round).await;
@@ -291,7 +293,9 @@ async fn a_reset_and_a_new_password_at_the_same_time_are_done_one_after_the_othe
         }
         let outcomes = [PASSWORD, NEW_PASSWORD].map(|password| {
             let services = node.services.clone();
-            async move { services.sign_in("ann", &password.into(), false, None, &Client::default()).await.is_ok() }
+            async move {
+                sign_in::browser(&services, "ann", &password.into(), false, None, &Client::default()).await.is_ok()
+            }
         });
         let [first, second] = outcomes;
         assert!(first.await != second.await, "round {round}: not one password");
@@ -319,7 +323,7 @@ async fn an_entry_of_the_former_password_does_not_take_the_session_over_once_it_
         for _ in 0..10 {
             let (services, me, former) = (node.services.clone(), me.clone(), password[0].into());
             entries.spawn(async move {
-                services.confirm_password(&me, &former, &Client::default()).await.map(|new| new.handle)
+                reauthentication::confirm(&services, &me, &former, &Client::default()).await.map(|new| new.handle)
             });
         }
         if let Some(held) = &held {

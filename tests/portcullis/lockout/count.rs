@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event, Role};
+use portcullis::services::authentication::lockout;
 use rstest::rstest;
 use serde_json::json;
 
@@ -18,16 +19,16 @@ async fn a_lock_ends_by_itself_however_often_a_stranger_goes_on(
     let server = server_on(backend).await;
     let anna = server.create_user("anna").await.id;
     lock(&server, "anna").await;
-    assert!(server.services.locked_until(anna).await.unwrap().is_some());
-    assert_eq!(server.services.locked_accounts().await.unwrap(), 1);
+    assert!(lockout::locked_until(&server.services, anna).await.unwrap().is_some());
+    assert_eq!(lockout::count_locked(&server.services).await.unwrap(), 1);
     for _ in 0..40 {
         attempt(&server, "anna", WRONG).await.expect(429);
     }
     server.clock.advance(TimeDelta::seconds(899));
     attempt(&server, "anna", WRONG).await.expect(429);
     server.clock.advance(TimeDelta::seconds(2));
-    assert_eq!(server.services.locked_until(anna).await.unwrap(), None);
-    assert_eq!(server.services.locked_accounts().await.unwrap(), 0);
+    assert_eq!(lockout::locked_until(&server.services, anna).await.unwrap(), None);
+    assert_eq!(lockout::count_locked(&server.services).await.unwrap(), 0);
     // All five are there again, and no fewer.
     for _ in 0..4 {
         attempt(&server, "anna", WRONG).await.expect(401);

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event};
+use portcullis::services::authentication::{lockout, sign_in};
 use portcullis::storage::authentication::lockouts::{self as store, Key, Rule, Taken};
 use portcullis::storage::schema::lockouts;
 use rstest::rstest;
@@ -237,8 +238,8 @@ async fn guesses_of_a_node_that_crashed_lock_nobody_and_hold_up_nobody_else(
         rounds += 1;
         assert!(rounds < 20, "nobody waited when berta was there");
     }
-    assert_eq!(server.services.locked_until(anna).await.unwrap(), None);
-    assert_eq!(server.services.locked_accounts().await.unwrap(), 0);
+    assert_eq!(lockout::locked_until(&server.services, anna).await.unwrap(), None);
+    assert_eq!(lockout::count_locked(&server.services).await.unwrap(), 0);
     assert_eq!(events(&server, anna, Event::SignInLocked).await, 0);
 
     server.clock.advance(TimeDelta::seconds(61));
@@ -272,7 +273,7 @@ async fn what_was_not_compared_does_not_count(#[values(Sqlite, PostgresRedis)] b
         let password = PASSWORD.into();
         let client = Client::default();
         tokio::select! {
-            _ = server.services.sign_in("anna", &password, false, None, &client) => panic!("its turn has not come"),
+            _ = sign_in::browser(&server.services, "anna", &password, false, None, &client) => panic!("its turn has not come"),
             () = held.is_waited_for_by(1) => {}
         }
         held.is_waited_for_by(0).await;

@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use diesel::{QueryDsl as _, RunQueryDsl as _};
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Event, UserId};
+use portcullis::services::authentication::lockout;
 use portcullis::storage::authentication::lockouts::{self as store, Key, Rule, Taken};
 use portcullis::storage::schema::lockouts;
 
@@ -64,7 +65,7 @@ async fn an_unlock_and_a_guess_do_not_wait_for_each_other() {
     take(&server, key(9, anna)).await;
     take(&server, key(1, anna)).await;
     let (auth, client) = (command_line(), Client::default());
-    let unlock = server.services.unlock(&auth, anna, &client);
+    let unlock = lockout::unlock(&server.services, &auth, anna, &client);
     take_both(&server, [key(1, anna), key(9, anna)], unlock).await.unwrap();
     assert_eq!(counts(&server).await, 0);
 }
@@ -92,7 +93,7 @@ async fn a_guess_in_a_known_browser_locks_its_counts_in_the_order_of_everyone() 
         if both.first() == account.first() {
             break (known, both);
         }
-        server.services.unlock(&auth, anna, &client).await.unwrap();
+        lockout::unlock(&server.services, &auth, anna, &client).await.unwrap();
     };
     let both: Vec<_> = both.into_iter().map(|hash| Key { hash, user_id: Some(anna) }).collect();
     let token = known.get("/account").await.csrf_token().unwrap();

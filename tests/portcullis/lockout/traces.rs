@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use diesel::RunQueryDsl as _;
 use portcullis::domain::Error;
 use portcullis::domain::audit::Client;
+use portcullis::services::authentication::sign_in;
 use rstest::rstest;
 
 use super::{FIVE, WRONG, attempt, counts, lock, server_on};
@@ -18,7 +19,7 @@ async fn a_flood_of_invented_names_leaves_nothing_for_long(#[values(Sqlite, Post
     let long = "x".repeat(2000);
     for number in 0..300 {
         let name = format!("invented{number}{}", if number % 10 == 0 { long.as_str() } else { "" });
-        let error = server.services.sign_in(&name, &WRONG.into(), false, None, &Client::default()).await;
+        let error = sign_in::browser(&server.services, &name, &WRONG.into(), false, None, &Client::default()).await;
         assert!(matches!(error, Err(Error::WrongCredentials)));
     }
     assert_eq!(counts(&server).await, 300);

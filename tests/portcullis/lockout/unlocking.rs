@@ -3,6 +3,7 @@
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event, Role};
 use portcullis::services::AuthContext;
+use portcullis::services::authentication::lockout;
 use rstest::rstest;
 
 use super::{WRONG, attempt, events, lock, server_on};
@@ -22,26 +23,28 @@ async fn a_manager_unlocks_users_and_an_administrator_everyone(#[values(Sqlite, 
 
     lock(&server, "ursula").await;
     lock(&server, "mona").await;
-    let locks = server.services.locks_of(vec![user.id, other.id, server.create_user("free").await.id]).await.unwrap();
+    let locks = lockout::locks_of(&server.services, vec![user.id, other.id, server.create_user("free").await.id])
+        .await
+        .unwrap();
     assert_eq!(locks.len(), 2);
-    assert_eq!(server.services.locked_accounts().await.unwrap(), 2);
-    assert!(matches!(server.services.unlock(&auth, user.id, &client).await, Err(Error::Forbidden)));
-    assert!(matches!(server.services.unlock(&manager, other.id, &client).await, Err(Error::Forbidden)));
-    server.services.unlock(&manager, user.id, &client).await.unwrap();
+    assert_eq!(lockout::count_locked(&server.services).await.unwrap(), 2);
+    assert!(matches!(lockout::unlock(&server.services, &auth, user.id, &client).await, Err(Error::Forbidden)));
+    assert!(matches!(lockout::unlock(&server.services, &manager, other.id, &client).await, Err(Error::Forbidden)));
+    lockout::unlock(&server.services, &manager, user.id, &client).await.unwrap();
     attempt(&server, "ursula", PASSWORD).await.expect(303);
     attempt(&server, "mona", PASSWORD).await.expect(429);
-    server.services.unlock(&command_line(), other.id, &client).await.unwrap();
+    lockout::unlock(&server.services, &command_line(), other.id, &client).await.unwrap();
     attempt(&server, "mona", PASSWORD).await.expect(303);
     assert_eq!(events(&server, user.id, Event::UserUnlocked).await, 1);
     // There is nothing to unlock: nothing happened.
-    server.services.unlock(&manager, user.id, &client).await.unwrap();
+    lockout::unlock(&server.services, &manager, user.id, &client).await.unwrap();
     assert_eq!(events(&server, user.id, Event::UserUnlocked).await, 1);
 
     // Nobody gives guesses away unseen, before the lock begins.
     for _ in 0..4 {
         attempt(&server, "ursula", WRONG).await.expect(401);
     }
-    server.services.unlock(&manager, user.id, &client).await.unwrap();
+    lockout::unlock(&server.services, &manager, user.id, &client).await.unwrap();
     assert_eq!(events(&server, user.id, Event::UserUnlocked).await, 2);
 }
 

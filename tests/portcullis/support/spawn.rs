@@ -9,6 +9,7 @@ use chrono::{TimeDelta, Timelike as _};
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Actor, Clock, Role, User, UserId};
 use portcullis::services::accounts::new_account::NewAccount;
+use portcullis::services::authentication::sign_in;
 use portcullis::services::sessions::own;
 use portcullis::services::{Caller, RecentAuthContext, Services, SignedIn};
 use portcullis::settings::{self, Sources};
@@ -167,7 +168,7 @@ impl TestServer {
     /// `user`, as they were read a moment ago, in a session in which the password was entered just now.
     pub async fn stepped_up(&self, user: &User) -> RecentAuthContext {
         let (name, client) = (user.username.as_str(), Client::default());
-        let signed_in = self.services.sign_in(name, &PASSWORD.into(), false, None, &client).await;
+        let signed_in = sign_in::browser(&self.services, name, &PASSWORD.into(), false, None, &client).await;
         let handle = signed_in.unwrap_or_else(|error| panic!("{name}: {error:?}")).handle;
         let session = own::load(&self.services, &handle).await.expect("an answer").expect("a live session");
         let proof = self.services.recent_proof(&session).expect("a recent entry");

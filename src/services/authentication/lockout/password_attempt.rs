@@ -8,14 +8,14 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::Authenticated;
 use super::looks::Looks;
 use crate::domain::audit::Client;
 use crate::domain::device_cookie::DeviceCookie;
-use crate::domain::keys::mac;
+use crate::domain::keys::{RootKey, mac};
 use crate::domain::{Actor, Error, Event, NameKey, Outcome, SessionId, Timestamp, User, UserId};
 use crate::services::authentication::hasher::Check;
-use crate::services::authentication::known_browser::earlier_sign_ins;
+use crate::services::authentication::known_browser;
+use crate::services::authentication::lockout::{self, Authenticated};
 use crate::services::{Result, Services};
 use crate::storage::Database;
 use crate::storage::accounts::users::{self, StoredUser};
@@ -119,203 +119,205 @@ fn give_back(connection: &mut AnyConnection, counts: &[Count]) -> Result<()> {
     counts.iter().try_for_each(|count| lockouts::give_back(connection, &count.key))
 }
 
-impl Services {
-    /// A guess that may be compared, once there is one.
-    ///
-    /// # Errors
-    /// [`Error::Locked`], at once. [`Error::Busy`] when too many others are under way, or wait.
-    pub(super) async fn begin_attempt(&self, whose: &Whose, client: &Client) -> Result<PasswordAttempt> {
-        if let Some(attempt) = self.ask_for_attempt(whose, client).await? {
-            return Ok(attempt);
-        }
-        let _place = self.waiting_room.places.try_acquire().map_err(|_| Error::Busy)?;
-        timeout(PATIENCE, self.wait_for_attempt(whose, client)).await.unwrap_or(Err(Error::Busy))
+/// A guess that may be compared, once there is one.
+///
+/// # Errors
+/// [`Error::Locked`], at once. [`Error::Busy`] when too many others are under way, or wait.
+pub(super) async fn begin(services: &Services, whose: &Whose, client: &Client) -> Result<PasswordAttempt> {
+    if let Some(attempt) = ask(services, whose, client).await? {
+        return Ok(attempt);
     }
+    let _place = services.waiting_room.places.try_acquire().map_err(|_| Error::Busy)?;
+    timeout(PATIENCE, wait(services, whose, client)).await.unwrap_or(Err(Error::Busy))
+}
 
-    async fn wait_for_attempt(&self, whose: &Whose, client: &Client) -> Result<PasswordAttempt> {
-        loop {
-            let _turn = self.waiting_room.turn.lock().await;
-            match self.ask_for_attempt(whose, client).await {
-                Ok(Some(attempt)) => return Ok(attempt),
-                // A place in the queue may be free at the next turn.
-                Ok(None) | Err(Error::Busy) => sleep(PAUSE).await,
-                Err(error) => return Err(error),
-            }
+async fn wait(services: &Services, whose: &Whose, client: &Client) -> Result<PasswordAttempt> {
+    loop {
+        let _turn = services.waiting_room.turn.lock().await;
+        match ask(services, whose, client).await {
+            Ok(Some(attempt)) => return Ok(attempt),
+            // A place in the queue may be free at the next turn.
+            Ok(None) | Err(Error::Busy) => sleep(PAUSE).await,
+            Err(error) => return Err(error),
         }
     }
+}
 
-    /// `None`: there is none until one of those under way is decided.
-    ///
-    /// In the order of what a refusal costs, for a flood is made of refusals: a full hashing queue costs nothing, a look at
-    /// the counts a read, and only a guess that is likely to be made a write. A place in the queue is not kept while the
-    /// counts are looked at: a flood at one name would keep it from all others.
-    async fn ask_for_attempt(&self, whose: &Whose, client: &Client) -> Result<Option<PasswordAttempt>> {
-        self.hasher.check_room()?;
-        let Some((account, counts)) = self.look_before_attempt(whose, client).await? else { return Ok(None) };
-        let rule = self.lockout_rule();
-        let active = account.as_ref().filter(|account| account.user.is_active());
-        let check = self.hasher.prepare(active.and_then(|account| account.password_hash.as_deref()))?;
-        let database = self.database.clone();
-        let take = move |connection: &mut AnyConnection| {
-            let (mut taken, mut full) = (Vec::new(), false);
-            for count in &counts {
-                match lockouts::take(connection, &count.key, rule)? {
-                    Taken::Guess => taken.push(count.clone()),
-                    refused => full |= count.is_full(refused, rule)?,
-                }
+/// `None`: there is none until one of those under way is decided.
+///
+/// In the order of what a refusal costs, for a flood is made of refusals: a full hashing queue costs nothing, a look at
+/// the counts a read, and only a guess that is likely to be made a write. A place in the queue is not kept while the
+/// counts are looked at: a flood at one name would keep it from all others.
+async fn ask(services: &Services, whose: &Whose, client: &Client) -> Result<Option<PasswordAttempt>> {
+    services.hasher.check_room()?;
+    let Some((account, counts)) = look_before(services, whose, client).await? else { return Ok(None) };
+    let rule = lockout::rule(services);
+    let active = account.as_ref().filter(|account| account.user.is_active());
+    let check = services.hasher.prepare(active.and_then(|account| account.password_hash.as_deref()))?;
+    let database = services.database.clone();
+    let take = move |connection: &mut AnyConnection| {
+        let (mut taken, mut full) = (Vec::new(), false);
+        for count in &counts {
+            match lockouts::take(connection, &count.key, rule)? {
+                Taken::Guess => taken.push(count.clone()),
+                refused => full |= count.is_full(refused, rule)?,
             }
-            if full {
-                give_back(connection, &taken)?;
-                return Ok(None);
-            }
-            Ok(Some(taken))
-        };
-        // Where nobody waits for it any more, it is given back; never what was not committed, for that could be another's.
-        let counted = move |taken: Option<Vec<Count>>| taken.map(|counts| Counted { database, counts });
-        let counted = self.database.write_then(take, counted).await?;
-        Ok(counted.map(|counted| PasswordAttempt { account, check, counted }))
-    }
+        }
+        if full {
+            give_back(connection, &taken)?;
+            return Ok(None);
+        }
+        Ok(Some(taken))
+    };
+    // Where nobody waits for it any more, it is given back; never what was not committed, for that could be another's.
+    let counted = move |taken: Option<Vec<Count>>| taken.map(|counts| Counted { database, counts });
+    let counted = services.database.write_then(take, counted).await?;
+    Ok(counted.map(|counted| PasswordAttempt { account, check, counted }))
+}
 
-    /// What is known before a guess is asked for. Of those who give the same name at the same time, one looks for all.
-    async fn look_before_attempt(&self, whose: &Whose, client: &Client) -> Result<Looked> {
-        let Whose::Named(name) = whose else { return self.look(whose, client).await };
-        // Only the cookies that we have made tell clients apart: anyone can send others.
-        let cookie = client.device_cookie.as_ref().filter(|_| earlier_sign_ins(client, &self.device_key()).is_some());
-        let key = (name.clone(), cookie.cloned());
-        let looked = self.waiting_room.looks.share(key, async || self.look(whose, client).await.map_err(Arc::new));
-        looked.await.map_err(shared)
-    }
+/// What is known before a guess is asked for. Of those who give the same name at the same time, one looks for all.
+async fn look_before(services: &Services, whose: &Whose, client: &Client) -> Result<Looked> {
+    let Whose::Named(name) = whose else { return look(services, whose, client).await };
+    // Only the cookies that we have made tell clients apart: anyone can send others.
+    let cookie =
+        client.device_cookie.as_ref().filter(|_| known_browser::earlier_sign_ins(&services.root_key, client).is_some());
+    let key = (name.clone(), cookie.cloned());
+    let looked = services.waiting_room.looks.share(key, async || look(services, whose, client).await.map_err(Arc::new));
+    looked.await.map_err(shared)
+}
 
-    async fn look(&self, whose: &Whose, client: &Client) -> Result<Looked> {
-        let (services, whose, client, rule) = (self.clone(), whose.clone(), client.clone(), self.lockout_rule());
-        self.database
-            .read(move |connection| {
-                let account = match &whose {
-                    Whose::Named(name) => match NameKey::of_typed(name) {
-                        Some(key) => users::by_name(connection, &key)?,
-                        None => None,
-                    },
-                    Whose::Account(id) => Some(users::by_id(connection, *id)?.ok_or(Error::NotSignedIn)?),
-                };
-                let counts = services.counts(&whose, account.as_ref().map(|account| &account.user), &client);
-                let mut full = false;
-                for count in &counts {
-                    if let Some(refused) = lockouts::refusal(connection, &count.key, rule)? {
-                        full |= count.is_full(refused, rule)?;
-                    }
-                }
-                Ok((!full).then_some((account, counts)))
-            })
-            .await
-    }
-
-    /// In which counts a guess belongs, in the order of their keys, in which everyone locks them.
-    fn counts(&self, whose: &Whose, account: Option<&User>, client: &Client) -> Vec<Count> {
-        let hash_key = self.root_key.derive("lockout");
-        let Some(user) = account else {
-            let Whose::Named(name) = whose else { return Vec::new() };
-            // What can't be anyone's name is counted as it was typed.
-            let hash = match NameKey::of_typed(name) {
-                Some(name) => mac(&hash_key, &[b"name ", name.as_str().as_bytes()]),
-                None => mac(&hash_key, &[b"text ", name.as_bytes()]),
+async fn look(services: &Services, whose: &Whose, client: &Client) -> Result<Looked> {
+    let (whose, client, rule) = (whose.clone(), client.clone(), lockout::rule(services));
+    let root_key = services.root_key.clone();
+    services
+        .database
+        .read(move |connection| {
+            let account = match &whose {
+                Whose::Named(name) => match NameKey::of_typed(name) {
+                    Some(key) => users::by_name(connection, &key)?,
+                    None => None,
+                },
+                Whose::Account(id) => Some(users::by_id(connection, *id)?.ok_or(Error::NotSignedIn)?),
             };
-            return vec![Count { key: Key { hash, user_id: None }, decides: true }];
-        };
-        let id = user.id.0.as_bytes();
-        let count = |hash, decides| Count { key: Key { hash, user_id: Some(user.id) }, decides };
-        let account = mac(&hash_key, &[b"account ", id]);
-        let Some(browser) = self.known_browser(user, client) else { return vec![count(account, true)] };
-        let browser = mac(&hash_key, &[b"browser ", id, &browser.id]);
-        let mut counts = match whose {
-            Whose::Named(_) => vec![count(browser, true)],
-            Whose::Account(_) => vec![count(browser, true), count(account, false)],
-        };
-        counts.sort_unstable_by_key(|count| count.key.hash);
-        counts
-    }
+            let counts = counts(&root_key, &whose, account.as_ref().map(|account| &account.user), &client);
+            let mut full = false;
+            for count in &counts {
+                if let Some(refused) = lockouts::refusal(connection, &count.key, rule)? {
+                    full |= count.is_full(refused, rule)?;
+                }
+            }
+            Ok((!full).then_some((account, counts)))
+        })
+        .await
+}
 
-    /// Compares the password, and lets the counts know. `None`: it is wrong; that is audited.
-    pub(super) async fn decide(
-        &self,
-        attempt: PasswordAttempt,
-        password: &SecretString,
-        session: Option<SessionId>,
-        client: &Client,
-    ) -> Result<Option<Authenticated>> {
-        let PasswordAttempt { account, check, mut counted } = attempt;
-        let compared = timeout(LONGEST_COMPARISON, self.hasher.verify(check, password)).await;
-        let verdict = match compared.unwrap_or(Err(Error::Busy)) {
-            Ok(verdict) => verdict,
-            Err(error) => {
-                if let Some(given_back) = counted.give_back() {
-                    given_back.await.ok();
-                }
-                return Err(error);
-            }
+/// In which counts a guess belongs, in the order of their keys, in which everyone locks them.
+fn counts(root_key: &RootKey, whose: &Whose, account: Option<&User>, client: &Client) -> Vec<Count> {
+    let hash_key = root_key.derive("lockout");
+    let Some(user) = account else {
+        let Whose::Named(name) = whose else { return Vec::new() };
+        // What can't be anyone's name is counted as it was typed.
+        let hash = match NameKey::of_typed(name) {
+            Some(name) => mac(&hash_key, &[b"name ", name.as_str().as_bytes()]),
+            None => mac(&hash_key, &[b"text ", name.as_bytes()]),
         };
-        let counts = counted.counts.clone();
-        let authenticated = match account {
-            Some(account) if verdict.matches => {
-                let rule = self.lockout_rule();
-                let succeed = self.database.write(move |connection| {
-                    counts.iter().try_for_each(|Count { key, decides }| {
-                        if *decides {
-                            lockouts::succeed(connection, key, rule)
-                        } else {
-                            lockouts::give_back(connection, key)
-                        }
-                    })
-                });
-                succeed.await?;
-                Some(Authenticated { account, outdated: verdict.outdated })
-            }
-            account => {
-                self.note_failure(counts, account.map(|account| account.user), session, client).await?;
-                None
-            }
-        };
-        // Not before the store knows: who gets no answer has not guessed.
-        counted.counts.clear();
-        Ok(authenticated)
-    }
+        return vec![Count { key: Key { hash, user_id: None }, decides: true }];
+    };
+    let id = user.id.0.as_bytes();
+    let count = |hash, decides| Count { key: Key { hash, user_id: Some(user.id) }, decides };
+    let account = mac(&hash_key, &[b"account ", id]);
+    let Some(browser) = known_browser::recognize(root_key, user, client) else { return vec![count(account, true)] };
+    let browser = mac(&hash_key, &[b"browser ", id, &browser.id]);
+    let mut counts = match whose {
+        Whose::Named(_) => vec![count(browser, true)],
+        Whose::Account(_) => vec![count(browser, true), count(account, false)],
+    };
+    counts.sort_unstable_by_key(|count| count.key.hash);
+    counts
+}
 
-    /// The name is noted only where such an account exists: people type passwords there.
-    async fn note_failure(
-        &self,
-        counts: Vec<Count>,
-        subject: Option<User>,
-        session_id: Option<SessionId>,
-        client: &Client,
-    ) -> Result<()> {
-        let (client, rule) = (client.clone(), self.lockout_rule());
-        self.database
-            .write(move |connection| {
-                let mut lock_begins = false;
-                for count in &counts {
-                    lock_begins |= lockouts::fail(connection, &count.key, rule)? == Some(rule.threshold);
-                }
-                let actor = match (&subject, session_id) {
-                    (Some(user), Some(_)) => Actor::user(user),
-                    _ => Actor::Anonymous,
-                };
-                let entry = |event, detail: Option<&str>| Entry {
-                    event,
-                    outcome: Outcome::Failure,
-                    actor: &actor,
-                    subject: subject.as_ref(),
-                    session_id,
-                    detail: detail.map(str::to_owned),
-                    client: &client,
-                };
-                let asked_again = session_id.map(|_| "password asked again");
-                audit::append(connection, &entry(Event::SignInFailed, asked_again), rule.now)?;
-                if lock_begins {
-                    audit::append(connection, &entry(Event::SignInLocked, None), rule.now)?;
-                }
-                Ok(())
-            })
-            .await
-    }
+/// Compares the password, and lets the counts know. `None`: it is wrong; that is audited.
+pub(super) async fn decide(
+    services: &Services,
+    attempt: PasswordAttempt,
+    password: &SecretString,
+    session: Option<SessionId>,
+    client: &Client,
+) -> Result<Option<Authenticated>> {
+    let PasswordAttempt { account, check, mut counted } = attempt;
+    let compared = timeout(LONGEST_COMPARISON, services.hasher.verify(check, password)).await;
+    let verdict = match compared.unwrap_or(Err(Error::Busy)) {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            if let Some(given_back) = counted.give_back() {
+                given_back.await.ok();
+            }
+            return Err(error);
+        }
+    };
+    let counts = counted.counts.clone();
+    let authenticated = match account {
+        Some(account) if verdict.matches => {
+            let rule = lockout::rule(services);
+            let succeed = services.database.write(move |connection| {
+                counts.iter().try_for_each(|Count { key, decides }| {
+                    if *decides {
+                        lockouts::succeed(connection, key, rule)
+                    } else {
+                        lockouts::give_back(connection, key)
+                    }
+                })
+            });
+            succeed.await?;
+            Some(Authenticated { account, outdated: verdict.outdated })
+        }
+        account => {
+            note_failure(services, counts, account.map(|account| account.user), session, client).await?;
+            None
+        }
+    };
+    // Not before the store knows: who gets no answer has not guessed.
+    counted.counts.clear();
+    Ok(authenticated)
+}
+
+/// The name is noted only where such an account exists: people type passwords there.
+async fn note_failure(
+    services: &Services,
+    counts: Vec<Count>,
+    subject: Option<User>,
+    session_id: Option<SessionId>,
+    client: &Client,
+) -> Result<()> {
+    let (client, rule) = (client.clone(), lockout::rule(services));
+    services
+        .database
+        .write(move |connection| {
+            let mut lock_begins = false;
+            for count in &counts {
+                lock_begins |= lockouts::fail(connection, &count.key, rule)? == Some(rule.threshold);
+            }
+            let actor = match (&subject, session_id) {
+                (Some(user), Some(_)) => Actor::user(user),
+                _ => Actor::Anonymous,
+            };
+            let entry = |event, detail: Option<&str>| Entry {
+                event,
+                outcome: Outcome::Failure,
+                actor: &actor,
+                subject: subject.as_ref(),
+                session_id,
+                detail: detail.map(str::to_owned),
+                client: &client,
+            };
+            let asked_again = session_id.map(|_| "password asked again");
+            audit::append(connection, &entry(Event::SignInFailed, asked_again), rule.now)?;
+            if lock_begins {
+                audit::append(connection, &entry(Event::SignInLocked, None), rule.now)?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// The error of a look, for each of those who shared it.

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::domain::{Clock, SessionId, User};
+use crate::services::authentication::sign_in;
 use crate::services::sessions::access_tokens::{self, AccessToken};
 use crate::services::sessions::everyone;
 use crate::settings::{self, Sources};
@@ -261,7 +262,7 @@ async fn a_token_lives_and_dies_with_its_session_and_its_present_role_counts() {
     let (auth, client) = command_line();
     let (user, _) = node.create_user(&auth, "ann", "ann@example.org", None, Role::User, &client).await.unwrap();
     let password = "kettle mango violin 42".into();
-    let signed_in = node.sign_in("root", &password, false, None, &client).await.unwrap();
+    let signed_in = sign_in::browser(&node, "root", &password, false, None, &client).await.unwrap();
     let (root, session) = (signed_in.user, signed_in.handle.session_id);
 
     let now = clock.now();
