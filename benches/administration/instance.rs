@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use portcullis::domain::UserId;
+use portcullis::services::accounts::lookup;
 use portcullis::services::administration::users::{UserSearch, UserSort};
 
 use crate::people;
@@ -60,7 +61,7 @@ impl Instance {
             None => Stores::with_redis(backend, backend.has_redis().then(RedisServer::start)).await,
         };
         let server = TestServer::on(stores, SETTINGS).await;
-        if server.services.find_user(VISITOR).await.is_err() {
+        if lookup::find(&server.services.database, VISITOR).await.is_err() {
             let mut heavy = Vec::new();
             for name in HEAVY {
                 heavy.push(server.create_user(name).await.id);

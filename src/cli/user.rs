@@ -13,6 +13,7 @@ use crate::domain::link::OneTimeLink;
 use crate::domain::{Error, Role, Timestamp, User, UserStatus, username};
 use crate::representations::UserShape;
 use crate::services::accounts::new_account::NewAccount;
+use crate::services::accounts::{links, lookup, passwords};
 use crate::services::administration::users::{FoundUser, UserSearch, UserSort};
 use crate::services::authentication::lockout;
 use crate::services::{RecentAuthContext, Services};
@@ -178,7 +179,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         }
         Command::SetPassword { target, password, yes: _ } => {
             let user = target.find(services).await?;
-            let user = services.set_password(auth, user.id, &password.read()?, client).await?;
+            let user = passwords::set(&services, auth, user.id, &password.read()?, client).await?;
             Ok(format!("Set the password of {}; all its sessions are ended.\n", user.username.as_str()))
         }
         Command::SetRole { target, role, yes: _ } => {
@@ -208,7 +209,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         }
         Command::ResetLink { target, yes: _ } => {
             let user = target.find(services).await?;
-            let link = services.issue_reset_link(auth, user.id, client).await?;
+            let link = links::issue_reset(&services, auth, user.id, client).await?;
             Ok(handed_over(&user, &link))
         }
         Command::Import(arguments) => import::run(arguments, services).await,
@@ -224,7 +225,7 @@ impl AccountArgument {
 
 /// The account of that username, e-mail or id.
 async fn find(services: &Services, name: &str) -> Result<User, Failure> {
-    services.find_user(name).await.map_err(|error| match error {
+    lookup::find(&services.database, name).await.map_err(|error| match error {
         Error::NotFound => {
             Failure::Failed(format!("there is no account \"{name}\": `portcullis user list` shows them all"))
         }

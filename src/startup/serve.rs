@@ -5,6 +5,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Handle, Server, StartupFailure, services};
 use crate::domain::Clock;
 use crate::domain::link::OneTimeLink;
+use crate::services::accounts::{links, setup};
 use crate::settings::Loaded;
 use crate::telemetry;
 
@@ -13,13 +14,14 @@ use crate::telemetry;
 pub async fn serve(loaded: Loaded, clock: Clock, log: &telemetry::Guard) -> Result<(), StartupFailure> {
     let services = services(loaded, clock).await?;
     let server = Server::bind(services.clone())?;
-    let bootstrapped = services.bootstrap().await.map_err(|error| StartupFailure::bootstrap(&error))?;
+    let bootstrapped = setup::bootstrap(&services).await.map_err(|error| StartupFailure::bootstrap(&error))?;
     if let Some(admin) = bootstrapped {
         tracing::info!(username = %admin.username, "created the administrator of the bootstrap settings");
     }
-    let administrator = services.administrator_exists().await.map_err(|error| StartupFailure::services(&error))?;
+    let administrator =
+        setup::administrator_exists(&services.database).await.map_err(|error| StartupFailure::services(&error))?;
     if !administrator {
-        let link = services.issue_setup_link().await.map_err(|error| StartupFailure::services(&error))?;
+        let link = links::issue_setup(&services).await.map_err(|error| StartupFailure::services(&error))?;
         if !log.tell(first_run(&link)) {
             tracing::warn!("the link that makes the first administrator was not shown: run portcullis setup-link");
         }

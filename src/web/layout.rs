@@ -4,15 +4,15 @@ use actix_web::http::header::{ContentType, RETRY_AFTER};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse};
 use askama::Template;
 
-use super::Answer;
-use super::assets;
 use super::audit::event_text::number;
 use super::form_errors::{FormErrors, Status};
+use super::{Answer, assets};
 use crate::domain::{Error, Role, User};
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{Flash, Notice};
 use crate::http::problem::Problem;
 use crate::services::Services;
+use crate::services::accounts::lookup;
 
 /// A page with this status, or with that of a [`FormErrors`].
 pub fn page(status: impl Into<Status>, template: &impl Template) -> Answer {
@@ -121,7 +121,7 @@ const TABS_OF_MANAGERS: usize = 4;
 
 /// The signed-in person's account. One that was deleted since the session was looked up is no longer signed in.
 pub async fn account_of(services: &Services, current: &CurrentUser) -> Result<User, Problem> {
-    services.user(current.session.user_id).await.map_err(|error| match error {
+    lookup::by_id(&services.database, current.session.user_id).await.map_err(|error| match error {
         Error::NotFound => Error::NotSignedIn.into(),
         other => other.into(),
     })

@@ -7,6 +7,7 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::audit_list::{AuditFilter, TypedAuditFilter};
 use portcullis::domain::{Actor, Error, Event, EventId, Outcome, User};
 use portcullis::services::AuthContext;
+use portcullis::services::accounts::lookup;
 use portcullis::services::sessions::{account, everyone};
 use portcullis::storage::audit::{self, Entry};
 use rstest::rstest;
@@ -36,7 +37,7 @@ fn typed(pairs: &[(&str, &str)]) -> TypedAuditFilter {
 
 /// Events of one account, oldest first, written in bulk.
 pub async fn seed(server: &TestServer, name: &str, count: usize, event: Event, address: &str) {
-    let user = server.services.find_user(name).await.unwrap();
+    let user = lookup::find(&server.services.database, name).await.unwrap();
     let (now, address) = (server.clock.now(), address.parse().ok());
     // What the server writes when it starts would wait for all of this.
     server.is_ready().await;
@@ -337,7 +338,7 @@ async fn an_export_has_every_event_of_the_filter_newest_first(#[values(Sqlite, P
     assert_eq!(records[0][..4], ["id", "at", "event", "outcome"]);
     assert!(records[1..].is_sorted_by(|newer, older| newer[0] > older[0]));
 
-    let user = server.services.find_user("samuel").await.unwrap();
+    let user = lookup::find(&server.services.database, "samuel").await.unwrap();
     let refused = server.services.export_audit(&AuthContext::of(&user), AuditFilter::default());
     assert!(matches!(refused.map(drop), Err(Error::Forbidden)));
 }

@@ -9,6 +9,7 @@ use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState
 use portcullis::domain::{Error, EventId, Role, User};
 use portcullis::routes::{self, Access, Route};
 use portcullis::services::AuthContext;
+use portcullis::services::accounts::{links, lookup};
 use portcullis::services::administration::users::UserChange;
 use portcullis::services::authentication::lockout;
 use portcullis::services::sessions::{account, everyone, signing_keys};
@@ -102,7 +103,7 @@ async fn no_act_is_done_for_another_site_without_its_token_or_with_that_of_anoth
     }
     assert!(tried > 15, "{tried}");
     assert_eq!(log(&server).await, before, "something was done");
-    let now = server.services.user(user.id).await.unwrap();
+    let now = lookup::by_id(&server.services.database, user.id).await.unwrap();
     assert_eq!((now.version(), now.epoch), (user.version(), user.epoch));
     assert!(victim.is_signed_in().await && keeper.is_signed_in().await);
     assert_eq!(keeper.get("/account").await.csrf_token().unwrap(), token);
@@ -160,7 +161,7 @@ async fn what_is_done_to_a_deleted_account_or_its_session_is_404_or_nothing() {
     keeper.post("/admin/sessions/end", &[("csrf_token", token.as_str()), ("id", &session)]).await.expect(303);
     assert_eq!(log(&server).await, before, "something was done");
     assert!(open.is_signed_in().await);
-    assert_eq!(server.services.user(namesake.id).await.unwrap().version(), namesake.version());
+    assert_eq!(lookup::by_id(&server.services.database, namesake.id).await.unwrap().version(), namesake.version());
 }
 
 #[tokio::test]
@@ -272,7 +273,7 @@ async fn the_window_of_an_entry_is_exact_and_of_one_session_alone(
         let location = page.location().unwrap_or_default();
         assert!(matches!(page.status, 303 | 409 | 422) && !location.starts_with("/confirm"), "{path}: {location}");
     }
-    assert!(matches!(server.services.user(user.id).await, Err(Error::NotFound)));
+    assert!(matches!(lookup::by_id(&server.services.database, user.id).await, Err(Error::NotFound)));
     assert!(!elsewhere.is_signed_in().await && !victim.is_signed_in().await);
 }
 
@@ -333,7 +334,7 @@ async fn who_lost_the_role_or_the_account_while_the_request_was_on_its_way_does_
             services.reinstate(recent, user.id, &client).await.err(),
             services.delete_user(recent, user.id, &client).await.err(),
             services.update_user(recent, user.id, change(), &client).await.err(),
-            services.issue_reset_link(recent, user.id, &client).await.err(),
+            links::issue_reset(&services, recent, user.id, &client).await.err(),
             services.create_user(recent, "eve", "eve@example.com", None, Role::Admin, &client).await.err(),
             signing_keys::rotate(&services, recent, None, &client).await.err(),
         ];
@@ -371,8 +372,8 @@ async fn no_text_of_an_administrator_breaks_a_line_or_hides_a_character() {
         let token = keeper.get("/account").await.csrf_token().unwrap();
         keeper.post(&role, &[("csrf_token", &token), ("role", text)]).await.expect(422);
     }
-    assert_eq!(server.services.user(user.id).await.unwrap().version(), user.version());
-    assert!(matches!(server.services.find_user("nora").await, Err(Error::NotFound)));
+    assert_eq!(lookup::by_id(&server.services.database, user.id).await.unwrap().version(), user.version());
+    assert!(matches!(lookup::find(&server.services.database, "nora").await, Err(Error::NotFound)));
 }
 
 // --- lists --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::keys::{Secret, SessionHandle};
 use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState};
 use portcullis::domain::{Error, Event, Role, SessionId, SessionKind, Timestamp, User};
+use portcullis::services::accounts::lookup;
 use portcullis::services::sessions::{counts, everyone};
 use portcullis::services::{AuthContext, Caller};
 use portcullis::storage::leases::Lease;
@@ -354,7 +355,7 @@ async fn whoever_ends_sessions_or_keeps_them_comes_back_to_where_that_was_asked(
     // Never to another site.
     let own = all_pages(&server, &live(), 200).await.len();
     for next in ["//evil.example", "https://evil.example/", "/%09/evil.example", "javascript:alert(1)"] {
-        let samuel = server.services.user(samuel.id).await.unwrap();
+        let samuel = lookup::by_id(&server.services.database, samuel.id).await.unwrap();
         let [session] = &seed(&server, &samuel, 1, SessionKind::Api, "curl").await[..] else { panic!("one") };
         let end = format!("/admin/sessions/{}/end?next={next}", session.session_id);
         assert_eq!(keeper.get(&end).await.expect(200).attributes("form a.button", "href"), ["/admin/sessions"]);

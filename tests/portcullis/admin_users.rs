@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event, Role, User, UserId};
+use portcullis::services::accounts::{links, lookup};
 use portcullis::services::administration::users::UserChange;
 use portcullis::services::authorization::Subject;
 use portcullis::services::sessions::everyone;
@@ -177,7 +178,7 @@ async fn a_new_account_comes_with_a_link_that_is_shown_once_and_works_once(
     let fields = [("username", "nora"), ("email", "nora@example.com"), ("name", "Nora N."), ("role", "manager")];
     let answer = keeper.submit("/admin/users/new", &fields).await;
     assert_eq!(answer.status, 303, "{}", answer.excerpt());
-    let nora = server.services.find_user("nora").await.unwrap();
+    let nora = lookup::find(&server.services.database, "nora").await.unwrap();
     assert_eq!((nora.role, nora.name.as_deref()), (Role::Manager, Some("Nora N.")));
     assert_eq!(answer.location(), Some(page_of(&nora).as_str()));
     assert_eq!(events_of(&server, nora.id).await, [Event::UserCreated]);
@@ -205,7 +206,7 @@ async fn a_new_account_comes_with_a_link_that_is_shown_once_and_works_once(
     assert!(page.field_error("username").is_some() && page.field_error("email").is_some());
     let fields = [("username", "third"), ("email", "third@example.com"), ("role", "root")];
     assert!(keeper.submit("/admin/users/new", &fields).await.expect(422).field_error("role").is_some());
-    assert!(matches!(server.services.find_user("third").await, Err(Error::NotFound)));
+    assert!(matches!(lookup::find(&server.services.database, "third").await, Err(Error::NotFound)));
 }
 
 #[rstest]
@@ -219,7 +220,7 @@ async fn an_edit_changes_what_it_was_made_on_and_nothing_newer(#[values(Sqlite, 
 
     let fields = [("username", "Anna.New"), ("email", "new@example.com"), ("name", "Änne")];
     keeper.submit_form(old.clone(), &fields).await.expect_redirect(&page_of(&anna));
-    let changed = server.services.user(anna.id).await.unwrap();
+    let changed = lookup::by_id(&server.services.database, anna.id).await.unwrap();
     assert_eq!((changed.username.as_str(), changed.email.as_str()), ("Anna.New", "new@example.com"));
     assert_eq!(find(&mut keeper, "q=%C3%A4nne").await, ["Anna.New"]);
     assert_eq!(find(&mut keeper, "q=anna@").await, Vec::<String>::new());
@@ -230,20 +231,20 @@ async fn an_edit_changes_what_it_was_made_on_and_nothing_newer(#[values(Sqlite, 
     assert!(page.text().contains("Someone else changed this account meanwhile"), "{}", page.text());
     assert_eq!(page.value("name").as_deref(), Some("Other"));
     assert!(page.text().contains("It is now “Änne”."), "{}", page.text());
-    assert_eq!(server.services.user(anna.id).await.unwrap().name.as_deref(), Some("Änne"));
+    assert_eq!(lookup::by_id(&server.services.database, anna.id).await.unwrap().name.as_deref(), Some("Änne"));
     keeper.submit_form(page.form(&page_of(&anna)), &[("name", "Other")]).await.expect_redirect(&page_of(&anna));
 
     // What is not sent stays; what is sent empty goes.
     let token = page.csrf_token().unwrap();
     let fields = [("csrf_token", token.as_str()), ("email", "newer@example.com")];
     keeper.post(&page_of(&anna), &fields).await.expect_redirect(&page_of(&anna));
-    let changed = server.services.user(anna.id).await.unwrap();
+    let changed = lookup::by_id(&server.services.database, anna.id).await.unwrap();
     assert_eq!((changed.name.as_deref(), changed.email.as_str()), (Some("Other"), "newer@example.com"));
     let page = keeper.post(&page_of(&anna), &[("csrf_token", token.as_str()), ("email", "x")]).await.expect(422);
     assert_eq!((page.value("name").as_deref(), page.value("email").as_deref()), (Some("Other"), Some("x")));
     let fields = [("csrf_token", token.as_str()), ("name", "")];
     keeper.post(&page_of(&anna), &fields).await.expect_redirect(&page_of(&anna));
-    assert_eq!(server.services.user(anna.id).await.unwrap().name, None);
+    assert_eq!(lookup::by_id(&server.services.database, anna.id).await.unwrap().name, None);
     let page = keeper.submit_form(old.clone(), &[("name", "Other")]).await.expect(409);
     assert!(page.text().contains("It is empty now."), "{}", page.text());
 
@@ -279,7 +280,7 @@ async fn a_manager_reaches_users_alone_and_only_to_end_their_sessions(
     let server = TestServer::start(backend).await;
     let user = server.create("ursula", Role::User).await;
     let colleague = server.create("martha", Role::Manager).await;
-    let admin = server.services.find_user(KEEPER).await.unwrap();
+    let admin = lookup::find(&server.services.database, KEEPER).await.unwrap();
     let own = server.create("manuel", Role::Manager).await;
     let mut manuel = server.signed_in("manuel").await;
     let mut victims = vec![];
@@ -302,7 +303,7 @@ async fn a_manager_reaches_users_alone_and_only_to_end_their_sessions(
                 [("csrf_token", token.as_str()), ("role", "admin"), ("username", "pwned"), ("email", "p@example.com")];
             manuel.post(&path, &fields).await.expect(403);
         }
-        let now = server.services.user(target.id).await.unwrap();
+        let now = lookup::by_id(&server.services.database, target.id).await.unwrap();
         assert_eq!((now.version(), now.epoch), (target.version(), target.epoch), "{}", target.username);
     }
     for target in [&colleague, &admin, &own] {
@@ -326,7 +327,7 @@ async fn a_manager_reaches_users_alone_and_only_to_end_their_sessions(
 async fn a_manager_sees_who_is_locked_and_unlocks_users_alone(#[values(Sqlite, PostgresRedis)] backend: Backend) {
     let server = TestServer::with(backend, &[("lockout_threshold", "5")]).await;
     let user = server.create("ursula", Role::User).await;
-    let admin = server.services.find_user(KEEPER).await.unwrap();
+    let admin = lookup::find(&server.services.database, KEEPER).await.unwrap();
     server.create("manuel", Role::Manager).await;
     let mut manuel = server.signed_in("manuel").await;
     assert_eq!(find(&mut manuel, "status=locked").await, Vec::<String>::new());
@@ -370,7 +371,7 @@ async fn nobody_below_an_administrator_raises_a_role_their_own_least_of_all() {
         }
         let fields = [("csrf_token", token.as_str()), ("name", "X"), ("email", user.email.as_str()), ("role", "admin")];
         browser.post("/account/profile", &fields).await;
-        assert_eq!(server.services.user(user.id).await.unwrap().role, role);
+        assert_eq!(lookup::by_id(&server.services.database, user.id).await.unwrap().role, role);
         let auth = server.stepped_up(&user).await;
         let raised = server.services.set_role(&auth, user.id, Role::Admin, &client()).await;
         assert!(matches!(raised, Err(Error::Forbidden)));
@@ -386,7 +387,7 @@ async fn who_was_an_administrator_when_the_request_began_is_asked_again_when_it_
     server.services.set_role(&command_line(), demoted.id, Role::Manager, &client()).await.unwrap();
     let services = &server.services;
     assert!(matches!(services.suspend(&auth, user.id, &client()).await, Err(Error::Forbidden)));
-    assert!(matches!(services.issue_reset_link(&auth, user.id, &client()).await, Err(Error::Forbidden)));
+    assert!(matches!(links::issue_reset(&services, &auth, user.id, &client()).await, Err(Error::Forbidden)));
     let created = services.create_user(&auth, "eve", "eve@example.com", None, Role::Admin, &client()).await;
     assert!(matches!(created, Err(Error::Forbidden)));
     services.suspend(&command_line(), demoted.id, &client()).await.unwrap();
@@ -436,7 +437,7 @@ async fn a_sensitive_act_asks_for_the_password_again_and_goes_on_where_it_was(
     let path = format!("{}/delete", page_of(&anna));
     let answer = keeper.send(Method::GET, &path, &headers[..1], None).await.expect(401);
     assert!(answer.body.contains("reauthentication_required"), "{}", answer.body);
-    let unchanged = server.services.user(anna.id).await.unwrap();
+    let unchanged = lookup::by_id(&server.services.database, anna.id).await.unwrap();
     assert_eq!((unchanged.version(), unchanged.epoch), (anna.version(), anna.epoch));
 
     // A wrong password leads nowhere; the right one to the page of the act, with the choice that was made.
@@ -448,7 +449,7 @@ async fn a_sensitive_act_asks_for_the_password_again_and_goes_on_where_it_was(
     assert_eq!(page.attributes("option[selected]", "value"), ["manager"]);
     let form = page.form(&format!("{}/role", page_of(&anna)));
     keeper.submit_form(form, &[("role", "manager")]).await.expect_redirect(&page_of(&anna));
-    assert_eq!(server.services.user(anna.id).await.unwrap().role, Role::Manager);
+    assert_eq!(lookup::by_id(&server.services.database, anna.id).await.unwrap().role, Role::Manager);
 }
 
 #[rstest]
@@ -592,7 +593,7 @@ async fn a_manager_is_told_what_only_an_administrator_does_and_sees_the_own_devi
     let server = TestServer::start(Sqlite).await;
     let anna = server.create_user("anna").await;
     let own = server.create("manuel", Role::Manager).await;
-    let admin = server.services.find_user(KEEPER).await.unwrap();
+    let admin = lookup::find(&server.services.database, KEEPER).await.unwrap();
     server.signed_in("manuel").await;
     let mut manuel = server.signed_in("manuel").await;
     for (user, told) in [
@@ -645,7 +646,7 @@ async fn the_password_is_asked_for_an_act_by_its_name_and_cancel_leads_to_the_pa
     // Whoever may not see the account does not learn its name here.
     let user = server.signed_in("anna").await;
     for (mut browser, next) in [
-        (user, page_of(&server.services.find_user(KEEPER).await.unwrap())),
+        (user, page_of(&lookup::find(&server.services.database, KEEPER).await.unwrap())),
         (keeper.clone(), format!("/admin/users/{}", UserId::new(server.clock.now()))),
         (keeper, "/admin/users/x".to_owned()),
     ] {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use portcullis::domain::{Event, Role, User, UserId};
+use portcullis::services::accounts::lookup;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -77,7 +78,7 @@ async fn events(program: &ApiClient, event: Event) -> Vec<Value> {
 }
 
 async fn now(server: &TestServer, user: &User) -> User {
-    server.services.user(user.id).await.unwrap()
+    lookup::by_id(&server.services.database, user.id).await.unwrap()
 }
 
 #[rstest]
@@ -542,7 +543,7 @@ async fn a_manager_reaches_users_alone(#[values(Sqlite, PostgresRedis)] backend:
     let user = server.create("ursula", Role::User).await;
     let colleague = server.create("martha", Role::Manager).await;
     let own = server.create("manuel", Role::Manager).await;
-    let admin = server.services.find_user(KEEPER).await.unwrap();
+    let admin = lookup::find(&server.services.database, KEEPER).await.unwrap();
     let manager = server.program("manuel").await;
     let mut victims = Vec::new();
     for name in ["martha", KEEPER, "ursula"] {

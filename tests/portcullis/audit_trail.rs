@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use portcullis::domain::audit::{AuditEvent, Client};
 use portcullis::domain::audit_list::AuditFilter;
 use portcullis::domain::{Event, EventId, Outcome, Role};
+use portcullis::services::accounts::{links, passwords};
 use portcullis::services::sessions::{account, signing_keys};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -121,7 +122,7 @@ async fn every_event_of_the_contract_is_one_row_that_says_who_did_what_to_whom_a
     let mut trail = Trail::new(&server);
 
     // The first administrator.
-    let link = server.services.issue_setup_link().await.unwrap();
+    let link = links::issue_setup(&server.services).await.unwrap();
     let mut keeper = server.browser();
     let fields = [("username", KEEPER), ("email", "keeper@example.com"), ("password", PASSWORD)];
     let answer = keeper.submit(link.url.strip_prefix(&server.public_url).unwrap(), &fields).await.expect(303);
@@ -256,7 +257,7 @@ async fn every_event_of_the_contract_is_one_row_that_says_who_did_what_to_whom_a
     // The command line, and the server by itself.
     let (services, cli, nowhere) = (&server.services, command_line(), Client::default());
     services.set_role(&cli, id, Role::Manager, &nowhere).await.unwrap();
-    services.set_password(&cli, id, &PASSWORD.into(), &nowhere).await.unwrap();
+    passwords::set(&services, &cli, id, &PASSWORD.into(), &nowhere).await.unwrap();
     let expected = [row(UserRoleChanged, "cli", "samuel"), row(PasswordChanged, "cli", "samuel")];
     trail.wrote_here(&expected).await;
     server.clock.advance(TimeDelta::days(91));

@@ -2,6 +2,7 @@
 
 use diesel::{QueryDsl as _, RunQueryDsl as _};
 use portcullis::domain::{Event, Role};
+use portcullis::services::accounts::lookup;
 use portcullis::storage::schema::one_time_links;
 use rstest::rstest;
 
@@ -80,7 +81,7 @@ async fn an_account_is_created_with_its_password_or_not_at_all(#[values(Sqlite, 
         let refused = program.run_with_input(&create, weak);
         assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""), "{refused:?}");
         assert!(refused.stderr.starts_with("portcullis: password: ") && !refused.stderr.contains(weak), "{refused:?}");
-        assert!(server.services.find_user("nadia").await.is_err(), "the account was left behind");
+        assert!(lookup::find(&server.services.database, "nadia").await.is_err(), "the account was left behind");
     }
     assert_eq!(program.run(&["audit", "export"]).stdout, before);
 
@@ -92,7 +93,7 @@ async fn an_account_is_created_with_its_password_or_not_at_all(#[values(Sqlite, 
     );
     server.browser().sign_in("nadia").await;
     assert_eq!(links().await, links_before, "a link that nobody is shown");
-    let nadia = server.services.find_user("nadia").await.unwrap();
+    let nadia = lookup::find(&server.services.database, "nadia").await.unwrap();
     assert_eq!(nadia.role, Role::Manager);
     let events = server.services.activity(nadia.id, None, 10).await.unwrap();
     let events: Vec<_> = events.iter().map(|event| (event.event, event.detail.as_deref())).collect();

@@ -5,6 +5,7 @@ use diesel::{QueryDsl as _, RunQueryDsl as _};
 use portcullis::domain::audit::Client;
 use portcullis::domain::audit_list::AuditFilter;
 use portcullis::domain::{Error, Event, Role};
+use portcullis::services::accounts::lookup;
 use portcullis::services::authentication::sign_in;
 use portcullis::services::sessions::signing_keys;
 use portcullis::storage::audit::{self, Entry};
@@ -25,7 +26,7 @@ async fn every_sign_in_failure_and_alarm_is_counted_in_its_hour(#[values(Sqlite,
     server.newcomer("anna").await; // registers and signs in
     server.browser().try_sign_in("anna", "wrong").await.expect(401);
     server.browser().try_sign_in("nobody", "wrong").await.expect(401);
-    let user = server.services.find_user("anna").await.unwrap();
+    let user = lookup::find(&server.services.database, "anna").await.unwrap();
     let now = server.clock.now();
     let append = server.services.database.write(move |connection| {
         let actor = portcullis::domain::Actor::user(&user);

@@ -2,6 +2,7 @@
 
 use portcullis::domain::UserId;
 use portcullis::domain::audit::Client;
+use portcullis::services::accounts::links;
 use portcullis::services::sessions::{account, everyone};
 use rstest::rstest;
 
@@ -195,7 +196,7 @@ async fn ending_all_sessions_of_an_account_ends_them_everywhere(
 #[tokio::test]
 async fn a_reset_password_ends_all_sessions(#[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend) {
     signed_out_by(backend, async |server, user| {
-        let link = server.services.issue_reset_link(&command_line(), user, &Client::default()).await.unwrap();
+        let link = links::issue_reset(&server.services, &command_line(), user, &Client::default()).await.unwrap();
         let path = link.url.strip_prefix(&server.public_url).unwrap();
         server.browser().submit(path, &[("new_password", NEW_PASSWORD)]).await.expect_redirect("/login");
     })

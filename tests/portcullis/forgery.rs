@@ -1,5 +1,6 @@
 //! Requests that another site makes a browser send, and addresses that a client makes up.
 
+use portcullis::services::accounts::{links, lookup};
 use portcullis::services::sessions::account;
 
 use crate::support::*;
@@ -43,7 +44,7 @@ async fn of_all_mixtures_of_origin_site_and_token_only_our_own_page_is_believed(
                 headers.extend(origin.map(|origin| ("origin", origin)));
                 headers.extend(site.map(|site| ("sec-fetch-site", site)));
                 let page = browser.post_with("/account/profile", &fields, &headers).await;
-                let changed = server.services.find_user("anna").await.unwrap().name == Some(name.clone());
+                let changed = lookup::find(&server.services.database, "anna").await.unwrap().name == Some(name.clone());
                 let ours = is_ours(site, origin, &ours, which == "right");
                 let shown = format!("origin {origin:?}, site {site:?}, token {which}");
                 assert_eq!(page.status, if ours { 303 } else { 403 }, "{shown}: {}", page.excerpt());
@@ -90,7 +91,7 @@ async fn every_form_of_a_signed_in_person_refuses_another_site_and_a_missing_tok
         assert_eq!(page.status, 403, "{path} without a token: {}", page.excerpt());
         assert!(browser.is_signed_in().await && other.is_signed_in().await, "{path} did something");
     }
-    let user = server.services.find_user("anna").await.unwrap();
+    let user = lookup::find(&server.services.database, "anna").await.unwrap();
     assert_eq!((user.name, user.email.as_str()), (None, "anna@example.com"));
     assert!(server.browser().try_sign_in("anna", PASSWORD).await.status == 303, "the password was changed");
 }
@@ -99,7 +100,7 @@ async fn every_form_of_a_signed_in_person_refuses_another_site_and_a_missing_tok
 async fn another_site_can_not_sign_someone_in_up_or_out() {
     let server = TestServer::start(SqliteRedis).await;
     let user = server.create_user("mallory").await.id;
-    let link = server.services.issue_reset_link(&spawn::command_line(), user, &Default::default()).await.unwrap();
+    let link = links::issue_reset(&server.services, &spawn::command_line(), user, &Default::default()).await.unwrap();
     let reset = link.url.strip_prefix(&server.public_url).unwrap().to_owned();
     let forms: [(&str, &[(&str, &str)]); 4] = [
         ("/login", &[("username", "mallory"), ("password", PASSWORD)]),
@@ -121,7 +122,7 @@ async fn another_site_can_not_sign_someone_in_up_or_out() {
         }
     }
     assert!(account::live(&server.services, user, 10).await.unwrap().0.is_empty());
-    assert!(server.services.find_user("planted").await.is_err());
+    assert!(lookup::find(&server.services.database, "planted").await.is_err());
     // An origin of `null` alone is a sandbox, or over plain http the page of a one-time link, whose address is a secret.
     for (path, fields) in &forms[..2] {
         server.browser().post_with(path, fields, &[("origin", "null")]).await.expect(403);
@@ -201,7 +202,7 @@ fn browser_status(method: &str, path: &str, signed_in: bool) -> u16 {
 async fn one_time_links_have_the_address_of_public_url() {
     let server = TestServer::with(Sqlite, &[("public_url", "https://auth.example.test")]).await;
     let user = server.create_user("anna").await.id;
-    let link = server.services.issue_reset_link(&spawn::command_line(), user, &Default::default()).await.unwrap();
+    let link = links::issue_reset(&server.services, &spawn::command_line(), user, &Default::default()).await.unwrap();
     assert!(link.url.starts_with("https://auth.example.test/reset/"), "{}", link.url);
 }
 

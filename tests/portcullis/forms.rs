@@ -1,5 +1,6 @@
 //! What people type: names, addresses, and what a refused form says.
 
+use portcullis::services::accounts::lookup;
 use rstest::rstest;
 
 use crate::support::*;
@@ -28,7 +29,7 @@ async fn a_refused_form_names_each_field_and_keeps_everything_but_passwords() {
     // Corrected on the same page, it works.
     let right = [("username", "nadia"), ("email", "nadia@example.com"), ("password", PASSWORD)];
     browser.submit_form(page.form("/register"), &right).await.expect_redirect("/account");
-    assert_eq!(server.services.find_user("nadia").await.unwrap().name.as_deref(), Some("Nadia <b>"));
+    assert_eq!(lookup::find(&server.services.database, "nadia").await.unwrap().name.as_deref(), Some("Nadia <b>"));
     let page = browser.get("/account").await.expect(200);
     assert!(
         page.body.contains("Nadia &lt;b&gt;") || page.body.contains("Nadia &#60;b&#62;"),
@@ -60,7 +61,7 @@ async fn a_taken_name_is_409_in_every_spelling(#[values(Sqlite, PostgresRedis)] 
     });
     let statuses = futures_util::future::join_all(all).await;
     expect_one(&statuses, 303, 409);
-    assert!(server.services.find_user("raced").await.is_ok(), "{statuses:?}");
+    assert!(lookup::find(&server.services.database, "raced").await.is_ok(), "{statuses:?}");
 }
 
 #[tokio::test]
@@ -105,7 +106,7 @@ async fn names_that_could_be_taken_for_another_are_refused() {
         assert_eq!(page.status, 422, "{email:?}");
         assert!(page.field_error("email").is_some(), "{email:?}");
     }
-    assert!(server.services.find_user("fresh").await.is_err());
+    assert!(lookup::find(&server.services.database, "fresh").await.is_err());
 }
 
 #[tokio::test]
@@ -118,9 +119,9 @@ async fn a_changed_e_mail_needs_the_password_and_a_changed_name_does_not() {
     assert!(page.field_error("current_password").is_some());
     let wrong = [("email", "new@example.com"), ("current_password", "wrong password")];
     browser.submit("/account/profile", &wrong).await.expect(401);
-    assert_eq!(server.services.find_user("anna").await.unwrap().email.as_str(), "anna@example.com");
+    assert_eq!(lookup::find(&server.services.database, "anna").await.unwrap().email.as_str(), "anna@example.com");
     let right = [("email", "new@example.com"), ("current_password", PASSWORD)];
     browser.submit("/account/profile", &right).await.expect(303);
-    let user = server.services.find_user("new@example.com").await.unwrap();
+    let user = lookup::find(&server.services.database, "new@example.com").await.unwrap();
     assert_eq!((user.username.as_str(), user.name.as_deref()), ("anna", Some("Anna A.")));
 }

@@ -2,6 +2,7 @@
 
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Role};
+use portcullis::services::accounts::lookup;
 use portcullis::services::sessions::everyone;
 use rstest::rstest;
 use serde_json::json;
@@ -72,9 +73,9 @@ async fn an_act_that_began_before_its_session_ended_is_not_done_after_it(
         }
         let answer = on_page.finish().await;
         assert!(matches!(answer.status, 303 | 401 | 403), "{way}: {}", answer.head);
-        assert_eq!(server.services.user(target.id).await.unwrap().role, Role::User, "{way}");
-        assert!(server.services.find_user("eve").await.is_err(), "{way}");
-        assert_eq!(server.services.find_user("adele").await.unwrap().name, None, "{way}");
+        assert_eq!(lookup::by_id(&server.services.database, target.id).await.unwrap().role, Role::User, "{way}");
+        assert!(lookup::find(&server.services.database, "eve").await.is_err(), "{way}");
+        assert_eq!(lookup::find(&server.services.database, "adele").await.unwrap().name, None, "{way}");
     }
 }
 
@@ -98,5 +99,5 @@ async fn an_account_that_is_made_while_everybody_is_signed_out_is_not_made_by_on
     feed.release().await;
     end_all.await.unwrap().unwrap();
     assert!(matches!(create.await.unwrap(), Err(Error::NotSignedIn)));
-    assert!(server.services.find_user("eve").await.is_err());
+    assert!(lookup::find(&server.services.database, "eve").await.is_err());
 }

@@ -2,6 +2,7 @@
 
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
+use portcullis::services::accounts::{links, lookup};
 use portcullis::services::sessions::account;
 use rstest::rstest;
 use serde_json::json;
@@ -53,7 +54,7 @@ async fn no_extra_field_of_a_form_makes_anyone_more_than_a_user() {
             let page = browser.post(path, &fields).await;
             assert!(page.status == 303 || (400..500).contains(&page.status), "{path} {field}: {}", page.status);
         }
-        let user = server.services.find_user(&name).await.unwrap();
+        let user = lookup::find(&server.services.database, &name).await.unwrap();
         assert_eq!(user.role, Role::User, "{field}");
     }
     // The same field twice is refused, or the first or the last counts: never a third thing.
@@ -66,7 +67,7 @@ async fn no_extra_field_of_a_form_makes_anyone_more_than_a_user() {
 #[tokio::test]
 async fn nobody_takes_a_name_that_stands_for_the_server_itself() {
     let server = TestServer::without_administrator(Stores::new(Sqlite).await, &[]).await;
-    let link = server.services.issue_setup_link().await.unwrap().url;
+    let link = links::issue_setup(&server.services).await.unwrap().url;
     let setup = link.strip_prefix(&server.public_url).unwrap();
     let refused = |page: Page| {
         let error = page.expect(422).field_error("username").unwrap();
@@ -155,7 +156,7 @@ async fn nothing_that_is_typed_reaches_a_store_as_more_than_text(
 /// Every form that there is, opened by who may open it: the page, and the action.
 async fn all_forms(server: &TestServer, anna: &mut Browser) -> Vec<(Page, String)> {
     let user = server.id_of("anna").await;
-    let link = server.services.issue_reset_link(&command_line(), user, &Client::default()).await.unwrap();
+    let link = links::issue_reset(&server.services, &command_line(), user, &Client::default()).await.unwrap();
     let reset = link.url.strip_prefix(&server.public_url).unwrap().to_owned();
     let mut forms = Vec::new();
     for path in ["/login", "/register", reset.as_str()] {

@@ -1,5 +1,6 @@
 //! The whole way of a newcomer: set up, register, sign in twice, end the other device, change the password, sign out.
 
+use portcullis::services::accounts::links;
 use rstest::rstest;
 
 use crate::support::stores::Stores;
@@ -8,7 +9,7 @@ use crate::support::*;
 /// A server as after its very first start, and the path of the link that it printed.
 async fn fresh(backend: Backend) -> (TestServer, String) {
     let server = TestServer::without_administrator(Stores::new(backend).await, &[]).await;
-    let link = server.services.issue_setup_link().await.unwrap().url;
+    let link = links::issue_setup(&server.services).await.unwrap().url;
     let path = link.strip_prefix(&server.public_url).expect("a link of ours").to_owned();
     (server, path)
 }

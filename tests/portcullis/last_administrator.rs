@@ -3,6 +3,7 @@
 use futures_util::future::{join, join3};
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Role, User};
+use portcullis::services::accounts::lookup;
 use rstest::rstest;
 use serde_json::json;
 
@@ -87,7 +88,7 @@ fn done(page: &Page) -> bool {
 }
 
 async fn is_administrator(server: &TestServer, user: &User) -> bool {
-    match server.services.user(user.id).await {
+    match lookup::by_id(&server.services.database, user.id).await {
         Ok(user) => user.role == Role::Admin && user.is_active(),
         Err(Error::NotFound) => false,
         Err(error) => panic!("{error}"),
@@ -102,7 +103,7 @@ async fn of_two_who_demote_each_other_a_hundred_times_one_is_left_each_time(
 ) {
     let server = TestServer::start(backend).await;
     let other_node = server.second_node().await;
-    let keeper = server.services.find_user(KEEPER).await.unwrap();
+    let keeper = lookup::find(&server.services.database, KEEPER).await.unwrap();
     let (mut one, mut two) = (Rival::of(keeper, &server).await, Rival::new("adele", &other_node).await);
     for round in 0..100 {
         let (first, second) = (one.user.clone(), two.user.clone());
@@ -140,7 +141,7 @@ async fn of_two_who_demote_suspend_or_delete_each_other_one_is_left_each_time(
 ) {
     let server = TestServer::start(backend).await;
     let other_node = server.second_node().await;
-    let mut former = vec![server.services.find_user(KEEPER).await.unwrap()];
+    let mut former = vec![lookup::find(&server.services.database, KEEPER).await.unwrap()];
     let pairs = REMOVALS.iter().flat_map(|one| REMOVALS.iter().map(move |other| (*one, *other)));
     for (round, (first, second)) in pairs.cycle().take(27).enumerate() {
         let mut one = Rival::new(&format!("one{round}"), &server).await;
@@ -180,7 +181,7 @@ async fn the_only_one_stays_also_before_it_has_chosen_a_password() {
 #[tokio::test]
 async fn the_last_one_can_not_go_by_any_act(#[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend) {
     let server = TestServer::start(backend).await;
-    let keeper = server.services.find_user(KEEPER).await.unwrap();
+    let keeper = lookup::find(&server.services.database, KEEPER).await.unwrap();
     // One who is suspended is none.
     let away = server.create("adele", Role::Admin).await;
     server.services.suspend(&command_line(), away.id, &Client::default()).await.unwrap();

@@ -1,5 +1,6 @@
 //! How often one address may try a password, and how much work sign-ins may make.
 
+use portcullis::services::accounts::links;
 use tokio::task::JoinSet;
 
 use crate::support::*;
@@ -36,7 +37,7 @@ async fn too_many_attempts_from_one_address_wait_and_are_told_how_long() {
 async fn every_route_that_looks_at_a_password_draws_on_one_budget() {
     let server = TestServer::with(Sqlite, &[RATE]).await;
     let user = server.create_user("anna").await.id;
-    let link = server.services.issue_reset_link(&spawn::command_line(), user, &Default::default()).await.unwrap();
+    let link = links::issue_reset(&server.services, &spawn::command_line(), user, &Default::default()).await.unwrap();
     let reset = link.url.strip_prefix(&server.public_url).unwrap().to_owned();
     let home = [("x-forwarded-for", "203.0.113.1")];
     let mut anna = server.browser();

@@ -2,6 +2,7 @@
 
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Role, User};
+use portcullis::services::accounts::{links, lookup};
 use rstest::rstest;
 use serde_json::json;
 
@@ -15,25 +16,25 @@ async fn nobody_can_take_the_administrators_names_or_register_before_there_is_on
     let fields = [("username", "first"), ("email", "first@example.com"), ("password", PASSWORD)];
     server.browser().post("/register", &fields).await.expect(403);
     assert!(server.browser().get("/login").await.expect(200).text().contains("setup-link"), "no hint on /login");
-    let link = server.services.issue_setup_link().await.unwrap();
+    let link = links::issue_setup(&server.services).await.unwrap();
     let path = link.url.strip_prefix(&server.public_url).unwrap().to_owned();
     let mut administrator = server.browser();
     let fields = [("username", KEEPER), ("email", "keeper@example.com"), ("password", PASSWORD)];
     administrator.submit(&path, &fields).await.expect_redirect("/account");
-    assert_eq!(server.services.find_user(KEEPER).await.unwrap().role, Role::Admin);
+    assert_eq!(lookup::find(&server.services.database, KEEPER).await.unwrap().role, Role::Admin);
 
     // The link is used up, also for who had the page open.
     let again = [("username", "second"), ("email", "second@example.com"), ("password", PASSWORD)];
     server.browser().post(&path, &again).await.expect(410);
     server.browser().get(&path).await.expect(410);
-    assert!(server.services.find_user("second").await.is_err());
+    assert!(lookup::find(&server.services.database, "second").await.is_err());
     for (name, email) in [(KEEPER, "x@example.com"), ("Keeper", "y@example.com"), ("z1z", "KEEPER@example.com")] {
         server.browser().try_register(name, email, PASSWORD).await.expect(409);
     }
     for name in ["admin", "root", "administrator"] {
         let page = server.browser().try_register(name, &format!("{name}@example.com"), PASSWORD).await;
         if page.status == 303 {
-            assert_eq!(server.services.find_user(name).await.unwrap().role, Role::User);
+            assert_eq!(lookup::find(&server.services.database, name).await.unwrap().role, Role::User);
         }
     }
 }
@@ -43,8 +44,8 @@ async fn a_mail_scanner_that_fetches_a_link_does_not_use_it_up() {
     let server = TestServer::start(Sqlite).await;
     let user = server.create_user("anna").await.id;
     let (auth, client) = (command_line(), Client::default());
-    let old = server.services.issue_reset_link(&auth, user, &client).await.unwrap().url;
-    let link = server.services.issue_reset_link(&auth, user, &client).await.unwrap().url;
+    let old = links::issue_reset(&server.services, &auth, user, &client).await.unwrap().url;
+    let link = links::issue_reset(&server.services, &auth, user, &client).await.unwrap().url;
     let path = |link: &str| link.strip_prefix(&server.public_url).unwrap().to_owned();
     for method in ["GET", "HEAD", "GET", "OPTIONS"] {
         server.browser().send(method.parse().unwrap(), &path(&link), &[], None).await;
@@ -67,7 +68,7 @@ async fn a_mail_scanner_that_fetches_a_link_does_not_use_it_up() {
 #[tokio::test]
 async fn a_one_time_link_ends_with_its_time() {
     let server = TestServer::without_administrator(stores::Stores::new(Sqlite).await, &[]).await;
-    let link = server.services.issue_setup_link().await.unwrap().url;
+    let link = links::issue_setup(&server.services).await.unwrap().url;
     let path = link.strip_prefix(&server.public_url).unwrap().to_owned();
     server.clock.advance(chrono::TimeDelta::minutes(59));
     server.browser().get(&path).await.expect(200);
@@ -78,7 +79,7 @@ async fn a_one_time_link_ends_with_its_time() {
 
     let server = TestServer::start(Sqlite).await;
     let user = server.create_user("anna").await.id;
-    let link = server.services.issue_reset_link(&command_line(), user, &Client::default()).await.unwrap().url;
+    let link = links::issue_reset(&server.services, &command_line(), user, &Client::default()).await.unwrap().url;
     let path = link.strip_prefix(&server.public_url).unwrap().to_owned();
     server.clock.advance(chrono::TimeDelta::hours(24) + chrono::TimeDelta::minutes(1));
     server.browser().post(&path, &[("new_password", NEW_PASSWORD)]).await.expect(410);
@@ -89,7 +90,7 @@ async fn a_suspension_voids_the_reset_link_and_no_reinstatement_revives_it() {
     let server = TestServer::start(Sqlite).await;
     let user = server.create_user("anna").await.id;
     let (auth, client) = (command_line(), Client::default());
-    let link = server.services.issue_reset_link(&auth, user, &client).await.unwrap().url;
+    let link = links::issue_reset(&server.services, &auth, user, &client).await.unwrap().url;
     let path = link.strip_prefix(&server.public_url).unwrap().to_owned();
     server.browser().get(&path).await.expect(200);
     server.services.suspend(&auth, user, &client).await.unwrap();
@@ -104,7 +105,7 @@ async fn a_suspension_voids_the_reset_link_and_no_reinstatement_revives_it() {
 async fn pages_whose_address_is_a_secret_tell_it_to_nobody() {
     let server = TestServer::start(Sqlite).await;
     let user = server.create_user("anna").await.id;
-    let link = server.services.issue_reset_link(&command_line(), user, &Client::default()).await.unwrap();
+    let link = links::issue_reset(&server.services, &command_line(), user, &Client::default()).await.unwrap();
     let page = server.browser().get(link.url.strip_prefix(&server.public_url).unwrap()).await.expect(200);
     assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
     let addresses = page.attributes("[src], [href]", "src").into_iter().chain(page.attributes("[href]", "href"));
@@ -115,7 +116,7 @@ async fn pages_whose_address_is_a_secret_tell_it_to_nobody() {
 
 /// The path of a new reset link.
 async fn reset_link(server: &TestServer, user: &User) -> String {
-    let link = server.services.issue_reset_link(&command_line(), user.id, &Client::default()).await.unwrap();
+    let link = links::issue_reset(&server.services, &command_line(), user.id, &Client::default()).await.unwrap();
     link.url.strip_prefix(&server.public_url).unwrap().to_owned()
 }
 

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use diesel::RunQueryDsl as _;
 use portcullis::domain::audit::Client;
 use portcullis::domain::audit_list::AuditFilter;
+use portcullis::services::accounts::links;
 use portcullis::storage::leases::Lease;
 use rstest::rstest;
 
@@ -16,7 +17,7 @@ async fn a_step_that_fails_keeps_no_other_from_its_turn(#[values(Sqlite, Postgre
     let server = TestServer::start(backend).await;
     let anna = server.create_user("anna").await;
     let database = &server.services.database;
-    server.services.issue_reset_link(&command_line(), anna.id, &Client::default()).await.unwrap();
+    links::issue_reset(&server.services, &command_line(), anna.id, &Client::default()).await.unwrap();
     // The first step asks for it.
     let broken = "ALTER TABLE sessions RENAME COLUMN idle_ms TO forgotten";
     database.write(move |connection| Ok(diesel::sql_query(broken).execute(connection)?)).await.unwrap();

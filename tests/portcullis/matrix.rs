@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
 use portcullis::routes;
+use portcullis::services::accounts::lookup;
 use serde_json::Value;
 
 use crate::support::*;
@@ -208,7 +209,7 @@ async fn every_route_about_someone_answers_everyone_as_the_table_says() {
             }
             // Whoever was refused has changed nothing.
             if !matches!(seen, 200..=204 | 303) {
-                let after = server.services.user(target.id).await.unwrap();
+                let after = lookup::by_id(&server.services.database, target.id).await.unwrap();
                 assert_eq!(
                     (after.version(), after.epoch),
                     (target.version(), target.epoch),

@@ -1,8 +1,10 @@
 //! Which passwords are accepted, and who says why not.
 
+use portcullis::domain::audit::Client;
+use portcullis::services::accounts::links;
+
 use crate::support::spawn::command_line;
 use crate::support::*;
-use portcullis::domain::audit::Client;
 
 #[tokio::test]
 async fn passwords_are_judged_by_length_and_by_how_easy_they_are_to_guess() {
@@ -62,7 +64,7 @@ async fn the_same_rules_hold_wherever_a_password_is_chosen() {
     let server = TestServer::start(Sqlite).await;
     let mut browser = server.newcomer("anna").await;
     let user = server.id_of("anna").await;
-    let link = server.services.issue_reset_link(&command_line(), user, &Client::default()).await.unwrap();
+    let link = links::issue_reset(&server.services, &command_line(), user, &Client::default()).await.unwrap();
     let reset = link.url.strip_prefix(&server.public_url).unwrap().to_owned();
     for bad in ["short", "password123", "anna@example.com", &"v7#".repeat(43)] {
         let fields = [("current_password", PASSWORD), ("new_password", bad)];

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use portcullis::domain::audit::{Actor, AuditEvent, Client};
 use portcullis::domain::{EndReason, Error, Event, Outcome, Role, Session, SessionKind, User, UserId};
 use portcullis::services::accounts::new_account::NewAccount;
+use portcullis::services::accounts::{passwords, registration};
 use portcullis::services::authentication::{reauthentication, sign_in};
 use portcullis::services::sessions::tokens::{self, IssuedTokens};
 use portcullis::services::sessions::{access_tokens, account, everyone, own};
@@ -249,7 +250,7 @@ async fn end(server: &TestServer, tokens: &IssuedTokens, elsewhere: &Caller, how
         "all of the account" => drop(everyone::end_of_account(&services, &auth, user, &client).await.unwrap()),
         "password" => {
             let (old, new) = (PASSWORD.into(), NEW_PASSWORD.into());
-            drop(services.change_password(elsewhere, &old, &new, &client).await.unwrap());
+            drop(passwords::change(&services, elsewhere, &old, &new, &client).await.unwrap());
         }
         "suspension" => drop(services.suspend(&auth, user, &client).await.unwrap()),
         _ => unreachable!(),
@@ -532,7 +533,8 @@ async fn a_program_has_a_session_of_its_own_kind_under_the_name_it_gives() {
         name: None,
         password: PASSWORD.into(),
     };
-    let registered = server.services.register_program(account, Some("build-17"), &client).await.unwrap();
+    let registered =
+        registration::register_program(&server.services, account, Some("build-17"), &client).await.unwrap();
     let named = session(&server, &registered).await;
     assert_eq!((named.kind, named.device.as_str()), (SessionKind::Api, "build-17"));
     let User { id, .. } = registered.user;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use portcullis::domain::audit::Client;
+use portcullis::services::accounts::lookup;
 use portcullis::services::sessions::{account, everyone};
 use rstest::rstest;
 
@@ -83,7 +84,7 @@ async fn race(server: &TestServer, race: Race, round: u64) {
     let name = format!("person{round}");
     let mut browser = server.newcomer(&name).await;
     let old = browser.cookie().unwrap();
-    let user = server.services.find_user(&name).await.unwrap().id;
+    let user = lookup::find(&server.services.database, &name).await.unwrap().id;
     let token = browser.get("/account/profile").await.csrf_token().unwrap();
     let pause = Duration::from_micros(300 * (round % 11));
     let what = format!("{race:?}, round {round}");

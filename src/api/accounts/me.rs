@@ -16,12 +16,13 @@ use crate::http::parameters::PathParam;
 use crate::http::problem::Problem;
 use crate::representations::{EventShape, SessionShape, UserShape};
 use crate::services::Services;
-use crate::services::accounts::profile::ProfileChange;
+use crate::services::accounts::profile::{self, ProfileChange};
+use crate::services::accounts::{lookup, passwords};
 use crate::services::sessions::{account, own};
 
 /// The caller's account. One that was deleted since the token was looked at is no longer signed in.
 async fn account_of(services: &Services, caller: &ApiUser) -> Result<User, Problem> {
-    services.user(caller.session.user_id).await.map_err(|error| match error {
+    lookup::by_id(&services.database, caller.session.user_id).await.map_err(|error| match error {
         Error::NotFound => Error::InvalidToken.into(),
         other => other.into(),
     })
@@ -112,7 +113,7 @@ pub async fn update(
         email,
         current_password: current_password.map(Into::into),
     };
-    let user = services.update_profile(&caller.caller(), change, &client).await?;
+    let user = profile::update(&services, &caller.caller(), change, &client).await?;
     Ok(HttpResponse::Ok().json(user_shape(&services, &user).await?))
 }
 
@@ -148,8 +149,7 @@ pub async fn change_password(
 ) -> Answer {
     let PasswordBody { current_password, new_password } = body;
     // The session's new secret is of use to a browser only.
-    services
-        .change_password(&caller.caller(), &current_password.into(), &new_password.into(), &client)
+    passwords::change(&services, &caller.caller(), &current_password.into(), &new_password.into(), &client)
         .await?
         .delivered?;
     no_content()

@@ -19,6 +19,7 @@ use crate::http::require_role::{Manager, RequireRole};
 use crate::http::step_up::SteppedUp;
 use crate::representations::UserShape;
 use crate::services::Services;
+use crate::services::accounts::{links, lookup};
 use crate::services::authentication::lockout;
 use crate::services::sessions::everyone;
 
@@ -132,7 +133,7 @@ pub async fn reset_link(
     ClientInfo(client): ClientInfo,
     OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
-    let link = services.issue_reset_link(&admin.auth_context(), subject, &client).await?;
+    let link = links::issue_reset(&services, &admin.auth_context(), subject, &client).await?;
     Ok(HttpResponse::Ok().json(ResetLink { url: link.url, expires_at: rfc3339(link.expires_at) }))
 }
 
@@ -181,7 +182,7 @@ pub async fn sessions(
     PathParam(id): PathParam<UserId>,
     ListQuery { page, filter }: ListQuery<UserSessionQuery>,
 ) -> Answer {
-    services.user(id).await?;
+    lookup::by_id(&services.database, id).await?;
     let filter = filter.parse(id).map_err(Error::Invalid)?;
     crate::api::sessions::everyone::found(&request, &services, &manager.user, &filter, page).await
 }

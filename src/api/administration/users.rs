@@ -19,6 +19,7 @@ use crate::http::require_role::{Manager, RequireRole};
 use crate::http::step_up::SteppedUp;
 use crate::representations::UserShape;
 use crate::services::Services;
+use crate::services::accounts::lookup;
 use crate::services::administration::users::{UserChange, UserSearch, UserSort};
 
 /// Which accounts, in which order.
@@ -110,7 +111,7 @@ pub async fn show(
     _: RequireRole<Manager, ApiUser>,
     PathParam(id): PathParam<UserId>,
 ) -> Answer {
-    let user = services.user(id).await?;
+    let user = lookup::by_id(&services.database, id).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
 

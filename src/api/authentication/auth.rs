@@ -13,6 +13,7 @@ use crate::http::json::{Json, OptionalJson};
 use crate::http::problem::Problem;
 use crate::services::Services;
 use crate::services::accounts::new_account::NewAccount;
+use crate::services::accounts::registration;
 use crate::services::authentication::{reauthentication, sign_in};
 use crate::services::sessions::{self, own};
 
@@ -56,7 +57,7 @@ pub async fn register(
 ) -> Answer {
     let RegisterBody { username, email, password, name, device_name } = body;
     let account = NewAccount { username, email, name, password: password.into() };
-    let issued = services.register_program(account, device_name.as_deref(), &client).await?;
+    let issued = registration::register_program(&services, account, device_name.as_deref(), &client).await?;
     Ok(tokens::answer(&request, HttpResponse::Created(), &issued, Delivery::Body))
 }
 

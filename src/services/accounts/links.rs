@@ -64,73 +64,75 @@ pub(in crate::services) fn consume(
     links::consume(connection, purpose, token.hash(), now)?.ok_or(Error::LinkGone)
 }
 
-impl Services {
-    /// A link with which the account's owner chooses a password; earlier ones of the account are void.
-    pub async fn issue_reset_link(
-        &self,
-        auth: &RecentAuthContext,
-        subject: impl Into<Subject>,
-        client: &Client,
-    ) -> Result<OneTimeLink> {
-        auth.require(crate::domain::Role::Admin)?;
-        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
-        let subject = subject.into();
-        let issued = Issued::new(now + RESET_LINK_TTL);
-        let link = issued.reset_link(&self.settings);
-        self.database
-            .write(move |connection| {
-                let Authorized { actor, user } = authorize_admin_on(connection, &auth, &subject)?;
-                issued.store_for(connection, user.id)?;
-                let entry = Entry::success(Event::PasswordResetLink, &actor, &user, &client);
-                audit::append(connection, &entry, now)
-            })
-            .await?;
-        Ok(link)
-    }
+/// A link with which the account's owner chooses a password; earlier ones of the account are void.
+pub async fn issue_reset(
+    services: &Services,
+    auth: &RecentAuthContext,
+    subject: impl Into<Subject>,
+    client: &Client,
+) -> Result<OneTimeLink> {
+    auth.require(crate::domain::Role::Admin)?;
+    let (auth, client, now) = (auth.clone(), client.clone(), services.clock.now());
+    let subject = subject.into();
+    let issued = Issued::new(now + RESET_LINK_TTL);
+    let link = issued.reset_link(&services.settings);
+    services
+        .database
+        .write(move |connection| {
+            let Authorized { actor, user } = authorize_admin_on(connection, &auth, &subject)?;
+            issued.store_for(connection, user.id)?;
+            let entry = Entry::success(Event::PasswordResetLink, &actor, &user, &client);
+            audit::append(connection, &entry, now)
+        })
+        .await?;
+    Ok(link)
+}
 
-    /// The link with that token.
-    pub fn reset_url(&self, token: &str) -> String {
-        url(&self.settings, LinkPurpose::Reset, token)
-    }
+/// The link with that token.
+pub fn reset_url(settings: &Settings, token: &str) -> String {
+    url(settings, LinkPurpose::Reset, token)
+}
 
-    /// Whose link it is and until when; [`Error::LinkGone`] if used, replaced, expired or unknown.
-    pub async fn reset_link(&self, token: &str) -> Result<(User, Timestamp)> {
-        let token = Secret::parse(token).ok_or(Error::LinkGone)?;
-        let now = self.clock.now();
-        self.database
-            .read(move |connection| {
-                let link = links::find(connection, LinkPurpose::Reset, token.hash(), now)?.ok_or(Error::LinkGone)?;
-                let user = link.user_id.ok_or(Error::LinkGone)?;
-                Ok((users::by_id(connection, user)?.ok_or(Error::NotFound)?.user, link.expires_at))
-            })
-            .await
-    }
+/// Whose link it is and until when; [`Error::LinkGone`] if used, replaced, expired or unknown.
+pub async fn find_reset(services: &Services, token: &str) -> Result<(User, Timestamp)> {
+    let token = Secret::parse(token).ok_or(Error::LinkGone)?;
+    let now = services.clock.now();
+    services
+        .database
+        .read(move |connection| {
+            let link = links::find(connection, LinkPurpose::Reset, token.hash(), now)?.ok_or(Error::LinkGone)?;
+            let user = link.user_id.ok_or(Error::LinkGone)?;
+            Ok((users::by_id(connection, user)?.ok_or(Error::NotFound)?.user, link.expires_at))
+        })
+        .await
+}
 
-    /// A link that creates the first administrator; earlier ones are void.
-    pub async fn issue_setup_link(&self) -> Result<OneTimeLink> {
-        let issued = Issued::new(self.clock.now() + SETUP_LINK_TTL);
-        let link = issued.link(&self.settings, LinkPurpose::Setup);
-        self.database
-            .write(move |connection| {
-                let token = issued.token.hash();
-                links::replace(connection, LinkPurpose::Setup, None, token, issued.expires_at)
-            })
-            .await?;
-        Ok(link)
-    }
+/// A link that creates the first administrator; earlier ones are void.
+pub async fn issue_setup(services: &Services) -> Result<OneTimeLink> {
+    let issued = Issued::new(services.clock.now() + SETUP_LINK_TTL);
+    let link = issued.link(&services.settings, LinkPurpose::Setup);
+    services
+        .database
+        .write(move |connection| {
+            let token = issued.token.hash();
+            links::replace(connection, LinkPurpose::Setup, None, token, issued.expires_at)
+        })
+        .await?;
+    Ok(link)
+}
 
-    /// Until when the link is good; [`Error::LinkGone`] likewise, and once an administrator exists.
-    pub async fn setup_link(&self, token: &str) -> Result<Timestamp> {
-        let token = Secret::parse(token).ok_or(Error::LinkGone)?;
-        let now = self.clock.now();
-        self.database
-            .read(move |connection| {
-                if users::administrator_exists(connection)? {
-                    return Err(Error::LinkGone);
-                }
-                let link = links::find(connection, LinkPurpose::Setup, token.hash(), now)?;
-                Ok(link.ok_or(Error::LinkGone)?.expires_at)
-            })
-            .await
-    }
+/// Until when the link is good; [`Error::LinkGone`] likewise, and once an administrator exists.
+pub async fn find_setup(services: &Services, token: &str) -> Result<Timestamp> {
+    let token = Secret::parse(token).ok_or(Error::LinkGone)?;
+    let now = services.clock.now();
+    services
+        .database
+        .read(move |connection| {
+            if users::administrator_exists(connection)? {
+                return Err(Error::LinkGone);
+            }
+            let link = links::find(connection, LinkPurpose::Setup, token.hash(), now)?;
+            Ok(link.ok_or(Error::LinkGone)?.expires_at)
+        })
+        .await
 }

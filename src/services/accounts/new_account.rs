@@ -4,6 +4,7 @@ use secrecy::SecretString;
 
 use crate::domain::display_name::parse_display_name;
 use crate::domain::{EmailAddress, Error, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username};
+use crate::services::accounts::passwords;
 use crate::services::{Result, Services};
 use crate::storage::accounts::users;
 use crate::storage::database::AnyConnection;
@@ -64,17 +65,15 @@ impl CheckedAccount {
     }
 }
 
-impl Services {
-    /// Checks all fields of a new account, the password too, and hashes that.
-    pub(in crate::services) async fn check_account(&self, account: &NewAccount) -> Result<(CheckedAccount, String)> {
-        let mut errors = FieldErrors::default();
-        let name = account.name.as_deref();
-        let checked = CheckedAccount::check(&mut errors, &account.username, &account.email, name);
-        let about = [account.username.as_str(), account.email.as_str(), name.unwrap_or_default()];
-        let policy = self.password_policy();
-        errors.check(self.hasher.check(policy, "password", &account.password, &about).await?);
-        let checked = checked.filter(|_| errors.is_empty()).ok_or(Error::Invalid(errors))?;
-        let hash = self.hasher.hash(&account.password).await?;
-        Ok((checked, hash))
-    }
+/// Checks all fields of a new account, the password too, and hashes that.
+pub(in crate::services) async fn check(services: &Services, account: &NewAccount) -> Result<(CheckedAccount, String)> {
+    let mut errors = FieldErrors::default();
+    let name = account.name.as_deref();
+    let checked = CheckedAccount::check(&mut errors, &account.username, &account.email, name);
+    let about = [account.username.as_str(), account.email.as_str(), name.unwrap_or_default()];
+    let policy = passwords::policy(&services.settings);
+    errors.check(services.hasher.check(policy, "password", &account.password, &about).await?);
+    let checked = checked.filter(|_| errors.is_empty()).ok_or(Error::Invalid(errors))?;
+    let hash = services.hasher.hash(&account.password).await?;
+    Ok((checked, hash))
 }

@@ -1,74 +1,74 @@
 //! The first administrator.
 
 use super::links;
-use super::new_account::NewAccount;
+use super::new_account::{self, NewAccount};
 use crate::domain::audit::Client;
 use crate::domain::link::LinkPurpose;
 use crate::domain::{Actor, Error, Event, Role, User, UserId};
 use crate::services::sessions::draft;
 use crate::services::{Result, Services, SignedIn};
+use crate::storage::Database;
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 
-impl Services {
-    /// Whether an active administrator exists. Registration is closed until then.
-    pub async fn administrator_exists(&self) -> Result<bool> {
-        self.database.read(users::administrator_exists).await
-    }
+/// Whether an active administrator exists. Registration is closed until then.
+pub async fn administrator_exists(database: &Database) -> Result<bool> {
+    database.read(users::administrator_exists).await
+}
 
-    /// Consumes the link, creates the administrator and signs in.
-    pub async fn complete_setup(&self, token: &str, account: NewAccount, client: &Client) -> Result<SignedIn> {
-        self.setup_link(token).await?; // before a password is hashed for nothing
-        let (checked, hash) = self.check_account(&account).await?;
-        let draft = draft::browser(self, false, client);
-        let (token, client, now) = (token.to_owned(), client.clone(), self.clock.now());
-        let (draft, user) = self
-            .database
-            .write(move |connection| {
-                if !none_but_this(connection)? {
-                    return Err(Error::LinkGone);
-                }
-                links::consume(connection, LinkPurpose::Setup, &token, now)?;
-                let user = checked.insert(connection, UserId::new(now), Role::Admin, Some(&hash), now)?;
-                let actor = Actor::user(&user);
-                audit::append(connection, &Entry::success(Event::SetupCompleted, &actor, &user, &client), now)?;
-                draft.insert(connection, &user)?;
-                let entry = Entry::success(Event::SignInSuccess, &actor, &user, &client);
-                audit::append(connection, &entry.session(draft.session_id()), now)?;
-                Ok((draft.clone(), user))
-            })
-            .await?;
-        Ok(draft.into_signed_in(user))
-    }
+/// Consumes the link, creates the administrator and signs in.
+pub async fn complete(services: &Services, token: &str, account: NewAccount, client: &Client) -> Result<SignedIn> {
+    links::find_setup(services, token).await?; // before a password is hashed for nothing
+    let (checked, hash) = new_account::check(services, &account).await?;
+    let draft = draft::browser(services, false, client);
+    let (token, client, now) = (token.to_owned(), client.clone(), services.clock.now());
+    let (draft, user) = services
+        .database
+        .write(move |connection| {
+            if !none_but_this(connection)? {
+                return Err(Error::LinkGone);
+            }
+            links::consume(connection, LinkPurpose::Setup, &token, now)?;
+            let user = checked.insert(connection, UserId::new(now), Role::Admin, Some(&hash), now)?;
+            let actor = Actor::user(&user);
+            audit::append(connection, &Entry::success(Event::SetupCompleted, &actor, &user, &client), now)?;
+            draft.insert(connection, &user)?;
+            let entry = Entry::success(Event::SignInSuccess, &actor, &user, &client);
+            audit::append(connection, &entry.session(draft.session_id()), now)?;
+            Ok((draft.clone(), user))
+        })
+        .await?;
+    Ok(draft.into_signed_in(user))
+}
 
-    /// Creates the administrator that the `bootstrap_admin_*` settings describe, if none exists.
-    pub async fn bootstrap(&self) -> Result<Option<User>> {
-        let Some(admin) = &self.settings.bootstrap_admin else { return Ok(None) };
-        if self.administrator_exists().await? {
-            return Ok(None);
-        }
-        let account = NewAccount {
-            username: admin.username.clone(),
-            email: admin.email.clone(),
-            name: None,
-            password: admin.password.clone(),
-        };
-        let (checked, hash) = self.check_account(&account).await?;
-        let now = self.clock.now();
-        self.database
-            .write(move |connection| {
-                if !none_but_this(connection)? {
-                    return Ok(None);
-                }
-                let user = checked.insert(connection, UserId::new(now), Role::Admin, Some(&hash), now)?;
-                let client = Client::default();
-                let entry = Entry::success(Event::SetupCompleted, &Actor::System, &user, &client);
-                audit::append(connection, &entry.detail("from the bootstrap settings"), now)?;
-                Ok(Some(user))
-            })
-            .await
+/// Creates the administrator that the `bootstrap_admin_*` settings describe, if none exists.
+pub async fn bootstrap(services: &Services) -> Result<Option<User>> {
+    let Some(admin) = &services.settings.bootstrap_admin else { return Ok(None) };
+    if administrator_exists(&services.database).await? {
+        return Ok(None);
     }
+    let account = NewAccount {
+        username: admin.username.clone(),
+        email: admin.email.clone(),
+        name: None,
+        password: admin.password.clone(),
+    };
+    let (checked, hash) = new_account::check(services, &account).await?;
+    let now = services.clock.now();
+    services
+        .database
+        .write(move |connection| {
+            if !none_but_this(connection)? {
+                return Ok(None);
+            }
+            let user = checked.insert(connection, UserId::new(now), Role::Admin, Some(&hash), now)?;
+            let client = Client::default();
+            let entry = Entry::success(Event::SetupCompleted, &Actor::System, &user, &client);
+            audit::append(connection, &entry.detail("from the bootstrap settings"), now)?;
+            Ok(Some(user))
+        })
+        .await
 }
 
 /// Whether there is no administrator, and none will come before this transaction has made one: of two links, or of link

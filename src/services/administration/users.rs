@@ -8,9 +8,11 @@ use crate::domain::cursor::{NoSuchCursor, PagedList, cut};
 use crate::domain::display_name::parse_display_name;
 use crate::domain::link::OneTimeLink;
 use crate::domain::lookup::{parse_search, search_form};
-use crate::domain::{EmailAddress, Error, Event, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username};
+use crate::domain::{
+    Clock, EmailAddress, Error, Event, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username,
+};
 use crate::services::accounts::links::{self, Issued};
-use crate::services::accounts::new_account::{CheckedAccount, NewAccount};
+use crate::services::accounts::new_account::{self, CheckedAccount, NewAccount};
 use crate::services::authentication::lockout;
 use crate::services::authorization::{Authorized, Subject, authorize_admin_on, lock_and_recheck};
 use crate::services::{AuthContext, RecentAuthContext, Result, Services};
@@ -180,7 +182,7 @@ impl Services {
         client: &Client,
     ) -> Result<User> {
         auth.require_command_line()?;
-        let (checked, hash) = self.check_account(&account).await?;
+        let (checked, hash) = new_account::check(self, &account).await?;
         let (actor, client, now) = (auth.actor.clone(), client.clone(), self.clock.now());
         self.database
             .write(move |connection| {

@@ -9,6 +9,7 @@ use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
+use crate::services::accounts::{lookup, passwords};
 use crate::services::authentication::known_browser;
 use crate::services::sessions::account;
 use crate::web::field::Field;
@@ -49,10 +50,10 @@ pub async fn submit(
     Form(form): Form<PasswordForm>,
 ) -> Answer {
     let (old, new) = (form.current_password.into(), form.new_password.into());
-    match services.change_password(&current.caller(), &old, &new, &client).await {
+    match passwords::change(&services, &current.caller(), &old, &new, &client).await {
         Ok(new) => {
             session_cookie::issue(&request, &new.handle, new.remember);
-            let user = services.user(current.session.user_id).await?;
+            let user = lookup::by_id(&services.database, current.session.user_id).await?;
             device_cookie::set(&request, known_browser::cookie(&services.root_key, &user, &client));
             new.delivered?;
             flash::set(&request, Notice::PasswordChanged);

@@ -9,7 +9,7 @@ use crate::http::current_user::CurrentUser;
 use crate::http::flash::{self, Notice};
 use crate::http::forms::Form;
 use crate::services::Services;
-use crate::services::accounts::profile::ProfileChange;
+use crate::services::accounts::profile::{self, ProfileChange};
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AccountLayout, account_of, page};
@@ -55,7 +55,7 @@ pub async fn submit(
         email: Some(form.email.clone()),
         current_password: (!form.current_password.is_empty()).then(|| form.current_password.into()),
     };
-    match services.update_profile(&current.caller(), change, &client).await {
+    match profile::update(&services, &current.caller(), change, &client).await {
         Ok(_) => {
             flash::set(&request, Notice::ProfileSaved);
             Ok(see_other("/account/profile"))

@@ -10,6 +10,7 @@ use crate::http::forms::GuestForm;
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
 use crate::services::accounts::new_account::NewAccount;
+use crate::services::accounts::registration;
 use crate::services::authentication::known_browser;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
@@ -44,7 +45,7 @@ pub async fn show(request: HttpRequest, services: web::Data<Services>, user: May
     if user.0.is_some() {
         return Ok(see_other(next::DEFAULT));
     }
-    if !services.registration_open().await? {
+    if !registration::is_open(&services).await? {
         return Err(Error::RegistrationClosed.into());
     }
     form_page(&services, &request, &RegisterForm::default(), FormErrors::none())
@@ -65,7 +66,7 @@ pub async fn submit(
         name: (!form.name.trim().is_empty()).then(|| form.name.clone()),
         password: std::mem::take(&mut form.password).into(),
     };
-    match services.register(account, replaces.as_ref(), &client).await {
+    match registration::register(&services, account, replaces.as_ref(), &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);
             device_cookie::set(&request, known_browser::cookie(&services.root_key, &signed_in.user, &client));

@@ -10,6 +10,7 @@ use crate::http::flash::{self, Notice};
 use crate::http::forms::GuestForm;
 use crate::http::parameters::PathParam;
 use crate::services::Services;
+use crate::services::accounts::{links, passwords};
 use crate::services::authentication::known_browser;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
@@ -47,7 +48,7 @@ pub async fn submit(
     ClientInfo(client): ClientInfo,
     GuestForm(form): GuestForm<ResetForm>,
 ) -> Answer {
-    match services.reset_password(&token, &form.new_password.into(), &client).await {
+    match passwords::reset(&services, &token, &form.new_password.into(), &client).await {
         Ok(user) => {
             // The owner: strangers that lock the name on the way to `/login` are no hindrance.
             device_cookie::set(&request, known_browser::cookie(&services.root_key, &user, &client));
@@ -59,7 +60,7 @@ pub async fn submit(
 }
 
 async fn form_page(services: &Services, request: &HttpRequest, token: &str, form_errors: FormErrors) -> Answer {
-    let (user, expires_at) = services.reset_link(token).await?;
+    let (user, expires_at) = links::find_reset(&services, token).await?;
     let status = form_errors.status;
     let new_password = Field::new_password("new_password", "New password", services.settings.password_min_length);
     let template = ResetPage {

@@ -10,6 +10,7 @@ use crate::http::parameters::PathParam;
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
 use crate::services::accounts::new_account::NewAccount;
+use crate::services::accounts::{links, setup};
 use crate::services::authentication::known_browser;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
@@ -58,7 +59,7 @@ pub async fn submit(
         name: None,
         password: std::mem::take(&mut form.password).into(),
     };
-    match services.complete_setup(&token, account, &client).await {
+    match setup::complete(&services, &token, account, &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);
             device_cookie::set(&request, known_browser::cookie(&services.root_key, &signed_in.user, &client));
@@ -75,7 +76,7 @@ async fn form_page(
     form: &SetupForm,
     form_errors: FormErrors,
 ) -> Answer {
-    let expires_at = services.setup_link(token).await?;
+    let expires_at = links::find_setup(&services, token).await?;
     let status = form_errors.status;
     let password = Field::new_password("password", "Password", services.settings.password_min_length);
     let template = SetupPage {

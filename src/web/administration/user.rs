@@ -14,6 +14,7 @@ use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
 use crate::http::step_up::SteppedUp;
 use crate::services::Services;
+use crate::services::accounts::{links, lookup};
 use crate::services::administration::users::UserChange;
 use crate::services::authentication::lockout;
 use crate::services::authorization::Subject;
@@ -96,9 +97,9 @@ pub async fn show(
     Flash(notice): Flash,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    let user = services.user(id).await?;
+    let user = lookup::by_id(&services.database, id).await?;
     let link = match notice {
-        Some(Notice::ResetLink(of, token)) if of == id => Some(services.reset_url(&token.0)),
+        Some(Notice::ResetLink(of, token)) if of == id => Some(links::reset_url(&services.settings, &token.0)),
         _ => None,
     };
     user_page(&request, &services, &current, &reader, user, &UserForm::default(), FormErrors::none(), link).await
@@ -123,7 +124,7 @@ pub async fn update(
         }
         Err(error) => {
             let form_errors = FormErrors::of(error)?;
-            let user = services.user(id).await?;
+            let user = lookup::by_id(&services.database, id).await?;
             user_page(&request, &services, &recent.user, &reader, user, &form, form_errors, None).await
         }
     }

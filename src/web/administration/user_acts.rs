@@ -11,6 +11,7 @@ use crate::http::flash::{self, LinkToken, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
 use crate::http::step_up::SteppedUp;
+use crate::services::accounts::{links, lookup};
 use crate::services::authentication::lockout;
 use crate::services::sessions::counts::OpenSessions;
 use crate::services::sessions::{account, everyone};
@@ -165,7 +166,7 @@ impl Act {
                 (Notice::UserReinstated, own_page)
             }
             Self::ResetLink => {
-                let link = services.issue_reset_link(auth, user, client).await?;
+                let link = links::issue_reset(&services, auth, user, client).await?;
                 (Notice::ResetLink(user, LinkToken(link.token().to_owned())), own_page)
             }
             Self::EndSessions => {
@@ -310,7 +311,7 @@ async fn act_page(
     act: Act,
     form_errors: FormErrors,
 ) -> Answer {
-    let user = services.user(id).await?;
+    let user = lookup::by_id(&services.database, id).await?;
     if !current.auth_context(reader).reaches(&user) {
         return Err(Error::Forbidden.into());
     }

@@ -16,6 +16,7 @@ use crate::http::parameters::{PathParam, Query};
 use crate::http::problem::wants_json;
 use crate::http::step_up::SteppedUp;
 use crate::services::Services;
+use crate::services::accounts::lookup;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::{Answer, next, see_other};
@@ -45,7 +46,7 @@ pub struct RoleChoice {
 /// `GET /admin/users/{id}/role?role=…`.
 pub async fn ask((request, services, recent, PathParam(id), _): Asked, Query(choice): Query<RoleChoice>) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    let user = services.user(id).await?;
+    let user = lookup::by_id(&services.database, id).await?;
     let chosen = choice.role.parse().unwrap_or(user.role);
     role_page(&request, &services, &recent.user, &reader, &user, chosen, FormErrors::none())
 }
@@ -92,7 +93,7 @@ async fn change_role(
         }
         Err(error) => {
             let form_errors = FormErrors::of(error)?;
-            let user = services.user(id).await?;
+            let user = lookup::by_id(&services.database, id).await?;
             role_page(request, services, &recent.user, &reader, &user, user.role, form_errors)
         }
     }

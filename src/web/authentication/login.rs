@@ -9,6 +9,7 @@ use crate::http::forms::GuestForm;
 use crate::http::parameters::Query;
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
+use crate::services::accounts::{registration, setup};
 use crate::services::authentication::{known_browser, sign_in};
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
@@ -84,7 +85,7 @@ pub async fn submit(
 }
 
 async fn form_page(services: &Services, request: &HttpRequest, form: &LoginForm, form_errors: FormErrors) -> Answer {
-    let registration_open = services.registration_open().await?;
+    let registration_open = registration::is_open(&services).await?;
     let next = next::or_default(&form.next, services.settings.public_url.as_str());
     let lifetime = services.settings.remember_lifetime;
     let status = form_errors.status;
@@ -98,7 +99,7 @@ async fn form_page(services: &Services, request: &HttpRequest, form: &LoginForm,
         remember_absolute: duration(lifetime.absolute),
         remember_idle: duration(lifetime.idle),
         registration_open,
-        administrator_missing: !registration_open && !services.administrator_exists().await?,
+        administrator_missing: !registration_open && !setup::administrator_exists(&services.database).await?,
         layout: GuestLayout::new(services, request, form_errors),
     };
     page(status, &template)

@@ -4,6 +4,7 @@ use url::form_urlencoded;
 
 use crate::domain::{Error, Role, User, UserId};
 use crate::services::Services;
+use crate::services::accounts::lookup;
 use crate::web::administration::user_acts::Act;
 use crate::web::next;
 use crate::web::sessions::everyone::LIST;
@@ -57,7 +58,7 @@ impl ReauthPurpose {
         let whom = match of.map(|id| id.parse::<UserId>()) {
             None => None,
             Some(Err(_)) => return Ok(None),
-            Some(Ok(id)) => match services.user(id).await {
+            Some(Ok(id)) => match lookup::by_id(&services.database, id).await {
                 Ok(user) => Some(user.username.as_str().to_owned()),
                 Err(Error::NotFound) => return Ok(None),
                 Err(error) => return Err(error),

@@ -18,6 +18,7 @@ use crate::http::problem::Problem;
 use crate::http::selection::{SelectionForm, SelectionQuery};
 use crate::http::session_cookie;
 use crate::http::step_up::SteppedUp;
+use crate::services::accounts::lookup;
 use crate::services::sessions::counts::OpenSessions;
 use crate::services::sessions::{self, account, everyone};
 use crate::services::{AuthContext, Services};
@@ -92,7 +93,7 @@ impl Target {
             ("", "", _) => Ok(Self::Selected(ids)),
             ("", user, true) => {
                 let id = user.parse().map_err(|_| Problem::not_found())?;
-                Ok(Self::User(services.user(id).await?))
+                Ok(Self::User(lookup::by_id(&services.database, id).await?))
             }
             ("" | "1", ..) => {
                 refuse("Ask for selected sessions, for all of one account, or for all: for one of these.")

@@ -10,6 +10,7 @@ use crate::domain::{EndReason, Error, SessionId, SessionKind, Timestamp, UserId}
 use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
 use crate::http::problem::Problem;
+use crate::services::accounts::lookup;
 use crate::services::sessions::everyone::{self, SessionPage};
 use crate::services::sessions::{self, account};
 use crate::services::{AuthContext, Services};
@@ -60,7 +61,7 @@ struct Whose {
 impl Whose {
     /// Of an account that is gone, with the name that its sessions have in the history; its id where there are none.
     async fn of(services: &Services, auth: &AuthContext, id: UserId, found: &[ListedSession]) -> Result<Self, Problem> {
-        Ok(match services.user(id).await {
+        Ok(match lookup::by_id(&services.database, id).await {
             Ok(user) => Self { id, can_end: auth.reaches(&user), username: user.username.as_str().to_owned() },
             Err(Error::NotFound) => {
                 let username = found.first().map_or(id.to_string(), |listed| listed.owner.username.clone());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Clock, Error, Role, UserId, UserStatus};
+use portcullis::services::accounts::{links, lookup, setup};
 use portcullis::services::administration::users::{UserSearch, UserSort};
 use portcullis::services::{RecentAuthContext, Services};
 use rstest::rstest;
@@ -20,7 +21,7 @@ async fn of_a_hundred_administrators_who_are_all_taken_away_at_once_one_is_left(
 ) {
     let cluster = TestCluster::new(backend).await;
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let first = one.find_user("keeper").await.unwrap();
+    let first = lookup::find(&one.database, "keeper").await.unwrap();
     let mut administrators = vec![first];
     for number in 1..100 {
         let (name, email) = (format!("admin{number}"), format!("admin{number}@example.com"));
@@ -95,7 +96,7 @@ async fn nodes_that_start_at_the_same_moment_make_one_administrator_of_their_set
     };
     let mut starts = JoinSet::new();
     for services in nodes {
-        starts.spawn(async move { services.bootstrap().await });
+        starts.spawn(async move { setup::bootstrap(&services).await });
     }
     if let Some(log) = log {
         log.is_waited_for_by(4).await;
@@ -113,7 +114,7 @@ async fn of_a_link_and_settings_at_the_same_moment_one_makes_the_first_administr
 ) {
     let cluster = TestCluster { stores: Stores::new(backend).await, clock: Clock::adjustable() };
     let node = cluster.node_without_feed_with(&BOOTSTRAP).await;
-    let link = node.issue_setup_link().await.unwrap();
+    let link = links::issue_setup(&node).await.unwrap();
     // Both have found no administrator when they come to tell of theirs.
     let log = match backend {
         PostgresRedis => Some(HeldTable::new(&node.database, "audit_events").await),
@@ -124,8 +125,8 @@ async fn of_a_link_and_settings_at_the_same_moment_one_makes_the_first_administr
     services.database = services.database.patient();
     let other = services.clone();
     let by_link =
-        tokio::spawn(async move { other.complete_setup(link.token(), account("other"), &Client::default()).await });
-    let by_settings = tokio::spawn(async move { services.bootstrap().await });
+        tokio::spawn(async move { setup::complete(&other, link.token(), account("other"), &Client::default()).await });
+    let by_settings = tokio::spawn(async move { setup::bootstrap(&services).await });
     if let Some(log) = log {
         log.is_waited_for_by(2).await;
         log.release().await;

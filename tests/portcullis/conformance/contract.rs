@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{EndReason, Error, Role, User};
+use portcullis::services::accounts::passwords;
 use portcullis::services::authentication::{reauthentication, sign_in};
 use portcullis::services::sessions::{account, everyone, own};
 use rstest::rstest;
@@ -201,7 +202,7 @@ async fn a_changed_password_keeps_this_session_and_ends_the_others(
     let mut scene = Scene::new(backend).await;
     let caller = scene.one.caller(&scene.here).await;
     let (old, new) = (PASSWORD.into(), NEW_PASSWORD.into());
-    let changed = scene.one.change_password(&caller, &old, &new, &Client::default()).await.unwrap();
+    let changed = passwords::change(&scene.one, &caller, &old, &new, &Client::default()).await.unwrap();
     changed.delivered.unwrap();
     scene.expect(&[false, false]).await;
     scene.here = changed.handle;

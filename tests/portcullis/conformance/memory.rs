@@ -5,6 +5,7 @@ use std::sync::Arc;
 use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{Role, User};
+use portcullis::services::accounts::passwords;
 use portcullis::services::sessions::{everyone, own};
 use rstest::rstest;
 
@@ -57,7 +58,7 @@ impl Scene {
         self.dead.push(("deletion", handle));
         let (user, handle) = next();
         let me = self.two.caller(&handle).await;
-        let changed = self.two.change_password(&me, &PASSWORD.into(), &NEW_PASSWORD.into(), &client).await.unwrap();
+        let changed = passwords::change(&self.two, &me, &PASSWORD.into(), &NEW_PASSWORD.into(), &client).await.unwrap();
         changed.delivered.unwrap();
         self.dead.push(("new secret", handle));
         self.live.push((user, changed.handle));

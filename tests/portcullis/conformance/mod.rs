@@ -21,6 +21,7 @@ use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::session::LiveSession;
 use portcullis::domain::{Clock, Error, Role, User};
 use portcullis::services::accounts::new_account::NewAccount;
+use portcullis::services::accounts::{links, registration, setup};
 use portcullis::services::authentication::sign_in;
 use portcullis::services::sessions::{self, own};
 use portcullis::services::{Caller, RecentAuthContext, Services};
@@ -46,9 +47,9 @@ impl TestCluster {
     async fn on(stores: Stores) -> Self {
         let cluster = Self { stores, clock: Clock::adjustable() };
         let node = cluster.witness().await.patient();
-        let link = node.issue_setup_link().await.expect("a setup link");
+        let link = links::issue_setup(&node).await.expect("a setup link");
         let token = link.url.rsplit('/').next().expect("a token");
-        let administrator = node.complete_setup(token, account(KEEPER), &Client::default()).await.expect("set up");
+        let administrator = setup::complete(&node, token, account(KEEPER), &Client::default()).await.expect("set up");
         let caller = Caller {
             user_id: administrator.user.id,
             session_id: administrator.handle.session_id,
@@ -139,7 +140,7 @@ impl Node {
 
     /// An account with [`PASSWORD`] that is signed in nowhere.
     async fn create(&self, name: &str) -> User {
-        let registered = self.patient().register(account(name), None, &Client::default()).await;
+        let registered = registration::register(&self.patient(), account(name), None, &Client::default()).await;
         let registered = registered.unwrap_or_else(|error| panic!("{name}: {error:?}"));
         let caller = Caller { user_id: registered.user.id, session_id: registered.handle.session_id, role: Role::User };
         own::sign_out(&self.patient(), &caller, &Client::default()).await.expect("signed out");

@@ -9,6 +9,7 @@ use diesel::RunQueryDsl as _;
 use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{Actor, EndReason, Role, Timestamp, User};
+use portcullis::services::accounts::passwords;
 use portcullis::services::authentication::reauthentication;
 use portcullis::services::sessions::{everyone, own};
 use portcullis::storage::database::AnyConnection;
@@ -71,7 +72,7 @@ async fn an_act_of_another_node_is_seen_within_a_second(
     dies("the old secret", &handle).await;
     assert!(node.alive(&new).await);
     let other = copied().await;
-    let new = witness.change_password(&me, &PASSWORD.into(), &NEW_PASSWORD.into(), &client).await.unwrap().handle;
+    let new = passwords::change(&witness, &me, &PASSWORD.into(), &NEW_PASSWORD.into(), &client).await.unwrap().handle;
     dies("another session after a new password", &other).await;
     assert!(node.alive(&new).await);
     witness.suspend(&keeper(), ann.id, &client).await.unwrap();

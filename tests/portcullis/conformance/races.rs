@@ -8,7 +8,8 @@ use std::time::Duration;
 use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{Error, Event, Role};
-use portcullis::services::accounts::profile::ProfileChange;
+use portcullis::services::accounts::profile::{self, ProfileChange};
+use portcullis::services::accounts::{links, passwords};
 use portcullis::services::authentication::{reauthentication, sign_in};
 use portcullis::services::sessions::{account, everyone};
 use rstest::rstest;
@@ -121,7 +122,7 @@ async fn a_request_in_flight_brings_no_former_secret_and_no_other_session_back(
         stagger(round).await;
         let acting = nodes[round / 2 % 2];
         let me = acting.caller(&old).await;
-        let changed = acting.change_password(&me, &password[0].into(), &password[1].into(), &client).await.unwrap();
+        let changed = passwords::change(&acting, &me, &password[0].into(), &password[1].into(), &client).await.unwrap();
         changed.delivered.unwrap();
         password.reverse();
         kept = changed.handle;
@@ -268,7 +269,7 @@ async fn a_reset_and_a_new_password_at_the_same_time_are_done_one_after_the_othe
     let mut resets = 0;
     for round in 0..rounds(40) {
         let client = Client::default();
-        let link = node.issue_reset_link(&keeper(), ann.id, &client).await.unwrap();
+        let link = links::issue_reset(&node, &keeper(), ann.id, &client).await.unwrap();
         let token = link.url.rsplit('/').next().unwrap();
         let (password, other) = (NEW_PASSWORD.into(), PASSWORD.into());
         // By turns, so that each comes first some time.
@@ -276,14 +277,14 @@ async fn a_reset_and_a_new_password_at_the_same_time_are_done_one_after_the_othe
             if round % 2 == 0 {
                 stagger(round).await;
             }
-            node.reset_password(token, &password, &client).await
+            passwords::reset(&node, token, &password, &client).await
         };
         let auth = keeper();
         let set = async {
             if round % 2 == 1 {
                 stagger(round).await;
             }
-            node.set_password(&auth, ann.id, &other, &client).await
+            passwords::set(&node, &auth, ann.id, &other, &client).await
         };
         let (reset, set) = tokio::join!(reset, set);
         set.unwrap();
@@ -330,7 +331,7 @@ async fn an_entry_of_the_former_password_does_not_take_the_session_over_once_it_
             held.is_waited_for_by(10).await;
         }
         let acting = if held.is_some() { &other } else { &node };
-        let changed = acting.patient().change_password(&me, &former, &new, &Client::default()).await;
+        let changed = passwords::change(&acting.patient(), &me, &former, &new, &Client::default()).await;
         let changed = changed.unwrap().handle;
         let was_held = held.is_some();
         drop(held);
@@ -371,12 +372,12 @@ async fn a_former_password_does_not_change_the_e_mail_once_it_was_changed(
         changes.spawn(async move {
             let email = Some(format!("ann{number}@example.com"));
             let change = ProfileChange { name: None, email, current_password: Some(PASSWORD.into()) };
-            services.update_profile(&me, change, &Client::default()).await.map(drop)
+            profile::update(&services, &me, change, &Client::default()).await.map(drop)
         });
     }
     held.is_waited_for_by(10).await;
     let (former, new) = (PASSWORD.into(), NEW_PASSWORD.into());
-    other.patient().change_password(&me, &former, &new, &Client::default()).await.unwrap();
+    passwords::change(&other.patient(), &me, &former, &new, &Client::default()).await.unwrap();
     drop(held);
     let outcomes = changes.join_all().await;
     // A busy machine may have answered one that it is busy.

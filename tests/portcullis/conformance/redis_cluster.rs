@@ -3,6 +3,7 @@
 
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
+use portcullis::services::accounts::passwords;
 use portcullis::services::sessions::own;
 
 use super::{TestCluster, keeper};
@@ -42,7 +43,8 @@ async fn the_contract_is_kept_on_a_cluster() {
             1 => drop(own::end_others(&two, &me, &client).await.unwrap()),
             2 => drop(two.ends_all(&user).await),
             3 => {
-                let changed = two.change_password(&me, &PASSWORD.into(), &NEW_PASSWORD.into(), &client).await.unwrap();
+                let changed =
+                    passwords::change(&two, &me, &PASSWORD.into(), &NEW_PASSWORD.into(), &client).await.unwrap();
                 changed.delivered.unwrap();
                 assert!(one.alive(&changed.handle).await && two.alive(&changed.handle).await);
             }

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
+use portcullis::services::accounts::links;
 use rstest::rstest;
 use serde_json::json;
 
@@ -157,7 +158,7 @@ async fn a_reset_link_lets_the_owner_in_while_a_stranger_goes_on(
     let anna = server.create_user("anna").await;
     let mut known = server.signed_in("anna").await;
     lock(&server, "anna").await;
-    let link = server.services.issue_reset_link(&command_line(), anna.id, &Client::default()).await.unwrap();
+    let link = links::issue_reset(&server.services, &command_line(), anna.id, &Client::default()).await.unwrap();
     let path = link.url.strip_prefix(&server.public_url).unwrap();
     let mut owner = server.browser();
     owner.submit(path, &[("new_password", "short")]).await.expect(422);

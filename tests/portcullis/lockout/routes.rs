@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use portcullis::domain::{Event, Role, UserId};
 use portcullis::routes::{self, Access, Route};
+use portcullis::services::accounts::lookup;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -52,7 +53,7 @@ async fn every_route_that_reacts_to_a_password_has_the_same_count(
         attempt(&server, &name, PASSWORD).await.expect(429);
         browser.post("/login", &[("username", &name), ("password", PASSWORD)]).await.expect(429);
         assert!(browser.is_signed_in().await, "the open session ended");
-        let user = server.services.find_user(&name).await.unwrap().id;
+        let user = lookup::find(&server.services.database, &name).await.unwrap().id;
         assert_eq!(events(&server, user, Event::SignInLocked).await, 1);
     }
 }

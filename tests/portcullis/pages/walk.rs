@@ -1,8 +1,8 @@
 //! A walk through every page, in each state that a person may meet.
 
-use crate::{admin_sessions, dashboard};
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Event, Role, SessionId, SessionKind, User};
+use portcullis::services::accounts::{links, lookup};
 use portcullis::services::sessions::{everyone, signing_keys};
 use serde_json::json;
 
@@ -15,6 +15,7 @@ use crate::support::hostile::{EMAIL, POLYGLOTS, long_email, long_name};
 use crate::support::spawn::command_line;
 use crate::support::stores::Stores;
 use crate::support::*;
+use crate::{admin_sessions, dashboard};
 
 /// More than a page of any list.
 const MANY: usize = 60;
@@ -78,7 +79,7 @@ async fn new_server(walk: &mut Walk) {
     let mut browser = server.browser();
     walk.open("login without an administrator", &mut browser, "/login").await;
     walk.keep("register closed", browser.get("/register").await.expect(403));
-    let link = server.services.issue_setup_link().await.unwrap().url;
+    let link = links::issue_setup(&server.services).await.unwrap().url;
     let setup = link.strip_prefix(&server.public_url).unwrap();
     walk.open("setup", &mut browser, setup).await;
     let wrong = [("username", POLYGLOTS[0]), ("email", POLYGLOTS[1]), ("password", "short")];
@@ -151,7 +152,7 @@ impl People {
         let register = browser.get("/register").await.expect(200).form("/register");
         let fields = [("username", "stranger"), ("email", EMAIL), ("name", POLYGLOTS[0]), ("password", PASSWORD)];
         browser.submit_form(register, &fields).await.expect(303);
-        let stranger = server.services.find_user("stranger").await.unwrap();
+        let stranger = lookup::find(&server.services.database, "stranger").await.unwrap();
         for text in POLYGLOTS {
             // One that goes on, and one in the history.
             program(server, "stranger", text).await;
@@ -167,7 +168,7 @@ impl People {
         let long = format!("l{}", "o".repeat(31));
         let client = Client::default();
         let long = create(server, &long, &long_email(), &long_name()).await;
-        let link = server.services.issue_reset_link(&command_line(), long.id, &client).await.unwrap().url;
+        let link = links::issue_reset(&server.services, &command_line(), long.id, &client).await.unwrap().url;
         let reset = link.strip_prefix(&server.public_url).unwrap();
         server.browser().submit(reset, &[("new_password", PASSWORD)]).await.expect(303);
         program(server, long.username.as_str(), &long_name()).await;
@@ -208,7 +209,7 @@ async fn guest(walk: &mut Walk, server: &TestServer, people: &People) {
     walk.refused("register taken", &mut browser, "/register", &taken, 409).await;
 
     let link =
-        server.services.issue_reset_link(&command_line(), people.suspended.id, &Client::default()).await.unwrap();
+        links::issue_reset(&server.services, &command_line(), people.suspended.id, &Client::default()).await.unwrap();
     let reset = link.url.strip_prefix(&server.public_url).unwrap().to_owned();
     walk.open("reset", &mut browser, &reset).await;
     walk.refused("reset refused", &mut browser, &reset, &[("new_password", "password")], 422).await;
@@ -308,7 +309,7 @@ async fn users(walk: &mut Walk, server: &TestServer, people: &People) {
     let fields = [("username", "nora"), ("email", "nora@example.com"), ("name", "Nora N."), ("role", "manager")];
     walk.done("new user and link", &mut keeper, "/admin/users/new", &fields).await;
 
-    let keepers = server.services.find_user(KEEPER).await.unwrap();
+    let keepers = lookup::find(&server.services.database, KEEPER).await.unwrap();
     for user in [&people.anna, &people.stranger, &people.long, &people.locked, &people.suspended, &keepers] {
         walk.open(&format!("the page of {}", user.username), &mut keeper, &page_of(user)).await;
     }

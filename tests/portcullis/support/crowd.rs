@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Browser, Deadline, TestServer};
 use portcullis::domain::audit::Client;
+use portcullis::services::accounts::lookup;
 use portcullis::services::sessions::{account, everyone};
 
 use super::spawn::command_line;
+use super::{Browser, Deadline, TestServer};
 
 /// People who are signed in, and cookies that must never work again.
 #[derive(Default)]
@@ -56,7 +57,7 @@ impl Crowd {
             let mut person = self.people.remove(0);
             person.browser.go_to(node);
             let before = person.browser.clone();
-            let user = node.services.find_user(&person.name).await.unwrap().id;
+            let user = lookup::find(&node.services.database, &person.name).await.unwrap().id;
             let how =
                 ["sign-out", "suspension", "password", "one by an administrator", "all of the account"][number % 5];
             match number % 5 {

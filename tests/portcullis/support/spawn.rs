@@ -9,6 +9,7 @@ use chrono::{TimeDelta, Timelike as _};
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Actor, Clock, Role, User, UserId};
 use portcullis::services::accounts::new_account::NewAccount;
+use portcullis::services::accounts::{links, lookup, registration, setup};
 use portcullis::services::authentication::sign_in;
 use portcullis::services::sessions::own;
 use portcullis::services::{Caller, RecentAuthContext, Services, SignedIn};
@@ -50,12 +51,12 @@ impl TestServer {
     /// The same on given stores.
     pub async fn on(stores: Stores, settings: &[(&str, &str)]) -> Self {
         let server = Self::without_administrator(stores, settings).await;
-        if server.services.administrator_exists().await.expect("an answer") {
+        if setup::administrator_exists(&server.services.database).await.expect("an answer") {
             return server;
         }
-        let link = server.services.issue_setup_link().await.expect("a setup link");
+        let link = links::issue_setup(&server.services).await.expect("a setup link");
         let token = link.url.rsplit('/').next().expect("a token");
-        let administrator = server.services.complete_setup(token, new_account(KEEPER), &Client::default()).await;
+        let administrator = setup::complete(&server.services, token, new_account(KEEPER), &Client::default()).await;
         administrator.expect("the administrator, who stays signed in");
         server
     }
@@ -151,7 +152,7 @@ impl TestServer {
 
     /// An account with [`PASSWORD`], as registration makes it, and signed out again.
     pub async fn create_user(&self, name: &str) -> User {
-        let registered = self.services.register(new_account(name), None, &Client::default()).await;
+        let registered = registration::register(&self.services, new_account(name), None, &Client::default()).await;
         let SignedIn { user, handle, .. } = registered.unwrap_or_else(|error| panic!("{name}: {error:?}"));
         let caller = Caller { user_id: user.id, session_id: handle.session_id, role: user.role };
         own::sign_out(&self.services, &caller, &Client::default()).await.expect("signed out");
@@ -176,7 +177,7 @@ impl TestServer {
     }
 
     pub async fn id_of(&self, name: &str) -> UserId {
-        self.services.find_user(name).await.unwrap_or_else(|error| panic!("{name}: {error:?}")).id
+        lookup::find(&self.services.database, name).await.unwrap_or_else(|error| panic!("{name}: {error:?}")).id
     }
 
     /// Moves the clock, by less than a session lives, where the hour and with it maybe the day would end under the test.

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::domain::{Clock, SessionId, User};
+use crate::services::accounts::{lookup, passwords, setup};
 use crate::services::authentication::sign_in;
 use crate::services::sessions::access_tokens::{self, AccessToken};
 use crate::services::sessions::everyone;
@@ -53,8 +54,8 @@ async fn rotate_by_hand(node: &Services) -> SigningKeyInfo {
 }
 
 async fn administrator(node: &Services) -> User {
-    node.bootstrap().await.unwrap();
-    node.find_user("root").await.unwrap()
+    setup::bootstrap(&node).await.unwrap();
+    lookup::find(&node.database, "root").await.unwrap()
 }
 
 /// A token for a session that need not exist.
@@ -258,7 +259,7 @@ async fn a_token_lives_and_dies_with_its_session_and_its_present_role_counts() {
     let (installation, clock) = (Installation::new(), Clock::adjustable());
     let node = installation.node(&clock, &[]).await;
     prepare(&node).await.unwrap();
-    node.bootstrap().await.unwrap();
+    setup::bootstrap(&node).await.unwrap();
     let (auth, client) = command_line();
     let (user, _) = node.create_user(&auth, "ann", "ann@example.org", None, Role::User, &client).await.unwrap();
     let password = "kettle mango violin 42".into();
@@ -278,7 +279,7 @@ async fn a_token_lives_and_dies_with_its_session_and_its_present_role_counts() {
     assert!(refused(access_tokens::authenticate(&node, mixed.token.expose_secret()).await.map(drop)));
 
     // An administrator has to be left who can sign in.
-    node.set_password(&auth, user.id, &password, &client).await.unwrap();
+    passwords::set(&node, &auth, user.id, &password, &client).await.unwrap();
     node.set_role(&auth, user.id, Role::Admin, &client).await.unwrap();
     node.set_role(&auth, root.id, Role::User, &client).await.unwrap();
     let bearer = access_tokens::authenticate(&node, signed.token.expose_secret()).await.unwrap();
