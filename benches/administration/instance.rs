@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use portcullis::domain::UserId;
 use portcullis::services::accounts::lookup;
-use portcullis::services::administration::users::{UserSearch, UserSort};
+use portcullis::services::administration::users::{self, UserSearch, UserSort};
+use portcullis::services::maintenance;
 
 use crate::people;
 use crate::seed::{Size, seed};
@@ -72,7 +73,7 @@ impl Instance {
         }
         eprintln!("  sweep");
         let start = Instant::now();
-        server.services.sweep().await.expect("swept");
+        maintenance::sweep(&server.services).await.expect("swept");
         let sweep = start.elapsed();
         Self {
             administrator: server.signed_in(KEEPER).await,
@@ -113,7 +114,7 @@ impl Instance {
 async fn someone(server: &TestServer) -> (UserId, String) {
     let text = people::RARE_NAME.to_owned();
     let search = UserSearch { text, role: None, status: None, locked: false, sort: UserSort::Username };
-    let found = server.services.search_users(&command_line(), &search, None, 1).await.expect("accounts");
+    let found = users::search(&server.services, &command_line(), &search, None, 1).await.expect("accounts");
     let user = &found.users.first().expect("an account with a rare name").user;
     (user.id, user.username.as_str().to_owned())
 }

@@ -11,7 +11,7 @@ use crate::domain::{Error, Event, FieldError, FieldErrors, Outcome};
 use crate::http::bearer::ApiUser;
 use crate::http::require_role::{Manager, RequireRole};
 use crate::representations::EventShape;
-use crate::services::Services;
+use crate::services::{Services, audit};
 
 /// Which events.
 #[derive(Deserialize, IntoParams)]
@@ -77,6 +77,6 @@ pub async fn list(
 ) -> Answer {
     let filter = filter.parse().map_err(Error::Invalid)?;
     let found =
-        services.search_audit(&manager.user.auth_context(), &filter, part.cursor.as_deref(), part.limit).await?;
+        audit::search(&services, &manager.user.auth_context(), &filter, part.cursor.as_deref(), part.limit).await?;
     Ok(page(&request, &services, part.limit, found.next, found.events.into_iter().map(EventShape::from).collect()))
 }

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::{Failure, output};
 use crate::domain::audit_list::TypedAuditFilter;
 use crate::representations::audit_export::ExportFormat;
-use crate::services::{RecentAuthContext, Services};
+use crate::services::{RecentAuthContext, Services, audit};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -48,11 +48,11 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
     })?;
     let auth = RecentAuthContext::command_line();
     if let Some(user) = &filter.user
-        && services.audited_accounts(&auth, user).await?.is_empty()
+        && audit::accounts(&services.database, &auth, user).await?.is_empty()
     {
         return Err(Failure::Failed(format!("no account has or had the name, e-mail or id “{user}”")));
     }
-    let events = services.export_audit(&auth, filter)?;
+    let events = audit::export(&services, &auth, filter)?;
     output::print_stream(format.write(events)).await?;
     Ok(String::new())
 }

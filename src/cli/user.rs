@@ -14,7 +14,8 @@ use crate::domain::{Error, Role, Timestamp, User, UserStatus, username};
 use crate::representations::UserShape;
 use crate::services::accounts::new_account::NewAccount;
 use crate::services::accounts::{links, lookup, passwords};
-use crate::services::administration::users::{FoundUser, UserSearch, UserSort};
+use crate::services::administration::user_acts;
+use crate::services::administration::users::{self, FoundUser, UserSearch, UserSort};
 use crate::services::authentication::lockout;
 use crate::services::{RecentAuthContext, Services};
 
@@ -165,11 +166,11 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         Command::Create { username, email, name, role, password, yes: _ } => {
             if password.password_stdin {
                 let account = NewAccount { username, email, name, password: password.read()? };
-                let user = services.create_user_with_password(auth, account, role, client).await?;
+                let user = users::create_with_password(&services, auth, account, role, client).await?;
                 return Ok(format!("Created {} with this password.\n", user.username.as_str()));
             }
             let name = name.as_deref();
-            let (user, link) = services.create_user(auth, &username, &email, name, role, client).await?;
+            let (user, link) = users::create(&services, auth, &username, &email, name, role, client).await?;
             Ok(handed_over(&user, &link))
         }
         Command::List { search, output } => list(services, search, output.format).await,
@@ -183,17 +184,17 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
             Ok(format!("Set the password of {}; all its sessions are ended.\n", user.username.as_str()))
         }
         Command::SetRole { target, role, yes: _ } => {
-            let user = services.set_role(auth, target.find(services).await?.id, role, client).await?;
+            let user = user_acts::set_role(&services, auth, target.find(services).await?.id, role, client).await?;
             Ok(format!("{} is now {}.\n", user.username.as_str(), user.role))
         }
         Command::Suspend { target, yes } => {
             let user = target.find(services).await?;
             yes.confirm(&format!("Suspend {}, and end all its sessions?", user.username.as_str()))?;
-            let user = services.suspend(auth, user.id, client).await?;
+            let user = user_acts::suspend(&services, auth, user.id, client).await?;
             Ok(format!("Suspended {}; all its sessions are ended.\n", user.username.as_str()))
         }
         Command::Reinstate { target, yes: _ } => {
-            let user = services.reinstate(auth, target.find(services).await?.id, client).await?;
+            let user = user_acts::reinstate(&services, auth, target.find(services).await?.id, client).await?;
             Ok(format!("{} can sign in again.\n", user.username.as_str()))
         }
         Command::Unlock { target, yes: _ } => {
@@ -204,7 +205,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
             let user = target.find(services).await?;
             let (name, email) = (user.username.as_str(), user.email.as_str());
             yes.confirm(&format!("Delete the account {name} ({email}) for good?"))?;
-            services.delete_user(auth, user.id, client).await?;
+            user_acts::delete(&services, auth, user.id, client).await?;
             Ok(format!("Deleted {name}.\n"))
         }
         Command::ResetLink { target, yes: _ } => {
@@ -266,7 +267,7 @@ async fn list(services: &Services, search: Search, format: Format) -> Result<Str
     let titles = ["USERNAME", "E-MAIL", "NAME", "ROLE", "STATUS", "CREATED", "LAST SIGN-IN", "ID"];
     output::print_pages(Listing::new(format, titles), async |cursor| {
         let auth = RecentAuthContext::command_line();
-        let page = services.search_users(&auth, &search, cursor.as_deref(), output::PAGE).await?;
+        let page = users::search(&services, &auth, &search, cursor.as_deref(), output::PAGE).await?;
         Ok((page.users.iter().map(row).collect(), page.next))
     })
     .await

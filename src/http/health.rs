@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::draining::Draining;
 use crate::services::Services;
-use crate::services::health::{Fault, Health};
+use crate::services::health::{self, Fault, Health};
 
 /// `GET /livez`: the process answers. Touches nothing.
 pub async fn livez() -> HttpResponse {
@@ -62,7 +62,8 @@ struct Readiness {
 /// `GET /readyz`: tries out database and Redis; 503 when one does not do what requests need, or while the server is being
 /// stopped.
 pub async fn readyz(services: web::Data<Services>, draining: web::Data<Draining>) -> HttpResponse {
-    let (database, redis) = futures_util::future::join(services.database_health(), services.redis_health()).await;
+    let (database, redis) =
+        futures_util::future::join(health::database(&services), health::redis(&services.sessions)).await;
     let (database, redis) = (Check::from(database), redis.map(Check::from));
     let available = database.status == "ok" && redis.as_ref().is_none_or(|redis| redis.status == "ok");
     let (code, status) = match (draining.is_set(), available) {

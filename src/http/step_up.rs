@@ -35,7 +35,7 @@ impl StepUp {
             return Ok(());
         }
         let services = request.app_data::<web::Data<Services>>().ok_or_else(Problem::unavailable)?;
-        let proof = services.recent_proof(principal.session());
+        let proof = RecentProof::of(services, principal.session());
         if self == Self::AtTheDoor && proof.is_none() {
             return Err(P::password_first(request));
         }

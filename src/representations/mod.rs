@@ -48,7 +48,7 @@ pub struct UserShape {
 }
 
 impl UserShape {
-    /// `locked_until` as [`crate::services::Services::locked_until`] says it.
+    /// `locked_until` as [`crate::services::authentication::lockout::locked_until`] says it.
     pub fn new(user: &User, locked_until: Option<Timestamp>) -> Self {
         Self {
             id: user.id,

@@ -28,66 +28,69 @@ pub struct AuditPage {
     pub next: Option<String>,
 }
 
-impl Services {
-    /// At most `limit` events after `cursor`, newest first.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`](crate::domain::Error::Invalid) names the field `cursor` where it was not written for this list.
-    pub async fn search_audit(
-        &self,
-        auth: &AuthContext,
-        filter: &AuditFilter,
-        cursor: Option<&str>,
-        limit: u16,
-    ) -> Result<AuditPage> {
-        auth.require(Role::Manager)?;
-        let list = PagedList::new(&self.root_key, format!("audit {filter:?}"));
-        let before: Option<EventId> = list.place(cursor)?;
-        let filter = filter.clone();
-        let found =
-            self.database.read(move |connection| audit_search::page(connection, &filter, before, limit.into())).await?;
-        let next = found.next.map(|place| list.cursor(&place));
-        Ok(AuditPage { events: found.events, next })
-    }
+/// At most `limit` events after `cursor`, newest first.
+///
+/// # Errors
+/// [`Error::Invalid`](crate::domain::Error::Invalid) names the field `cursor` where it was not written for this list.
+pub async fn search(
+    services: &Services,
+    auth: &AuthContext,
+    filter: &AuditFilter,
+    cursor: Option<&str>,
+    limit: u16,
+) -> Result<AuditPage> {
+    auth.require(Role::Manager)?;
+    let list = PagedList::new(&services.root_key, format!("audit {filter:?}"));
+    let before: Option<EventId> = list.place(cursor)?;
+    let filter = filter.clone();
+    let found =
+        services.database.read(move |connection| audit_search::page(connection, &filter, before, limit.into())).await?;
+    let next = found.next.map(|place| list.cursor(&place));
+    Ok(AuditPage { events: found.events, next })
+}
 
-    /// Whose events a search for this user finds: accounts that have or had the name, or the id.
-    pub async fn audited_accounts(&self, auth: &AuthContext, user: &str) -> Result<Vec<AuditedAccount>> {
-        auth.require(Role::Manager)?;
-        let user = user.to_owned();
-        self.database.read(move |connection| audit_search::accounts(connection, &user)).await
-    }
+/// Whose events a search for this user finds: accounts that have or had the name, or the id.
+pub async fn accounts(database: &Database, auth: &AuthContext, user: &str) -> Result<Vec<AuditedAccount>> {
+    auth.require(Role::Manager)?;
+    let user = user.to_owned();
+    database.read(move |connection| audit_search::accounts(connection, &user)).await
+}
 
-    /// All events that the filter finds, newest first, in pieces: read as fast as they are taken, and only as long as the
-    /// caller may.
-    ///
-    /// # Errors
-    /// [`Error::TooManyExports`](crate::domain::Error::TooManyExports) where enough are under way on this node; a piece may
-    /// be it too, where nobody has taken one for long, or where somebody else needs the slot more.
-    pub fn export_audit(
-        &self,
-        auth: &AuthContext,
-        filter: AuditFilter,
-    ) -> Result<impl Stream<Item = Result<Vec<AuditEvent>>> + use<>> {
-        auth.require(Role::Manager)?;
-        let export = Export {
-            slot: self.exports.begin(&auth.actor, self.clock.now())?,
-            clock: self.clock.clone(),
-            database: self.database.clone(),
-            auth: auth.clone(),
-            filter: Arc::new(filter),
-        };
-        let start = Some((export, None));
-        Ok(try_unfold(start, move |rest: Option<(Export, Option<EventId>)>| async move {
-            let Some((export, before)) = rest else { return Ok(None) };
-            let found = export.read(before).await?;
-            Ok(Some((found.events, found.next.map(|next| (export, Some(next))))))
-        }))
-    }
+/// All events that the filter finds, newest first, in pieces: read as fast as they are taken, and only as long as the
+/// caller may.
+///
+/// # Errors
+/// [`Error::TooManyExports`](crate::domain::Error::TooManyExports) where enough are under way on this node; a piece may
+/// be it too, where nobody has taken one for long, or where somebody else needs the slot more.
+pub fn export(
+    services: &Services,
+    auth: &AuthContext,
+    filter: AuditFilter,
+) -> Result<impl Stream<Item = Result<Vec<AuditEvent>>> + use<>> {
+    auth.require(Role::Manager)?;
+    let export = Export {
+        slot: services.exports.begin(&auth.actor, services.clock.now())?,
+        clock: services.clock.clone(),
+        database: services.database.clone(),
+        auth: auth.clone(),
+        filter: Arc::new(filter),
+    };
+    let start = Some((export, None));
+    Ok(try_unfold(start, move |rest: Option<(Export, Option<EventId>)>| async move {
+        let Some((export, before)) = rest else { return Ok(None) };
+        let found = export.read(before).await?;
+        Ok(Some((found.events, found.next.map(|next| (export, Some(next))))))
+    }))
+}
 
-    /// What happened to the account, newest first, older than `before`.
-    pub async fn activity(&self, user: UserId, before: Option<EventId>, limit: i64) -> Result<Vec<AuditEvent>> {
-        self.database.read(move |connection| audit::of_subject(connection, user, before, limit)).await
-    }
+/// What happened to the account, newest first, older than `before`.
+pub async fn of_account(
+    database: &Database,
+    user: UserId,
+    before: Option<EventId>,
+    limit: i64,
+) -> Result<Vec<AuditEvent>> {
+    database.read(move |connection| audit::of_subject(connection, user, before, limit)).await
 }
 
 /// An export under way.

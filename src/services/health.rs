@@ -21,17 +21,15 @@ impl Health {
     }
 }
 
-impl Services {
-    /// Whether the database can be read and written.
-    pub async fn database_health(&self) -> Health {
-        Health { tried: self.try_out.of(&self.database).await, warning: None }
-    }
+/// Whether the database can be read and written.
+pub async fn database(services: &Services) -> Health {
+    Health { tried: services.try_out.of(&services.database).await, warning: None }
+}
 
-    /// The same of Redis, where there is one.
-    pub async fn redis_health(&self) -> Option<Health> {
-        let SessionStore::Redis(store) = &self.sessions else { return None };
-        let tried = store.try_out().await;
-        let warning = if tried.is_ok() { store.eviction_warning().await } else { None };
-        Some(Health { tried, warning })
-    }
+/// The same of Redis, where there is one.
+pub async fn redis(sessions: &SessionStore) -> Option<Health> {
+    let SessionStore::Redis(store) = sessions else { return None };
+    let tried = store.try_out().await;
+    let warning = if tried.is_ok() { store.eviction_warning().await } else { None };
+    Some(Health { tried, warning })
 }

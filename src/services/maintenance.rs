@@ -8,6 +8,7 @@ use super::administration::stats::last_day_began;
 use super::sessions::{counts, history};
 use super::{Result, Services};
 use crate::domain::Timestamp;
+use crate::storage::Database;
 use crate::storage::accounts::{former_usernames, links};
 use crate::storage::audit::{self, failing_addresses, hours};
 use crate::storage::authentication::lockouts;
@@ -27,89 +28,87 @@ const RENEWAL: Duration = Duration::from_secs(60);
 /// Hours that the figures of thirty days need, and the day before.
 const KEPT_HOURS: TimeDelta = TimeDelta::days(31);
 
-impl Services {
-    /// Brings to SQL which sessions were active. Once a minute, and before the process stops.
-    pub async fn flush_activity(&self) -> Result<()> {
-        match &self.sessions {
-            SessionStore::Sql(_) => Ok(()),
-            SessionStore::Redis(store) => store.flush_activity().await,
+/// Brings to SQL which sessions were active. Once a minute, and before the process stops.
+pub async fn flush_activity(sessions: &SessionStore) -> Result<()> {
+    match sessions {
+        SessionStore::Sql(_) => Ok(()),
+        SessionStore::Redis(store) => store.flush_activity().await,
+    }
+}
+
+/// Notes what has expired, forgets what has been kept long enough and counts what is too much to be counted for
+/// each page. Every node calls it; one at a time does it, in small transactions.
+pub async fn sweep(services: &Services) -> Result<()> {
+    let now = services.clock.now();
+    let taken = services.database.write(move |connection| Lease::take(connection, SWEEP, now, now + LEASE)).await?;
+    let Some(mut lease) = taken else { return Ok(()) };
+    let swept = tokio::select! {
+        swept = sweep_all(services, now) => swept,
+        // Another node held this one for dead, and sweeps in its place.
+        () = keep(services, &mut lease) => Ok(()),
+    };
+    services.database.write(move |connection| lease.give_back(connection)).await?;
+    swept
+}
+
+/// Renews the lease, until another node has it.
+async fn keep(services: &Services, lease: &mut Lease) {
+    let database = services.database.clone().patient();
+    loop {
+        tokio::time::sleep(RENEWAL).await;
+        let (present, until) = (*lease, services.clock.now() + LEASE);
+        match database.write(move |connection| present.renew(connection, until)).await {
+            Ok(Some(renewed)) => *lease = renewed,
+            Ok(None) => return,
+            Err(error) => tracing::warn!(%error, "the lease of the sweep was not renewed"),
         }
     }
+}
 
-    /// Notes what has expired, forgets what has been kept long enough and counts what is too much to be counted for
-    /// each page. Every node calls it; one at a time does it, in small transactions.
-    pub async fn sweep(&self) -> Result<()> {
-        let now = self.clock.now();
-        let taken = self.database.write(move |connection| Lease::take(connection, SWEEP, now, now + LEASE)).await?;
-        let Some(mut lease) = taken else { return Ok(()) };
-        let swept = tokio::select! {
-            swept = self.sweep_all(now) => swept,
-            // Another node held this one for dead, and sweeps in its place.
-            () = self.keep(&mut lease) => Ok(()),
-        };
-        self.database.write(move |connection| lease.give_back(connection)).await?;
-        swept
-    }
+/// Every step; the first error, where some failed: none keeps the others from their turn.
+async fn sweep_all(services: &Services, now: Timestamp) -> Result<()> {
+    let (database, retention) = (&services.database, now - services.settings.audit_retention);
+    let steps = [
+        history::note_ends(services).await,
+        close_expired(services, now).await,
+        in_batches(database, move |connection| expiry::prune(connection, retention, BATCH)).await,
+        in_batches(database, move |connection| audit::prune(connection, retention, BATCH)).await,
+        in_batches(database, move |connection| former_usernames::prune(connection, retention)).await,
+        in_batches(database, move |connection| links::prune(connection, now)).await,
+        in_batches(database, move |connection| lockouts::prune(connection, now)).await,
+        in_batches(database, changes::prune).await,
+        in_batches(database, move |connection| hours::prune(connection, now - KEPT_HOURS)).await,
+        in_batches(database, move |connection| failing_addresses::prune(connection, last_day_began(now))).await,
+        counts::count_all(services).await,
+    ];
+    steps.into_iter().collect()
+}
 
-    /// Renews the lease, until another node has it.
-    async fn keep(&self, lease: &mut Lease) {
-        let database = self.database.clone().patient();
-        loop {
-            tokio::time::sleep(RENEWAL).await;
-            let (present, until) = (*lease, self.clock.now() + LEASE);
-            match database.write(move |connection| present.renew(connection, until)).await {
-                Ok(Some(renewed)) => *lease = renewed,
-                Ok(None) => return,
-                Err(error) => tracing::warn!(%error, "the lease of the sweep was not renewed"),
-            }
+/// Prunes in transactions of their own, until there is less left than one of them does.
+async fn in_batches(
+    database: &Database,
+    prune: impl Fn(&mut AnyConnection) -> Result<usize> + Clone + Send + 'static,
+) -> Result<()> {
+    let database = database.clone().patient();
+    while database.write(prune.clone()).await? as i64 >= BATCH {}
+    Ok(())
+}
+
+/// Writes all that has expired into the history. Not faster than every node can carry out the feed's rows of it.
+async fn close_expired(services: &Services, now: Timestamp) -> Result<()> {
+    let database = services.database.clone().patient();
+    loop {
+        // Looked for without the writer's turn: it may take a while among a million.
+        let found = database.read(move |connection| expiry::count_expired(connection, now, BATCH)).await?;
+        if found > 0 {
+            let which = expiry::Expired::Oldest(found);
+            database.write(move |connection| expiry::close_expired(connection, which, now)).await?;
         }
-    }
-
-    /// Every step; the first error, where some failed: none keeps the others from their turn.
-    async fn sweep_all(&self, now: Timestamp) -> Result<()> {
-        let retention = now - self.settings.audit_retention;
-        let steps = [
-            history::note_ends(self).await,
-            self.close_expired(now).await,
-            self.in_batches(move |connection| expiry::prune(connection, retention, BATCH)).await,
-            self.in_batches(move |connection| audit::prune(connection, retention, BATCH)).await,
-            self.in_batches(move |connection| former_usernames::prune(connection, retention)).await,
-            self.in_batches(move |connection| links::prune(connection, now)).await,
-            self.in_batches(move |connection| lockouts::prune(connection, now)).await,
-            self.in_batches(changes::prune).await,
-            self.in_batches(move |connection| hours::prune(connection, now - KEPT_HOURS)).await,
-            self.in_batches(move |connection| failing_addresses::prune(connection, last_day_began(now))).await,
-            counts::count_all(self).await,
-        ];
-        steps.into_iter().collect()
-    }
-
-    /// Prunes in transactions of their own, until there is less left than one of them does.
-    async fn in_batches(
-        &self,
-        prune: impl Fn(&mut AnyConnection) -> Result<usize> + Clone + Send + 'static,
-    ) -> Result<()> {
-        let database = self.database.clone().patient();
-        while database.write(prune.clone()).await? as i64 >= BATCH {}
-        Ok(())
-    }
-
-    /// Writes all that has expired into the history. Not faster than every node can carry out the feed's rows of it.
-    async fn close_expired(&self, now: Timestamp) -> Result<()> {
-        let database = self.database.clone().patient();
-        loop {
-            // Looked for without the writer's turn: it may take a while among a million.
-            let found = database.read(move |connection| expiry::count_expired(connection, now, BATCH)).await?;
-            if found > 0 {
-                let which = expiry::Expired::Oldest(found);
-                database.write(move |connection| expiry::close_expired(connection, which, now)).await?;
-            }
-            if found < BATCH {
-                return Ok(());
-            }
-            if let SessionStore::Redis(_) = self.sessions {
-                tokio::time::sleep(PACE).await;
-            }
+        if found < BATCH {
+            return Ok(());
+        }
+        if let SessionStore::Redis(_) = services.sessions {
+            tokio::time::sleep(PACE).await;
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::http::draining::Draining;
 use crate::http::limits::Limits;
 use crate::http::site::Site;
 use crate::http::{cookie_guard, headers, parameters, problem, request_log};
-use crate::services::Services;
 use crate::services::sessions::signing_keys;
+use crate::services::{Services, maintenance};
 use crate::storage::sessions::SessionStore;
 use crate::{routes, web as pages};
 
@@ -125,7 +125,7 @@ impl Server {
         });
         let (ended, ()) = futures_util::future::join(server, stop).await;
         background.stop();
-        if let Err(error) = services.flush_activity().await {
+        if let Err(error) = maintenance::flush_activity(&services.sessions).await {
             tracing::warn!(%error, "the last activity of sessions was not brought to the database");
         }
         tracing::info!("stopped");
@@ -166,7 +166,7 @@ impl Background {
         tasks.push(every(ACTIVITY_BATCH, "the activity of sessions was not brought to the database", move || {
             limits.retain_recent();
             let services = services_.clone();
-            async move { services.flush_activity().await }
+            async move { maintenance::flush_activity(&services.sessions).await }
         }));
         let services_ = services.clone();
         tasks.push(every(KEY_ROTATION, "the signing keys were not rotated", move || {
@@ -176,7 +176,7 @@ impl Background {
         let services = services.clone();
         tasks.push(every(SWEEP, "what is old was not swept", move || {
             let services = services.clone();
-            async move { services.sweep().await }
+            async move { maintenance::sweep(&services).await }
         }));
         Self(tasks)
     }

@@ -18,7 +18,7 @@ use crate::http::parameters::Query;
 use crate::http::problem::Problem;
 use crate::representations::audit_export::ExportFormat;
 use crate::services::Services;
-use crate::services::audit::AuditPage;
+use crate::services::audit::{self, AuditPage};
 use crate::web::Answer;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
@@ -169,10 +169,10 @@ pub async fn show(
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
     let (filter, found, form_errors) = match query.filter.parse() {
         Ok(filter) => {
-            let found = match services.search_audit(&auth, &filter, cursor, PAGE).await {
+            let found = match audit::search(&services, &auth, &filter, cursor, PAGE).await {
                 Err(Error::Invalid(_)) => {
                     cursor = None;
-                    services.search_audit(&auth, &filter, None, PAGE).await?
+                    audit::search(&services, &auth, &filter, None, PAGE).await?
                 }
                 other => other?,
             };
@@ -184,7 +184,7 @@ pub async fn show(
         }
     };
     let whose = match &filter.user {
-        Some(user) => whose_events(user, &services.audited_accounts(&auth, user).await?),
+        Some(user) => whose_events(user, &audit::accounts(&services.database, &auth, user).await?),
         None => None,
     };
     let now = services.clock.now();
@@ -222,7 +222,7 @@ pub async fn export(services: web::Data<Services>, current: CurrentUser, Query(q
         Some("jsonl") => ExportFormat::Jsonl,
         _ => return Err(unknown_format()),
     };
-    let events = services.export_audit(&current.auth_context(&reader), filter)?;
+    let events = audit::export(&services, &current.auth_context(&reader), filter)?;
     let body = format
         .write(events)
         .map_ok(Bytes::from)

@@ -6,9 +6,10 @@ use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::audit_list::{AuditFilter, TypedAuditFilter};
 use portcullis::domain::{Actor, Error, Event, EventId, Outcome, User};
-use portcullis::services::AuthContext;
 use portcullis::services::accounts::lookup;
+use portcullis::services::administration::user_acts;
 use portcullis::services::sessions::{account, everyone};
+use portcullis::services::{self, AuthContext};
 use portcullis::storage::audit::{self, Entry};
 use rstest::rstest;
 use serde_json::json;
@@ -19,7 +20,7 @@ use crate::support::*;
 
 async fn search(server: &TestServer, filter: TypedAuditFilter) -> Vec<portcullis::domain::audit::AuditEvent> {
     let filter = filter.parse().unwrap();
-    server.services.search_audit(&command_line(), &filter, None, 200).await.unwrap().events
+    services::audit::search(&server.services, &command_line(), &filter, None, 200).await.unwrap().events
 }
 
 fn typed(pairs: &[(&str, &str)]) -> TypedAuditFilter {
@@ -62,7 +63,7 @@ async fn an_event_is_found_by_each_filter_and_by_all_of_them(#[values(Sqlite, Po
     let samuel = server.create_user("samuel").await;
     server.browser().try_sign_in("samuel", "wrong").await.expect(401);
     server.browser().try_sign_in("nobody-of-that-name", "wrong").await.expect(401);
-    server.services.suspend(&command_line(), samuel.id, &Client::default()).await.unwrap();
+    user_acts::suspend(&server.services, &command_line(), samuel.id, &Client::default()).await.unwrap();
     seed(&server, KEEPER, 3, Event::SignOut, "2001:db8::9").await;
     let today = server.clock.now().format("%Y-%m-%d").to_string();
     let tomorrow = (server.clock.now() + TimeDelta::days(1)).format("%Y-%m-%d").to_string();
@@ -88,7 +89,7 @@ async fn an_event_is_found_by_each_filter_and_by_all_of_them(#[values(Sqlite, Po
     }
 
     // Under its name also when the account is gone.
-    server.services.delete_user(&command_line(), samuel.id, &Client::default()).await.unwrap();
+    user_acts::delete(&server.services, &command_line(), samuel.id, &Client::default()).await.unwrap();
     let found = search(&server, typed(&[("user", "samuel")])).await;
     assert_eq!(found[0].event, Event::UserDeleted);
     assert!(found.iter().any(|event| event.event == Event::UserRegistered), "{found:#?}");
@@ -107,7 +108,8 @@ async fn a_long_log_has_pages_without_gap_or_repeat_and_a_rare_event_is_found(
         async move {
             let (mut cursor, mut ids) = (None, Vec::new());
             loop {
-                let page = services.search_audit(&command_line(), &filter, cursor.as_deref(), 200).await.unwrap();
+                let page =
+                    services::audit::search(&services, &command_line(), &filter, cursor.as_deref(), 200).await.unwrap();
                 ids.extend(page.events.iter().map(|event| event.id));
                 cursor = page.next;
                 if cursor.is_none() {
@@ -129,11 +131,13 @@ async fn a_long_log_has_pages_without_gap_or_repeat_and_a_rare_event_is_found(
     let rare = typed(&[("user", "samuel"), ("event", "user.registered")]).parse().unwrap();
     assert_eq!(every(rare).await.len(), 1);
 
-    let page = server.services.search_audit(&command_line(), &AuditFilter::default(), None, 5).await.unwrap();
-    let forged = server.services.search_audit(&command_line(), &AuditFilter::default(), Some("x"), 5).await;
+    let page =
+        services::audit::search(&server.services, &command_line(), &AuditFilter::default(), None, 5).await.unwrap();
+    let forged =
+        services::audit::search(&server.services, &command_line(), &AuditFilter::default(), Some("x"), 5).await;
     assert!(page.next.is_some() && matches!(forged, Err(Error::Invalid(_))));
     let other = typed(&[("event", "sign_out")]).parse().unwrap();
-    let borrowed = server.services.search_audit(&command_line(), &other, page.next.as_deref(), 5).await;
+    let borrowed = services::audit::search(&server.services, &command_line(), &other, page.next.as_deref(), 5).await;
     assert!(matches!(borrowed, Err(Error::Invalid(_))), "a cursor of another list");
 }
 
@@ -162,7 +166,7 @@ async fn each_security_act_is_exactly_one_event_with_who_what_when_from_where_an
     let of_samuel = typed(&[("user", "samuel")]).parse().unwrap();
     let mut seen: BTreeSet<EventId> = BTreeSet::new();
     let mut new = async || {
-        let page = server.services.search_audit(&command_line(), &of_samuel, None, 200).await.unwrap();
+        let page = services::audit::search(&server.services, &command_line(), &of_samuel, None, 200).await.unwrap();
         page.events.into_iter().filter(|event| seen.insert(event.id)).collect::<Vec<_>>()
     };
     new().await;
@@ -339,7 +343,7 @@ async fn an_export_has_every_event_of_the_filter_newest_first(#[values(Sqlite, P
     assert!(records[1..].is_sorted_by(|newer, older| newer[0] > older[0]));
 
     let user = lookup::find(&server.services.database, "samuel").await.unwrap();
-    let refused = server.services.export_audit(&AuthContext::of(&user), AuditFilter::default());
+    let refused = services::audit::export(&server.services, &AuthContext::of(&user), AuditFilter::default());
     assert!(matches!(refused.map(drop), Err(Error::Forbidden)));
 }
 

@@ -8,11 +8,12 @@ use portcullis::domain::audit_list::AuditFilter;
 use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState};
 use portcullis::domain::{Error, EventId, Role, User};
 use portcullis::routes::{self, Access, Route};
-use portcullis::services::AuthContext;
 use portcullis::services::accounts::{links, lookup};
-use portcullis::services::administration::users::UserChange;
+use portcullis::services::administration::user_acts;
+use portcullis::services::administration::users::{self, UserChange};
 use portcullis::services::authentication::lockout;
 use portcullis::services::sessions::{account, everyone, signing_keys};
+use portcullis::services::{AuthContext, audit};
 use reqwest::Method;
 use rstest::rstest;
 
@@ -29,7 +30,7 @@ fn client() -> Client {
 /// The newest events, which tell whether anything was done.
 async fn log(server: &TestServer) -> BTreeSet<EventId> {
     let filter = AuditFilter::default();
-    let page = server.services.search_audit(&command_line(), &filter, None, 200).await.unwrap();
+    let page = audit::search(&server.services, &command_line(), &filter, None, 200).await.unwrap();
     page.events.iter().map(|event| event.id).collect()
 }
 
@@ -143,7 +144,7 @@ async fn what_is_done_to_a_deleted_account_or_its_session_is_404_or_nothing() {
     let session = session_of(&server, &user).await;
     let mut keeper = server.signed_in(KEEPER).await;
     let token = keeper.get("/account").await.csrf_token().unwrap();
-    server.services.delete_user(&command_line(), user.id, &client()).await.unwrap();
+    user_acts::delete(&server.services, &command_line(), user.id, &client()).await.unwrap();
     // Whoever has the names now is somebody else.
     let namesake = server.create_user("ursula").await;
     let mut open = server.signed_in("ursula").await;
@@ -285,7 +286,7 @@ async fn a_new_role_is_no_new_entry_of_the_password() {
     let mut adele_there = server.signed_in("adele").await;
     server.clock.advance(WINDOW + TimeDelta::seconds(1));
     for role in [Role::Manager, Role::Admin] {
-        server.services.set_role(&command_line(), adele.id, role, &client()).await.unwrap();
+        user_acts::set_role(&server.services, &command_line(), adele.id, role, &client()).await.unwrap();
         adele_there.get("/admin/users").await.expect(200);
         let end = format!("/admin/users/{}/end-sessions", user.id);
         let to_confirm = adele_there.get(&end).await.expect(303);
@@ -317,9 +318,9 @@ async fn who_lost_the_role_or_the_account_while_the_request_was_on_its_way_does_
     for user in [&demoted, &suspended, &deleted] {
         former.push((AuthContext::of(user), server.stepped_up(user).await));
     }
-    services.set_role(&cli, demoted.id, Role::User, &client).await.unwrap();
-    services.suspend(&cli, suspended.id, &client).await.unwrap();
-    services.delete_user(&cli, deleted.id, &client).await.unwrap();
+    user_acts::set_role(&services, &cli, demoted.id, Role::User, &client).await.unwrap();
+    user_acts::suspend(&services, &cli, suspended.id, &client).await.unwrap();
+    user_acts::delete(&services, &cli, deleted.id, &client).await.unwrap();
     let before = log(&server).await;
     for (auth, recent) in &former {
         let change = || UserChange { name: Some("Renamed".to_owned()), ..UserChange::default() };
@@ -329,13 +330,13 @@ async fn who_lost_the_role_or_the_account_while_the_request_was_on_its_way_does_
             everyone::end_of_account(&services, recent, user.id, &client).await.err(),
             everyone::end_all(&services, recent, None, &client).await.err(),
             lockout::unlock(&services, auth, user.id, &client).await.err(),
-            services.set_role(recent, user.id, Role::Admin, &client).await.err(),
-            services.suspend(recent, user.id, &client).await.err(),
-            services.reinstate(recent, user.id, &client).await.err(),
-            services.delete_user(recent, user.id, &client).await.err(),
-            services.update_user(recent, user.id, change(), &client).await.err(),
+            user_acts::set_role(&services, recent, user.id, Role::Admin, &client).await.err(),
+            user_acts::suspend(&services, recent, user.id, &client).await.err(),
+            user_acts::reinstate(&services, recent, user.id, &client).await.err(),
+            user_acts::delete(&services, recent, user.id, &client).await.err(),
+            users::update(&services, recent, user.id, change(), &client).await.err(),
             links::issue_reset(&services, recent, user.id, &client).await.err(),
-            services.create_user(recent, "eve", "eve@example.com", None, Role::Admin, &client).await.err(),
+            users::create(&services, recent, "eve", "eve@example.com", None, Role::Admin, &client).await.err(),
             signing_keys::rotate(&services, recent, None, &client).await.err(),
         ];
         for (number, outcome) in outcomes.into_iter().enumerate() {
@@ -387,7 +388,8 @@ async fn a_cursor_opens_the_list_it_was_given_for_and_no_other(#[values(Sqlite, 
     for number in 0..60 {
         let name = format!("user{number:02}");
         let email = format!("{name}@example.com");
-        let created = server.services.create_user(&command_line(), &name, &email, None, Role::User, &client()).await;
+        let created =
+            users::create(&server.services, &command_line(), &name, &email, None, Role::User, &client()).await;
         users.push(created.unwrap().0);
     }
     for _ in 0..60 {

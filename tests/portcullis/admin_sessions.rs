@@ -8,8 +8,9 @@ use portcullis::domain::keys::{Secret, SessionHandle};
 use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState};
 use portcullis::domain::{Error, Event, Role, SessionId, SessionKind, Timestamp, User};
 use portcullis::services::accounts::lookup;
+use portcullis::services::administration::{stats, user_acts};
 use portcullis::services::sessions::{counts, everyone};
-use portcullis::services::{AuthContext, Caller};
+use portcullis::services::{AuthContext, Caller, audit, maintenance};
 use portcullis::storage::leases::Lease;
 use portcullis::storage::sessions::rows::{self, NewSession};
 use rstest::rstest;
@@ -98,7 +99,7 @@ async fn all_pages(server: &TestServer, filter: &SessionFilter, limit: u16) -> V
 
 async fn events(server: &TestServer, event: Event) -> usize {
     let filter = portcullis::domain::audit_list::AuditFilter { event: Some(event), ..Default::default() };
-    server.services.search_audit(&command_line(), &filter, None, 200).await.unwrap().events.len()
+    audit::search(&server.services, &command_line(), &filter, None, 200).await.unwrap().events.len()
 }
 
 #[rstest]
@@ -167,7 +168,7 @@ async fn the_history_of_a_deleted_account_has_its_name() {
     let server = TestServer::start(Sqlite).await;
     let mut keeper = server.signed_in(KEEPER).await;
     let samuel = server.create_user("samuel").await;
-    server.services.delete_user(&command_line(), samuel.id, &client()).await.unwrap();
+    user_acts::delete(&server.services, &command_line(), samuel.id, &client()).await.unwrap();
     let page = keeper.get(&format!("/admin/sessions?user={}&state=ended", samuel.id)).await.expect(200);
     assert_eq!(page.text_of("h1").as_deref(), Some("Sessions of samuel"));
     assert_eq!(page.texts("tbody th"), ["samuelDeleted"]);
@@ -578,12 +579,12 @@ async fn one_node_at_a_time_sweeps_and_all_that_expired_is_in_the_history(
     let now = server.clock.now();
     let take = move |connection: &mut _| Lease::take(connection, "sweep", now, now + TimeDelta::minutes(30));
     assert!(server.services.database.write(take).await.unwrap().is_some());
-    server.services.sweep().await.unwrap();
+    maintenance::sweep(&server.services).await.unwrap();
     let history = SessionFilter { state: SessionState::Ended, ..of_samuel.clone() };
     assert_eq!(all_pages(&server, &history, 200).await.len(), 1, "another node has the lease");
 
     server.clock.advance(TimeDelta::minutes(31));
-    server.services.sweep().await.unwrap();
+    maintenance::sweep(&server.services).await.unwrap();
     assert_eq!(all_pages(&server, &history, 200).await.len(), 2_301);
     let page = everyone::search(&server.services, &command_line(), &history, None, 1).await.unwrap();
     let ended = page.sessions[0].session.ended.as_ref().unwrap();
@@ -591,10 +592,10 @@ async fn one_node_at_a_time_sweeps_and_all_that_expired_is_in_the_history(
 
     // After the retention it is forgotten, sessions and events alike.
     server.clock.advance(TimeDelta::days(181));
-    server.services.sweep().await.unwrap();
+    maintenance::sweep(&server.services).await.unwrap();
     assert_eq!(all_pages(&server, &history, 200).await.len(), 0);
     let filter = portcullis::domain::audit_list::AuditFilter::default();
-    assert_eq!(server.services.search_audit(&command_line(), &filter, None, 50).await.unwrap().events.len(), 0);
+    assert_eq!(audit::search(&server.services, &command_line(), &filter, None, 50).await.unwrap().events.len(), 0);
 }
 
 #[tokio::test]
@@ -619,9 +620,9 @@ async fn a_caller_can_not_list_or_end_as_a_user() {
     assert!(matches!(everyone::selected(&services.database, &auth, &[]).await, Err(Error::Forbidden)));
     assert!(matches!(everyone::end_selected(&services, &auth, &[], &client()).await, Err(Error::Forbidden)));
     assert!(matches!(everyone::end_all(&services, &recent, Some(&caller), &client()).await, Err(Error::Forbidden)));
-    assert!(matches!(services.stats(&auth).await, Err(Error::Forbidden)));
+    assert!(matches!(stats::all(&services, &auth).await, Err(Error::Forbidden)));
     assert!(matches!(counts::open(&services, &auth).await, Err(Error::Forbidden)));
-    assert!(matches!(services.failing_addresses(&auth).await, Err(Error::Forbidden)));
+    assert!(matches!(stats::failing_addresses(&services, &auth).await, Err(Error::Forbidden)));
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@ use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event, Role, User, UserId};
 use portcullis::services::accounts::{links, lookup};
-use portcullis::services::administration::users::UserChange;
+use portcullis::services::administration::user_acts;
+use portcullis::services::administration::users::{self, UserChange};
+use portcullis::services::audit;
 use portcullis::services::authorization::Subject;
 use portcullis::services::sessions::everyone;
 use reqwest::Method;
@@ -21,7 +23,7 @@ pub const LONG_AGO: TimeDelta = TimeDelta::minutes(11);
 /// An account that nobody has signed in to.
 pub async fn create(server: &TestServer, username: &str, email: &str, name: &str) -> User {
     let created =
-        server.services.create_user(&command_line(), username, email, Some(name), Role::User, &client()).await;
+        users::create(&server.services, &command_line(), username, email, Some(name), Role::User, &client()).await;
     created.unwrap().0
 }
 
@@ -48,7 +50,7 @@ async fn find(browser: &mut Browser, query: &str) -> Vec<String> {
 }
 
 async fn events_of(server: &TestServer, user: UserId) -> Vec<Event> {
-    let events = server.services.activity(user, None, 100).await.unwrap();
+    let events = audit::of_account(&server.services.database, user, None, 100).await.unwrap();
     events.into_iter().map(|event| event.event).collect()
 }
 
@@ -62,7 +64,7 @@ async fn a_person_is_found_by_a_part_of_a_name_or_an_address_however_it_is_writt
     create(&server, "joerg", "jm@example.com", "JÖRG Müller").await;
     create(&server, "percent", "a_b%c@example.com", "100% o\\k").await;
     let suspended = create(&server, "sleeper", "zzz@example.com", "").await;
-    server.services.suspend(&command_line(), suspended.id, &client()).await.unwrap();
+    user_acts::suspend(&server.services, &command_line(), suspended.id, &client()).await.unwrap();
     server.create("manuel", Role::Manager).await;
     let mut manuel = server.signed_in("manuel").await;
 
@@ -106,7 +108,7 @@ async fn a_person_is_found_by_a_part_of_a_name_or_an_address_however_it_is_writt
     assert_eq!(find(&mut manuel, &format!("q={long}")).await, Vec::<String>::new());
 
     // A deleted account is in no list, and its page is gone.
-    server.services.delete_user(&command_line(), suspended.id, &client()).await.unwrap();
+    user_acts::delete(&server.services, &command_line(), suspended.id, &client()).await.unwrap();
     assert_eq!(find(&mut manuel, "q=sleeper").await, Vec::<String>::new());
     manuel.get(&page_of(&suspended)).await.expect(404);
 }
@@ -265,7 +267,7 @@ async fn of_edits_made_on_the_same_page_one_is_taken(#[values(Sqlite, PostgresRe
         let change = UserChange { name: Some(format!("Name {number}")), ..UserChange::default() };
         let seen = Subject::seen(anna.id, vec![anna.version()]);
         let services = server.services.clone();
-        async move { services.update_user(&command_line(), seen, change, &Client::default()).await }
+        async move { users::update(&services, &command_line(), seen, change, &Client::default()).await }
     });
     let outcomes = futures_util::future::join_all(edits).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
@@ -373,7 +375,7 @@ async fn nobody_below_an_administrator_raises_a_role_their_own_least_of_all() {
         browser.post("/account/profile", &fields).await;
         assert_eq!(lookup::by_id(&server.services.database, user.id).await.unwrap().role, role);
         let auth = server.stepped_up(&user).await;
-        let raised = server.services.set_role(&auth, user.id, Role::Admin, &client()).await;
+        let raised = user_acts::set_role(&server.services, &auth, user.id, Role::Admin, &client()).await;
         assert!(matches!(raised, Err(Error::Forbidden)));
     }
 }
@@ -384,13 +386,13 @@ async fn who_was_an_administrator_when_the_request_began_is_asked_again_when_it_
     let demoted = server.create("adele", Role::Admin).await;
     let user = server.create("ursula", Role::User).await;
     let auth = server.stepped_up(&demoted).await;
-    server.services.set_role(&command_line(), demoted.id, Role::Manager, &client()).await.unwrap();
+    user_acts::set_role(&server.services, &command_line(), demoted.id, Role::Manager, &client()).await.unwrap();
     let services = &server.services;
-    assert!(matches!(services.suspend(&auth, user.id, &client()).await, Err(Error::Forbidden)));
+    assert!(matches!(user_acts::suspend(&services, &auth, user.id, &client()).await, Err(Error::Forbidden)));
     assert!(matches!(links::issue_reset(&services, &auth, user.id, &client()).await, Err(Error::Forbidden)));
-    let created = services.create_user(&auth, "eve", "eve@example.com", None, Role::Admin, &client()).await;
+    let created = users::create(&services, &auth, "eve", "eve@example.com", None, Role::Admin, &client()).await;
     assert!(matches!(created, Err(Error::Forbidden)));
-    services.suspend(&command_line(), demoted.id, &client()).await.unwrap();
+    user_acts::suspend(&services, &command_line(), demoted.id, &client()).await.unwrap();
     assert!(matches!(everyone::end_of_account(&services, &auth, user.id, &client()).await, Err(Error::NotSignedIn)));
 }
 
@@ -561,7 +563,7 @@ async fn a_reset_link_for_a_suspended_account_says_that_it_opens_nothing_yet() {
     let mut keeper = keeper(&server).await;
     let path = format!("{}/reset-link", page_of(&anna));
     assert!(!keeper.get(&path).await.expect(200).text().contains("suspended"));
-    server.services.suspend(&command_line(), anna.id, &client()).await.unwrap();
+    user_acts::suspend(&server.services, &command_line(), anna.id, &client()).await.unwrap();
     assert!(keeper.get(&page_of(&anna)).await.expect(200).text().contains("The account stays suspended."));
     let asked = keeper.get(&path).await.expect(200).text();
     assert!(asked.contains("The account is suspended and stays so"), "{asked}");

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
 use portcullis::routes::{self, Access, Route};
+use portcullis::services::administration::user_acts;
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -129,7 +130,7 @@ async fn every_route_of_the_api_answers_everyone_as_the_table_says() {
     actors.push(("olga, who signed in long ago", olga));
     let suspended = server.create("sue", Role::Admin).await;
     actors.push(("sue", server.program("sue").await));
-    server.services.suspend(&spawn::command_line(), suspended.id, &Client::default()).await.unwrap();
+    user_acts::suspend(&server.services, &spawn::command_line(), suspended.id, &Client::default()).await.unwrap();
     let mut wrong = Vec::new();
     for (column, (name, program)) in actors.iter().enumerate() {
         for line in TABLE {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use portcullis::domain::{Event, Role, User, UserId};
 use portcullis::services::accounts::lookup;
+use portcullis::services::administration::user_acts;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -228,7 +229,9 @@ async fn accounts_are_listed_newest_first_filtered_and_sorted(#[values(Sqlite, P
         server.create(name, role).await;
     }
     let manager = server.program("manuel").await;
-    server.services.suspend(&spawn::command_line(), server.id_of("anna").await, &Default::default()).await.unwrap();
+    user_acts::suspend(&server.services, &spawn::command_line(), server.id_of("anna").await, &Default::default())
+        .await
+        .unwrap();
     for _ in 0..5 {
         server.browser().try_sign_in("zoe", NEW_PASSWORD).await.expect(401);
     }

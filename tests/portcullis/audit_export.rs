@@ -8,8 +8,9 @@ use futures_util::TryStreamExt as _;
 use portcullis::domain::audit::Client;
 use portcullis::domain::audit_list::AuditFilter;
 use portcullis::domain::{Error, Event, Role, SessionId};
-use portcullis::services::AuthContext;
+use portcullis::services::administration::user_acts;
 use portcullis::services::sessions::everyone;
+use portcullis::services::{AuthContext, audit};
 use rstest::rstest;
 
 use crate::admin_audit::seed;
@@ -36,16 +37,16 @@ async fn no_piece_of_an_export_is_read_after_the_right_to_it_has_ended(
     seed(&server, "adele", 1_100, Event::SignOut, "203.0.113.9").await;
     let session = session_of(&server.signed_in("adele").await);
     let auth = AuthContext::signed_in(portcullis::domain::Actor::user(&adele), adele.role, session);
-    let mut export = pin!(server.services.export_audit(&auth, AuditFilter::default()).unwrap());
+    let mut export = pin!(audit::export(&server.services, &auth, AuditFilter::default()).unwrap());
     assert_eq!(export.try_next().await.unwrap().unwrap().len(), 500);
 
     let (services, cli, client) = (&server.services, command_line(), Client::default());
     match end {
         "session" => everyone::end_one(&services, &cli, session, &client).await.unwrap(),
         "all sessions" => drop(everyone::end_of_account(&services, &cli, adele.id, &client).await.unwrap()),
-        "suspended" => drop(services.suspend(&cli, adele.id, &client).await.unwrap()),
-        "deleted" => services.delete_user(&cli, adele.id, &client).await.unwrap(),
-        role => drop(services.set_role(&cli, adele.id, role.parse().unwrap(), &client).await.unwrap()),
+        "suspended" => drop(user_acts::suspend(&services, &cli, adele.id, &client).await.unwrap()),
+        "deleted" => user_acts::delete(&services, &cli, adele.id, &client).await.unwrap(),
+        role => drop(user_acts::set_role(&services, &cli, adele.id, role.parse().unwrap(), &client).await.unwrap()),
     }
     let next = export.try_next().await;
     match end {

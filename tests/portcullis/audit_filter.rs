@@ -1,7 +1,8 @@
 //! Whom a filter of the audit log finds, and what it can be narrowed to.
 
 use chrono::TimeDelta;
-use portcullis::services::administration::users::UserChange;
+use portcullis::services::administration::users::{self, UserChange};
+use portcullis::services::{audit, maintenance};
 use rstest::rstest;
 use serde_json::json;
 
@@ -12,7 +13,7 @@ async fn rename(server: &TestServer, from: &str, to: &str) {
     let email = Some(format!("{to}@example.com"));
     let change = UserChange { username: Some(to.to_owned()), email, ..UserChange::default() };
     let id = server.id_of(from).await;
-    server.services.update_user(&command_line(), id, change, &Default::default()).await.unwrap();
+    users::update(&server.services, &command_line(), id, change, &Default::default()).await.unwrap();
 }
 
 /// The subjects that the page lists.
@@ -58,13 +59,14 @@ async fn a_renamed_account_is_found_by_each_of_its_names_and_told_from_who_took_
 
     // A name that is nobody's any more is known for as long as there are events of then.
     rename(&server, "nadia", "zoe").await;
-    let named = async |name: &str| server.services.audited_accounts(&command_line(), name).await.unwrap().len();
+    let named =
+        async |name: &str| audit::accounts(&server.services.database, &command_line(), name).await.unwrap().len();
     assert_eq!((named("nadia").await, named("zoe").await, named("nobody").await), (2, 1, 0));
     server.clock.advance(TimeDelta::days(179));
-    server.services.sweep().await.unwrap();
+    maintenance::sweep(&server.services).await.unwrap();
     assert_eq!(named("nadia").await, 2);
     server.clock.advance(TimeDelta::days(2));
-    server.services.sweep().await.unwrap();
+    maintenance::sweep(&server.services).await.unwrap();
     assert_eq!((named("nadia").await, named("zoe").await), (0, 1));
 }
 

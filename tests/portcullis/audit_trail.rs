@@ -7,6 +7,8 @@ use portcullis::domain::audit::{AuditEvent, Client};
 use portcullis::domain::audit_list::AuditFilter;
 use portcullis::domain::{Event, EventId, Outcome, Role};
 use portcullis::services::accounts::{links, passwords};
+use portcullis::services::administration::user_acts;
+use portcullis::services::audit;
 use portcullis::services::sessions::{account, signing_keys};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -59,7 +61,7 @@ impl<'a> Trail<'a> {
     /// What was written since the last look, oldest first.
     async fn new_rows(&mut self) -> Vec<AuditEvent> {
         let filter = AuditFilter::default();
-        let page = self.server.services.search_audit(&command_line(), &filter, None, 200).await.unwrap();
+        let page = audit::search(&self.server.services, &command_line(), &filter, None, 200).await.unwrap();
         let mut rows: Vec<_> = page.events.into_iter().filter(|event| self.seen.insert(event.id)).collect();
         rows.reverse();
         rows
@@ -256,7 +258,7 @@ async fn every_event_of_the_contract_is_one_row_that_says_who_did_what_to_whom_a
 
     // The command line, and the server by itself.
     let (services, cli, nowhere) = (&server.services, command_line(), Client::default());
-    services.set_role(&cli, id, Role::Manager, &nowhere).await.unwrap();
+    user_acts::set_role(&services, &cli, id, Role::Manager, &nowhere).await.unwrap();
     passwords::set(&services, &cli, id, &PASSWORD.into(), &nowhere).await.unwrap();
     let expected = [row(UserRoleChanged, "cli", "samuel"), row(PasswordChanged, "cli", "samuel")];
     trail.wrote_here(&expected).await;

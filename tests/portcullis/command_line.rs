@@ -3,6 +3,7 @@
 use diesel::{QueryDsl as _, RunQueryDsl as _};
 use portcullis::domain::{Event, Role};
 use portcullis::services::accounts::lookup;
+use portcullis::services::audit;
 use portcullis::storage::schema::one_time_links;
 use rstest::rstest;
 
@@ -95,7 +96,7 @@ async fn an_account_is_created_with_its_password_or_not_at_all(#[values(Sqlite, 
     assert_eq!(links().await, links_before, "a link that nobody is shown");
     let nadia = lookup::find(&server.services.database, "nadia").await.unwrap();
     assert_eq!(nadia.role, Role::Manager);
-    let events = server.services.activity(nadia.id, None, 10).await.unwrap();
+    let events = audit::of_account(&server.services.database, nadia.id, None, 10).await.unwrap();
     let events: Vec<_> = events.iter().map(|event| (event.event, event.detail.as_deref())).collect();
     assert_eq!(events, [(Event::SignInSuccess, None), (Event::UserCreated, Some("role manager, with a password"))]);
 

@@ -6,8 +6,10 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::audit_list::AuditFilter;
 use portcullis::domain::{Error, Event, Role};
 use portcullis::services::accounts::lookup;
+use portcullis::services::administration::stats;
 use portcullis::services::authentication::sign_in;
 use portcullis::services::sessions::signing_keys;
+use portcullis::services::{self, maintenance};
 use portcullis::storage::audit::{self, Entry};
 use portcullis::storage::schema::failing_addresses;
 use rstest::rstest;
@@ -20,7 +22,7 @@ use crate::support::*;
 async fn every_sign_in_failure_and_alarm_is_counted_in_its_hour(#[values(Sqlite, PostgresRedis)] backend: Backend) {
     let server = TestServer::with(backend, &[("lockout_threshold", "5")]).await;
     server.stay_within_the_hour();
-    let stats = async || server.services.stats(&command_line()).await.unwrap();
+    let stats = async || stats::all(&server.services, &command_line()).await.unwrap();
     let before = stats().await;
     assert_eq!((before.users, before.new_users, before.last_day().sign_ins), (1, 1, 1));
     server.newcomer("anna").await; // registers and signs in
@@ -55,12 +57,12 @@ async fn every_sign_in_failure_and_alarm_is_counted_in_its_hour(#[values(Sqlite,
     assert_eq!(later.by_day.iter().map(|(_, counts)| counts.failures).sum::<i64>(), 6);
     assert!(failing(&server).await.is_empty());
     server.clock.advance(TimeDelta::days(31));
-    server.services.sweep().await.unwrap();
+    maintenance::sweep(&server.services).await.unwrap();
     assert_eq!(stats().await.by_day.iter().map(|(_, counts)| counts.sign_ins).sum::<i64>(), 0);
 }
 
 async fn failing(server: &TestServer) -> Vec<(String, i64)> {
-    let addresses = server.services.failing_addresses(&command_line()).await.unwrap();
+    let addresses = stats::failing_addresses(&server.services, &command_line()).await.unwrap();
     addresses.into_iter().map(|failing| (failing.address, failing.failures)).collect()
 }
 
@@ -107,7 +109,7 @@ async fn whoever_fails_on_is_told_however_many_others_come_once(#[values(Sqlite,
     // The day after nobody asks for them.
     server.clock.advance(TimeDelta::hours(25));
     assert!(failing(&server).await.is_empty());
-    server.services.sweep().await.unwrap();
+    maintenance::sweep(&server.services).await.unwrap();
     assert_eq!(rows().await, 0);
 }
 
@@ -124,13 +126,13 @@ async fn counts_are_exact_under_parallel_sign_ins() {
     // As many as the log has. What was answered with 503 may be done all the same, and a little later.
     let log = async |event| {
         let filter = AuditFilter { event: Some(event), ..AuditFilter::default() };
-        let found = server.services.search_audit(&command_line(), &filter, None, 200).await.unwrap();
+        let found = services::audit::search(&server.services, &command_line(), &filter, None, 200).await.unwrap();
         found.events.len() as i64
     };
     let events = async || (log(Event::SignInSuccess).await, log(Event::SignInFailed).await);
     let (noted, after) = loop {
         let noted = events().await;
-        let after = server.services.stats(&command_line()).await.unwrap().last_day();
+        let after = stats::all(&server.services, &command_line()).await.unwrap().last_day();
         if events().await == noted {
             break (noted, after);
         }
@@ -153,7 +155,7 @@ async fn deleted_accounts_are_not_counted_however_many_there_are() {
     for statement in [seed, "ANALYZE users"] {
         database.write(move |connection| Ok(diesel::sql_query(statement).execute(connection)?)).await.unwrap();
     }
-    assert_eq!(server.services.stats(&command_line()).await.unwrap().users, 10_101);
+    assert_eq!(stats::all(&server.services, &command_line()).await.unwrap().users, 10_101);
 }
 
 #[rstest]

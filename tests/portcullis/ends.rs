@@ -3,6 +3,7 @@
 use portcullis::domain::UserId;
 use portcullis::domain::audit::Client;
 use portcullis::services::accounts::links;
+use portcullis::services::administration::user_acts;
 use portcullis::services::sessions::{account, everyone};
 use rstest::rstest;
 
@@ -158,7 +159,7 @@ async fn a_suspended_account_is_signed_out_and_stays_out(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
     signed_out_by(backend, async |server, user| {
-        server.services.suspend(&command_line(), user, &Client::default()).await.unwrap();
+        user_acts::suspend(&server.services, &command_line(), user, &Client::default()).await.unwrap();
         server.browser().try_sign_in("anna", PASSWORD).await.expect(401);
     })
     .await;
@@ -170,7 +171,7 @@ async fn a_deleted_account_is_signed_out_and_its_names_are_free(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
     signed_out_by(backend, async |server, user| {
-        server.services.delete_user(&command_line(), user, &Client::default()).await.unwrap();
+        user_acts::delete(&server.services, &command_line(), user, &Client::default()).await.unwrap();
         server.browser().try_sign_in("anna", PASSWORD).await.expect(401);
         // Someone else may have the name; nothing of the first account comes with it.
         let mut namesake = server.newcomer("anna").await;

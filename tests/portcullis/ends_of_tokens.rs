@@ -3,6 +3,7 @@
 
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
+use portcullis::services::administration::user_acts;
 use portcullis::services::sessions::everyone;
 use rstest::rstest;
 use serde_json::json;
@@ -58,8 +59,8 @@ async fn every_end_of_a_session_ends_its_tokens_on_every_node(
             let body = json!({ "current_password": PASSWORD, "new_password": "another marble lantern otter" });
             owner.json("PUT", "/api/v1/me/password", &body).await.expect(204);
         }
-        Way::Suspension => drop(services.suspend(&auth, user, &client).await.unwrap()),
-        Way::Deletion => services.delete_user(&auth, user, &client).await.unwrap(),
+        Way::Suspension => drop(user_acts::suspend(&services, &auth, user, &client).await.unwrap()),
+        Way::Deletion => user_acts::delete(&services, &auth, user, &client).await.unwrap(),
     }
     assert!(!program.is_signed_in().await, "the access token lives on");
     Deadline::second().expect_soon("dead on the other node", async || !elsewhere.is_signed_in().await).await;
@@ -76,7 +77,7 @@ async fn a_changed_role_counts_on_the_next_request_of_a_program_and_signs_nobody
     let user = server.create("anna", Role::Admin).await.id;
     let program = server.program("anna").await;
     program.get("/api/v1/keys").await.expect(200);
-    server.services.set_role(&command_line(), user, Role::User, &Client::default()).await.unwrap();
+    user_acts::set_role(&server.services, &command_line(), user, Role::User, &Client::default()).await.unwrap();
     program.get("/api/v1/keys").await.expect(403);
     assert!(program.is_signed_in().await);
 }

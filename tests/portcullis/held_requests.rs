@@ -3,6 +3,7 @@
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Role};
 use portcullis::services::accounts::lookup;
+use portcullis::services::administration::users;
 use portcullis::services::sessions::everyone;
 use rstest::rstest;
 use serde_json::json;
@@ -93,7 +94,7 @@ async fn an_account_that_is_made_while_everybody_is_signed_out_is_not_made_by_on
         tokio::spawn(async move { everyone::end_all(&ending, &command_line(), None, &Client::default()).await });
     feed.is_waited_for_by(1).await;
     let create = tokio::spawn(async move {
-        services.create_user(&thief, "eve", "eve@example.com", None, Role::Admin, &Client::default()).await
+        users::create(&services, &thief, "eve", "eve@example.com", None, Role::Admin, &Client::default()).await
     });
     feed.is_waited_for_by(2).await;
     feed.release().await;

@@ -4,6 +4,7 @@ use futures_util::future::{join, join3};
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Role, User};
 use portcullis::services::accounts::lookup;
+use portcullis::services::administration::user_acts;
 use rstest::rstest;
 use serde_json::json;
 
@@ -126,7 +127,8 @@ async fn of_two_who_demote_each_other_a_hundred_times_one_is_left_each_time(
         let left = (is_administrator(&server, &first).await, is_administrator(&server, &second).await);
         assert_eq!(left, (done(&a), done(&b)), "{what}");
         for user in [&first, &second] {
-            let raised = server.services.set_role(&command_line(), user.id, Role::Admin, &Client::default()).await;
+            let raised =
+                user_acts::set_role(&server.services, &command_line(), user.id, Role::Admin, &Client::default()).await;
             assert_eq!(raised.unwrap().role, Role::Admin);
         }
     }
@@ -148,7 +150,8 @@ async fn of_two_who_demote_suspend_or_delete_each_other_one_is_left_each_time(
         let mut two = Rival::new(&format!("two{round}"), &other_node).await;
         for user in former.drain(..) {
             // None but these two.
-            let demoted = server.services.set_role(&command_line(), user.id, Role::User, &Client::default()).await;
+            let demoted =
+                user_acts::set_role(&server.services, &command_line(), user.id, Role::User, &Client::default()).await;
             assert!(matches!(demoted, Ok(_) | Err(Error::NotFound)), "{demoted:?}");
         }
         let (a, b) = (one.user.clone(), two.user.clone());
@@ -184,7 +187,7 @@ async fn the_last_one_can_not_go_by_any_act(#[values(Sqlite, SqliteRedis, Postgr
     let keeper = lookup::find(&server.services.database, KEEPER).await.unwrap();
     // One who is suspended is none.
     let away = server.create("adele", Role::Admin).await;
-    server.services.suspend(&command_line(), away.id, &Client::default()).await.unwrap();
+    user_acts::suspend(&server.services, &command_line(), away.id, &Client::default()).await.unwrap();
     let mut rival = Rival::of(keeper.clone(), &server).await;
     for act in REMOVALS {
         let answer = rival.does(act, &keeper, Door::Api).await.expect(409);
@@ -196,6 +199,6 @@ async fn the_last_one_can_not_go_by_any_act(#[values(Sqlite, SqliteRedis, Postgr
     }
     assert!(rival.browser.is_signed_in().await && is_administrator(&server, &keeper).await);
     // With another one they may.
-    server.services.reinstate(&command_line(), away.id, &Client::default()).await.unwrap();
+    user_acts::reinstate(&server.services, &command_line(), away.id, &Client::default()).await.unwrap();
     assert!(done(&rival.does(Removal::Demote, &keeper, Door::Page).await));
 }

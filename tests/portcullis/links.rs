@@ -3,6 +3,7 @@
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Role, User};
 use portcullis::services::accounts::{links, lookup};
+use portcullis::services::administration::user_acts;
 use rstest::rstest;
 use serde_json::json;
 
@@ -93,10 +94,10 @@ async fn a_suspension_voids_the_reset_link_and_no_reinstatement_revives_it() {
     let link = links::issue_reset(&server.services, &auth, user, &client).await.unwrap().url;
     let path = link.strip_prefix(&server.public_url).unwrap().to_owned();
     server.browser().get(&path).await.expect(200);
-    server.services.suspend(&auth, user, &client).await.unwrap();
+    user_acts::suspend(&server.services, &auth, user, &client).await.unwrap();
     let fields = [("new_password", NEW_PASSWORD)];
     server.browser().post(&path, &fields).await.expect(410);
-    server.services.reinstate(&auth, user, &client).await.unwrap();
+    user_acts::reinstate(&server.services, &auth, user, &client).await.unwrap();
     server.browser().post(&path, &fields).await.expect(410);
     server.browser().try_sign_in("anna", PASSWORD).await.expect_redirect("/account");
 }
@@ -173,13 +174,13 @@ async fn a_link_is_void_once_the_account_is_not_what_it_was_made_for(
 async fn a_link_of_a_suspended_account_sets_a_password_and_lets_nobody_in() {
     let server = TestServer::start(Sqlite).await;
     let user = server.create_user("ursula").await;
-    server.services.suspend(&command_line(), user.id, &Client::default()).await.unwrap();
+    user_acts::suspend(&server.services, &command_line(), user.id, &Client::default()).await.unwrap();
     let link = reset_link(&server, &user).await;
     server.browser().submit(&link, &[("new_password", NEW_PASSWORD)]).await.expect_redirect("/login");
     server.browser().try_sign_in("ursula", NEW_PASSWORD).await.expect(401);
     let login = json!({ "username": "ursula", "password": NEW_PASSWORD });
     assert_eq!(ApiClient::new(&server).post("/api/v1/auth/login", &login).await.status, 401);
-    server.services.reinstate(&command_line(), user.id, &Client::default()).await.unwrap();
+    user_acts::reinstate(&server.services, &command_line(), user.id, &Client::default()).await.unwrap();
     server.browser().try_sign_in("ursula", PASSWORD).await.expect(401);
     server.browser().try_sign_in("ursula", NEW_PASSWORD).await.expect_redirect("/account");
 }

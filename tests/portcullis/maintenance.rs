@@ -5,6 +5,7 @@ use diesel::RunQueryDsl as _;
 use portcullis::domain::audit::Client;
 use portcullis::domain::audit_list::AuditFilter;
 use portcullis::services::accounts::links;
+use portcullis::services::{audit, maintenance};
 use portcullis::storage::leases::Lease;
 use rstest::rstest;
 
@@ -22,8 +23,8 @@ async fn a_step_that_fails_keeps_no_other_from_its_turn(#[values(Sqlite, Postgre
     let broken = "ALTER TABLE sessions RENAME COLUMN idle_ms TO forgotten";
     database.write(move |connection| Ok(diesel::sql_query(broken).execute(connection)?)).await.unwrap();
     server.clock.advance(TimeDelta::days(181));
-    assert!(server.services.sweep().await.is_err(), "nobody would hear of it");
-    let left = server.services.search_audit(&command_line(), &AuditFilter::default(), None, 50).await.unwrap();
+    assert!(maintenance::sweep(&server.services).await.is_err(), "nobody would hear of it");
+    let left = audit::search(&server.services, &command_line(), &AuditFilter::default(), None, 50).await.unwrap();
     assert!(left.events.is_empty(), "the audit log is kept for ever");
     let links = database.write(|connection| Ok(diesel::sql_query("DELETE FROM one_time_links").execute(connection)?));
     assert_eq!(links.await.unwrap(), 0);

@@ -8,6 +8,7 @@ use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
 use portcullis::routes;
 use portcullis::services::accounts::lookup;
+use portcullis::services::administration::user_acts;
 use serde_json::Value;
 
 use crate::support::*;
@@ -150,7 +151,7 @@ async fn every_route_about_someone_answers_everyone_as_the_table_says() {
     let (sue, sues) = (server.signed_in("sue").await, server.program("sue").await);
     let id = server.id_of("sue").await;
     let token = { sue.clone().get("/account").await.csrf_token() };
-    server.services.suspend(&spawn::command_line(), id, &Client::default()).await.unwrap();
+    user_acts::suspend(&server.services, &spawn::command_line(), id, &Client::default()).await.unwrap();
 
     let mut wrong = Vec::new();
     for (number, line) in TABLE.iter().enumerate() {

@@ -11,10 +11,11 @@ use portcullis::domain::audit::{Actor, AuditEvent, Client};
 use portcullis::domain::{EndReason, Error, Event, Outcome, Role, Session, SessionKind, User, UserId};
 use portcullis::services::accounts::new_account::NewAccount;
 use portcullis::services::accounts::{passwords, registration};
+use portcullis::services::administration::user_acts;
 use portcullis::services::authentication::{reauthentication, sign_in};
 use portcullis::services::sessions::tokens::{self, IssuedTokens};
 use portcullis::services::sessions::{access_tokens, account, everyone, own};
-use portcullis::services::{Caller, Services};
+use portcullis::services::{Caller, Services, audit, maintenance};
 use rstest::rstest;
 use secrecy::ExposeSecret as _;
 
@@ -91,7 +92,7 @@ async fn end_reason(server: &TestServer, tokens: &IssuedTokens) -> Option<EndRea
 
 /// The alarms about the account, newest first.
 async fn alarms(server: &TestServer, user: UserId) -> Vec<AuditEvent> {
-    let events = server.services.activity(user, None, 200).await.unwrap();
+    let events = audit::of_account(&server.services.database, user, None, 200).await.unwrap();
     events.into_iter().filter(|event| event.event == Event::TokenReuseDetected).collect()
 }
 
@@ -252,7 +253,7 @@ async fn end(server: &TestServer, tokens: &IssuedTokens, elsewhere: &Caller, how
             let (old, new) = (PASSWORD.into(), NEW_PASSWORD.into());
             drop(passwords::change(&services, elsewhere, &old, &new, &client).await.unwrap());
         }
-        "suspension" => drop(services.suspend(&auth, user, &client).await.unwrap()),
+        "suspension" => drop(user_acts::suspend(&services, &auth, user, &client).await.unwrap()),
         _ => unreachable!(),
     }
 }
@@ -296,11 +297,11 @@ async fn reinstating_an_account_revives_no_token(#[values(Sqlite, SqliteRedis)] 
     let server = TestServer::start(backend).await;
     let tokens = newcomer(&server, "anna").await;
     let (auth, client) = (command_line(), Client::default());
-    server.services.suspend(&auth, tokens.user.id, &client).await.unwrap();
+    user_acts::suspend(&server.services, &auth, tokens.user.id, &client).await.unwrap();
     assert!(is_refused(&server, &token(&tokens)).await);
-    server.services.reinstate(&auth, tokens.user.id, &client).await.unwrap();
+    user_acts::reinstate(&server.services, &auth, tokens.user.id, &client).await.unwrap();
     assert!(is_refused(&server, &token(&tokens)).await);
-    server.services.delete_user(&auth, tokens.user.id, &client).await.unwrap();
+    user_acts::delete(&server.services, &auth, tokens.user.id, &client).await.unwrap();
     assert!(is_refused(&server, &token(&tokens)).await);
 }
 
@@ -311,7 +312,7 @@ async fn new_tokens_have_the_present_role(#[values(Sqlite, SqliteRedis, Postgres
     let tokens = newcomer(&server, "anna").await;
     assert_eq!(tokens.user.role, Role::User);
     let (auth, client) = (command_line(), Client::default());
-    server.services.set_role(&auth, tokens.user.id, Role::Manager, &client).await.unwrap();
+    user_acts::set_role(&server.services, &auth, tokens.user.id, Role::Manager, &client).await.unwrap();
     let refreshed = refresh(&server.services, &token(&tokens)).await.unwrap();
     assert_eq!(refreshed.user.role, Role::Manager);
     assert_eq!(refreshed.session_id, tokens.session_id);
@@ -332,7 +333,7 @@ async fn a_changed_account_does_not_make_redis_forget_which_tokens_were_used(#[c
     let (services, client) = (&server.services, Client::default());
     match change {
         "role" => {
-            services.set_role(&command_line(), tokens.user.id, Role::Manager, &client).await.unwrap();
+            user_acts::set_role(&services, &command_line(), tokens.user.id, Role::Manager, &client).await.unwrap();
         }
         "confirm" => {
             reauthentication::confirm(&services, &caller(&tokens), &PASSWORD.into(), &client)
@@ -415,7 +416,7 @@ async fn the_counter_reaches_sql_with_the_activity(#[values(SqliteRedis, Postgre
     let second = next(&server, &token(&tokens)).await;
     let third = next(&server, &second).await;
     let fourth = next(&server, &third).await;
-    server.services.flush_activity().await.unwrap();
+    maintenance::flush_activity(&server.services.sessions).await.unwrap();
     server.stores.redis().cli(&["flushall"]);
     // Whoever lost an answer before the loss still has the grace.
     server.clock.advance(AFTER_THE_GRACE);
@@ -517,7 +518,7 @@ async fn a_program_ends_its_session_once_and_may_ask_twice(#[case] event: Event)
         own::end_by_itself(&server.services, tokens.user.id, tokens.session_id, event, &client).await.unwrap();
         assert!(is_refused(&server, &token(&tokens)).await);
     }
-    let events = server.services.activity(tokens.user.id, None, 100).await.unwrap();
+    let events = audit::of_account(&server.services.database, tokens.user.id, None, 100).await.unwrap();
     let noted = events.iter().filter(|noted| noted.event == event && noted.session_id == Some(tokens.session_id));
     assert_eq!(noted.count(), 1);
     assert_eq!(end_reason(&server, &tokens).await, Some(EndReason::SignedOut));
@@ -552,7 +553,7 @@ async fn nothing_that_is_stored_gives_a_token() {
     let tokens = newcomer(&server, "anna").await;
     let second = next(&server, &token(&tokens)).await;
     let redis = server.stores.redis().dump(&server.stores.redis_prefix);
-    server.services.flush_activity().await.unwrap();
+    maintenance::flush_activity(&server.services.sessions).await.unwrap();
     let files = std::fs::read_dir(&*server.stores.data_dir).unwrap().map(|file| file.unwrap().path());
     let files: Vec<Vec<u8>> = files.filter(|path| path.is_file()).map(|path| std::fs::read(path).unwrap()).collect();
     let holds = |file: &[u8], part: &[u8]| file.windows(part.len()).any(|window| window == part);

@@ -5,8 +5,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
+use portcullis::services::administration::user_acts;
 use portcullis::services::authentication::sign_in;
 use portcullis::services::sessions::{account, own};
+use portcullis::services::{audit, maintenance};
 use rstest::rstest;
 
 use crate::support::spawn::command_line;
@@ -47,7 +49,7 @@ async fn no_use_stretches_a_session_past_its_absolute_limit(
         server.clock.advance(TimeDelta::hours(1));
         assert!(browser.is_signed_in().await, "hour {hour}");
         // What a node does each minute: SQL is asked where a copy is not believed.
-        server.services.flush_activity().await.unwrap();
+        maintenance::flush_activity(&server.services.sessions).await.unwrap();
     }
     server.clock.advance(TimeDelta::hours(1));
     assert!(!browser.is_signed_in().await);
@@ -117,7 +119,7 @@ async fn a_changed_role_counts_on_the_next_request_and_signs_nobody_out(
     let user = server.id_of("anna").await;
     let handle = handle_of(&server, "anna").await;
     for role in [Role::Manager, Role::Admin, Role::User] {
-        server.services.set_role(&command_line(), user, role, &Client::default()).await.unwrap();
+        user_acts::set_role(&server.services, &command_line(), user, role, &Client::default()).await.unwrap();
         for node in [&server, &other_node] {
             let live = own::load(&node.services, &handle).await.unwrap().expect("the session lives on");
             assert_eq!(live.role, role);
@@ -197,7 +199,7 @@ async fn own_activity_shows_what_happened_and_to_whom_it_belongs() {
     let mut berta = server.newcomer("berta").await;
     server.browser().try_sign_in("anna", "wrong password").await.expect(401);
     anna.change_password().await;
-    let events = server.services.activity(server.id_of("anna").await, None, 50).await.unwrap();
+    let events = audit::of_account(&server.services.database, server.id_of("anna").await, None, 50).await.unwrap();
     let names: Vec<_> = events.iter().map(|event| event.event.as_str()).collect();
     assert_eq!(names, ["password.changed", "sign_in.failed", "sign_in.success", "user.registered"]);
     let page = anna.get("/account/activity").await.expect(200);

@@ -1,10 +1,11 @@
 //! Signing in: a new secret each time, no oracle, no way out to another site.
 
+use portcullis::domain::audit::Client;
+use portcullis::services::administration::user_acts;
 use rstest::rstest;
 
 use crate::support::spawn::command_line;
 use crate::support::*;
-use portcullis::domain::audit::Client;
 
 #[rstest]
 #[tokio::test]
@@ -65,7 +66,7 @@ async fn an_unknown_name_a_wrong_password_and_a_suspended_account_get_the_same_a
     let server = TestServer::start(Sqlite).await;
     server.create_user("present").await;
     let suspended = server.create_user("suspend").await;
-    server.services.suspend(&command_line(), suspended.id, &Client::default()).await.unwrap();
+    user_acts::suspend(&server.services, &command_line(), suspended.id, &Client::default()).await.unwrap();
 
     let mut answers = Vec::new();
     for (name, password) in [("missing", PASSWORD), ("present", NEW_PASSWORD), ("suspend", PASSWORD)] {

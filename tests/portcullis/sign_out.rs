@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use portcullis::domain::audit::Client;
 use portcullis::services::accounts::lookup;
+use portcullis::services::administration::user_acts;
 use portcullis::services::sessions::{account, everyone};
 use rstest::rstest;
 
@@ -176,11 +177,11 @@ async fn a_refused_request_of_an_ended_session_leaves_no_cookie_that_works_later
     let user = server.id_of("anna").await;
     let old = browser.cookie().unwrap();
     let (auth, client) = (command_line(), Client::default());
-    server.services.suspend(&auth, user, &client).await.unwrap();
+    user_acts::suspend(&server.services, &auth, user, &client).await.unwrap();
     let page = browser.get("/account").await.expect_sign_in();
     assert!(page.set_cookies().iter().all(|cookie| cookie.removes()));
     // The refusal was no mere answer: the session is over, also once the account is good again.
-    server.services.reinstate(&auth, user, &client).await.unwrap();
+    user_acts::reinstate(&server.services, &auth, user, &client).await.unwrap();
     assert!(!browser.with_cookie(&old).is_signed_in().await, "the account's return brought its session back");
     assert!(server.signed_in("anna").await.is_signed_in().await);
 }
@@ -225,11 +226,11 @@ async fn a_sign_in_that_began_before_a_suspension_leaves_no_session_alive_after_
     let held = HeldHasher::new(&server.services).await;
     let suspend = async {
         held.is_waited_for_by(1).await;
-        server.services.suspend(&auth, user, &client).await.unwrap();
+        user_acts::suspend(&server.services, &auth, user, &client).await.unwrap();
         drop(held);
     };
     let (page, _) = tokio::join!(browser.submit_form(form, &fields), suspend);
     assert!(matches!(page.status, 401 | 409), "{}", page.status);
-    server.services.reinstate(&auth, user, &client).await.unwrap();
+    user_acts::reinstate(&server.services, &auth, user, &client).await.unwrap();
     assert!(!browser.is_signed_in().await);
 }

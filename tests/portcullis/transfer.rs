@@ -6,6 +6,8 @@ use futures_util::future::join_all;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Actor, Event, NameKey, Role, UserStatus};
 use portcullis::services::administration::transfer::{self, Line};
+use portcullis::services::administration::{stats, user_acts};
+use portcullis::services::audit;
 use portcullis::services::authentication::lockout;
 use portcullis::storage::accounts::users::{self, StoredUser};
 use rstest::rstest;
@@ -38,7 +40,7 @@ async fn stored(server: &TestServer, name: &str) -> StoredUser {
 
 /// How many there are.
 async fn accounts(server: &TestServer) -> i64 {
-    server.services.stats(&command_line()).await.unwrap().users
+    stats::all(&server.services, &command_line()).await.unwrap().users
 }
 
 async fn hash_of(server: &TestServer, name: &str) -> String {
@@ -259,7 +261,7 @@ async fn a_dry_run_tells_what_an_import_would_and_changes_nothing(#[values(Sqlit
     assert_eq!(stored(&server, "berta").await.user.role, Role::Admin);
     assert_eq!(stored(&server, "carla").await.user.created_at.to_rfc3339(), "2019-05-04T03:02:01+00:00");
     for (name, role) in [("anna", "role user"), ("berta", "role admin")] {
-        let events = server.services.activity(server.id_of(name).await, None, 10).await.unwrap();
+        let events = audit::of_account(&server.services.database, server.id_of(name).await, None, 10).await.unwrap();
         let [event] = &events[..] else { panic!("{name}: {events:?}") };
         assert_eq!(
             (event.event, &event.actor, event.detail.as_deref()),
@@ -300,7 +302,7 @@ async fn who_registers_meanwhile_costs_an_import_that_line_and_no_other(
     const LINES: u64 = 40;
     let server = TestServer::start(backend).await;
     let line = |number: u64| Line { number, text: person(&format!("person{number}")).to_string().into_bytes() };
-    let mut import = server.services.import_users(&command_line(), false, Vec::new()).unwrap();
+    let mut import = transfer::import(&server.services, &command_line(), false, Vec::new()).unwrap();
     let importing = async {
         let mut outcomes = Vec::new();
         // Many transactions, so that registrations come before, between and within them.
@@ -352,9 +354,9 @@ async fn an_export_moves_everyone_to_another_installation(#[values(Sqlite, Postg
     let old = TestServer::start(backend).await;
     old.create("nadia", Role::Manager).await;
     let gone = old.create_user("gone").await;
-    old.services.delete_user(&command_line(), gone.id, &Client::default()).await.unwrap();
+    user_acts::delete(&old.services, &command_line(), gone.id, &Client::default()).await.unwrap();
     let suspended = old.create_user("suspended").await;
-    old.services.suspend(&command_line(), suspended.id, &Client::default()).await.unwrap();
+    user_acts::suspend(&old.services, &command_line(), suspended.id, &Client::default()).await.unwrap();
     let program = Program::on(&old);
     assert_eq!(import(&program, &[person("imported")], &[]).code, Some(0));
 

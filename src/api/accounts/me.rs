@@ -15,10 +15,10 @@ use crate::http::json::Json;
 use crate::http::parameters::PathParam;
 use crate::http::problem::Problem;
 use crate::representations::{EventShape, SessionShape, UserShape};
-use crate::services::Services;
 use crate::services::accounts::profile::{self, ProfileChange};
 use crate::services::accounts::{lookup, passwords};
 use crate::services::sessions::{account, own};
+use crate::services::{Services, audit};
 
 /// The caller's account. One that was deleted since the token was looked at is no longer signed in.
 async fn account_of(services: &Services, caller: &ApiUser) -> Result<User, Problem> {
@@ -243,6 +243,6 @@ pub async fn activity(
 ) -> Answer {
     let user = caller.session.user_id;
     let listing = Listing::of(&services, page, format!("activity of {user}"))?;
-    let rows = services.activity(user, listing.before().copied(), listing.rows()).await?;
+    let rows = audit::of_account(&services.database, user, listing.before().copied(), listing.rows()).await?;
     Ok(listing.answer(&request, &services, rows, |event| event.id, |event| Some(EventShape::from(event))))
 }

@@ -7,6 +7,7 @@ use crate::http::bearer::ApiUser;
 use crate::http::require_role::{Manager, RequireRole};
 use crate::representations::StatsShape;
 use crate::services::Services;
+use crate::services::administration::stats;
 
 /// `GET /api/v1/stats`.
 #[utoipa::path(
@@ -16,6 +17,6 @@ use crate::services::Services;
     security(("bearer" = []))
 )]
 pub async fn show(services: web::Data<Services>, manager: RequireRole<Manager, ApiUser>) -> Answer {
-    let stats = services.stats(&manager.user.auth_context()).await?;
+    let stats = stats::all(&services, &manager.user.auth_context()).await?;
     Ok(HttpResponse::Ok().json(StatsShape::from(&stats)))
 }

@@ -20,6 +20,7 @@ use crate::http::step_up::SteppedUp;
 use crate::representations::UserShape;
 use crate::services::Services;
 use crate::services::accounts::{links, lookup};
+use crate::services::administration::user_acts;
 use crate::services::authentication::lockout;
 use crate::services::sessions::everyone;
 
@@ -52,7 +53,7 @@ pub async fn set_role(
     Json(RoleBody { role }): Json<RoleBody>,
 ) -> Answer {
     let role = FieldError::one_of("role", &role, Role::ALL).map_err(|error| Error::Invalid(error.into()))?;
-    let user = services.set_role(&admin.auth_context(), subject, role, &client).await?;
+    let user = user_acts::set_role(&services, &admin.auth_context(), subject, role, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
 
@@ -76,7 +77,7 @@ pub async fn suspend(
     ClientInfo(client): ClientInfo,
     OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
-    let user = services.suspend(&admin.auth_context(), subject, &client).await?;
+    let user = user_acts::suspend(&services, &admin.auth_context(), subject, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
 
@@ -99,7 +100,7 @@ pub async fn reinstate(
     ClientInfo(client): ClientInfo,
     OptionalJson(EmptyBody {}): OptionalJson<EmptyBody>,
 ) -> Answer {
-    let user = services.reinstate(&admin.auth_context(), subject, &client).await?;
+    let user = user_acts::reinstate(&services, &admin.auth_context(), subject, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
 

@@ -20,7 +20,8 @@ use crate::http::step_up::SteppedUp;
 use crate::representations::UserShape;
 use crate::services::Services;
 use crate::services::accounts::lookup;
-use crate::services::administration::users::{UserChange, UserSearch, UserSort};
+use crate::services::administration::user_acts;
+use crate::services::administration::users::{self, UserChange, UserSearch, UserSort};
 
 /// Which accounts, in which order.
 #[derive(Deserialize, IntoParams)]
@@ -82,7 +83,7 @@ pub async fn list(
 ) -> Answer {
     let search = filter.parse().map_err(Error::Invalid)?;
     let found =
-        services.search_users(&manager.user.auth_context(), &search, part.cursor.as_deref(), part.limit).await?;
+        users::search(&services, &manager.user.auth_context(), &search, part.cursor.as_deref(), part.limit).await?;
     let shapes = found.users.iter().map(|found| UserShape::new(&found.user, found.locked_until)).collect();
     Ok(page(&request, &services, part.limit, found.next, shapes))
 }
@@ -178,7 +179,7 @@ pub async fn create(
     let role = word("role", role.as_deref(), Role::ALL).map_err(|error| Error::Invalid(error.into()))?;
     let role = role.unwrap_or(Role::User);
     let (user, link) =
-        services.create_user(&admin.auth_context(), &username, &email, name.as_deref(), role, &client).await?;
+        users::create(&services, &admin.auth_context(), &username, &email, name.as_deref(), role, &client).await?;
     let location = format!("{}{}/{}", services.settings.public_url.as_str(), request.path(), user.id);
     let shape = user_shape(&services, &user).await?;
     let OneTimeLink { url: reset_url, expires_at } = link;
@@ -251,7 +252,7 @@ pub async fn update(
 ) -> Answer {
     let UserBody { name, email, username } = body;
     let change = UserChange { name: name.map(Option::unwrap_or_default), email, username };
-    let user = services.update_user(&admin.auth_context(), subject, change, &client).await?;
+    let user = users::update(&services, &admin.auth_context(), subject, change, &client).await?;
     answer(&services, HttpResponse::Ok(), &user).await
 }
 
@@ -273,6 +274,6 @@ pub async fn delete(
     SeenUser(subject): SeenUser,
     ClientInfo(client): ClientInfo,
 ) -> Answer {
-    services.delete_user(&admin.auth_context(), subject, &client).await?;
+    user_acts::delete(&services, &admin.auth_context(), subject, &client).await?;
     no_content()
 }

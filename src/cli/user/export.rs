@@ -10,6 +10,7 @@ use clap::Args;
 use super::super::Failure;
 use super::super::progress::Progress;
 use super::output;
+use crate::services::administration::transfer;
 use crate::services::{RecentAuthContext, Services};
 
 #[derive(Args)]
@@ -26,7 +27,7 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, services: &Services) -> Result<String, Failure> {
-    let accounts = services.export_users(&RecentAuthContext::command_line())?;
+    let accounts = transfer::export(&services.database, &RecentAuthContext::command_line())?;
     let Some(path) = arguments.file else {
         output::print_stream(accounts).await?;
         return Ok(String::new());

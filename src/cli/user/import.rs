@@ -13,7 +13,7 @@ use super::super::failure::complaints;
 use super::super::progress::Progress;
 use super::output;
 use crate::domain::Role;
-use crate::services::administration::transfer::{BATCH, FIELDS, Import, Imported, Line, LineOutcome, MAX_LINE};
+use crate::services::administration::transfer::{self, BATCH, FIELDS, Import, Imported, Line, LineOutcome, MAX_LINE};
 use crate::services::{RecentAuthContext, Services};
 use crate::telemetry::escaped;
 
@@ -48,7 +48,7 @@ fn after_help() -> String {
 pub async fn run(arguments: Arguments, services: &Services) -> Result<String, Failure> {
     let Arguments { file, dry_run, ignore, yes: _ } = arguments;
     let mut lines = Lines::open(&file)?;
-    let mut import = services.import_users(&RecentAuthContext::command_line(), dry_run, ignore)?;
+    let mut import = transfer::import(&services, &RecentAuthContext::command_line(), dry_run, ignore)?;
     let mut report = Report::default();
     let imported = import_all(&mut import, &mut lines, &mut report).await;
     report.advise();

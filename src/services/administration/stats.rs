@@ -46,33 +46,31 @@ pub fn last_day_began(now: Timestamp) -> Timestamp {
     hour_of(now) - TimeDelta::hours(HOURS - 1)
 }
 
-impl Services {
-    /// All of it, from counters: never a scan of the audit log.
-    pub async fn stats(&self, auth: &AuthContext) -> Result<Stats> {
-        auth.require(Role::Manager)?;
-        let now = self.clock.now();
-        let hour = hour_of(now);
-        let today = Timestamp::from_millis(hour.timestamp_millis() - hour.timestamp_millis().rem_euclid(86_400_000));
-        let first_day = today - TimeDelta::days(DAYS - 1);
-        let (users, new_users, counted) = self
-            .database
-            .read(move |connection| {
-                let new_users = user_search::new_users(connection, now - NEW)?;
-                Ok((user_search::total(connection)?, new_users, hours::since(connection, first_day)?))
-            })
-            .await?;
-        let by_hour = spread(last_day_began(now), TimeDelta::hours(1), HOURS, &counted);
-        let by_day = spread(first_day, TimeDelta::days(1), DAYS, &counted);
-        let sessions = counts::open(self, auth).await?;
-        Ok(Stats { users, new_users, sessions, locked: lockout::count_locked(self).await?, by_hour, by_day })
-    }
+/// All of it, from counters: never a scan of the audit log.
+pub async fn all(services: &Services, auth: &AuthContext) -> Result<Stats> {
+    auth.require(Role::Manager)?;
+    let now = services.clock.now();
+    let hour = hour_of(now);
+    let today = Timestamp::from_millis(hour.timestamp_millis() - hour.timestamp_millis().rem_euclid(86_400_000));
+    let first_day = today - TimeDelta::days(DAYS - 1);
+    let (users, new_users, counted) = services
+        .database
+        .read(move |connection| {
+            let new_users = user_search::new_users(connection, now - NEW)?;
+            Ok((user_search::total(connection)?, new_users, hours::since(connection, first_day)?))
+        })
+        .await?;
+    let by_hour = spread(last_day_began(now), TimeDelta::hours(1), HOURS, &counted);
+    let by_day = spread(first_day, TimeDelta::days(1), DAYS, &counted);
+    let sessions = counts::open(services, auth).await?;
+    Ok(Stats { users, new_users, sessions, locked: lockout::count_locked(services).await?, by_hour, by_day })
+}
 
-    /// From where most sign-ins of the last 24 hours were refused, the worst first.
-    pub async fn failing_addresses(&self, auth: &AuthContext) -> Result<Vec<FailingAddress>> {
-        auth.require(Role::Manager)?;
-        let since = last_day_began(self.clock.now());
-        self.database.read(move |connection| failing_addresses::worst(connection, since, ADDRESSES)).await
-    }
+/// From where most sign-ins of the last 24 hours were refused, the worst first.
+pub async fn failing_addresses(services: &Services, auth: &AuthContext) -> Result<Vec<FailingAddress>> {
+    auth.require(Role::Manager)?;
+    let since = last_day_began(services.clock.now());
+    services.database.read(move |connection| failing_addresses::worst(connection, since, ADDRESSES)).await
 }
 
 /// `count` spans of one length, each with the sum of the hours in it.

@@ -11,6 +11,7 @@ use futures_util::stream::try_unfold;
 use crate::domain::audit::Client;
 use crate::domain::{Actor, Error, Event, FieldError, FieldErrors, NameKey, Timestamp, User};
 use crate::services::{AuthContext, Result, Services};
+use crate::storage::Database;
 use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::{AnyConnection, savepoint};
@@ -55,38 +56,36 @@ pub struct Import {
     claimed: HashMap<String, u64>,
 }
 
-impl Services {
-    /// All accounts with their password hashes, by username, in pieces of JSON Lines: read as fast as they are taken,
-    /// so what changes meanwhile is there or not.
-    pub fn export_users(&self, auth: &AuthContext) -> Result<impl Stream<Item = Result<String>> + use<>> {
-        auth.require_command_line()?;
-        // The audit log has no event for it.
-        tracing::warn!("all accounts are exported with their password hashes");
-        let database = self.database.clone();
-        Ok(try_unfold(Some(None), move |place: Option<Option<NameKey>>| {
-            let database = database.clone();
-            async move {
-                let Some(after) = place else { return Ok(None) };
-                let found = database.read(move |connection| users::after(connection, after.as_ref(), BATCH as i64));
-                let found = found.await?;
-                let next = found.last().filter(|_| found.len() == BATCH).map(|last| Some(last.user.username.key()));
-                let mut text = String::new();
-                for account in found {
-                    text.push_str(&serde_json::to_string(&Record::from(account)).map_err(Error::internal)?);
-                    text.push('\n');
-                }
-                Ok(Some((text, next)))
+/// All accounts with their password hashes, by username, in pieces of JSON Lines: read as fast as they are taken,
+/// so what changes meanwhile is there or not.
+pub fn export(database: &Database, auth: &AuthContext) -> Result<impl Stream<Item = Result<String>> + use<>> {
+    auth.require_command_line()?;
+    // The audit log has no event for it.
+    tracing::warn!("all accounts are exported with their password hashes");
+    let database = database.clone();
+    Ok(try_unfold(Some(None), move |place: Option<Option<NameKey>>| {
+        let database = database.clone();
+        async move {
+            let Some(after) = place else { return Ok(None) };
+            let found = database.read(move |connection| users::after(connection, after.as_ref(), BATCH as i64));
+            let found = found.await?;
+            let next = found.last().filter(|_| found.len() == BATCH).map(|last| Some(last.user.username.key()));
+            let mut text = String::new();
+            for account in found {
+                text.push_str(&serde_json::to_string(&Record::from(account)).map_err(Error::internal)?);
+                text.push('\n');
             }
-        }))
-    }
+            Ok(Some((text, next)))
+        }
+    }))
+}
 
-    /// Begins to create accounts from lines, of any role; `ignored` fields of them are passed over. A dry run does
-    /// every check and creates none.
-    pub fn import_users(&self, auth: &AuthContext, dry_run: bool, ignored: Vec<String>) -> Result<Import> {
-        auth.require_command_line()?;
-        let (services, actor) = (self.clone(), auth.actor.clone());
-        Ok(Import { services, actor, dry_run, ignored, claimed: HashMap::new() })
-    }
+/// Begins to create accounts from lines, of any role; `ignored` fields of them are passed over. A dry run does
+/// every check and creates none.
+pub fn import(services: &Services, auth: &AuthContext, dry_run: bool, ignored: Vec<String>) -> Result<Import> {
+    auth.require_command_line()?;
+    let (services, actor) = (services.clone(), auth.actor.clone());
+    Ok(Import { services, actor, dry_run, ignored, claimed: HashMap::new() })
 }
 
 impl Import {

@@ -12,118 +12,116 @@ use crate::storage::database::AnyConnection;
 use crate::storage::sessions::Change;
 use crate::storage::sessions::rows::{self, End};
 
-impl Services {
-    /// Takes effect on the next request; the sessions live on, with the new role.
-    pub async fn set_role(
-        &self,
-        auth: &RecentAuthContext,
-        subject: impl Into<Subject>,
-        role: Role,
-        client: &Client,
-    ) -> Result<User> {
-        let (client, now) = (client.clone(), self.clock.now());
-        self.administer(auth, subject.into(), move |connection, account| {
-            if account.user.role == role {
-                return Ok(());
-            }
-            if account.is_own() && !account.user.role.reaches(role) {
-                return Err(Error::Forbidden); // nobody raises an own role
-            }
-            account.keep_an_administrator()?;
-            let entry = Entry::success(Event::UserRoleChanged, &account.actor, &account.user, &client);
-            audit::append(connection, &entry.detail(format!("{} to {role}", account.user.role)), now)?;
-            users::set_role(connection, account.user.id, role)
-        })
-        .await?
-        .ok_or(Error::NotFound)
-    }
+/// Takes effect on the next request; the sessions live on, with the new role.
+pub async fn set_role(
+    services: &Services,
+    auth: &RecentAuthContext,
+    subject: impl Into<Subject>,
+    role: Role,
+    client: &Client,
+) -> Result<User> {
+    let (client, now) = (client.clone(), services.clock.now());
+    administer(services, auth, subject.into(), move |connection, account| {
+        if account.user.role == role {
+            return Ok(());
+        }
+        if account.is_own() && !account.user.role.reaches(role) {
+            return Err(Error::Forbidden); // nobody raises an own role
+        }
+        account.keep_an_administrator()?;
+        let entry = Entry::success(Event::UserRoleChanged, &account.actor, &account.user, &client);
+        audit::append(connection, &entry.detail(format!("{} to {role}", account.user.role)), now)?;
+        users::set_role(connection, account.user.id, role)
+    })
+    .await?
+    .ok_or(Error::NotFound)
+}
 
-    /// Ends all sessions of the account, voids its reset link and refuses new sessions.
-    pub async fn suspend(
-        &self,
-        auth: &RecentAuthContext,
-        subject: impl Into<Subject>,
-        client: &Client,
-    ) -> Result<User> {
-        let (client, now) = (client.clone(), self.clock.now());
-        self.administer(auth, subject.into(), move |connection, account| {
-            if !account.user.is_active() {
-                return Ok(());
-            }
-            account.keep_an_administrator()?;
-            account.shut_out(connection, EndReason::Suspended, now)?;
-            let entry = Entry::success(Event::UserSuspended, &account.actor, &account.user, &client);
-            audit::append(connection, &entry, now)?;
-            users::set_status(connection, account.user.id, UserStatus::Suspended)
-        })
-        .await?
-        .ok_or(Error::NotFound)
-    }
+/// Ends all sessions of the account, voids its reset link and refuses new sessions.
+pub async fn suspend(
+    services: &Services,
+    auth: &RecentAuthContext,
+    subject: impl Into<Subject>,
+    client: &Client,
+) -> Result<User> {
+    let (client, now) = (client.clone(), services.clock.now());
+    administer(services, auth, subject.into(), move |connection, account| {
+        if !account.user.is_active() {
+            return Ok(());
+        }
+        account.keep_an_administrator()?;
+        account.shut_out(connection, EndReason::Suspended, now)?;
+        let entry = Entry::success(Event::UserSuspended, &account.actor, &account.user, &client);
+        audit::append(connection, &entry, now)?;
+        users::set_status(connection, account.user.id, UserStatus::Suspended)
+    })
+    .await?
+    .ok_or(Error::NotFound)
+}
 
-    /// Lets the account sign in again. No session that was ended by the suspension comes back.
-    pub async fn reinstate(
-        &self,
-        auth: &RecentAuthContext,
-        subject: impl Into<Subject>,
-        client: &Client,
-    ) -> Result<User> {
-        let (client, now) = (client.clone(), self.clock.now());
-        self.administer(auth, subject.into(), move |connection, account| {
-            if account.user.is_active() {
-                return Ok(());
-            }
-            let entry = Entry::success(Event::UserReinstated, &account.actor, &account.user, &client);
-            audit::append(connection, &entry, now)?;
-            users::set_status(connection, account.user.id, UserStatus::Active)
-        })
-        .await?
-        .ok_or(Error::NotFound)
-    }
+/// Lets the account sign in again. No session that was ended by the suspension comes back.
+pub async fn reinstate(
+    services: &Services,
+    auth: &RecentAuthContext,
+    subject: impl Into<Subject>,
+    client: &Client,
+) -> Result<User> {
+    let (client, now) = (client.clone(), services.clock.now());
+    administer(services, auth, subject.into(), move |connection, account| {
+        if account.user.is_active() {
+            return Ok(());
+        }
+        let entry = Entry::success(Event::UserReinstated, &account.actor, &account.user, &client);
+        audit::append(connection, &entry, now)?;
+        users::set_status(connection, account.user.id, UserStatus::Active)
+    })
+    .await?
+    .ok_or(Error::NotFound)
+}
 
-    /// Ends all sessions of the account, frees its names and forgets what is personal but its events.
-    pub async fn delete_user(
-        &self,
-        auth: &RecentAuthContext,
-        subject: impl Into<Subject>,
-        client: &Client,
-    ) -> Result<()> {
-        let (client, now) = (client.clone(), self.clock.now());
-        self.administer(auth, subject.into(), move |connection, account| {
-            account.keep_an_administrator()?;
-            account.shut_out(connection, EndReason::Deleted, now)?;
-            lockouts::forget_user(connection, account.user.id)?;
-            let entry = Entry::success(Event::UserDeleted, &account.actor, &account.user, &client);
-            audit::append(connection, &entry, now)?;
-            users::delete(connection, account.user.id, now)
+/// Ends all sessions of the account, frees its names and forgets what is personal but its events.
+pub async fn delete(
+    services: &Services,
+    auth: &RecentAuthContext,
+    subject: impl Into<Subject>,
+    client: &Client,
+) -> Result<()> {
+    let (client, now) = (client.clone(), services.clock.now());
+    administer(services, auth, subject.into(), move |connection, account| {
+        account.keep_an_administrator()?;
+        account.shut_out(connection, EndReason::Deleted, now)?;
+        lockouts::forget_user(connection, account.user.id)?;
+        let entry = Entry::success(Event::UserDeleted, &account.actor, &account.user, &client);
+        audit::append(connection, &entry, now)?;
+        users::delete(connection, account.user.id, now)
+    })
+    .await?;
+    Ok(())
+}
+
+/// One transaction in which `act` changes role or status of an account, or ends it, and then every copy is told.
+/// Gives back what became of it; `None` where it is gone.
+async fn administer(
+    services: &Services,
+    auth: &RecentAuthContext,
+    subject: Subject,
+    mut act: impl FnMut(&mut AnyConnection, &AccountUnderAct) -> Result<()> + Send + 'static,
+) -> Result<Option<User>> {
+    auth.require(Role::Admin)?;
+    let (auth, id) = (auth.clone(), subject.id());
+    let after = services
+        .database
+        .write(move |connection| {
+            // All of them first, always in one order: two who demote each other wait for one another instead of
+            // both going.
+            let administrators = users::lock_active_administrators(connection)?;
+            let Authorized { actor, user } = authorize_admin_on(connection, &auth, &subject)?;
+            act(connection, &AccountUnderAct { actor, user, administrators })?;
+            Ok(users::by_id(connection, id)?.map(|stored| stored.user))
         })
         .await?;
-        Ok(())
-    }
-
-    /// One transaction in which `act` changes role or status of an account, or ends it, and then every copy is told.
-    /// Gives back what became of it; `None` where it is gone.
-    async fn administer(
-        &self,
-        auth: &RecentAuthContext,
-        subject: Subject,
-        mut act: impl FnMut(&mut AnyConnection, &AccountUnderAct) -> Result<()> + Send + 'static,
-    ) -> Result<Option<User>> {
-        auth.require(Role::Admin)?;
-        let (auth, id) = (auth.clone(), subject.id());
-        let after = self
-            .database
-            .write(move |connection| {
-                // All of them first, always in one order: two who demote each other wait for one another instead of
-                // both going.
-                let administrators = users::lock_active_administrators(connection)?;
-                let Authorized { actor, user } = authorize_admin_on(connection, &auth, &subject)?;
-                act(connection, &AccountUnderAct { actor, user, administrators })?;
-                Ok(users::by_id(connection, id)?.map(|stored| stored.user))
-            })
-            .await?;
-        self.sessions.invalidate(&[Change::User(id)]).await?;
-        Ok(after)
-    }
+    services.sessions.invalidate(&[Change::User(id)]).await?;
+    Ok(after)
 }
 
 /// An account under an administrator's hands, and all active administrators, locked.

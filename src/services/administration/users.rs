@@ -8,9 +8,7 @@ use crate::domain::cursor::{NoSuchCursor, PagedList, cut};
 use crate::domain::display_name::parse_display_name;
 use crate::domain::link::OneTimeLink;
 use crate::domain::lookup::{parse_search, search_form};
-use crate::domain::{
-    Clock, EmailAddress, Error, Event, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username,
-};
+use crate::domain::{EmailAddress, Error, Event, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username};
 use crate::services::accounts::links::{self, Issued};
 use crate::services::accounts::new_account::{self, CheckedAccount, NewAccount};
 use crate::services::authentication::lockout;
@@ -53,146 +51,146 @@ pub struct UserChange {
     pub name: Option<String>,
 }
 
-impl Services {
-    /// At most `limit` accounts after `cursor`.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] names the field `cursor` where it was not written for this list, or `q` where the text is too
-    /// long to be found.
-    pub async fn search_users(
-        &self,
-        auth: &AuthContext,
-        search: &UserSearch,
-        cursor: Option<&str>,
-        limit: u16,
-    ) -> Result<UserPage> {
-        auth.require(Role::Manager)?;
-        let text = parse_search(&search.text).map_err(|error| Error::Invalid(error.into()))?;
-        let filter =
-            UserFilter { text: search_form(text), role: search.role, status: search.status, locked: search.locked };
-        let rule = lockout::rule(self);
-        let (sort, limit) = (search.sort, usize::from(limit));
-        let list = PagedList::new(&self.root_key, list_name(&filter, sort));
-        let place: Option<ListPosition> = list.place(cursor)?;
-        let before = place.as_ref().map_or(0, |place| place.before);
-        let (mut users, total) = self
-            .database
-            .read(move |connection| {
-                let total = filter.is_empty().then(|| user_search::total(connection)).transpose()?;
-                let after = place.as_ref().map(|place| &place.after);
-                Ok((user_search::search(connection, &filter, sort, after, limit as i64 + 1, rule)?, total))
-            })
-            .await?;
-        let followed = cut(&mut users, limit);
-        let next = users.last().filter(|_| followed).map(|last| {
-            let place = ListPosition { before: before + limit as u64, after: UserPosition::of(&last.user, sort) };
-            list.cursor(&place)
-        });
-        Ok(UserPage { users, before, next, total })
-    }
+/// At most `limit` accounts after `cursor`.
+///
+/// # Errors
+/// [`Error::Invalid`] names the field `cursor` where it was not written for this list, or `q` where the text is too
+/// long to be found.
+pub async fn search(
+    services: &Services,
+    auth: &AuthContext,
+    search: &UserSearch,
+    cursor: Option<&str>,
+    limit: u16,
+) -> Result<UserPage> {
+    auth.require(Role::Manager)?;
+    let text = parse_search(&search.text).map_err(|error| Error::Invalid(error.into()))?;
+    let filter =
+        UserFilter { text: search_form(text), role: search.role, status: search.status, locked: search.locked };
+    let rule = lockout::rule(services);
+    let (sort, limit) = (search.sort, usize::from(limit));
+    let list = PagedList::new(&services.root_key, list_name(&filter, sort));
+    let place: Option<ListPosition> = list.place(cursor)?;
+    let before = place.as_ref().map_or(0, |place| place.before);
+    let (mut users, total) = services
+        .database
+        .read(move |connection| {
+            let total = filter.is_empty().then(|| user_search::total(connection)).transpose()?;
+            let after = place.as_ref().map(|place| &place.after);
+            Ok((user_search::search(connection, &filter, sort, after, limit as i64 + 1, rule)?, total))
+        })
+        .await?;
+    let followed = cut(&mut users, limit);
+    let next = users.last().filter(|_| followed).map(|last| {
+        let place = ListPosition { before: before + limit as u64, after: UserPosition::of(&last.user, sort) };
+        list.cursor(&place)
+    });
+    Ok(UserPage { users, before, next, total })
+}
 
-    /// Changes username, e-mail and name of any account. Another e-mail voids its reset link: that may have been sent
-    /// to the former one.
-    pub async fn update_user(
-        &self,
-        auth: &RecentAuthContext,
-        subject: impl Into<Subject>,
-        change: UserChange,
-        client: &Client,
-    ) -> Result<User> {
-        auth.require(Role::Admin)?;
-        let mut errors = FieldErrors::default();
-        let username = errors.check(change.username.as_deref().map(Username::parse).transpose());
-        let email = errors.check(change.email.as_deref().map(EmailAddress::parse).transpose());
-        let name = errors.check(change.name.as_deref().map(parse_display_name).transpose());
-        let (Some(username), Some(email), Some(name)) = (username, email, name) else {
-            return Err(Error::Invalid(errors));
-        };
-        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
-        let subject = subject.into();
-        self.database
-            .write(move |connection| {
-                let Authorized { actor, user: before } = authorize_admin_on(connection, &auth, &subject)?;
-                let mut after = before.clone();
-                after.username = username.clone().unwrap_or(after.username);
-                after.email = email.clone().unwrap_or(after.email);
-                after.name = name.clone().unwrap_or(after.name);
-                let mut changed = Vec::new();
-                if after.username != before.username {
-                    // The log tells under which name the account is found from now on.
-                    changed.push(format!("username {} to {}", before.username, after.username));
-                }
-                changed.extend((after.email != before.email).then(|| "email".to_owned()));
-                changed.extend((after.name != before.name).then(|| "name".to_owned()));
-                if changed.is_empty() {
-                    return Ok(before);
-                }
-                if after.email != before.email {
-                    links::void_reset_links(connection, before.id)?;
-                }
-                users::update_profile(connection, before.id, &after.username, &after.email, after.name.as_deref())?;
-                let former = before.username.key();
-                if after.username.key() != former {
-                    former_usernames::keep(connection, &former, before.id, now)?;
-                }
-                let entry = Entry::success(Event::UserUpdated, &actor, &after, &client);
-                audit::append(connection, &entry.detail(changed.join(", ")), now)?;
-                Ok(after)
-            })
-            .await
-    }
+/// Changes username, e-mail and name of any account. Another e-mail voids its reset link: that may have been sent
+/// to the former one.
+pub async fn update(
+    services: &Services,
+    auth: &RecentAuthContext,
+    subject: impl Into<Subject>,
+    change: UserChange,
+    client: &Client,
+) -> Result<User> {
+    auth.require(Role::Admin)?;
+    let mut errors = FieldErrors::default();
+    let username = errors.check(change.username.as_deref().map(Username::parse).transpose());
+    let email = errors.check(change.email.as_deref().map(EmailAddress::parse).transpose());
+    let name = errors.check(change.name.as_deref().map(parse_display_name).transpose());
+    let (Some(username), Some(email), Some(name)) = (username, email, name) else {
+        return Err(Error::Invalid(errors));
+    };
+    let (auth, client, now) = (auth.clone(), client.clone(), services.clock.now());
+    let subject = subject.into();
+    services
+        .database
+        .write(move |connection| {
+            let Authorized { actor, user: before } = authorize_admin_on(connection, &auth, &subject)?;
+            let mut after = before.clone();
+            after.username = username.clone().unwrap_or(after.username);
+            after.email = email.clone().unwrap_or(after.email);
+            after.name = name.clone().unwrap_or(after.name);
+            let mut changed = Vec::new();
+            if after.username != before.username {
+                // The log tells under which name the account is found from now on.
+                changed.push(format!("username {} to {}", before.username, after.username));
+            }
+            changed.extend((after.email != before.email).then(|| "email".to_owned()));
+            changed.extend((after.name != before.name).then(|| "name".to_owned()));
+            if changed.is_empty() {
+                return Ok(before);
+            }
+            if after.email != before.email {
+                links::void_reset_links(connection, before.id)?;
+            }
+            users::update_profile(connection, before.id, &after.username, &after.email, after.name.as_deref())?;
+            let former = before.username.key();
+            if after.username.key() != former {
+                former_usernames::keep(connection, &former, before.id, now)?;
+            }
+            let entry = Entry::success(Event::UserUpdated, &actor, &after, &client);
+            audit::append(connection, &entry.detail(changed.join(", ")), now)?;
+            Ok(after)
+        })
+        .await
+}
 
-    /// Creates an account without a password, and the link with which its owner chooses one.
-    pub async fn create_user(
-        &self,
-        auth: &RecentAuthContext,
-        username: &str,
-        email: &str,
-        name: Option<&str>,
-        role: Role,
-        client: &Client,
-    ) -> Result<(User, OneTimeLink)> {
-        auth.require(Role::Admin)?;
-        let mut errors = FieldErrors::default();
-        let checked = CheckedAccount::check(&mut errors, username, email, name).ok_or(Error::Invalid(errors))?;
-        let (auth, client, now) = (auth.clone(), client.clone(), self.clock.now());
-        let issued = Issued::new(now + links::RESET_LINK_TTL);
-        let link = issued.reset_link(&self.settings);
-        let user = self
-            .database
-            .write(move |connection| {
-                let auth = lock_and_recheck(connection, &auth)?;
-                auth.require(Role::Admin)?;
-                let user = checked.insert(connection, UserId::new(now), role, None, now)?;
-                issued.store_for(connection, user.id)?;
-                let entry = Entry::success(Event::UserCreated, &auth.actor, &user, &client);
-                audit::append(connection, &entry.detail(format!("role {role}")), now)?;
-                Ok(user)
-            })
-            .await?;
-        Ok((user, link))
-    }
+/// Creates an account without a password, and the link with which its owner chooses one.
+pub async fn create(
+    services: &Services,
+    auth: &RecentAuthContext,
+    username: &str,
+    email: &str,
+    name: Option<&str>,
+    role: Role,
+    client: &Client,
+) -> Result<(User, OneTimeLink)> {
+    auth.require(Role::Admin)?;
+    let mut errors = FieldErrors::default();
+    let checked = CheckedAccount::check(&mut errors, username, email, name).ok_or(Error::Invalid(errors))?;
+    let (auth, client, now) = (auth.clone(), client.clone(), services.clock.now());
+    let issued = Issued::new(now + links::RESET_LINK_TTL);
+    let link = issued.reset_link(&services.settings);
+    let user = services
+        .database
+        .write(move |connection| {
+            let auth = lock_and_recheck(connection, &auth)?;
+            auth.require(Role::Admin)?;
+            let user = checked.insert(connection, UserId::new(now), role, None, now)?;
+            issued.store_for(connection, user.id)?;
+            let entry = Entry::success(Event::UserCreated, &auth.actor, &user, &client);
+            audit::append(connection, &entry.detail(format!("role {role}")), now)?;
+            Ok(user)
+        })
+        .await?;
+    Ok((user, link))
+}
 
-    /// The command line's: creates an account that has its password already. There is no link.
-    pub async fn create_user_with_password(
-        &self,
-        auth: &AuthContext,
-        account: NewAccount,
-        role: Role,
-        client: &Client,
-    ) -> Result<User> {
-        auth.require_command_line()?;
-        let (checked, hash) = new_account::check(self, &account).await?;
-        let (actor, client, now) = (auth.actor.clone(), client.clone(), self.clock.now());
-        self.database
-            .write(move |connection| {
-                let user = checked.insert(connection, UserId::new(now), role, Some(&hash), now)?;
-                let entry = Entry::success(Event::UserCreated, &actor, &user, &client);
-                audit::append(connection, &entry.detail(format!("role {role}, with a password")), now)?;
-                Ok(user)
-            })
-            .await
-    }
+/// The command line's: creates an account that has its password already. There is no link.
+pub async fn create_with_password(
+    services: &Services,
+    auth: &AuthContext,
+    account: NewAccount,
+    role: Role,
+    client: &Client,
+) -> Result<User> {
+    auth.require_command_line()?;
+    let (checked, hash) = new_account::check(services, &account).await?;
+    let (actor, client, now) = (auth.actor.clone(), client.clone(), services.clock.now());
+    services
+        .database
+        .write(move |connection| {
+            let user = checked.insert(connection, UserId::new(now), role, Some(&hash), now)?;
+            let entry = Entry::success(Event::UserCreated, &actor, &user, &client);
+            audit::append(connection, &entry.detail(format!("role {role}, with a password")), now)?;
+            Ok(user)
+        })
+        .await
 }
 
 /// The list for which a cursor is good.

@@ -67,17 +67,19 @@ impl AuthContext {
 ///
 /// ```
 /// # use portcullis::domain::{UserId, audit::Client};
+/// # use portcullis::services::administration::user_acts;
 /// # use portcullis::services::{AuthContext, RecentAuthContext, Services};
 /// fn suspend(services: &Services, auth: &RecentAuthContext, user: UserId) {
-///     let _ = services.suspend(auth, user, &Client::default());
+///     let _ = user_acts::suspend(services, auth, user, &Client::default());
 /// }
 /// ```
 ///
 /// ```compile_fail
 /// # use portcullis::domain::{UserId, audit::Client};
+/// # use portcullis::services::administration::user_acts;
 /// # use portcullis::services::{AuthContext, RecentAuthContext, Services};
 /// fn suspend(services: &Services, auth: &AuthContext, user: UserId) {
-///     let _ = services.suspend(auth, user, &Client::default());
+///     let _ = user_acts::suspend(services, auth, user, &Client::default());
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -117,10 +119,10 @@ pub struct RecentProof {
     session: SessionId,
 }
 
-impl Services {
+impl RecentProof {
     /// What a sensitive act needs; `None` where the last entry of the password is too old.
-    pub fn recent_proof(&self, session: &LiveSession) -> Option<RecentProof> {
-        let age = self.clock.now() - session.password_entered_at;
-        (age <= self.settings.reauthentication_window).then_some(RecentProof { session: session.session_id })
+    pub fn of(services: &Services, session: &LiveSession) -> Option<Self> {
+        let age = services.clock.now() - session.password_entered_at;
+        (age <= services.settings.reauthentication_window).then_some(Self { session: session.session_id })
     }
 }

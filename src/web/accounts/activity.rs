@@ -8,7 +8,7 @@ use crate::domain::EventId;
 use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
 use crate::http::problem::Problem;
-use crate::services::Services;
+use crate::services::{Services, audit};
 use crate::web::Answer;
 use crate::web::audit::event_text::EventRow;
 use crate::web::form_errors::FormErrors;
@@ -44,7 +44,7 @@ pub async fn show(
     let user = account_of(&services, &current).await?;
     let before = query.before.map(|id| id.parse()).transpose();
     let before: Option<EventId> = before.map_err(|_| Problem::not_found())?;
-    let mut events = services.activity(user.id, before, PAGE as i64 + 1).await?;
+    let mut events = audit::of_account(&services.database, user.id, before, PAGE as i64 + 1).await?;
     let followed = events.len() > PAGE;
     events.truncate(PAGE);
     let now = services.clock.now();

@@ -9,9 +9,9 @@ use crate::domain::audit::AuditEvent;
 use crate::domain::session::LiveSession;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
-use crate::services::Services;
 use crate::services::sessions::account;
 use crate::services::sessions::counts::OpenSessions;
+use crate::services::{Services, audit};
 use crate::web::Answer;
 use crate::web::audit::event_text::EventRow;
 use crate::web::form_errors::FormErrors;
@@ -55,7 +55,7 @@ pub async fn show(
 ) -> Answer {
     let user = account_of(&services, &current).await?;
     let (mut sessions, counts) = account::live(&services, user.id, SESSIONS as i64 + 1).await?;
-    let events = services.activity(user.id, None, LOOK_BACK).await?;
+    let events = audit::of_account(&services.database, user.id, None, LOOK_BACK).await?;
     let now = services.clock.now();
     let here = take_current(&mut sessions, &current, &client, &services, now);
     let row = |event: &AuditEvent| EventRow::new(event.clone(), user.id, now);

@@ -16,8 +16,8 @@ use crate::domain::{Event, Timestamp};
 use crate::http::current_user::CurrentUser;
 use crate::http::site::Site;
 use crate::services::Services;
-use crate::services::administration::stats::{FailingAddress, Stats, last_day_began};
-use crate::services::health::Health;
+use crate::services::administration::stats::{self, FailingAddress, Stats, last_day_began};
+use crate::services::health::{self, Health};
 use crate::services::sessions::signing_keys;
 use crate::settings::PublicUrl;
 use crate::web::Answer;
@@ -97,10 +97,10 @@ pub async fn show(request: HttpRequest, services: web::Data<Services>, current: 
     let auth = current.auth_context(&reader);
     let now = services.clock.now();
     let since = last_day_began(now);
-    let stats = services.stats(&auth).await?;
-    let failing = services.failing_addresses(&auth).await?;
-    let redis = services.redis_health().await;
-    let database = services.database_health().await;
+    let stats = stats::all(&services, &auth).await?;
+    let failing = stats::failing_addresses(&services, &auth).await?;
+    let redis = health::redis(&services.sessions).await;
+    let database = health::database(&services).await;
     let key = signing_keys::list(&services.database).await?.into_iter().find(|key| key.state == KeyState::Active);
     let unbelieved = *Site::of(&request).unbelieved_proxy.lock().unwrap_or_else(PoisonError::into_inner);
     let template = DashboardPage {

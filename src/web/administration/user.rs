@@ -13,13 +13,13 @@ use crate::http::flash::{self, Flash, Notice};
 use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
 use crate::http::step_up::SteppedUp;
-use crate::services::Services;
 use crate::services::accounts::{links, lookup};
-use crate::services::administration::users::UserChange;
+use crate::services::administration::users::{self, UserChange};
 use crate::services::authentication::lockout;
 use crate::services::authorization::Subject;
 use crate::services::sessions::account;
 use crate::services::sessions::counts::OpenSessions;
+use crate::services::{RecentProof, Services, audit};
 use crate::web::audit::event_text::EventRow;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
@@ -117,7 +117,7 @@ pub async fn update(
     let reader = account_of(&services, &recent.user).await?;
     let change = UserChange { username: form.username.clone(), email: form.email.clone(), name: form.name.clone() };
     let subject = form.rev.clone().map_or_else(|| id.into(), |version| Subject::seen(id, vec![version]));
-    match services.update_user(&recent.auth_context(&reader), subject, change, &client).await {
+    match users::update(&services, &recent.auth_context(&reader), subject, change, &client).await {
         Ok(_) => {
             flash::set(&request, Notice::UserSaved);
             Ok(see_other(&format!("/admin/users/{id}")))
@@ -143,7 +143,7 @@ async fn user_page(
 ) -> Answer {
     let auth = current.auth_context(reader);
     let (sessions, counts) = account::live(&services, user.id, SESSIONS).await?;
-    let events = services.activity(user.id, None, EVENTS).await?;
+    let events = audit::of_account(&services.database, user.id, None, EVENTS).await?;
     let locked_until = lockout::locked_until(&services, user.id).await?;
     let (now, own) = (services.clock.now(), current.session.session_id);
     let counts = OpenSessions::from(counts);
@@ -188,8 +188,7 @@ impl Editor {
             field.refused(form_errors)
         };
         Self {
-            confirm: services
-                .recent_proof(&current.session)
+            confirm: RecentProof::of(services, &current.session)
                 .is_none()
                 .then(|| confirm_url(&format!("/admin/users/{}", user.id))),
             version: user.version(),

@@ -12,6 +12,7 @@ use crate::http::forms::Form;
 use crate::http::parameters::PathParam;
 use crate::http::step_up::SteppedUp;
 use crate::services::accounts::{links, lookup};
+use crate::services::administration::user_acts;
 use crate::services::authentication::lockout;
 use crate::services::sessions::counts::OpenSessions;
 use crate::services::sessions::{account, everyone};
@@ -158,11 +159,11 @@ impl Act {
         let own_page = format!("/admin/users/{user}");
         Ok(match self {
             Self::Suspend => {
-                services.suspend(auth, user, client).await?;
+                user_acts::suspend(&services, auth, user, client).await?;
                 (Notice::UserSuspended, own_page)
             }
             Self::Reinstate => {
-                services.reinstate(auth, user, client).await?;
+                user_acts::reinstate(&services, auth, user, client).await?;
                 (Notice::UserReinstated, own_page)
             }
             Self::ResetLink => {
@@ -174,7 +175,7 @@ impl Act {
                 (Notice::SessionsEnded(ended), own_page)
             }
             Self::Delete => {
-                services.delete_user(auth, user, client).await?;
+                user_acts::delete(&services, auth, user, client).await?;
                 (Notice::UserDeleted, "/admin/users".to_owned())
             }
         })

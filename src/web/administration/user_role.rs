@@ -17,6 +17,7 @@ use crate::http::problem::wants_json;
 use crate::http::step_up::SteppedUp;
 use crate::services::Services;
 use crate::services::accounts::lookup;
+use crate::services::administration::user_acts;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::{Answer, next, see_other};
@@ -81,7 +82,7 @@ async fn change_role(
 ) -> Answer {
     let reader = account_of(services, &recent.user).await?;
     let changed = match chosen {
-        Ok(role) => services.set_role(&recent.auth_context(&reader), id, role, client).await,
+        Ok(role) => user_acts::set_role(&services, &recent.auth_context(&reader), id, role, client).await,
         Err(error) => Err(error),
     };
     match changed {

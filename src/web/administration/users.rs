@@ -14,7 +14,7 @@ use crate::http::forms::Form;
 use crate::http::parameters::Query;
 use crate::http::step_up::SteppedUp;
 use crate::services::Services;
-use crate::services::administration::users::{FoundUser, UserPage, UserSearch, UserSort};
+use crate::services::administration::users::{self, FoundUser, UserPage, UserSearch, UserSort};
 use crate::web::audit::event_text::number;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
@@ -121,12 +121,12 @@ pub async fn show(
         sort: query.sort.parse().unwrap_or(DEFAULT_SORT),
     };
     let mut cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
-    let found = match services.search_users(&auth, &search, cursor, PAGE).await {
+    let found = match users::search(&services, &auth, &search, cursor, PAGE).await {
         // Longer than anything that could be found.
         Err(Error::Invalid(errors)) if errors.of("q").is_some() => UserPage::default(),
         Err(Error::Invalid(_)) => {
             cursor = None;
-            services.search_users(&auth, &search, None, PAGE).await?
+            users::search(&services, &auth, &search, None, PAGE).await?
         }
         other => other?,
     };
@@ -259,7 +259,7 @@ pub async fn create(
     let reader = account_of(&services, &recent.user).await?;
     let auth = recent.auth_context(&reader);
     let created = match parse_role(&form.role) {
-        Ok(role) => services.create_user(&auth, &form.username, &form.email, Some(&form.name), role, &client).await,
+        Ok(role) => users::create(&services, &auth, &form.username, &form.email, Some(&form.name), role, &client).await,
         Err(error) => Err(error),
     };
     match created {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Clock, Error, Role, UserId, UserStatus};
 use portcullis::services::accounts::{links, lookup, setup};
-use portcullis::services::administration::users::{UserSearch, UserSort};
+use portcullis::services::administration::user_acts;
+use portcullis::services::administration::users::{self, UserSearch, UserSort};
 use portcullis::services::{RecentAuthContext, Services};
 use rstest::rstest;
 use tokio::task::JoinSet;
@@ -25,7 +26,7 @@ async fn of_a_hundred_administrators_who_are_all_taken_away_at_once_one_is_left(
     let mut administrators = vec![first];
     for number in 1..100 {
         let (name, email) = (format!("admin{number}"), format!("admin{number}@example.com"));
-        let created = one.create_user(&keeper(), &name, &email, None, Role::Admin, &Client::default()).await;
+        let created = users::create(&one, &keeper(), &name, &email, None, Role::Admin, &Client::default()).await;
         administrators.push(created.unwrap().0);
     }
     let mut acts = JoinSet::new();
@@ -47,9 +48,9 @@ async fn insist(services: Services, auth: RecentAuthContext, subject: UserId, wa
     loop {
         let client = Client::default();
         let outcome = match way % 3 {
-            0 => services.set_role(&auth, subject, Role::User, &client).await.map(drop),
-            1 => services.suspend(&auth, subject, &client).await.map(drop),
-            _ => services.delete_user(&auth, subject, &client).await,
+            0 => user_acts::set_role(&services, &auth, subject, Role::User, &client).await.map(drop),
+            1 => user_acts::suspend(&services, &auth, subject, &client).await.map(drop),
+            _ => user_acts::delete(&services, &auth, subject, &client).await,
         };
         match outcome {
             Err(Error::Unavailable(..)) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -67,7 +68,7 @@ async fn administrators_left(node: &Node) -> usize {
         locked: false,
         sort: UserSort::Username,
     };
-    node.search_users(&keeper(), &search, None, 200).await.unwrap().users.len()
+    users::search(&node, &keeper(), &search, None, 200).await.unwrap().users.len()
 }
 
 const BOOTSTRAP: [(&str, &str); 3] = [

@@ -5,7 +5,9 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{EndReason, Error, Role, User};
 use portcullis::services::accounts::passwords;
+use portcullis::services::administration::user_acts;
 use portcullis::services::authentication::{reauthentication, sign_in};
+use portcullis::services::maintenance;
 use portcullis::services::sessions::{account, everyone, own};
 use rstest::rstest;
 
@@ -91,12 +93,12 @@ async fn activity_is_noted_at_most_once_a_minute_and_the_later_moment_stays(
         let session = sessions.iter().find(|session| session.id == scene.here.session_id);
         session.expect("a live session").last_active_at
     };
-    scene.one.flush_activity().await.unwrap();
-    scene.two.flush_activity().await.unwrap();
+    maintenance::flush_activity(&scene.one.sessions).await.unwrap();
+    maintenance::flush_activity(&scene.two.sessions).await.unwrap();
     let first = noted().await;
     scene.cluster.clock.advance(TimeDelta::seconds(40));
     assert!(scene.one.alive(&scene.here).await);
-    scene.one.flush_activity().await.unwrap();
+    maintenance::flush_activity(&scene.one.sessions).await.unwrap();
     assert_eq!(noted().await, first, "written within the minute");
 
     scene.cluster.clock.advance(TimeDelta::seconds(40));
@@ -108,10 +110,10 @@ async fn activity_is_noted_at_most_once_a_minute_and_the_later_moment_stays(
         scene.cluster.clock.advance(TimeDelta::seconds(70));
         assert!(scene.two.alive(&scene.here).await);
         let third = scene.cluster.clock.now();
-        scene.two.flush_activity().await.unwrap();
+        maintenance::flush_activity(&scene.two.sessions).await.unwrap();
         let late = noted().await;
         assert!(third - late < TimeDelta::seconds(5), "{late:?} is not {third:?}");
-        scene.one.flush_activity().await.unwrap();
+        maintenance::flush_activity(&scene.one.sessions).await.unwrap();
         assert_eq!(noted().await, late, "the earlier moment of the late batch won");
     } else {
         assert!(second - noted().await < TimeDelta::seconds(5));
@@ -232,11 +234,11 @@ async fn a_suspension_ends_all_and_a_reinstatement_revives_nothing(
     #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
     let scene = Scene::new(backend).await;
-    scene.one.suspend(&keeper(), scene.ann.id, &Client::default()).await.unwrap();
+    user_acts::suspend(&scene.one, &keeper(), scene.ann.id, &Client::default()).await.unwrap();
     scene.expect(&[false, false]).await;
     let refused = super::try_sign_in(&scene.two, "ann").await;
     assert!(matches!(refused, Err(Error::WrongCredentials)));
-    scene.two.reinstate(&keeper(), scene.ann.id, &Client::default()).await.unwrap();
+    user_acts::reinstate(&scene.two, &keeper(), scene.ann.id, &Client::default()).await.unwrap();
     scene.expect(&[false, false]).await;
     let later = scene.two.opens("ann").await;
     assert!(scene.one.alive(&later).await);
@@ -247,7 +249,7 @@ async fn a_suspension_ends_all_and_a_reinstatement_revives_nothing(
 #[tokio::test]
 async fn a_deleted_account_has_no_session(#[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend) {
     let scene = Scene::new(backend).await;
-    scene.two.delete_user(&keeper(), scene.ann.id, &Client::default()).await.unwrap();
+    user_acts::delete(&scene.two, &keeper(), scene.ann.id, &Client::default()).await.unwrap();
     scene.expect(&[false, false]).await;
     assert!(matches!(super::try_sign_in(&scene.one, "ann").await, Err(Error::WrongCredentials)));
     scene.one.create("ann").await;
@@ -288,11 +290,11 @@ async fn a_session_that_is_used_all_the_time_ends_at_its_absolute_limit(
     scene.expect(&[true, true]).await;
     scene.cluster.clock.advance(limit - scene.cluster.clock.now());
     scene.expect(&[false, false]).await;
-    scene.one.sweep().await.unwrap();
+    maintenance::sweep(&scene.one).await.unwrap();
     scene.cluster.clock.advance(TimeDelta::minutes(2));
-    scene.one.flush_activity().await.unwrap();
-    scene.two.flush_activity().await.unwrap();
-    scene.one.sweep().await.unwrap();
+    maintenance::flush_activity(&scene.one.sessions).await.unwrap();
+    maintenance::flush_activity(&scene.two.sessions).await.unwrap();
+    maintenance::sweep(&scene.one).await.unwrap();
     assert_eq!(scene.why_ended(&scene.here).await, Some(EndReason::Expired));
 }
 

@@ -9,6 +9,7 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState};
 use portcullis::domain::{Actor, EndReason, Error, Role, Session};
 use portcullis::services::accounts::lookup;
+use portcullis::services::maintenance;
 use portcullis::services::sessions::{self, account};
 use portcullis::storage::accounts::users;
 use portcullis::storage::database::AnyConnection;
@@ -137,7 +138,7 @@ async fn what_an_end_of_everyones_sessions_left_unwritten_is_written_by_the_next
     let selected = sessions::everyone::selected(&node.database, &keeper(), &[ended.session_id]).await.unwrap();
     assert!(selected.is_empty(), "the dead can be selected");
 
-    node.sweep().await.unwrap();
+    maintenance::sweep(&node).await.unwrap();
     let all = listed(&node, SessionState::All).await;
     let told = |handle: &portcullis::domain::keys::SessionHandle| {
         let session = all.iter().find(|session| session.id == handle.session_id).expect("the history has it");
@@ -149,7 +150,7 @@ async fn what_an_end_of_everyones_sessions_left_unwritten_is_written_by_the_next
     assert!((reason, by.as_str()) == (EndReason::Expired, "system") && when < at - grace, "{reason:?} {when:?} {by}");
     // And it is written once.
     cluster.clock.advance(TimeDelta::hours(1));
-    node.sweep().await.unwrap();
+    maintenance::sweep(&node).await.unwrap();
     assert_eq!(node.noting.noted(), 0);
 }
 
@@ -213,7 +214,7 @@ async fn what_was_committed_too_late_for_the_feed_is_told_once_more(
     committed.await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(nodes[1].alive(&handle).await, "the feed has told it, so this shows nothing");
-    nodes[0].sweep().await.unwrap();
+    maintenance::sweep(&nodes[0]).await.unwrap();
     let second = Deadline::second();
     for node in nodes {
         second.expect_soon("ended", async || !node.alive(&handle).await).await;

@@ -6,6 +6,7 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{Role, User};
 use portcullis::services::accounts::passwords;
+use portcullis::services::administration::user_acts;
 use portcullis::services::sessions::{everyone, own};
 use rstest::rstest;
 
@@ -50,11 +51,11 @@ impl Scene {
         self.one.ends_all(&second.0).await;
         self.dead.push(("all", second.1));
         let (user, handle) = next();
-        self.two.suspend(&keeper(), user.id, &client).await.unwrap();
-        self.one.reinstate(&keeper(), user.id, &client).await.unwrap();
+        user_acts::suspend(&self.two, &keeper(), user.id, &client).await.unwrap();
+        user_acts::reinstate(&self.one, &keeper(), user.id, &client).await.unwrap();
         self.dead.push(("suspension", handle));
         let (user, handle) = next();
-        self.one.delete_user(&keeper(), user.id, &client).await.unwrap();
+        user_acts::delete(&self.one, &keeper(), user.id, &client).await.unwrap();
         self.dead.push(("deletion", handle));
         let (user, handle) = next();
         let me = self.two.caller(&handle).await;

@@ -22,6 +22,7 @@ use portcullis::domain::session::LiveSession;
 use portcullis::domain::{Clock, Error, Role, User};
 use portcullis::services::accounts::new_account::NewAccount;
 use portcullis::services::accounts::{links, registration, setup};
+use portcullis::services::administration::user_acts;
 use portcullis::services::authentication::sign_in;
 use portcullis::services::sessions::{self, own};
 use portcullis::services::{Caller, RecentAuthContext, Services};
@@ -174,7 +175,9 @@ impl Node {
     }
 
     async fn sets_role(&self, user: &User, role: Role) {
-        self.patient().set_role(&keeper(), user.id, role, &Client::default()).await.expect("the role is set");
+        user_acts::set_role(&self.patient(), &keeper(), user.id, role, &Client::default())
+            .await
+            .expect("the role is set");
     }
 }
 

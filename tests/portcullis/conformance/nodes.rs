@@ -10,7 +10,9 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{Actor, EndReason, Role, Timestamp, User};
 use portcullis::services::accounts::passwords;
+use portcullis::services::administration::user_acts;
 use portcullis::services::authentication::reauthentication;
+use portcullis::services::maintenance;
 use portcullis::services::sessions::{everyone, own};
 use portcullis::storage::database::AnyConnection;
 use portcullis::storage::sessions::rows::{self, End};
@@ -75,9 +77,9 @@ async fn an_act_of_another_node_is_seen_within_a_second(
     let new = passwords::change(&witness, &me, &PASSWORD.into(), &NEW_PASSWORD.into(), &client).await.unwrap().handle;
     dies("another session after a new password", &other).await;
     assert!(node.alive(&new).await);
-    witness.suspend(&keeper(), ann.id, &client).await.unwrap();
+    user_acts::suspend(&witness, &keeper(), ann.id, &client).await.unwrap();
     dies("suspended", &new).await;
-    witness.reinstate(&keeper(), ann.id, &client).await.unwrap();
+    user_acts::reinstate(&witness, &keeper(), ann.id, &client).await.unwrap();
     assert!(!node.alive(&new).await);
 }
 
@@ -176,7 +178,7 @@ async fn copies_are_believed_after_an_hour_in_which_nothing_happened(
     let read =
         |query: &'static str| node.database.write(move |connection| Ok(diesel::sql_query(query).execute(connection)?));
     assert!(read(backdate).await.unwrap() > 0);
-    node.sweep().await.unwrap();
+    maintenance::sweep(&node).await.unwrap();
     cluster.stores.redis().cli(&["del", &user_key(&cluster, &ann)]);
     assert_eq!(node.role(&handle).await, Role::User);
     forge_role(&cluster, &ann);
@@ -222,7 +224,7 @@ async fn a_session_that_the_history_has_as_expired_is_dead_though_a_copy_knows_b
     drop(one);
     cluster.clock.advance(chrono::TimeDelta::minutes(3));
     assert!(two.alive(&handle).await);
-    witness.sweep().await.unwrap();
+    maintenance::sweep(&witness).await.unwrap();
     assert!(!witness.alive(&handle).await, "the sweep left it, so this shows nothing");
     Deadline::second().expect_soon("Redis says no more than SQL", async || !two.alive(&handle).await).await;
 }
@@ -246,14 +248,15 @@ async fn nodes_that_saw_the_same_sessions_bring_their_activity_to_sql_at_the_sam
                 assert!(node.alive(handle).await);
             }
         }
-        let (first, second) = tokio::join!(one.flush_activity(), two.flush_activity());
+        let (first, second) =
+            tokio::join!(maintenance::flush_activity(&one.sessions), maintenance::flush_activity(&two.sessions));
         assert!(first.is_ok() && second.is_ok(), "round {round}: {first:?} {second:?}");
     }
     cluster.clock.advance(chrono::TimeDelta::seconds(61));
     for handle in &handles {
         assert!(one.alive(handle).await);
     }
-    let (flushed, ended) = tokio::join!(one.flush_activity(), two.ends_all(&ann));
+    let (flushed, ended) = tokio::join!(maintenance::flush_activity(&one.sessions), two.ends_all(&ann));
     flushed.unwrap();
     assert_eq!(ended, 60);
 }

@@ -10,6 +10,7 @@ use portcullis::domain::keys::SessionHandle;
 use portcullis::domain::{Error, Event, Role};
 use portcullis::services::accounts::profile::{self, ProfileChange};
 use portcullis::services::accounts::{links, passwords};
+use portcullis::services::audit;
 use portcullis::services::authentication::{reauthentication, sign_in};
 use portcullis::services::sessions::{account, everyone};
 use rstest::rstest;
@@ -384,7 +385,7 @@ async fn a_former_password_does_not_change_the_e_mail_once_it_was_changed(
     let is_refused = |outcome: &Result<_, Error>| matches!(outcome, Err(Error::Raced | Error::Unavailable(..)));
     assert!(outcomes.iter().all(is_refused), "{outcomes:?}");
     assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(Error::Raced))), "{outcomes:?}");
-    let events = node.activity(ann.id, None, 100).await.unwrap();
+    let events = audit::of_account(&node.database, ann.id, None, 100).await.unwrap();
     let last = events.iter().find(|event| matches!(event.event, Event::UserUpdated | Event::PasswordChanged));
     assert_eq!(last.map(|last| last.event), Some(Event::PasswordChanged), "the former password was good after it");
 }

@@ -4,6 +4,7 @@
 use portcullis::domain::Role;
 use portcullis::domain::audit::Client;
 use portcullis::services::accounts::passwords;
+use portcullis::services::administration::user_acts;
 use portcullis::services::sessions::own;
 
 use super::{TestCluster, keeper};
@@ -48,7 +49,7 @@ async fn the_contract_is_kept_on_a_cluster() {
                 changed.delivered.unwrap();
                 assert!(one.alive(&changed.handle).await && two.alive(&changed.handle).await);
             }
-            4 => drop(one.suspend(&keeper(), user.id, &client).await.unwrap()),
+            4 => drop(user_acts::suspend(&one, &keeper(), user.id, &client).await.unwrap()),
             // Told to no Redis: the feed brings it.
             _ => drop(witness.ends_all(&user).await),
         }

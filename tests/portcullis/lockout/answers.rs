@@ -1,6 +1,7 @@
 //! What somebody who guesses is told: the same, whether or not there is such an account.
 
 use portcullis::domain::audit::Client;
+use portcullis::services::administration::user_acts;
 use rstest::rstest;
 use serde_json::json;
 
@@ -17,7 +18,7 @@ async fn onset_and_answer_are_the_same_whether_or_not_there_is_such_an_account(
     let second = server.second_node().await;
     server.create_user("present").await;
     let suspended = server.create_user("suspend").await;
-    server.services.suspend(&command_line(), suspended.id, &Client::default()).await.unwrap();
+    user_acts::suspend(&server.services, &command_line(), suspended.id, &Client::default()).await.unwrap();
     let mut answers = Vec::new();
     for name in ["present", "missing", "suspend", "not any name", "missing@example.com"] {
         let mut statuses = Vec::new();
@@ -52,7 +53,7 @@ async fn a_program_learns_no_more_of_who_exists_than_a_page_tells(
     let second = server.second_node().await;
     server.create_user("present").await;
     let suspended = server.create_user("suspend").await;
-    server.services.suspend(&command_line(), suspended.id, &Client::default()).await.unwrap();
+    user_acts::suspend(&server.services, &command_line(), suspended.id, &Client::default()).await.unwrap();
     let nodes = [ApiClient::new(&server), ApiClient::new(&second)];
     let (mut before, mut after) = (Vec::new(), Vec::new());
     for name in ["present", "missing", "suspend", "not any name", "missing@example.com"] {

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Error, Event, Role};
+use portcullis::services::administration::users;
 use portcullis::services::authentication::lockout;
 use rstest::rstest;
 use serde_json::json;
@@ -104,6 +105,6 @@ async fn nobody_is_called_like_anothers_address() {
     let mut keeper = server.signed_in(KEEPER).await;
     keeper.submit("/admin/users/new", &fields[..2]).await.expect(422);
     let (auth, client) = (command_line(), Client::default());
-    let created = server.services.create_user(&auth, username, email, None, Role::User, &client).await;
+    let created = users::create(&server.services, &auth, username, email, None, Role::User, &client).await;
     assert!(matches!(created, Err(Error::Invalid(_))));
 }

@@ -16,6 +16,7 @@ mod unlocking;
 
 use diesel::{QueryDsl as _, RunQueryDsl as _};
 use portcullis::domain::{Event, UserId};
+use portcullis::services::audit;
 use portcullis::storage::schema::lockouts;
 
 use crate::support::*;
@@ -49,6 +50,6 @@ async fn counts(server: &TestServer) -> i64 {
 
 /// How often the account's audit log has this event.
 async fn events(server: &TestServer, user: UserId, event: Event) -> usize {
-    let activity = server.services.activity(user, None, 200).await.unwrap();
+    let activity = audit::of_account(&server.services.database, user, None, 200).await.unwrap();
     activity.iter().filter(|entry| entry.event == event).count()
 }

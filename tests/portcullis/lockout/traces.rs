@@ -7,6 +7,7 @@ use diesel::RunQueryDsl as _;
 use portcullis::domain::Error;
 use portcullis::domain::audit::Client;
 use portcullis::services::authentication::sign_in;
+use portcullis::services::maintenance;
 use rstest::rstest;
 
 use super::{FIVE, WRONG, attempt, counts, lock, server_on};
@@ -23,10 +24,10 @@ async fn a_flood_of_invented_names_leaves_nothing_for_long(#[values(Sqlite, Post
         assert!(matches!(error, Err(Error::WrongCredentials)));
     }
     assert_eq!(counts(&server).await, 300);
-    server.services.sweep().await.unwrap();
+    maintenance::sweep(&server.services).await.unwrap();
     assert_eq!(counts(&server).await, 300, "swept before its time");
     server.clock.advance(TimeDelta::minutes(16));
-    server.services.sweep().await.unwrap();
+    maintenance::sweep(&server.services).await.unwrap();
     assert_eq!(counts(&server).await, 0);
 }
 

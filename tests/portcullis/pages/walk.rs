@@ -3,6 +3,7 @@
 use portcullis::domain::audit::Client;
 use portcullis::domain::{Event, Role, SessionId, SessionKind, User};
 use portcullis::services::accounts::{links, lookup};
+use portcullis::services::administration::user_acts;
 use portcullis::services::sessions::{everyone, signing_keys};
 use serde_json::json;
 
@@ -178,7 +179,7 @@ impl People {
             server.browser().try_sign_in("locked", NEW_PASSWORD).await.expect(401);
         }
         let suspended = server.create_user("suspended").await;
-        server.services.suspend(&command_line(), suspended.id, &client).await.unwrap();
+        user_acts::suspend(&server.services, &command_line(), suspended.id, &client).await.unwrap();
         Self { anna, stranger, long, locked, suspended }
     }
 }

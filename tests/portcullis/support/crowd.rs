@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use portcullis::domain::audit::Client;
 use portcullis::services::accounts::lookup;
+use portcullis::services::administration::user_acts;
 use portcullis::services::sessions::{account, everyone};
 
 use super::spawn::command_line;
@@ -65,7 +66,7 @@ impl Crowd {
                     person.browser.sign_out().await;
                 }
                 1 => {
-                    node.services.suspend(&auth, user, &client).await.unwrap();
+                    user_acts::suspend(&node.services, &auth, user, &client).await.unwrap();
                 }
                 2 => {
                     person.browser.change_password().await;

@@ -10,9 +10,10 @@ use portcullis::domain::audit::Client;
 use portcullis::domain::{Actor, Clock, Role, User, UserId};
 use portcullis::services::accounts::new_account::NewAccount;
 use portcullis::services::accounts::{links, lookup, registration, setup};
+use portcullis::services::administration::user_acts;
 use portcullis::services::authentication::sign_in;
 use portcullis::services::sessions::own;
-use portcullis::services::{Caller, RecentAuthContext, Services, SignedIn};
+use portcullis::services::{Caller, RecentAuthContext, RecentProof, Services, SignedIn};
 use portcullis::settings::{self, Sources};
 use portcullis::startup;
 
@@ -162,7 +163,7 @@ impl TestServer {
     /// An account of a given role.
     pub async fn create(&self, name: &str, role: Role) -> User {
         let user = self.create_user(name).await;
-        let changed = self.services.set_role(&command_line(), user.id, role, &Client::default()).await;
+        let changed = user_acts::set_role(&self.services, &command_line(), user.id, role, &Client::default()).await;
         changed.expect("the role is set")
     }
 
@@ -172,7 +173,7 @@ impl TestServer {
         let signed_in = sign_in::browser(&self.services, name, &PASSWORD.into(), false, None, &client).await;
         let handle = signed_in.unwrap_or_else(|error| panic!("{name}: {error:?}")).handle;
         let session = own::load(&self.services, &handle).await.expect("an answer").expect("a live session");
-        let proof = self.services.recent_proof(&session).expect("a recent entry");
+        let proof = RecentProof::of(&self.services, &session).expect("a recent entry");
         RecentAuthContext::signed_in(Actor::user(user), user.role, &proof)
     }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::*;
 use crate::domain::{Clock, SessionId, User};
 use crate::services::accounts::{lookup, passwords, setup};
+use crate::services::administration::{user_acts, users};
 use crate::services::authentication::sign_in;
 use crate::services::sessions::access_tokens::{self, AccessToken};
 use crate::services::sessions::everyone;
@@ -261,7 +262,7 @@ async fn a_token_lives_and_dies_with_its_session_and_its_present_role_counts() {
     prepare(&node).await.unwrap();
     setup::bootstrap(&node).await.unwrap();
     let (auth, client) = command_line();
-    let (user, _) = node.create_user(&auth, "ann", "ann@example.org", None, Role::User, &client).await.unwrap();
+    let (user, _) = users::create(&node, &auth, "ann", "ann@example.org", None, Role::User, &client).await.unwrap();
     let password = "kettle mango violin 42".into();
     let signed_in = sign_in::browser(&node, "root", &password, false, None, &client).await.unwrap();
     let (root, session) = (signed_in.user, signed_in.handle.session_id);
@@ -280,8 +281,8 @@ async fn a_token_lives_and_dies_with_its_session_and_its_present_role_counts() {
 
     // An administrator has to be left who can sign in.
     passwords::set(&node, &auth, user.id, &password, &client).await.unwrap();
-    node.set_role(&auth, user.id, Role::Admin, &client).await.unwrap();
-    node.set_role(&auth, root.id, Role::User, &client).await.unwrap();
+    user_acts::set_role(&node, &auth, user.id, Role::Admin, &client).await.unwrap();
+    user_acts::set_role(&node, &auth, root.id, Role::User, &client).await.unwrap();
     let bearer = access_tokens::authenticate(&node, signed.token.expose_secret()).await.unwrap();
     assert_eq!((bearer.session.role, bearer.claims.role), (Role::User, Role::Admin));
 
