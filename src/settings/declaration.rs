@@ -24,6 +24,10 @@ macro_rules! declare {
             form: $form,
             default: $default,
             secrecy: Secrecy::$secrecy,
+            takes: |text| {
+                let parse = $parse;
+                parse(Some(text)).is_ok()
+            },
             help: $help,
         }),+];
 

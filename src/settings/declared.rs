@@ -10,6 +10,8 @@ pub struct Declared {
     pub form: &'static str,
     pub default: Fallback,
     pub secrecy: Secrecy,
+    /// Whether it can have this value, by itself.
+    pub takes: fn(&str) -> bool,
     pub help: &'static str,
 }
 

@@ -11,9 +11,7 @@ pub(super) type Line<'a> = Result<(&'a str, String), (usize, &'static str)>;
 
 /// What a file says.
 pub(super) fn parse(text: &str) -> Vec<Line<'_>> {
-    // Editors of Windows begin a file with a byte order mark.
-    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let (mut lines, mut number) = (Vec::new(), 1);
+    let (mut rest, mut lines, mut number) = (text, Vec::new(), 1);
     while !rest.is_empty() {
         let (taken, said) = line(rest);
         lines.extend(said.map(|said| said.map_err(|wrong| (number, wrong))));
@@ -111,7 +109,6 @@ mod tests {
     #[case("A=", "")]
     #[case("A=a=b==", "a=b==")]
     #[case("export A=1", "1")]
-    #[case("\u{feff}A=1", "1")]
     #[case("A=1\r\n", "1")]
     #[case("# A=2\n\n  \nA=1", "1")]
     #[case("A='-----BEGIN-----\nx=y # z\n-----END-----' # a key\n", "-----BEGIN-----\nx=y # z\n-----END-----")]

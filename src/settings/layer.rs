@@ -60,16 +60,6 @@ impl Kind {
     pub fn knows(&self, key: &str) -> bool {
         self.keys().any(|known| known == key)
     }
-
-    /// What an unknown name may come from, other than a slip.
-    fn hint(&self, key: &str) -> &'static str {
-        let by_kubernetes = key == "port" || ["port_", "service_"].iter().any(|start| key.starts_with(start));
-        if matches!(self, Self::Environment) && by_kubernetes {
-            " Kubernetes sets it where a service is called portcullis: set enableServiceLinks to false."
-        } else {
-            ""
-        }
-    }
 }
 
 impl Layer {
@@ -81,8 +71,7 @@ impl Layer {
     pub fn put(&mut self, key: String, name: String, text: String, problems: &mut Vec<SettingProblem>) {
         if !self.kind.knows(&key) {
             let known: Vec<_> = self.kind.keys().map(|known| self.kind.spelling(&known)).collect();
-            let hint = self.kind.hint(&key);
-            let message = format!("is not a setting: did you mean {}?{hint}", nearest(&name, &known));
+            let message = format!("is not a setting: did you mean {}?", nearest(&name, &known));
             problems.push(SettingProblem::of_source(&self.kind.source(name), message));
             return;
         }

@@ -16,6 +16,7 @@ mod resolve;
 mod show;
 mod source;
 mod sources;
+mod text_file;
 mod urls;
 
 use std::net::SocketAddr;

@@ -9,6 +9,7 @@ use super::problem::SettingProblem;
 use super::show::Effective;
 use super::source::Source;
 use super::sources::{Sources, layers};
+use super::text_file;
 
 /// The text of every setting and where it came from, not parsed yet.
 pub struct Resolved {
@@ -67,7 +68,7 @@ impl Resolved {
 
     /// The content of a file without its last line end.
     fn read(&mut self, declared: &Declared, source: Source, path: &Path) -> (Source, Text) {
-        match std::fs::read_to_string(path) {
+        match text_file::read(path) {
             Ok(mut text) => {
                 if text.ends_with('\n') {
                     text.pop();

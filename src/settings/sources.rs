@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::declaration::DECLARATION;
 use super::dot_env;
 use super::layer::{Kind, Layer, Value};
 use super::problem::SettingProblem;
 use super::source::{CONFIG, PREFIX, Source};
+use super::text_file;
 
 const DEFAULT_CONFIG: &str = "portcullis.toml";
 /// Variables that other programs use as well: read where ours are absent.
@@ -67,6 +69,7 @@ fn environment(sources: &Sources, problems: &mut Vec<SettingProblem>) -> Vec<(St
     for (name, text) in &sources.environment {
         let Some(name) = name.to_str().filter(|name| concerns_us(name)) else { continue };
         match text.to_str() {
+            Some(text) if is_of_kubernetes(name, text) => {}
             Some(text) => pairs.push((name.to_owned(), text.to_owned())),
             None => problems.push(SettingProblem::new(
                 &name.trim_start_matches(PREFIX).to_ascii_lowercase(),
@@ -82,7 +85,27 @@ fn concerns_us(name: &str) -> bool {
     name.starts_with(PREFIX) || SHARED.iter().any(|(shared, _)| *shared == name)
 }
 
-/// The layer of our own names, and that of the shared ones.
+/// Whether Kubernetes sets this variable, by which every pod of a namespace is told of a service there that is called
+/// `portcullis`, or `portcullis-redis`. No setting has such a name and value.
+fn is_of_kubernetes(name: &str, text: &str) -> bool {
+    let (is_number, protocols) = (|text: &str| text.parse::<u16>().is_ok(), ["TCP", "UDP", "SCTP"]);
+    let is_service = name.ends_with("_SERVICE_HOST")
+        || (is_number(text) && (name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_")));
+    let is_address = |name: &str| {
+        let Some((_, rest)) = name.rsplit_once("_PORT_") else { return false };
+        let mut words = rest.split('_');
+        words.next().is_some_and(is_number) && words.next().is_some_and(|protocol| protocols.contains(&protocol))
+    };
+    let base = ["_PROTO", "_PORT", "_ADDR"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+    let is_link = name.ends_with("_PORT")
+        && text
+            .split_once("://")
+            .is_some_and(|(scheme, _)| protocols.iter().any(|protocol| protocol.eq_ignore_ascii_case(scheme)));
+    is_service || is_link || is_address(base) || is_address(name)
+}
+
+/// The layer of our own names, and that of the shared ones. An empty variable is an absent one, unless its setting can
+/// be empty: that is how files of compose and of units leave a variable out.
 fn variables(
     kind: Kind,
     file: Option<PathBuf>,
@@ -100,13 +123,17 @@ fn variables(
             own.put(key, name, text, problems);
         }
     }
+    let can_be_empty = |key: &str| DECLARATION.iter().any(|declared| declared.key == key && (declared.takes)(""));
+    for layer in [&mut own, &mut shared] {
+        layer.values.retain(|key, value| !value.text.is_empty() || can_be_empty(key));
+    }
     (own, shared)
 }
 
 /// The lines of `.env`, which need not exist.
 fn dot_env(file: &Path, problems: &mut Vec<SettingProblem>) -> Vec<(String, String)> {
     let mut tell = |message: String| problems.push(SettingProblem::of_file(file, message));
-    let text = match std::fs::read_to_string(file) {
+    let text = match text_file::read(file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
         Err(error) => {
@@ -133,7 +160,7 @@ fn toml(sources: &Sources, config: Option<Value>, problems: &mut Vec<SettingProb
     if config.is_none() && sources.folder.is_none() {
         return layer;
     }
-    let text = match (std::fs::read_to_string(&path), config) {
+    let text = match (text_file::read(&path), config) {
         (Ok(text), _) => text,
         (Err(error), None) if error.kind() == std::io::ErrorKind::NotFound => return layer,
         (Err(error), Some(config)) => {

@@ -129,11 +129,74 @@ fn a_value_and_its_file_in_one_source_are_refused() {
     );
 }
 
+/// Of `env` in a pod beside services called `portcullis` and `portcullis-redis`.
+const OF_KUBERNETES: &[(&str, &str)] = &[
+    ("PORTCULLIS_PORT", "tcp://10.96.14.7:8080"),
+    ("PORTCULLIS_SERVICE_HOST", "10.96.14.7"),
+    ("PORTCULLIS_SERVICE_PORT", "8080"),
+    ("PORTCULLIS_SERVICE_PORT_HTTP", "8080"),
+    ("PORTCULLIS_PORT_8080_TCP", "tcp://10.96.14.7:8080"),
+    ("PORTCULLIS_PORT_8080_TCP_PROTO", "tcp"),
+    ("PORTCULLIS_PORT_8080_TCP_PORT", "8080"),
+    ("PORTCULLIS_PORT_8080_TCP_ADDR", "10.96.14.7"),
+    ("PORTCULLIS_REDIS_PORT", "tcp://[fd00::7]:6379"),
+    ("PORTCULLIS_REDIS_SERVICE_HOST", "fd00::7"),
+    ("PORTCULLIS_REDIS_PORT_6379_UDP_ADDR", "fd00::7"),
+];
+
 #[test]
-fn a_variable_of_kubernetes_is_told_as_such() {
-    let sources =
-        Sources { environment: vec![("PORTCULLIS_PORT".into(), "tcp://10.0.0.1:80".into())], ..Sources::default() };
-    assert!(problems(&sources)[0].ends_with("set enableServiceLinks to false."));
+fn variables_that_kubernetes_sets_for_a_service_of_our_name_are_no_typing_errors() {
+    let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, text)| (name.into(), text.into())).collect();
+    let of = |environment| Sources { environment, ..Sources::default() };
+    let all = of(pairs(OF_KUBERNETES));
+    assert!(problems(&all).is_empty(), "{:?}", problems(&all));
+    // What a person might have meant as a setting is still one that there is not.
+    for slip in [("PORTCULLIS_PORT", "8080"), ("PORTCULLIS_PORT_X", "1"), ("PORTCULLIS_REDIS_PORT", "6379")] {
+        assert_eq!(problems(&of(pairs(&[slip]))).len(), 1, "{slip:?}");
+    }
+    // Nobody but Kubernetes sets them: in a file they are slips.
+    let folder = Folder::new(&[(".env", "PORTCULLIS_SERVICE_HOST=10.96.14.7\n")]);
+    assert_eq!(problems(&folder.sources(&[], &[])).len(), 1);
+}
+
+#[test]
+fn an_empty_variable_is_an_absent_one_unless_its_setting_can_be_empty() {
+    let folder = Folder::new(&[(".env", "PORTCULLIS_LOG_LEVEL=\nPORTCULLIS_DATABASE_URL=\nREDIS_URL=''\n")]);
+    let empty = [
+        ("PORTCULLIS_REDIS_URL", ""),
+        ("PORTCULLIS_SECRET_KEY", ""),
+        ("PORTCULLIS_SECRET_KEY_FILE", ""),
+        ("PORTCULLIS_CONFIG", ""),
+        ("PORTCULLIS_LISTEN", ""),
+        ("PORTCULLIS_TRUSTED_PROXIES", ""),
+        ("DATABASE_URL", ""),
+    ];
+    let settings = load(&folder.sources(&[], &empty)).unwrap().settings;
+    assert_eq!((settings.redis_url.is_none(), settings.log_level.as_str()), (true, "info"));
+    assert!(settings.trusted_proxies.is_empty(), "{:?}", settings.trusted_proxies);
+    // A name that nobody knows is one with any value.
+    assert_eq!(problems(&folder.sources(&[], &[("PORTCULLIS_LISTNE", "")])).len(), 1);
+    // A flag is given as it stands.
+    assert_eq!(problems(&folder.sources(&[("listen", "")], &[])).len(), 1);
+}
+
+#[test]
+fn what_editors_leave_at_the_edges_of_a_file_is_no_part_of_it() {
+    let toml = format!("\u{feff}secret_key_file = 'key'\r\nlog_level = 'warn'\r\n");
+    let folder = Folder::new(&[
+        (".env", "\u{feff}PORTCULLIS_REGISTRATION=closed\r\n"),
+        ("portcullis.toml", &toml),
+        ("key", &format!("\u{feff}{SECRET}\r\n")),
+    ]);
+    let settings = load(&folder.sources(&[], &[])).unwrap().settings;
+    assert_eq!((settings.registration, settings.log_level.as_str()), (Registration::Closed, "warn"));
+    let plain = load(&folder.sources(&[("secret_key", SECRET)], &[])).unwrap().settings;
+    let derived = |settings: &Settings| settings.secret_key.as_ref().unwrap().derive("x");
+    assert_eq!(derived(&settings), derived(&plain));
+    // Notepad's "Unicode".
+    std::fs::write(folder.0.join(".env"), [0xff, 0xfe, b'A', 0]).unwrap();
+    let told = problems(&folder.sources(&[], &[]));
+    assert!(told[0].contains("UTF-8"), "{told:?}");
 }
 
 #[test]

@@ -207,6 +207,10 @@ impl Lines {
         }
         self.number += 1;
         self.bytes += read;
+        // Editors of Windows begin a file with a byte order mark.
+        if self.number == 1 && text.starts_with("\u{feff}".as_bytes()) {
+            text.drain(.."\u{feff}".len());
+        }
         Ok(Some(text))
     }
 
@@ -235,6 +239,7 @@ mod tests {
         let read: Vec<_> = batch.iter().map(|line| (line.number, line.text.trim_ascii())).collect();
         assert_eq!(read, [(1, &b"{}"[..]), (4, b"x"), (5, b"last")]);
         assert!(lines(b"\n\n").next_batch().unwrap().is_empty());
+        assert_eq!(lines(b"\xef\xbb\xbf{}\n").next_batch().unwrap()[0].text, b"{}");
     }
 
     #[test]
