@@ -1,8 +1,12 @@
 //! Every URL, and who may call it: this page is the access policy. What is not opened here by name is closed, and what is
 //! sensitive can't be done by a route that asks for no recent password here.
 
+use std::sync::LazyLock;
+
+use actix_web::dev::ResourceDef;
+use actix_web::http::header::LOCATION;
 use actix_web::middleware::from_fn;
-use actix_web::{HttpResponse, guard, web};
+use actix_web::{HttpRequest, HttpResponse, guard, web};
 
 use crate::domain::Role;
 use crate::http::access::require;
@@ -248,6 +252,21 @@ pub fn configure(config: &mut web::ServiceConfig, services: &Services, limits: &
     );
 }
 
-async fn nothing() -> Result<HttpResponse, Problem> {
-    Err(Problem::not_found())
+async fn nothing(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    without_slash(&request).ok_or_else(Problem::not_found)
+}
+
+/// Sends who asked for the address of a page with a slash behind it to that address.
+fn without_slash(request: &HttpRequest) -> Option<HttpResponse> {
+    static READABLE: LazyLock<Vec<ResourceDef>> = LazyLock::new(|| {
+        ALL.iter().filter(|route| route.method == "GET").map(|route| ResourceDef::new(route.path)).collect()
+    });
+    let path = request.path().strip_suffix('/').filter(|_| request.method().is_safe())?;
+    READABLE.iter().any(|resource| resource.is_match(path)).then(|| {
+        let location = match request.query_string() {
+            "" => path.to_owned(),
+            query => format!("{path}?{query}"),
+        };
+        HttpResponse::PermanentRedirect().insert_header((LOCATION, location)).finish()
+    })
 }

@@ -33,3 +33,37 @@ impl OneTimeLink {
         self.url.rsplit('/').next().unwrap_or_default()
     }
 }
+
+/// The token of a one-time link as the path of a request has it, without what mail programs take for a part of a link: the
+/// full stop of the sentence, or the bracket around it.
+pub struct LinkToken(String);
+
+impl std::str::FromStr for LinkToken {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        Ok(Self(text.trim_end_matches(|c| !is_of_token(c)).to_owned()))
+    }
+}
+
+impl std::ops::Deref for LinkToken {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_sentence_puts_behind_a_link_is_no_part_of_its_token() {
+        for text in ["a-B_9", "a-B_9.", "a-B_9)", "a-B_9).", "a-B_9”", "a-B_9>,"] {
+            let Ok(token) = text.parse::<LinkToken>();
+            assert_eq!(&*token, "a-B_9", "{text}");
+        }
+    }
+}

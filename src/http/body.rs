@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use actix_web::{HttpMessage as _, HttpRequest};
 use futures_util::StreamExt as _;
 
 use super::problem::Problem;
@@ -19,6 +19,40 @@ const DEADLINE: Duration = Duration::from_secs(15);
 pub fn check_length(request: &HttpRequest) -> Result<(), Problem> {
     let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > MAX_BODY) { Err(too_large()) } else { Ok(()) }
+}
+
+/// Whether the body is sent as it is: `identity` is no compression.
+pub fn is_plain(request: &HttpRequest) -> bool {
+    request.headers().get_all(CONTENT_ENCODING).all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// In which bytes the text of a body is said to be written.
+#[derive(Clone, Copy)]
+pub enum Charset {
+    Utf8,
+    /// Another in which ASCII is the same: what many clients name without writing anything else.
+    LikeAscii,
+    Other,
+}
+
+impl Charset {
+    /// That of `Content-Type`; UTF-8 where it names none.
+    pub fn of(request: &HttpRequest) -> Self {
+        match request.encoding() {
+            Ok(encoding) if encoding.name() == "UTF-8" => Self::Utf8,
+            Ok(encoding) if encoding.is_ascii_compatible() => Self::LikeAscii,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether the body can be read as UTF-8.
+    pub fn is_utf8(self, body: &[u8]) -> bool {
+        match self {
+            Self::Utf8 => true,
+            Self::LikeAscii => body.is_ascii(),
+            Self::Other => false,
+        }
+    }
 }
 
 /// At most [`MAX_BODY`] bytes, complete within [`DEADLINE`].

@@ -5,12 +5,11 @@ use std::future::Future;
 use actix_session::SessionExt as _;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_ENCODING;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
-use super::body;
+use super::body::{self, Charset};
 use super::csrf::{self, TOKEN_FIELD};
 use super::fields::{Fields, Repeated};
 use super::problem::Problem;
@@ -69,26 +68,27 @@ fn read_fields(
     repeated: Repeated,
 ) -> impl Future<Output = Result<Fields, Problem>> + 'static + use<> {
     let head = check_head(request);
-    let payload = payload.take();
+    let (charset, payload) = (Charset::of(request), payload.take());
     async move {
         head?;
-        Fields::parse(&body::read(payload).await?, repeated)
+        let body = body::read(payload).await?;
+        if charset.is_utf8(&body) { Fields::parse(&body, repeated) } else { Err(wrong_type()) }
     }
 }
 
 fn check_head(request: &HttpRequest) -> Result<(), Problem> {
     let is_form = request.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded");
-    let is_utf8 = matches!(request.encoding(), Ok(encoding) if encoding.name() == "UTF-8");
-    if !is_form || !is_utf8 || request.headers().contains_key(CONTENT_ENCODING) {
-        let detail = "Send a form: application/x-www-form-urlencoded, in UTF-8, not compressed.";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
-    }
-    body::check_length(request)
+    if is_form && body::is_plain(request) { body::check_length(request) } else { Err(wrong_type()) }
+}
+
+fn wrong_type() -> Problem {
+    let detail = "Send a form: application/x-www-form-urlencoded, in UTF-8, not compressed.";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE};
+    use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE};
     use actix_web::test::{TestRequest, call_service, init_service, read_body as body_of};
     use actix_web::web::{self, Bytes};
     use actix_web::{App, HttpResponse};
@@ -163,6 +163,14 @@ mod tests {
             .insert_header((CONTENT_TYPE, "Application/X-WWW-Form-URLencoded; charset=UTF-8"));
         assert_eq!(post(request).await.0, 200);
         assert_eq!(post(form("/guest", "name=Ada").insert_header((CONTENT_ENCODING, "gzip"))).await.0, 415);
+        assert_eq!(post(form("/guest", "name=Ada").insert_header((CONTENT_ENCODING, "identity"))).await.0, 200);
+        // What is ASCII is the same in it; what isn't has to be escaped.
+        let latin = |body: &[u8]| {
+            let content_type = "application/x-www-form-urlencoded; charset=ISO-8859-1";
+            form("/guest", body.to_vec()).insert_header((CONTENT_TYPE, content_type))
+        };
+        assert_eq!(post(latin(b"name=%C3%84da")).await, (200, "Äda".to_owned()));
+        assert_eq!(post(latin(b"name=\xc4da")).await.0, 415);
         assert_eq!(post(form("/guest", "name=%00")).await.0, 400);
     }
 

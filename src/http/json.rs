@@ -5,12 +5,11 @@
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_ENCODING;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
-use super::body;
+use super::body::{self, Charset};
 use super::problem::Problem;
 use crate::domain::Error;
 use crate::domain::json::{self, Unreadable};
@@ -27,10 +26,10 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let head = check_type(request).and_then(|()| body::check_length(request));
-        let payload = payload.take();
+        let (charset, payload) = (Charset::of(request), payload.take());
         Box::pin(async move {
             head?;
-            parse(&body::read(payload).await?).map(Self)
+            parse(&body::read(payload).await?, charset).map(Self)
         })
     }
 }
@@ -41,7 +40,7 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJson<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (length, media_type) = (body::check_length(request), check_type(request));
-        let payload = payload.take();
+        let (charset, payload) = (Charset::of(request), payload.take());
         Box::pin(async move {
             length?;
             let body = body::read(payload).await?;
@@ -49,22 +48,25 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJson<T> {
                 return Ok(Self(T::default()));
             }
             media_type?;
-            parse(&body).map(Self)
+            parse(&body, charset).map(Self)
         })
     }
 }
 
 fn check_type(request: &HttpRequest) -> Result<(), Problem> {
     let is_json = request.content_type().eq_ignore_ascii_case("application/json");
-    let is_utf8 = matches!(request.encoding(), Ok(encoding) if encoding.name() == "UTF-8");
-    if is_json && is_utf8 && !request.headers().contains_key(CONTENT_ENCODING) {
-        return Ok(());
-    }
-    let detail = "Send JSON: Content-Type: application/json, in UTF-8, not compressed.";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
+    if is_json && body::is_plain(request) { Ok(()) } else { Err(wrong_type()) }
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+fn wrong_type() -> Problem {
+    let detail = "Send JSON: Content-Type: application/json, in UTF-8, not compressed.";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8], charset: Charset) -> Result<T, Problem> {
+    if !charset.is_utf8(body) {
+        return Err(wrong_type());
+    }
     let value = json::read(body).map_err(|unreadable| {
         Problem::bad_request(match unreadable {
             Unreadable::NotJson => "This is not JSON.".to_owned(),
@@ -94,7 +96,7 @@ mod tests {
     }
 
     fn refusal(body: &[u8]) -> (u16, String, String) {
-        let problem = parse::<Login>(body).expect_err("refused");
+        let problem = parse::<Login>(body, Charset::Utf8).expect_err("refused");
         let named = problem.errors.iter().next().map(|error| format!("{} {}", error.field, error.code));
         (problem.status.as_u16(), named.unwrap_or_default(), problem.detail)
     }
@@ -103,7 +105,7 @@ mod tests {
     fn fields_are_read_and_those_left_out_or_null_are_none() {
         for body in [r#"{"username":"ann"}"#, r#" {"username":"\u0061nn","device_name":null} "#] {
             let expected = Login { username: "ann".into(), ..Login::default() };
-            assert_eq!(parse::<Login>(body.as_bytes()).unwrap(), expected);
+            assert_eq!(parse::<Login>(body.as_bytes(), Charset::Utf8).unwrap(), expected);
         }
         let full = br#"{"ids":["a","b"],"refresh_cookie":true,"device_name":"x","username":"a"}"#;
         let expected = Login {
@@ -112,7 +114,7 @@ mod tests {
             refresh_cookie: true,
             ids: vec!["a".into(), "b".into()],
         };
-        assert_eq!(parse::<Login>(full).unwrap(), expected);
+        assert_eq!(parse::<Login>(full, Charset::Utf8).unwrap(), expected);
     }
 
     #[test]

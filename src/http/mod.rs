@@ -17,6 +17,7 @@
 //! [`site::Site`] is in the app's data; it and [`limits::Limits`] are made outside the `App` factory, or each
 //! worker would have its own.
 
+pub mod accept;
 pub mod access;
 pub mod api_document;
 pub mod authenticate;

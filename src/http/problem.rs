@@ -12,6 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::accept::wishes;
 use super::request_id;
 use crate::domain::error::Dependency;
 use crate::domain::{Error, FieldError, FieldErrors};
@@ -356,13 +357,13 @@ pub fn wants_json(request: &HttpRequest) -> bool {
     if ["/api/", "/oauth/", "/.well-known/"].iter().any(|prefix| path.starts_with(prefix)) {
         return true;
     }
-    let accepted = request.headers().get_all(ACCEPT).filter_map(|line| line.to_str().ok());
-    let types: Vec<String> = accepted
-        .flat_map(|line| line.split(','))
-        .map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
-        .collect();
-    types.iter().any(|media| media == "application/json" || media == "application/problem+json")
-        && !types.iter().any(|media| media == "text/html")
+    let Some(wishes) = wishes(request.headers().get_all(ACCEPT)) else { return false };
+    let weight = |names: &[&str]| {
+        let media_type = |name: &str| name.split(';').next().unwrap_or_default().trim_end().to_ascii_lowercase();
+        let named = wishes.iter().filter(|(name, _)| names.contains(&media_type(name).as_str()));
+        named.map(|(_, weight)| *weight).max().unwrap_or(0)
+    };
+    weight(&["application/json", "application/problem+json"]) > weight(&["text/html"])
 }
 
 #[cfg(test)]
@@ -431,6 +432,11 @@ mod tests {
             ("/account", "*/*", false),
             ("/account", "text/html,application/xhtml+xml,application/json;q=0.9", false),
             ("/account", "application/json", true),
+            ("/account", "application/json, text/html", false),
+            ("/account", "application/json, text/html;q=0.9", true),
+            ("/account", "application/json; charset=utf-8; q=0.2, text/html;q=0.1", true),
+            ("/account", "application/json;q=0, */*", false),
+            ("/account", "application/json;q=much", false),
             ("/account", "text/plain, Application/Problem+JSON; q=0.5", true),
             ("/api/v1/me", "text/html", true),
             ("/apiary", "", false),

@@ -60,7 +60,7 @@ pub fn date(at: Timestamp) -> TimeTag {
     TimeTag { at, words: at.format("%-d %b %Y").to_string(), age: None }
 }
 
-/// "15:42 UTC", or "21 Nov, 15:42 UTC" on another day: for a page whose foot doesn't say which time it shows.
+/// "15:42 UTC", or "21 Nov, 15:42 UTC" on another day: within a sentence, or where no foot says which time it is.
 pub fn deadline(at: Timestamp, now: Timestamp) -> TimeTag {
     let time = at.format("%H:%M UTC");
     let words =

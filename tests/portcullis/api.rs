@@ -327,6 +327,9 @@ async fn what_cannot_be_read_is_a_problem_that_names_the_field() {
         ("application/json", r#"{"username":"a"}"#, 422, "invalid"),
         ("application/json", r#"{"username":"a","password":"x","device_name":1}"#, 422, "invalid"),
         ("application/json", r#"{"username":"a","password":"x"}"#, 401, "invalid_credentials"),
+        ("application/json; charset=ISO-8859-1", r#"{"username":"a","password":"x"}"#, 401, "invalid_credentials"),
+        ("application/json; charset=ISO-8859-1", r#"{"username":"ä","password":"x"}"#, 415, "unsupported_media_type"),
+        ("application/json; charset=utf-16", r#"{"username":"a","password":"x"}"#, 415, "unsupported_media_type"),
     ] {
         let answer = send(content_type, body).await.expect(status);
         assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{body}");
@@ -336,6 +339,11 @@ async fn what_cannot_be_read_is_a_problem_that_names_the_field() {
         assert!(problem["title"].is_string() && problem["detail"].is_string() && problem["request_id"].is_string());
         assert_eq!(problem["errors"].is_array(), status == 422, "{problem}");
         assert!(!answer.body.contains("line 1"), "{}", answer.body);
+    }
+    for (coding, status) in [("identity", 401), ("gzip", 415)] {
+        let headers = [("content-type", "application/json"), ("content-encoding", coding)];
+        let body = br#"{"username":"a","password":"x"}"#.to_vec();
+        nobody.send("POST", login, &headers, Some(body)).await.expect(status);
     }
     // Too long, and too deep.
     send("application/json", &format!(r#"{{"username":"{}"}}"#, "a".repeat(70_000))).await.expect(413);

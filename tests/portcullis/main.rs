@@ -20,6 +20,7 @@ mod api_access;
 mod api_admin;
 mod api_document;
 mod architecture;
+mod as_typed;
 mod audit_export;
 mod audit_filter;
 mod audit_trail;

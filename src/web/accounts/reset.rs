@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use crate::domain::link::LinkPurpose;
+use crate::domain::link::{LinkPurpose, LinkToken};
 use crate::http::client_address::ClientInfo;
 use crate::http::device_cookie;
 use crate::http::flash::{self, Notice};
@@ -36,7 +36,11 @@ pub struct ResetForm {
 }
 
 /// `GET /reset/{token}`. Looking does not use the link up; one that is used up or too old is 410.
-pub async fn show(request: HttpRequest, services: web::Data<Services>, PathParam(token): PathParam<String>) -> Answer {
+pub async fn show(
+    request: HttpRequest,
+    services: web::Data<Services>,
+    PathParam(token): PathParam<LinkToken>,
+) -> Answer {
     form_page(&services, &request, &token, FormErrors::none()).await
 }
 
@@ -44,7 +48,7 @@ pub async fn show(request: HttpRequest, services: web::Data<Services>, PathParam
 pub async fn submit(
     request: HttpRequest,
     services: web::Data<Services>,
-    PathParam(token): PathParam<String>,
+    PathParam(token): PathParam<LinkToken>,
     ClientInfo(client): ClientInfo,
     GuestForm(form): GuestForm<ResetForm>,
 ) -> Answer {

@@ -25,7 +25,7 @@ use crate::web::audit::event_text::number;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::sessions::counts::format_figure;
-use crate::web::time_tag::{TimeTag, full, time_tag};
+use crate::web::time_tag::{TimeTag, deadline, full};
 
 /// A store that takes longer makes every page slow.
 const SLOW: Duration = Duration::from_millis(100);
@@ -165,7 +165,7 @@ fn node(database: &Health, redis: Option<&Health>, key: Option<Timestamp>, now: 
     let stores = [Some(("Database", database)), redis.map(|health| ("Redis", health))];
     Node {
         stores: stores.into_iter().flatten().map(|(name, health)| store_row(name, health)).collect(),
-        key: key.map(|since| time_tag(since, now)),
+        key: key.map(|since| deadline(since, now)),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use actix_web::http::header::HeaderValue;
 
+use crate::http::accept::wishes;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     Brotli,
@@ -31,7 +33,7 @@ impl Encoding {
 /// The encoding that is liked most; of several the first of `ours`. `None` where all are refused. A header that can't be
 /// read is none: then nothing is packed.
 pub fn choose<'a>(lines: impl Iterator<Item = &'a HeaderValue>, ours: [Encoding; 3]) -> Option<Encoding> {
-    let Some(wishes) = read(lines) else {
+    let Some(wishes) = wishes(lines) else {
         return Some(Encoding::Identity);
     };
     let named =
@@ -48,34 +50,6 @@ pub fn choose<'a>(lines: impl Iterator<Item = &'a HeaderValue>, ours: [Encoding;
     let acceptable = ours.into_iter().filter(|encoding| weight(*encoding) > 0);
     // Of equals the first.
     acceptable.rev().max_by_key(|encoding| weight(*encoding))
-}
-
-/// Names and their weights in thousandths; `None` without a header, or where one can't be read.
-fn read<'a>(lines: impl Iterator<Item = &'a HeaderValue>) -> Option<Vec<(&'a str, u16)>> {
-    let mut lines = lines.peekable();
-    lines.peek()?;
-    let mut wishes = Vec::new();
-    for line in lines {
-        let items = line.to_str().ok()?.split(',').map(str::trim).filter(|item| !item.is_empty());
-        for item in items {
-            wishes.push(match item.split_once(';') {
-                None => (item, 1000),
-                Some((name, parameter)) => (name.trim(), weight(parameter.trim())?),
-            });
-        }
-    }
-    Some(wishes)
-}
-
-/// `q=0.5` as 500; at most three digits behind the point.
-fn weight(parameter: &str) -> Option<u16> {
-    let text = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="))?;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if !matches!(whole, "0" | "1") || fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let thousandths: u16 = format!("{whole}{fraction:0<3}").parse().ok()?;
-    (thousandths <= 1000).then_some(thousandths)
 }
 
 #[cfg(test)]

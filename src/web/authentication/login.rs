@@ -42,11 +42,17 @@ pub struct LoginForm {
     username: String,
     #[serde(default)]
     password: String,
-    /// Present when the box is ticked.
+    /// Present when the box is ticked; scripts say `false` when it isn't.
     #[serde(default)]
     remember: String,
     #[serde(default)]
     next: String,
+}
+
+impl LoginForm {
+    fn remembers(&self) -> bool {
+        !["", "false", "0", "off", "no"].contains(&self.remember.to_ascii_lowercase().as_str())
+    }
 }
 
 /// `GET /login`. Someone signed in goes to the account.
@@ -73,7 +79,7 @@ pub async fn submit(
 ) -> Answer {
     let replaces = user.0.as_ref().map(CurrentUser::caller);
     let password = std::mem::take(&mut form.password).into();
-    let remember = !form.remember.is_empty();
+    let remember = form.remembers();
     match sign_in::browser(&services, &form.username, &password, remember, replaces.as_ref(), &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);
@@ -95,7 +101,7 @@ async fn form_page(services: &Services, request: &HttpRequest, form: &LoginForm,
         next: (next != next::DEFAULT).then(|| next.to_owned()),
         username: username.refused(&form_errors).autofocus(!form_errors.is_some()),
         password: password.refused(&form_errors).autofocus(form_errors.is_some()),
-        remember: !form.remember.is_empty(),
+        remember: form.remembers(),
         remember_absolute: duration(lifetime.absolute),
         remember_idle: duration(lifetime.idle),
         registration_open,
