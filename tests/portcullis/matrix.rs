@@ -122,8 +122,21 @@ const TABLE: &[Line] = &[
         ..api_manager("GET", "/api/v1/users/{id}/sessions", 200)
     },
     api_manager("DELETE", "/api/v1/users/{id}/sessions", 200).sensitive(),
+    Line { statuses: [401, 403, 403, 200, 200, 200, 401, 200], ..api_manager("GET", "/api/v1/sessions/{id}", 200) },
     api_manager("DELETE", "/api/v1/sessions/{id}", 204),
 ];
+
+/// The same routes about nobody: method, path, body, and the status for nobody, a user, a manager, an administrator, and
+/// one who signed in long ago. Who could act finds nobody there.
+pub fn about_nobody() -> impl Iterator<Item = (&'static str, &'static str, &'static str, [u16; 5])> {
+    TABLE.iter().map(|line| {
+        let status = |asker| {
+            let of_asker = ASKERS.iter().zip(line.statuses).find(|(other, _)| **other == asker);
+            of_asker.map(|(_, status)| if matches!(status, 200..=204 | 303) { 404 } else { status }).expect("a column")
+        };
+        (line.method, line.path, line.body, [Nobody, Other, Manager, Administrator, LongAgo].map(status))
+    })
+}
 
 /// The id of another in the path is no authority over them.
 #[tokio::test]
