@@ -193,7 +193,7 @@ routes! {
         }
         "/sessions" bearer_manager { get api::sessions::list }
         "/sessions/revoke" bearer_manager_recent_within { post api::sessions::revoke }
-        "/sessions/{id}" bearer_manager { delete api::sessions::end }
+        "/sessions/{id}" bearer_manager { get api::sessions::show, delete api::sessions::end }
         "/audit" bearer_manager { get api::audit::list }
         "/stats" bearer_manager { get api::stats::show }
         "/keys" bearer_admin { get api::keys::list }

@@ -41,7 +41,7 @@ use crate::settings::Settings;
         users::list, users::create, users::show, users::update, users::delete,
         user_acts::set_role, user_acts::suspend, user_acts::reinstate, user_acts::reset_link, user_acts::unlock,
         user_acts::sessions, user_acts::end_sessions,
-        everyone::list, everyone::revoke, everyone::end,
+        everyone::list, everyone::revoke, everyone::show, everyone::end,
         audit::list, stats::show,
         keys::list, keys::rotate,
         oauth::token, oauth::revoke, oauth::introspect,

@@ -127,6 +127,26 @@ pub struct SessionPath {
     id: SessionId,
 }
 
+/// `GET /api/v1/sessions/{id}`, live or ended.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}", tag = "sessions", operation_id = "get_session", summary = "A session",
+    params(SessionPath),
+    responses(
+        (status = 200, description = "The session, live or ended", body = SessionShape),
+        (status = 404, description = "`not_found`"),
+    ),
+    security(("bearer" = []))
+)]
+pub async fn show(
+    services: web::Data<Services>,
+    manager: RequireRole<Manager, ApiUser>,
+    PathParam(id): PathParam<SessionId>,
+) -> Answer {
+    let ListedSession { session, owner } = everyone::find(&services.database, &manager.user.auth_context(), id).await?;
+    let here = Some(manager.user.session.session_id);
+    Ok(HttpResponse::Ok().json(SessionShape::new(&session, &owner.username, here)))
+}
+
 /// `DELETE /api/v1/sessions/{id}`. One that had ended before is no error.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}", tag = "sessions", operation_id = "end_session", summary = "End a session",
