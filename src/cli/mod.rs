@@ -147,7 +147,7 @@ fn perform(command: Command, flags: Vec<(String, String)>) -> Result<String, Fai
             let _guard = start_logs(&loaded, log_level_of_command(&loaded))?;
             actix_web::rt::System::new().block_on(async {
                 let mut services = startup::services(loaded, Clock::default()).await?;
-                services.database = services.database.patient();
+                services.database = services.database.with_long_timeout();
                 match command {
                     Stored::SetupLink { .. } => setup_link::run(&services).await,
                     Stored::User(command) => user::run(command, &services).await,

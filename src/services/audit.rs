@@ -107,7 +107,7 @@ impl Export {
         self.slot.keep(self.clock.now())?;
         let (auth, filter) = (self.auth.clone(), self.filter.clone());
         // Whoever has half of it waits, rather than to begin anew.
-        let database = if before.is_some() { self.database.clone().patient() } else { self.database.clone() };
+        let database = if before.is_some() { self.database.clone().with_long_timeout() } else { self.database.clone() };
         database
             .read(move |connection| {
                 let found = audit_search::page(connection, &filter, before, EXPORTED)?;

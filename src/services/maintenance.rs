@@ -53,7 +53,7 @@ pub async fn sweep(services: &Services) -> Result<()> {
 
 /// Renews the lease, until another node has it.
 async fn keep(services: &Services, lease: &mut Lease) {
-    let database = services.database.clone().patient();
+    let database = services.database.clone().with_long_timeout();
     loop {
         tokio::time::sleep(RENEWAL).await;
         let (present, until) = (*lease, services.clock.now() + LEASE);
@@ -89,14 +89,14 @@ async fn in_batches(
     database: &Database,
     prune: impl Fn(&mut AnyConnection) -> Result<usize> + Clone + Send + 'static,
 ) -> Result<()> {
-    let database = database.clone().patient();
+    let database = database.clone().with_long_timeout();
     while database.write(prune.clone()).await? as i64 >= BATCH {}
     Ok(())
 }
 
 /// Writes all that has expired into the history. Not faster than every node can carry out the feed's rows of it.
 async fn close_expired(services: &Services, now: Timestamp) -> Result<()> {
-    let database = services.database.clone().patient();
+    let database = services.database.clone().with_long_timeout();
     loop {
         // Looked for without the writer's turn: it may take a while among a million.
         let found = database.read(move |connection| expiry::count_expired(connection, now, BATCH)).await?;

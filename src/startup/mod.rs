@@ -48,7 +48,7 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, StartupF
     let own = root_key.fingerprint();
     let known = database
         .clone()
-        .patient()
+        .with_long_timeout()
         .write({
             let own = own.clone();
             move |connection| installation::secret_key_fingerprint(connection, &own)

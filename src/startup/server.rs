@@ -136,7 +136,7 @@ impl Server {
 /// Keys are published before the first token is asked for. Nobody waits for an answer yet: a busy machine, or another node
 /// that is starting too, is no reason to give up as early as a request does.
 async fn prepare_keys(services: &Services) -> crate::services::Result<()> {
-    let services = Services { database: services.database.clone().patient(), ..services.clone() };
+    let services = Services { database: services.database.clone().with_long_timeout(), ..services.clone() };
     let prepare = async {
         signing_keys::prepare(&services).await?;
         signing_keys::rotate_when_due(&services).await

@@ -86,7 +86,7 @@ impl Database {
     }
 
     /// The same database for whoever may wait long.
-    pub fn patient(mut self) -> Self {
+    pub fn with_long_timeout(mut self) -> Self {
         self.patience = LONG_PATIENCE;
         self
     }

@@ -102,7 +102,7 @@ async fn each_migration_can_be_taken_back_and_made_again(#[values(Sqlite, Postgr
     server.program("anna").await;
     let stores = server.stores.clone();
     drop(server);
-    let database = migrated(&stores).await.patient();
+    let database = migrated(&stores).await.with_long_timeout();
     let all = objects(&database, backend).await;
     let migrations = migrations(backend);
     for migration in migrations.iter().rev() {

@@ -69,7 +69,7 @@ async fn of_owners(services: &Services, owners: Owners) -> Result<OpenSessions> 
 
 /// For the figures: they are told from this where sessions are too many to be counted for a page.
 pub(in crate::services) async fn count_all(services: &Services) -> Result<()> {
-    let (database, now) = (services.database.clone().patient(), services.clock.now());
+    let (database, now) = (services.database.clone().with_long_timeout(), services.clock.now());
     for kind in SessionKind::ALL.iter().copied() {
         let open = database.read(move |connection| counts::count_all(connection, kind)).await?;
         let keep = move |connection: &mut _| {

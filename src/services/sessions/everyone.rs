@@ -107,7 +107,7 @@ pub async fn end_all(
     let (auth, client, now) = (auth.clone(), client.clone(), services.clock.now());
     let spared = spared.cloned();
     // There may be a million of them: whoever asks waits, rather than not to know.
-    let database = services.database.clone().patient();
+    let database = services.database.clone().with_long_timeout();
     let ended = database
         .write(move |connection| {
             users::lock_all(connection)?;

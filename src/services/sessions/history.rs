@@ -30,7 +30,7 @@ impl Noting {
 /// Writes into the history what [`super::everyone::end_all`] has ended, and what an earlier process left
 /// unwritten. Sessions are dead without it.
 pub async fn note_ends(services: &Services) -> Result<()> {
-    let database = services.database.clone().patient();
+    let database = services.database.clone().with_long_timeout();
     let _turn = services.noting.turn.lock().await;
     services.noting.noted.store(0, Ordering::Relaxed);
     while let Some(end) = database.read(everyone::unnoted).await? {

@@ -87,7 +87,7 @@ async fn nodes_that_start_at_the_same_moment_make_one_administrator_of_their_set
     for _ in 0..4 {
         let mut services = cluster.node_without_feed_with(&BOOTSTRAP).await.services.clone();
         // However busy the machine is.
-        services.database = services.database.patient();
+        services.database = services.database.with_long_timeout();
         nodes.push(services);
     }
     // All have found no administrator when they come to tell of theirs.
@@ -123,7 +123,7 @@ async fn of_a_link_and_settings_at_the_same_moment_one_makes_the_first_administr
     };
     let mut services = node.services.clone();
     // However busy the machine is.
-    services.database = services.database.patient();
+    services.database = services.database.with_long_timeout();
     let other = services.clone();
     let by_link =
         tokio::spawn(async move { setup::complete(&other, link.token(), account("other"), &Client::default()).await });

@@ -28,7 +28,7 @@ async fn half_done(node: &Node, roles: &'static [Role]) -> (Sender<()>, JoinHand
     let (go_on, waiting) = channel();
     let (begun, has_begun) = tokio::sync::oneshot::channel();
     let mut begun = Some(begun);
-    let (database, at) = (node.database.clone().patient(), node.clock.now());
+    let (database, at) = (node.database.clone().with_long_timeout(), node.clock.now());
     let transaction = tokio::spawn(async move {
         let act = database.write(move |connection| {
             users::lock_all(connection)?;

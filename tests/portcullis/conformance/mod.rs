@@ -47,7 +47,7 @@ impl TestCluster {
 
     async fn on(stores: Stores) -> Self {
         let cluster = Self { stores, clock: Clock::adjustable() };
-        let node = cluster.witness().await.patient();
+        let node = cluster.witness().await.with_long_timeout();
         let link = links::issue_setup(&node).await.expect("a setup link");
         let token = link.url.rsplit('/').next().expect("a token");
         let administrator = setup::complete(&node, token, account(KEEPER), &Client::default()).await.expect("set up");
@@ -133,23 +133,24 @@ impl Drop for Node {
 
 impl Node {
     /// The same for acts that must be done, however busy the machine is.
-    fn patient(&self) -> Services {
+    fn with_long_timeout(&self) -> Services {
         let mut services = self.services.clone();
-        services.database = services.database.patient();
+        services.database = services.database.with_long_timeout();
         services
     }
 
     /// An account with [`PASSWORD`] that is signed in nowhere.
     async fn create(&self, name: &str) -> User {
-        let registered = registration::register(&self.patient(), account(name), None, &Client::default()).await;
+        let registered =
+            registration::register(&self.with_long_timeout(), account(name), None, &Client::default()).await;
         let registered = registered.unwrap_or_else(|error| panic!("{name}: {error:?}"));
         let caller = Caller { user_id: registered.user.id, session_id: registered.handle.session_id, role: Role::User };
-        own::sign_out(&self.patient(), &caller, &Client::default()).await.expect("signed out");
+        own::sign_out(&self.with_long_timeout(), &caller, &Client::default()).await.expect("signed out");
         registered.user
     }
 
     async fn opens(&self, name: &str) -> SessionHandle {
-        try_sign_in(&self.patient(), name).await.unwrap_or_else(|error| panic!("{name}: {error:?}"))
+        try_sign_in(&self.with_long_timeout(), name).await.unwrap_or_else(|error| panic!("{name}: {error:?}"))
     }
 
     async fn view(&self, handle: &SessionHandle) -> Option<LiveSession> {
@@ -169,13 +170,13 @@ impl Node {
     }
 
     async fn ends_all(&self, user: &User) -> u64 {
-        sessions::everyone::end_of_account(&self.patient(), &keeper(), user.id, &Client::default())
+        sessions::everyone::end_of_account(&self.with_long_timeout(), &keeper(), user.id, &Client::default())
             .await
             .expect("ended")
     }
 
     async fn sets_role(&self, user: &User, role: Role) {
-        user_acts::set_role(&self.patient(), &keeper(), user.id, role, &Client::default())
+        user_acts::set_role(&self.with_long_timeout(), &keeper(), user.id, role, &Client::default())
             .await
             .expect("the role is set");
     }

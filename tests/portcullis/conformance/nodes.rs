@@ -104,7 +104,7 @@ async fn a_change_whose_commit_took_longer_than_nodes_look_back_is_seen_all_the_
         diesel::sql_query("SELECT pg_sleep(2)").execute(connection)?;
         Ok(())
     };
-    witness.database.clone().patient().write(late).await.unwrap();
+    witness.database.clone().with_long_timeout().write(late).await.unwrap();
     Deadline::second().expect_soon("an end that was committed late", async || !node.alive(&handle).await).await;
 }
 

@@ -332,7 +332,7 @@ async fn an_entry_of_the_former_password_does_not_take_the_session_over_once_it_
             held.is_waited_for_by(10).await;
         }
         let acting = if held.is_some() { &other } else { &node };
-        let changed = passwords::change(&acting.patient(), &me, &former, &new, &Client::default()).await;
+        let changed = passwords::change(&acting.with_long_timeout(), &me, &former, &new, &Client::default()).await;
         let changed = changed.unwrap().handle;
         let was_held = held.is_some();
         drop(held);
@@ -378,7 +378,7 @@ async fn a_former_password_does_not_change_the_e_mail_once_it_was_changed(
     }
     held.is_waited_for_by(10).await;
     let (former, new) = (PASSWORD.into(), NEW_PASSWORD.into());
-    passwords::change(&other.patient(), &me, &former, &new, &Client::default()).await.unwrap();
+    passwords::change(&other.with_long_timeout(), &me, &former, &new, &Client::default()).await.unwrap();
     drop(held);
     let outcomes = changes.join_all().await;
     // A busy machine may have answered one that it is busy.

@@ -29,7 +29,7 @@ impl HeldTable {
         let (entered, held) = tokio::sync::oneshot::channel();
         let mut entered = Some(entered);
         let (release, released) = mpsc::channel();
-        let writer = database.clone().patient();
+        let writer = database.clone().with_long_timeout();
         let holder = tokio::spawn(async move {
             let hold = writer.write(move |connection| {
                 diesel::sql_query(format!("LOCK TABLE {table} IN SHARE MODE")).execute(connection)?;
@@ -40,7 +40,7 @@ impl HeldTable {
             hold.await
         });
         held.await.expect("the table is locked");
-        Self { release, holder, database: database.clone().patient() }
+        Self { release, holder, database: database.clone().with_long_timeout() }
     }
 
     /// Waits until so many transactions wait, for this table or for one another.
@@ -121,5 +121,5 @@ impl HeldHasher {
 /// How many guesses are under way.
 pub async fn guesses(services: &Services) -> i64 {
     let pending = |connection: &mut _| Ok(lockouts::table.select(lockouts::pending).load::<i64>(connection)?);
-    services.database.clone().patient().read(pending).await.expect("an answer").into_iter().sum()
+    services.database.clone().with_long_timeout().read(pending).await.expect("an answer").into_iter().sum()
 }

@@ -121,7 +121,7 @@ impl TestServer {
         });
         let (address, handle, mut services) = running.await.expect("the server starts");
         // What a test does by itself, however busy the machine is, is no request that must be answered in time.
-        services.database = services.database.patient();
+        services.database = services.database.with_long_timeout();
         Self { address, public_url, clock, services, stores, settings, handle, thread: Some(thread), _port: reserved }
     }
 
