@@ -83,7 +83,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
                 Some(user) => everyone::end_of_account(&services, auth, user.id, client).await?,
                 None => {
                     let ended = everyone::end_all(&services, auth, None, client).await?;
-                    if let Err(error) = note_ends(services).await {
+                    if let Err(error) = backfill(services).await {
                         // They are dead all the same.
                         output::tell(&format!("The history is left to the next sweep of a server: {error}"));
                     }
@@ -96,13 +96,14 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
 }
 
 /// Waits for the history of what has ended: nobody else may be there to write it.
-async fn note_ends(services: &Services) -> Result<(), Error> {
+async fn backfill(services: &Services) -> Result<(), Error> {
     let (mut progress, mut pace) = (Progress::new(), tokio::time::interval(Duration::from_millis(100)));
-    let mut noting = std::pin::pin!(history::note_ends(&services));
+    let mut backfill = std::pin::pin!(history::backfill(services));
+    let so_far = || format!("Writing the history: {}", counted(services.backfill.written()));
     loop {
         tokio::select! {
-            noted = &mut noting => return noted,
-            _ = pace.tick() => progress.tell(|| format!("Writing the history: {}", counted(services.noting.noted()))),
+            done = &mut backfill => return done,
+            _ = pace.tick() => progress.tell(so_far),
         }
     }
 }

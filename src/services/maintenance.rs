@@ -69,7 +69,7 @@ async fn keep(services: &Services, lease: &mut Lease) {
 async fn sweep_all(services: &Services, now: Timestamp) -> Result<()> {
     let (database, retention) = (&services.database, now - services.settings.audit_retention);
     let steps = [
-        history::note_ends(services).await,
+        history::backfill(services).await,
         close_expired(services, now).await,
         in_batches(database, move |connection| expiry::prune(connection, retention, BATCH)).await,
         in_batches(database, move |connection| audit::prune(connection, retention, BATCH)).await,

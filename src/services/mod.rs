@@ -41,7 +41,7 @@ pub struct Services {
     pub exports: audit::Exports,
     pub root_key: RootKey,
     pub keys: sessions::signing_keys::KeyTable,
-    pub noting: Arc<sessions::history::Noting>,
+    pub backfill: Arc<sessions::history::Backfill>,
 }
 
 /// A signed-in caller: what the store said of the session that the request came with.

@@ -83,7 +83,7 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, StartupF
         sessions,
         hasher,
         waiting_room,
-        noting: Arc::default(),
+        backfill: Arc::default(),
         exports: Exports::default(),
         root_key,
         keys: KeyTable::default(),

@@ -96,7 +96,7 @@ pub async fn end_selected(services: &Services, auth: &AuthContext, ids: &[Sessio
 }
 
 /// Ends the sessions of everyone whom the caller reaches, in one act; says how many. `spared` is the session that
-/// asks, which stays. All are dead when this is done; [`history::note_ends`] writes it into the history.
+/// asks, which stays. All are dead when this is done; [`history::backfill`] writes it into the history.
 pub async fn end_all(
     services: &Services,
     auth: &RecentAuthContext,
@@ -136,17 +136,17 @@ pub async fn end_all(
         })
         .await?;
     // The history of few is there when the answer is; that of many is written on while it goes out.
-    let noting = tokio::spawn({
+    let backfill = tokio::spawn({
         let services = services.clone();
         async move {
-            if let Err(error) = history::note_ends(&services).await {
+            if let Err(error) = history::backfill(&services).await {
                 tracing::warn!(%error, "the history of ended sessions is left to the next sweep");
             }
         }
     });
     let (invalidated, _) = tokio::join!(
         services.sessions.invalidate(&[Change::Everyone]),
-        tokio::time::timeout(history::PATIENCE, noting)
+        tokio::time::timeout(history::PATIENCE, backfill)
     );
     invalidated.map(|()| ended)
 }

@@ -61,7 +61,7 @@ pub fn count_open(connection: &mut AnyConnection, user: UserId, now: Timestamp) 
     close_expired(connection, Expired::Of(user), now)?;
     let open = sessions::table.filter(sessions::user_id.eq(user)).filter(open_in_index()).group_by(sessions::kind);
     let counted = (sessions::kind, count_star());
-    if everyone::unnoted(connection)?.is_none() {
+    if everyone::next_backfill(connection)?.is_none() {
         // From the index alone.
         return Ok(open.select(counted).load(connection)?);
     }

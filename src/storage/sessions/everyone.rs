@@ -2,7 +2,7 @@
 //!
 //! One short transaction ends them: it [raises the epochs](raise_epochs), and adds one row to the feed, by which every
 //! node stops believing what was copied before. What the history says of each, which may be a million rows, is written
-//! after it, some at a time. Until then an [`UnnotedEnd`] says what is still to be written, whoever dies meanwhile.
+//! after it, some at a time. Until then a [`PendingBackfill`] says what is still to be written, whoever dies meanwhile.
 
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -72,7 +72,7 @@ pub fn tell(connection: &mut AnyConnection, roles: &[Role], end: &End<'_>) -> Re
 
 /// An end of everyone's sessions that the history does not tell of all yet.
 #[derive(Clone, Queryable)]
-pub struct UnnotedEnd {
+pub struct PendingBackfill {
     id: i64,
     /// Of the accounts within reach, with spaces between.
     roles: String,
@@ -88,16 +88,16 @@ pub fn tell_again(connection: &mut AnyConnection) -> Result<()> {
 }
 
 /// The oldest one.
-pub fn unnoted(connection: &mut AnyConnection) -> Result<Option<UnnotedEnd>> {
+pub fn next_backfill(connection: &mut AnyConnection) -> Result<Option<PendingBackfill>> {
     Ok(unnoted_ends::table.order(unnoted_ends::id).first(connection).optional()?)
 }
 
 /// Notes in the history that some sessions have ended so, or had expired before: of those with the next ids after
 /// `after` each that had begun and whose account's epoch was raised. Says of how many, and after which to go on; `None`:
 /// that were all.
-pub fn note_some(
+pub fn backfill_some(
     connection: &mut AnyConnection,
-    end: &UnnotedEnd,
+    end: &PendingBackfill,
     after: Option<SessionId>,
 ) -> Result<(u64, Option<SessionId>)> {
     let below = after.unwrap_or(SessionId(Uuid::nil()));
@@ -124,7 +124,7 @@ pub fn note_some(
          AND users.role IN ({}))",
         roles.join(", ")
     );
-    let noted = diesel::sql_query(note)
+    let written = diesel::sql_query(note)
         .bind::<TimestampColumn, _>(end.at - ACTIVITY_LAG)
         .bind::<TimestampColumn, _>(end.at)
         .bind::<Text, _>(&end.by)
@@ -132,11 +132,11 @@ pub fn note_some(
         .bind::<Id, _>(below)
         .bind::<Id, _>(to)
         .execute(connection)?;
-    Ok((noted as u64, last))
+    Ok((written as u64, last))
 }
 
 /// The history tells of all.
-pub fn noted(connection: &mut AnyConnection, end: &UnnotedEnd) -> Result<()> {
+pub fn backfilled(connection: &mut AnyConnection, end: &PendingBackfill) -> Result<()> {
     diesel::delete(unnoted_ends::table.find(end.id)).execute(connection)?;
     Ok(())
 }

@@ -69,12 +69,12 @@ pub fn page(
 struct Met {
     listed: ListedSession,
     /// Everyone's have ended, and the history does not tell it of this one yet.
-    is_unnoted: bool,
+    awaits_backfill: bool,
 }
 
 /// What the history does not tell of in full yet is left out until it does; so a page may be short.
 fn told(met: Vec<Met>) -> Vec<ListedSession> {
-    met.into_iter().filter(|met| !met.is_unnoted).map(|met| met.listed).collect()
+    met.into_iter().filter(|met| !met.awaits_backfill).map(|met| met.listed).collect()
 }
 
 /// What is looked for, in the forms in which it is compared.
@@ -308,9 +308,9 @@ fn load(connection: &mut AnyConnection, query: Query<'_>) -> Result<Vec<Met>> {
 
 fn met((row, epoch, present, username, email, role, deleted_at): Columns) -> Met {
     let session = Session::from(row);
-    let is_unnoted = session.ended.is_none() && epoch < present;
+    let awaits_backfill = session.ended.is_none() && epoch < present;
     let owner = Owner { username, email, role, deleted: deleted_at.is_some() };
-    Met { listed: ListedSession { session, owner }, is_unnoted }
+    Met { listed: ListedSession { session, owner }, awaits_backfill }
 }
 
 /// These sessions, in no order; unknown ids are left out.

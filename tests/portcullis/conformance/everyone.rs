@@ -151,7 +151,7 @@ async fn what_an_end_of_everyones_sessions_left_unwritten_is_written_by_the_next
     // And it is written once.
     cluster.clock.advance(TimeDelta::hours(1));
     maintenance::sweep(&node).await.unwrap();
-    assert_eq!(node.noting.noted(), 0);
+    assert_eq!(node.backfill.written(), 0);
 }
 
 #[rstest]
