@@ -45,13 +45,13 @@ impl ApiUser {
 
 /// What came of asking, for the length of the request.
 #[derive(Clone)]
-enum Outcome {
+enum Identified {
     None,
     Good(Box<ApiUser>),
     Bad(Problem),
 }
 
-impl Outcome {
+impl Identified {
     fn of(request: &HttpRequest) -> Self {
         request.extensions().get().cloned().unwrap_or(Self::None)
     }
@@ -64,9 +64,9 @@ pub async fn identify<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let outcome = match bearer_token(request.headers()) {
-        Ok(None) => Outcome::None,
+        Ok(None) => Identified::None,
         Ok(Some(token)) => authenticate(request.request(), token).await,
-        Err(problem) => Outcome::Bad(problem),
+        Err(problem) => Identified::Bad(problem),
     };
     request.extensions_mut().insert(outcome);
     let is_preflight = request.method() == Method::OPTIONS;
@@ -81,14 +81,14 @@ pub async fn identify<B: MessageBody + 'static>(
     Ok(response)
 }
 
-async fn authenticate(request: &HttpRequest, token: &str) -> Outcome {
-    let Some(services) = request.app_data::<web::Data<Services>>() else { return Outcome::None };
+async fn authenticate(request: &HttpRequest, token: &str) -> Identified {
+    let Some(services) = request.app_data::<web::Data<Services>>() else { return Identified::None };
     match access_tokens::authenticate(&services, token).await {
         Ok(bearer) => {
             let (session, username) = (bearer.session, bearer.claims.preferred_username);
-            Outcome::Good(Box::new(ApiUser { session, username }))
+            Identified::Good(Box::new(ApiUser { session, username }))
         }
-        Err(error) => Outcome::Bad(error.into()),
+        Err(error) => Identified::Bad(error.into()),
     }
 }
 
@@ -118,10 +118,10 @@ impl FromRequest for ApiUser {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(match Outcome::of(request) {
-            Outcome::Good(user) => Ok(*user),
-            Outcome::None => Err(Problem::no_token().into()),
-            Outcome::Bad(problem) => Err(problem.into()),
+        ready(match Identified::of(request) {
+            Identified::Good(user) => Ok(*user),
+            Identified::None => Err(Problem::no_token().into()),
+            Identified::Bad(problem) => Err(problem.into()),
         })
     }
 }
@@ -149,10 +149,10 @@ impl FromRequest for MaybeApiUser {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(match Outcome::of(request) {
-            Outcome::Good(user) => Ok(Self(Some(*user))),
-            Outcome::None => Ok(Self(None)),
-            Outcome::Bad(problem) => Err(problem),
+        ready(match Identified::of(request) {
+            Identified::Good(user) => Ok(Self(Some(*user))),
+            Identified::None => Ok(Self(None)),
+            Identified::Bad(problem) => Err(problem),
         })
     }
 }
@@ -160,7 +160,7 @@ impl FromRequest for MaybeApiUser {
 /// Whom limits count; `None` for whoever is not signed in.
 pub(super) fn user_id(request: &HttpRequest) -> Option<crate::domain::UserId> {
     match request.extensions().get() {
-        Some(Outcome::Good(user)) => Some(user.session.user_id),
+        Some(Identified::Good(user)) => Some(user.session.user_id),
         _ => None,
     }
 }
