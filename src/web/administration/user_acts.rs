@@ -193,13 +193,13 @@ const SUSPENDED_STAYS_SO: &str =
 #[template(path = "administration/act.html")]
 struct ActPage {
     layout: AdminLayout,
-    subject: Subject,
+    subject: AccountSummary,
     act: Act,
     words: Words,
 }
 
 /// The account that the act is about, so that nobody takes one for another.
-pub(super) struct Subject {
+pub(super) struct AccountSummary {
     pub id: UserId,
     pub username: String,
     pub name: Option<String>,
@@ -207,7 +207,7 @@ pub(super) struct Subject {
     pub last_sign_in: Option<TimeTag>,
 }
 
-impl Subject {
+impl AccountSummary {
     pub(super) fn new(user: &User, services: &Services) -> Self {
         Self {
             id: user.id,
@@ -321,7 +321,7 @@ async fn act_page(
     let template = ActPage {
         words: act.words(&user, user.id == reader.id, counts.into()),
         act,
-        subject: Subject::new(&user, services),
+        subject: AccountSummary::new(&user, services),
         layout: AdminLayout::new(reader, current, request, "/admin/users", form_errors),
     };
     page(status, &template)

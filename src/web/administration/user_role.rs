@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::user_acts::{Asked, Subject};
+use super::user_acts::{AccountSummary, Asked};
 use super::users::known_role;
 use super::{Choice, roles};
 use crate::domain::audit::Client;
@@ -31,7 +31,7 @@ pub(super) const GIVES_UP: &str = "This is your own account. As a manager you ca
 #[template(path = "administration/role.html")]
 struct RolePage {
     layout: AdminLayout,
-    subject: Subject,
+    subject: AccountSummary,
     /// Whether the account is the reader's own.
     own: bool,
     roles: Vec<Choice>,
@@ -111,7 +111,7 @@ fn role_page(
 ) -> Answer {
     let status = form_errors.status;
     let template = RolePage {
-        subject: Subject::new(user, services),
+        subject: AccountSummary::new(user, services),
         own: user.id == reader.id,
         roles: roles(Some(chosen)),
         layout: AdminLayout::new(reader, current, request, "/admin/users", form_errors),
