@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::counts;
-use super::everyone::{LIST, SessionRow};
+use super::everyone::{LIST, ListedSessionRow};
 use crate::domain::session_list::ListedSession;
 use crate::domain::{Error, FieldError, Role, SessionId, User, UserId};
 use crate::http::client_address::ClientInfo;
@@ -49,7 +49,7 @@ struct EndPage {
 struct Question {
     title: String,
     /// The selected ones.
-    sessions: Vec<SessionRow>,
+    sessions: Vec<ListedSessionRow>,
     /// What will happen; or why nothing can.
     consequences: Vec<String>,
     /// The word of the button, where there is something to end.
@@ -222,9 +222,9 @@ async fn end_page(
     back: &str,
 ) -> Answer {
     let auth = current.auth_context(reader);
-    let rows = |found: Vec<ListedSession>| -> Vec<SessionRow> {
+    let rows = |found: Vec<ListedSession>| -> Vec<ListedSessionRow> {
         let (own, now) = (current.session.session_id, services.clock.now());
-        found.into_iter().map(|listed| SessionRow::new(listed, &auth, own, now)).collect()
+        found.into_iter().map(|listed| ListedSessionRow::new(listed, &auth, own, now)).collect()
     };
     let mut status = StatusCode::OK;
     let question = match &target {
@@ -271,7 +271,7 @@ async fn end_page(
 }
 
 /// Those of the selected that have not ended.
-fn selected(sessions: Vec<SessionRow>) -> Question {
+fn selected(sessions: Vec<ListedSessionRow>) -> Question {
     let (count, verb, title) = match &sessions[..] {
         [] => return Question::none("The selected sessions have ended already", "There is nothing left to end."),
         [session] => ("1 session".to_owned(), "ends", format!("End the session of {}?", session.username)),

@@ -40,7 +40,7 @@ struct SessionsPage {
     filtered: bool,
     /// Whether any of them can be ended.
     pickable: bool,
-    sessions: Vec<SessionRow>,
+    sessions: Vec<ListedSessionRow>,
     /// This page, where whoever ends some of them comes back to; none where that is the list as it begins.
     back: Option<String>,
     /// The same list of those that ended.
@@ -73,7 +73,7 @@ impl Whose {
 }
 
 /// A session as those who administer read it.
-pub struct SessionRow {
+pub struct ListedSessionRow {
     pub id: SessionId,
     pub user_id: UserId,
     pub username: String,
@@ -100,7 +100,7 @@ pub struct EndedRow {
     pub why: &'static str,
 }
 
-impl SessionRow {
+impl ListedSessionRow {
     pub fn new(listed: ListedSession, auth: &AuthContext, current: SessionId, now: Timestamp) -> Self {
         let ListedSession { session, owner } = listed;
         let is_current = session.id == current;
@@ -218,7 +218,7 @@ pub async fn show(
     let sessions: Vec<_> = found
         .sessions
         .into_iter()
-        .map(|listed| SessionRow::new(listed, &auth, current.session.session_id, now))
+        .map(|listed| ListedSessionRow::new(listed, &auth, current.session.session_id, now))
         .collect();
     let template = SessionsPage {
         totals,
