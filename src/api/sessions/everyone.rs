@@ -208,14 +208,14 @@ impl PartialSchema for RevokeBody {
 impl ToSchema for RevokeBody {}
 
 /// What a [`RevokeBody`] asks for.
-enum Target {
+enum RevokeTarget {
     Selected(Vec<SessionId>),
     User(UserId),
     Everyone,
 }
 
 impl RevokeBody {
-    fn target(self) -> Result<Target, Error> {
+    fn target(self) -> Result<RevokeTarget, Error> {
         let refuse = |field, message| Err(Error::Invalid(FieldError::new(field, "invalid", message).into()));
         match (self.ids, self.user_id, self.all) {
             (Some(ids), None, None) if !(1..=MOST_SELECTED).contains(&ids.len()) => {
@@ -225,10 +225,12 @@ impl RevokeBody {
                 let parse =
                     |id: &String| FieldError::parse("ids", id, "Write the ids of sessions, as the lists show them.");
                 let ids = ids.iter().map(parse).collect::<Result<_, _>>();
-                Ok(Target::Selected(ids.map_err(|error| Error::Invalid(error.into()))?))
+                Ok(RevokeTarget::Selected(ids.map_err(|error| Error::Invalid(error.into()))?))
             }
-            (None, Some(user), None) => Ok(Target::User(user_id(&user).map_err(|error| Error::Invalid(error.into()))?)),
-            (None, None, Some(true)) => Ok(Target::Everyone),
+            (None, Some(user), None) => {
+                Ok(RevokeTarget::User(user_id(&user).map_err(|error| Error::Invalid(error.into()))?))
+            }
+            (None, None, Some(true)) => Ok(RevokeTarget::Everyone),
             (None, None, Some(false)) => refuse("all", "Write true, or leave it out."),
             (None, None, None) => refuse("ids", "Write ids, user_id, or all: true."),
             (ids, ..) => refuse(if ids.is_some() { "ids" } else { "user_id" }, "Write one of ids, user_id and all."),
@@ -264,12 +266,14 @@ pub async fn revoke(
     let target = body.target()?;
     let recent = || recent.map(|recent| recent.auth_context()).ok_or(Error::ReauthenticationRequired);
     let revoked = match target {
-        Target::Selected(ids) => everyone::end_selected(&services, &manager.auth_context(), &ids, &client).await?,
-        Target::User(user) => match everyone::end_of_account(&services, &recent()?, user, &client).await {
+        RevokeTarget::Selected(ids) => {
+            everyone::end_selected(&services, &manager.auth_context(), &ids, &client).await?
+        }
+        RevokeTarget::User(user) => match everyone::end_of_account(&services, &recent()?, user, &client).await {
             Err(Error::NotFound) => return Err(no_such_account()),
             other => other?,
         },
-        Target::Everyone => everyone::end_all(&services, &recent()?, Some(&manager.caller()), &client).await?,
+        RevokeTarget::Everyone => everyone::end_all(&services, &recent()?, Some(&manager.caller()), &client).await?,
     };
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }
@@ -293,9 +297,9 @@ mod tests {
                 other => other.to_string(),
             })
         };
-        assert!(matches!(target(Some(&[id]), None, None), Ok(Target::Selected(ids)) if ids.len() == 1));
-        assert!(matches!(target(None, Some(id), None), Ok(Target::User(_))));
-        assert!(matches!(target(None, None, Some(true)), Ok(Target::Everyone)));
+        assert!(matches!(target(Some(&[id]), None, None), Ok(RevokeTarget::Selected(ids)) if ids.len() == 1));
+        assert!(matches!(target(None, Some(id), None), Ok(RevokeTarget::User(_))));
+        assert!(matches!(target(None, None, Some(true)), Ok(RevokeTarget::Everyone)));
         for (ids, user, all, field) in [
             (None, None, None, "ids"),
             (None, None, Some(false), "all"),

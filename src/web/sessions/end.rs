@@ -75,7 +75,7 @@ pub struct Scope {
 }
 
 /// Which sessions an act is about.
-enum Target {
+enum EndTarget {
     /// The one that the address names.
     One(SessionId),
     Selected(Vec<SessionId>),
@@ -83,7 +83,7 @@ enum Target {
     Everyone,
 }
 
-impl Target {
+impl EndTarget {
     /// # Errors
     /// 422 where more than one of the three is asked for: nobody could tell which was meant.
     async fn of(services: &Services, ids: Vec<SessionId>, scope: &Scope) -> Result<Self, Problem> {
@@ -125,7 +125,7 @@ pub async fn ask(
     recent: Option<SteppedUp>,
     SelectionQuery { ids, rest: scope }: SelectionQuery<SessionId, Scope>,
 ) -> Answer {
-    let target = Target::of(&services, ids, &scope).await?;
+    let target = EndTarget::of(&services, ids, &scope).await?;
     let back = back(&scope.next, &services);
     if recent.is_none()
         && let Some(confirm) = target.password_first(&services, back)
@@ -145,7 +145,7 @@ pub async fn ask_one(
     Query(query): Query<NextQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    end_page(&request, &services, &current, &reader, Target::One(id), back(&query.next, &services)).await
+    end_page(&request, &services, &current, &reader, EndTarget::One(id), back(&query.next, &services)).await
 }
 
 /// `POST /admin/sessions/end`.
@@ -157,7 +157,7 @@ pub async fn end(
     ClientInfo(client): ClientInfo,
     SelectionForm { ids, rest: scope }: SelectionForm<SessionId, Scope>,
 ) -> Answer {
-    let target = Target::of(&services, ids, &scope).await?;
+    let target = EndTarget::of(&services, ids, &scope).await?;
     let back = back(&scope.next, &services);
     if recent.is_none()
         && let Some(confirm) = target.password_first(&services, back)
@@ -168,13 +168,13 @@ pub async fn end(
     let own = current.session.session_id;
     let recent = recent.map(|recent| recent.auth_context(&reader));
     let (ended, signs_out) = match (target, &recent) {
-        (Target::Everyone, Some(auth)) => {
+        (EndTarget::Everyone, Some(auth)) => {
             (everyone::end_all(&services, auth, Some(&current.caller()), &client).await?, false)
         }
-        (Target::User(user), Some(auth)) => {
+        (EndTarget::User(user), Some(auth)) => {
             (everyone::end_of_account(&services, auth, user.id, &client).await?, user.id == reader.id)
         }
-        (Target::Selected(ids), _) if !ids.is_empty() => (
+        (EndTarget::Selected(ids), _) if !ids.is_empty() => (
             everyone::end_selected(&services, &current.auth_context(&reader), &ids, &client).await?,
             ids.contains(&own),
         ),
@@ -218,7 +218,7 @@ async fn end_page(
     services: &Services,
     current: &CurrentUser,
     reader: &User,
-    target: Target,
+    target: EndTarget,
     back: &str,
 ) -> Answer {
     let auth = current.auth_context(reader);
@@ -228,7 +228,7 @@ async fn end_page(
     };
     let mut status = StatusCode::OK;
     let question = match &target {
-        Target::One(id) => {
+        EndTarget::One(id) => {
             let listed = everyone::find(&services.database, &auth, *id).await?;
             match listed.session.ended.is_some() {
                 true => Question {
@@ -238,31 +238,31 @@ async fn end_page(
                 false => selected(rows(everyone::selected(&services.database, &auth, &[*id]).await?)),
             }
         }
-        Target::Selected(ids) if ids.is_empty() => {
+        EndTarget::Selected(ids) if ids.is_empty() => {
             status = StatusCode::UNPROCESSABLE_ENTITY;
             Question::none("No session is selected", "Go back to the list and tick those that are to end.")
         }
-        Target::Selected(ids) => selected(rows(everyone::selected(&services.database, &auth, ids).await?)),
-        Target::User(user) => {
+        EndTarget::Selected(ids) => selected(rows(everyone::selected(&services.database, &auth, ids).await?)),
+        EndTarget::User(user) => {
             if !auth.reaches(user) {
                 return Err(Problem::forbidden());
             }
             let (_, counts) = account::live(&services, user.id, 0).await?;
             of_user(user, user.id == reader.id, counts.into())
         }
-        Target::Everyone => everyone(&auth, sessions::counts::within_reach(&services, &auth).await?),
+        EndTarget::Everyone => everyone(&auth, sessions::counts::within_reach(&services, &auth).await?),
     };
     let template = EndPage {
         layout: AdminLayout::new(reader, current, request, LIST, FormErrors::none()),
         action: match target {
-            Target::One(id) => format!("{LIST}/{id}/end"),
+            EndTarget::One(id) => format!("{LIST}/{id}/end"),
             _ => format!("{LIST}/end"),
         },
         back: back.to_owned(),
-        sends_ids: matches!(target, Target::Selected(_)),
-        all: matches!(target, Target::Everyone),
+        sends_ids: matches!(target, EndTarget::Selected(_)),
+        all: matches!(target, EndTarget::Everyone),
         user: match target {
-            Target::User(user) => Some(user.id),
+            EndTarget::User(user) => Some(user.id),
             _ => None,
         },
         question,
