@@ -123,10 +123,6 @@ const TABLE: &[Line] = &[
     },
     api_manager("DELETE", "/api/v1/users/{id}/sessions", 200).sensitive(),
     Line { statuses: [401, 403, 403, 200, 200, 200, 401, 200], ..api_manager("GET", "/api/v1/sessions/{id}", 200) },
-    Line {
-        statuses: [401, 403, 403, 200, 200, 200, 401, 200],
-        ..api_manager("GET", "/api/v1/sessions/{id}", 200)
-    },
     api_manager("DELETE", "/api/v1/sessions/{id}", 204),
 ];
 
