@@ -39,7 +39,7 @@ impl Site {
             trusted_proxies: settings.trusted_proxies.clone(),
             unbelieved_proxy: Mutex::default(),
             nameless_clients: Once::new(),
-            remember_seconds: settings.remember_lifetime.absolute.num_seconds(),
+            remember_seconds: settings.remember_absolute_timeout.num_seconds(),
             flash_key: services.root_key.derive("flash"),
         }
     }

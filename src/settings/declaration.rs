@@ -1,5 +1,5 @@
-//! The one declaration of all settings: name, default, secrecy, parser and help. Flags, environment, files, `--help`,
-//! `config show` and the typed values all come from it.
+//! The one declaration of all settings: name, type, default, secrecy, parser and help. Flags, environment, files,
+//! `--help`, `config show` and [`Settings`] all come from it: a new setting is one entry here.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,6 +31,10 @@ macro_rules! declare {
             help: $help,
         }),+];
 
+        /// All settings, parsed and valid. Secrets print as `…`.
+        #[derive(Clone, Debug)]
+        pub struct Settings { $(#[doc = $help] pub $key: $type),+ }
+
         /// Every value by itself, understood by its own parser; `None` where that failed.
         pub struct Values { $(pub $key: Option<$type>),+ }
 
@@ -38,6 +42,11 @@ macro_rules! declare {
             /// Parses all, so that every problem is told at once.
             pub fn parse(texts: &mut impl Texts) -> Self {
                 Self { $($key: texts.parse(stringify!($key), $parse)),+ }
+            }
+
+            /// The settings, where all are there.
+            pub fn all(self) -> Option<Settings> {
+                Some(Settings { $($key: self.$key?),+ })
             }
         }
     };

@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
+use crate::domain::keys::RootKey;
 
 /// A folder of its own for each test.
 struct Folder(PathBuf);
@@ -66,9 +67,11 @@ fn without_any_source_every_default_holds() {
     assert_eq!(settings.public_url.as_str(), "http://localhost:8080");
     assert!(!settings.public_url.is_https());
     assert!(matches!(&settings.database_url, DatabaseUrl::Sqlite(path) if path == Path::new("./data/portcullis.db")));
-    assert!(settings.redis_url.is_none() && settings.secret_key.is_none() && settings.bootstrap_admin.is_none());
+    assert!(
+        settings.redis_url.is_none() && settings.secret_key.is_none() && settings.bootstrap_admin_username.is_none()
+    );
     assert_eq!(settings.jwt_audience, "http://localhost:8080");
-    assert_eq!(settings.remember_lifetime.idle, TimeDelta::days(14));
+    assert_eq!(settings.lifetime(true).idle, TimeDelta::days(14));
     assert!(settings.trusted_proxies.iter().any(|network| network.contains(&std::net::IpAddr::from([127, 0, 0, 9]))));
     assert!(settings.hash_concurrency >= 1 && settings.cors_origins.is_empty());
 }
@@ -328,7 +331,7 @@ fn the_first_administrator_is_described_by_three_settings() {
         ("bootstrap_admin_email", "root@example.org"),
         ("bootstrap_admin_password", SECRET),
     ]);
-    assert_eq!(load(&sources).unwrap().settings.bootstrap_admin.unwrap().username, "root");
+    assert_eq!(load(&sources).unwrap().settings.bootstrap_admin_username.unwrap(), "root");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, StartupF
         Some(key) => key.clone(),
         None => data_dir::secret_key(&settings.data_dir)?,
     };
-    let hasher = Hasher::new(settings.argon2, settings.hash_concurrency, settings.hash_queue)
+    let hasher = Hasher::new(settings.argon2(), settings.hash_concurrency, settings.hash_queue)
         .map_err(|error| StartupFailure::configuration(format!("argon2_…: {error}")))?;
 
     let target = database_target(&settings.database_url);

@@ -44,16 +44,18 @@ pub async fn complete(services: &Services, token: &str, account: NewAccount, cli
 
 /// Creates the administrator that the `bootstrap_admin_*` settings describe, if none exists.
 pub async fn bootstrap(services: &Services) -> Result<Option<User>> {
-    let Some(admin) = &services.settings.bootstrap_admin else { return Ok(None) };
+    let settings = &services.settings;
+    let (Some(username), Some(email), Some(password)) = (
+        settings.bootstrap_admin_username.clone(),
+        settings.bootstrap_admin_email.clone(),
+        settings.bootstrap_admin_password.clone(),
+    ) else {
+        return Ok(None);
+    };
     if administrator_exists(&services.database).await? {
         return Ok(None);
     }
-    let account = NewAccount {
-        username: admin.username.clone(),
-        email: admin.email.clone(),
-        name: None,
-        password: admin.password.clone(),
-    };
+    let account = NewAccount { username, email, name: None, password };
     let (checked, hash) = new_account::check(services, &account).await?;
     let now = services.clock.now();
     services

@@ -88,14 +88,13 @@ impl SessionDraft {
 
 /// A browser session that starts now, with the limits of the settings.
 pub(in crate::services) fn browser(services: &Services, remember: bool, client: &Client) -> SessionDraft {
-    let lifetime = if remember { services.settings.remember_lifetime } else { services.settings.session_lifetime };
-    starting_now(&services.clock, lifetime, remember, client)
+    starting_now(&services.clock, services.settings.lifetime(remember), remember, client)
 }
 
 /// A program's session that starts now; its refresh tokens keep it open.
 pub(in crate::services) fn program(services: &Services, device: Option<String>, client: &Client) -> SessionDraft {
     let idle = services.settings.refresh_token_ttl;
-    let lifetime = Lifetime { idle, absolute: services.settings.remember_lifetime.absolute };
+    let lifetime = Lifetime { idle, absolute: services.settings.remember_absolute_timeout };
     let draft = starting_now(&services.clock, lifetime, false, client);
     let device = device.unwrap_or_else(|| draft.device.clone());
     SessionDraft { device, refresh_seed: Some(RefreshSeed::generate()), ..draft }

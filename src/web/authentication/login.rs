@@ -93,7 +93,7 @@ pub async fn submit(
 async fn form_page(services: &Services, request: &HttpRequest, form: &LoginForm, form_errors: FormErrors) -> Answer {
     let registration_open = registration::is_open(&services).await?;
     let next = next::or_default(&form.next, services.settings.public_url.as_str());
-    let lifetime = services.settings.remember_lifetime;
+    let lifetime = services.settings.lifetime(true);
     let status = form_errors.status;
     let username = Field::text("username", "Username or e-mail", "username", &form.username);
     let password = Field::current_password("password", "Password");

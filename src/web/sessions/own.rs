@@ -97,10 +97,6 @@ pub fn take_current(
     now: Timestamp,
 ) -> Session {
     let live = &current.session;
-    let lifetime = match live.remember {
-        true => services.settings.remember_lifetime,
-        false => services.settings.session_lifetime,
-    };
     let known = listed.iter().position(|session| session.id == live.session_id).map(|index| listed.remove(index));
     let (device, address) = match known {
         Some(session) => (session.device, session.address),
@@ -119,7 +115,7 @@ pub fn take_current(
         created_at: live.created_at,
         last_active_at: now,
         password_entered_at: live.password_entered_at,
-        idle: lifetime.idle,
+        idle: services.settings.lifetime(live.remember).idle,
         absolute_limit: live.absolute_limit,
         ended: None,
     }

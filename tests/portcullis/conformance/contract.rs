@@ -260,7 +260,7 @@ async fn a_deleted_account_has_no_session(#[values(Sqlite, SqliteRedis, Postgres
 #[tokio::test]
 async fn a_session_that_was_idle_too_long_is_over(#[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend) {
     let scene = Scene::new(backend).await;
-    let idle = scene.one.settings.session_lifetime.idle;
+    let idle = scene.one.settings.session_idle_timeout;
     scene.cluster.clock.advance(idle - TimeDelta::seconds(10));
     assert!(scene.one.alive(&scene.here).await);
     // SQL may know the last activity by two minutes too early, so without a copy it waits that long.
@@ -269,7 +269,7 @@ async fn a_session_that_was_idle_too_long_is_over(#[values(Sqlite, SqliteRedis, 
     scene.expect(&[true, false]).await;
     scene.cluster.clock.advance(idle + slack);
     scene.expect(&[false, false]).await;
-    let absolute = scene.one.settings.session_lifetime.absolute;
+    let absolute = scene.one.settings.session_absolute_timeout;
     assert!(absolute > idle * 3, "the limit that this test does not mean comes first");
 }
 
@@ -281,7 +281,7 @@ async fn a_session_that_is_used_all_the_time_ends_at_its_absolute_limit(
     let scene = Scene::new(backend).await;
     // The one that was opened later.
     let limit = scene.one.view(&scene.there).await.unwrap().absolute_limit;
-    let step = scene.one.settings.session_lifetime.idle - TimeDelta::minutes(1);
+    let step = scene.one.settings.session_idle_timeout - TimeDelta::minutes(1);
     while limit - scene.cluster.clock.now() > step {
         scene.cluster.clock.advance(step);
         scene.expect(&[true, true]).await;

@@ -122,7 +122,7 @@ async fn what_an_end_of_everyones_sessions_left_unwritten_is_written_by_the_next
     let node = cluster.node().await;
     node.create("ann").await;
     let expired = node.opens("ann").await;
-    cluster.clock.advance(node.settings.session_lifetime.idle + TimeDelta::minutes(1));
+    cluster.clock.advance(node.settings.session_idle_timeout + TimeDelta::minutes(1));
     // What expires is in the history once no node can know better.
     let grace = TimeDelta::minutes(2);
     cluster.clock.advance(grace);

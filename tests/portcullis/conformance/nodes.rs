@@ -131,7 +131,7 @@ async fn every_key_goes_away_by_itself(#[values(SqliteRedis)] backend: Backend) 
     let cluster = TestCluster::new(backend).await;
     let (node, unfed) = (cluster.node().await, cluster.node_without_feed().await);
     let ann = node.create("ann").await;
-    let idle = node.settings.session_lifetime.idle;
+    let idle = node.settings.session_idle_timeout;
     for number in 0..4 {
         let handle = node.opens("ann").await;
         assert!(node.alive(&handle).await && unfed.alive(&handle).await);
@@ -219,7 +219,7 @@ async fn a_session_that_the_history_has_as_expired_is_dead_though_a_copy_knows_b
     let handle = one.opens("ann").await;
     assert!(two.alive(&handle).await);
     // Used again just in time; the node that saw it dies before it could tell SQL.
-    cluster.clock.advance(one.settings.session_lifetime.idle - chrono::TimeDelta::seconds(30));
+    cluster.clock.advance(one.settings.session_idle_timeout - chrono::TimeDelta::seconds(30));
     assert!(one.alive(&handle).await);
     drop(one);
     cluster.clock.advance(chrono::TimeDelta::minutes(3));
