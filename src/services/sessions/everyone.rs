@@ -11,7 +11,7 @@ use crate::services::{AuthContext, Caller, RecentAuthContext, Result, Services};
 use crate::storage::Database;
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
-use crate::storage::sessions::rows::{self, End};
+use crate::storage::sessions::rows::{self, End, Lock};
 use crate::storage::sessions::{Change, everyone, search};
 
 /// So many sessions can be selected for one act.
@@ -77,18 +77,20 @@ pub async fn end_selected(services: &Services, auth: &AuthContext, ids: &[Sessio
         .database
         .write(move |connection| {
             let auth = recheck(connection, &auth)?;
-            let mut ended = Vec::new();
-            for ListedSession { session, .. } in still_open(connection, &auth, &ids)? {
-                let user = users::by_id(connection, session.user_id)?.ok_or(Error::NotFound)?.user;
-                let end = End { reason: EndReason::EndedByAdministrator, by: &auth.actor, at: now };
-                if rows::end(connection, user.id, session.id, &end)? {
-                    let entry = Entry::success(Event::SessionRevoked, &auth.actor, &user, &client);
-                    let entry = entry.session(session.id).detail(session.description());
-                    audit::append(connection, &entry, now)?;
-                    ended.push(Change::SessionEnded(user.id, session.id));
-                }
+            rows::lock(connection, Lock::These(&ids))?;
+            let open = still_open(connection, &auth, &ids)?;
+            let owners: Vec<_> = open.iter().map(|listed| listed.session.user_id).collect();
+            let owners = users::by_ids(connection, &owners)?;
+            for ListedSession { session, .. } in &open {
+                let owner = owners.get(&session.user_id).ok_or(Error::NotFound)?;
+                let entry = Entry::success(Event::SessionRevoked, &auth.actor, owner, &client);
+                audit::append(connection, &entry.session(session.id).detail(session.description()), now)?;
             }
-            Ok(ended)
+            let ids: Vec<_> = open.iter().map(|listed| listed.session.id).collect();
+            let end = End { reason: EndReason::EndedByAdministrator, by: &auth.actor, at: now };
+            rows::end_some(connection, &ids, &end)?;
+            let ended = |listed: &ListedSession| Change::SessionEnded(listed.session.user_id, listed.session.id);
+            Ok(open.iter().map(ended).collect::<Vec<_>>())
         })
         .await?;
     services.sessions.invalidate(&ended).await?;

@@ -1,5 +1,7 @@
 //! Accounts in SQL. Each change of role, status or epoch raises `rev` and is a row of the feed.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 
 use crate::domain::NameKey;
@@ -177,7 +179,17 @@ pub fn by_id(connection: &mut AnyConnection, id: UserId) -> Result<Option<Stored
     Ok(row.map(StoredUser::from))
 }
 
-/// The same, and nobody else changes it before this transaction ends. SQLite's write transaction does that by itself.
+/// Those of these accounts that are there.
+pub fn by_ids(connection: &mut AnyConnection, ids: &[UserId]) -> Result<HashMap<UserId, User>> {
+    let rows: Vec<Row> = users::table
+        .filter(users::id.eq_any(ids.to_vec()))
+        .filter(users::deleted_at.is_null())
+        .select(Row::as_select())
+        .load(connection)?;
+    Ok(rows.into_iter().map(|row| StoredUser::from(row).user).map(|user| (user.id, user)).collect())
+}
+
+/// The account, and nobody else changes it before this transaction ends. SQLite's write transaction does that by itself.
 pub fn lock(connection: &mut AnyConnection, id: UserId) -> Result<Option<StoredUser>> {
     if let AnyConnection::Postgres(connection) = connection {
         users::table.find(id).select(users::id).for_update().execute(connection)?;

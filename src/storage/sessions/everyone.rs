@@ -15,7 +15,7 @@ use super::super::types::{Id, TimestampColumn};
 use super::ACTIVITY_LAG;
 use super::changes::{self, Change};
 use super::open::{nearer_limit, of_present_epoch, open, unexpired};
-use super::rows::End;
+use super::rows::{self, End, Lock};
 use crate::domain::{EndReason, Role, SessionId, Timestamp, UserId};
 use crate::storage::Result;
 
@@ -104,12 +104,7 @@ pub fn backfill_some(
     let chunk = sessions::table.filter(sessions::id.gt(below)).select(sessions::id).order(sessions::id);
     let last: Option<SessionId> = chunk.offset(NOTED - 1).first(connection).optional()?;
     let to = last.unwrap_or(SessionId(Uuid::max()));
-    if let AnyConnection::Postgres(connection) = connection {
-        // In the order in which every transaction does that touches more than one session.
-        let lock = "SELECT id FROM sessions WHERE ended_at IS NULL \
-                    AND id > $1 AND id <= $2 ORDER BY id FOR UPDATE";
-        diesel::sql_query(lock).bind::<Id, _>(below).bind::<Id, _>(to).execute(connection)?;
-    }
+    rows::lock(connection, Lock::Between(below, to))?;
     let limit = nearer_limit(connection);
     let roles = end.roles.split(' ').filter_map(|role| role.parse::<Role>().ok());
     let roles: Vec<_> = roles.map(|role| format!("'{role}'")).collect();

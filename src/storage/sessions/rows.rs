@@ -2,11 +2,14 @@
 
 use chrono::TimeDelta;
 use diesel::dsl::max;
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 
 use super::super::database::{AnyConnection, MultiBackend};
 use super::super::schema::{changes as feed, sessions, users};
 use super::super::types::Id;
+use super::change_kind::ChangeKind;
 use super::changes::{self, Change};
 use super::expiry::{self, Expired};
 use super::open::open;
@@ -222,7 +225,7 @@ pub fn end(connection: &mut AnyConnection, user: UserId, session: SessionId, end
 /// Notes in the history that all sessions of the account but `kept` have ended, and says how many of them were live.
 /// What ends them is the raised epoch, not this.
 pub fn end_all(connection: &mut AnyConnection, user: UserId, kept: Option<SessionId>, end: &End<'_>) -> Result<u64> {
-    lock_open(connection, user)?;
+    lock(connection, Lock::Of(user))?;
     expiry::close_expired(connection, Expired::Of(user), end.at)?;
     let change =
         (sessions::ended_at.eq(end.at), sessions::ended_by.eq(end.by.label()), sessions::end_reason.eq(end.reason));
@@ -239,14 +242,49 @@ pub fn end_all(connection: &mut AnyConnection, user: UserId, kept: Option<Sessio
     Ok(ended as u64)
 }
 
+/// Ends these sessions, which are [locked](lock) and open, in one statement, and tells the feed in another. The last thing
+/// that a transaction does.
+pub fn end_some(connection: &mut AnyConnection, ids: &[SessionId], end: &End<'_>) -> Result<()> {
+    let these = || sessions::table.filter(sessions::id.eq_any(ids.to_vec()));
+    diesel::update(these())
+        .set((
+            sessions::ended_at.eq(end.at),
+            sessions::ended_by.eq(end.by.label()),
+            sessions::end_reason.eq(end.reason),
+        ))
+        .execute(connection)?;
+    let kind = ChangeKind::SessionEnded.into_sql::<Text>();
+    diesel::insert_into(feed::table)
+        .values(these().select((kind, sessions::user_id, sessions::id.nullable())))
+        .into_columns((feed::kind, feed::user_id, feed::session_id))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Which open sessions to lock.
+pub enum Lock<'a> {
+    Of(UserId),
+    These(&'a [SessionId]),
+    /// Those with ids above the one, up to the other.
+    Between(SessionId, SessionId),
+}
+
 /// Locks what is open in the order in which every transaction does that touches more than one session: two that took
 /// them in different orders would wait for each other.
-fn lock_open(connection: &mut AnyConnection, user: UserId) -> Result<()> {
-    if let AnyConnection::Postgres(connection) = connection {
-        diesel::sql_query("SELECT id FROM sessions WHERE ended_at IS NULL AND user_id = $1 ORDER BY id FOR UPDATE")
-            .bind::<Id, _>(user)
-            .execute(connection)?;
-    }
+pub fn lock(connection: &mut AnyConnection, which: Lock<'_>) -> Result<()> {
+    let AnyConnection::Postgres(connection) = connection else { return Ok(()) };
+    let (condition, ids) = match which {
+        Lock::Of(user) => ("user_id = $1".to_owned(), vec![user.0]),
+        Lock::These([]) => return Ok(()),
+        Lock::These(ids) => {
+            let places: Vec<_> = (1..=ids.len()).map(|place| format!("${place}")).collect();
+            (format!("id IN ({})", places.join(", ")), ids.iter().map(|id| id.0).collect())
+        }
+        Lock::Between(below, to) => ("id > $1 AND id <= $2".to_owned(), vec![below.0, to.0]),
+    };
+    let query = format!("SELECT id FROM sessions WHERE ended_at IS NULL AND {condition} ORDER BY id FOR UPDATE");
+    let query = diesel::sql_query(query).into_boxed::<Pg>();
+    ids.into_iter().fold(query, |query, id| query.bind::<Id, _>(SessionId(id))).execute(connection)?;
     Ok(())
 }
 
