@@ -5,7 +5,7 @@ use super::setup;
 use crate::domain::audit::Client;
 use crate::domain::device::clean_device_name;
 use crate::domain::{Actor, Error, Event, Role, User, UserId};
-use crate::services::sessions::draft::{self, SessionDraft, end_replaced};
+use crate::services::sessions::draft::{self, Opener, SessionDraft};
 use crate::services::sessions::tokens::{self, IssuedTokens};
 use crate::services::{Caller, Result, Services, SignedIn};
 use crate::settings::Registration;
@@ -23,8 +23,8 @@ pub async fn register(
     replaces: Option<&Caller>,
     client: &Client,
 ) -> Result<SignedIn> {
-    let draft = || draft::browser(services, false, client);
-    let (user, draft) = open_account(services, account, draft, replaces, client).await?;
+    let opener = Opener::Browser { remember: false };
+    let (user, draft) = open_account(services, account, opener, replaces, client).await?;
     Ok(draft.into_signed_in(user))
 }
 
@@ -32,7 +32,7 @@ pub async fn register(
 async fn open_account(
     services: &Services,
     account: NewAccount,
-    draft: impl FnOnce() -> SessionDraft,
+    opener: Opener,
     replaces: Option<&Caller>,
     client: &Client,
 ) -> Result<(User, SessionDraft)> {
@@ -40,8 +40,8 @@ async fn open_account(
         return Err(Error::RegistrationClosed);
     }
     let (checked, hash) = new_account::check(services, &account).await?;
-    let draft = draft();
-    let (client, now) = (client.clone(), services.clock.now());
+    let draft = SessionDraft::new(services, opener, client);
+    let (client, now) = (client.clone(), draft.opened_at());
     let replaced = replaces.cloned();
     let (draft, user) = services
         .database
@@ -49,10 +49,7 @@ async fn open_account(
             let user = checked.insert(connection, UserId::new(now), Role::User, Some(&hash), now)?;
             let actor = Actor::user(&user);
             audit::append(connection, &Entry::success(Event::UserRegistered, &actor, &user, &client), now)?;
-            draft.insert(connection, &user)?;
-            let entry = Entry::success(Event::SignInSuccess, &actor, &user, &client);
-            audit::append(connection, &entry.session(draft.session_id()), now)?;
-            end_replaced(connection, replaced.as_ref(), &actor, now)?;
+            draft.open(connection, &user, replaced.as_ref(), &client)?;
             Ok((draft.clone(), user))
         })
         .await?;
@@ -71,7 +68,7 @@ pub async fn register_program(
     client: &Client,
 ) -> Result<IssuedTokens> {
     let device = device_name.and_then(clean_device_name);
-    let draft = || draft::program(services, device, client);
-    let (user, draft) = open_account(services, account, draft, None, client).await?;
+    let opener = Opener::Program { device };
+    let (user, draft) = open_account(services, account, opener, None, client).await?;
     tokens::issue(services, draft.token_family(&user), 0, user).await
 }

@@ -5,7 +5,7 @@ use super::new_account::{self, NewAccount};
 use crate::domain::audit::Client;
 use crate::domain::link::LinkPurpose;
 use crate::domain::{Actor, Error, Event, Role, User, UserId};
-use crate::services::sessions::draft;
+use crate::services::sessions::draft::{Opener, SessionDraft};
 use crate::services::{Result, Services, SignedIn};
 use crate::storage::Database;
 use crate::storage::accounts::users;
@@ -21,8 +21,8 @@ pub async fn administrator_exists(database: &Database) -> Result<bool> {
 pub async fn complete(services: &Services, token: &str, account: NewAccount, client: &Client) -> Result<SignedIn> {
     links::find_setup(services, token).await?; // before a password is hashed for nothing
     let (checked, hash) = new_account::check(services, &account).await?;
-    let draft = draft::browser(services, false, client);
-    let (token, client, now) = (token.to_owned(), client.clone(), services.clock.now());
+    let draft = SessionDraft::new(services, Opener::Browser { remember: false }, client);
+    let (token, client, now) = (token.to_owned(), client.clone(), draft.opened_at());
     let (draft, user) = services
         .database
         .write(move |connection| {
@@ -33,9 +33,7 @@ pub async fn complete(services: &Services, token: &str, account: NewAccount, cli
             let user = checked.insert(connection, UserId::new(now), Role::Admin, Some(&hash), now)?;
             let actor = Actor::user(&user);
             audit::append(connection, &Entry::success(Event::SetupCompleted, &actor, &user, &client), now)?;
-            draft.insert(connection, &user)?;
-            let entry = Entry::success(Event::SignInSuccess, &actor, &user, &client);
-            audit::append(connection, &entry.session(draft.session_id()), now)?;
+            draft.open(connection, &user, None, &client)?;
             Ok((draft.clone(), user))
         })
         .await?;

@@ -3,14 +3,13 @@
 use secrecy::SecretString;
 
 use super::lockout::{self, Authenticated};
+use crate::domain::User;
 use crate::domain::audit::Client;
 use crate::domain::device::clean_device_name;
-use crate::domain::{Actor, Event, User};
-use crate::services::sessions::draft::{self, SessionDraft, end_replaced};
+use crate::services::sessions::draft::{self, Opener, SessionDraft};
 use crate::services::sessions::tokens::{self, IssuedTokens};
 use crate::services::{Caller, Result, Services, SignedIn};
 use crate::storage::accounts::users::{self, StoredUser};
-use crate::storage::audit::{self, Entry};
 
 /// Checks the password of the account with that username or e-mail, and opens a session.
 /// `replaces` is the browser's earlier session, which ends.
@@ -24,8 +23,8 @@ pub async fn browser(
     replaces: Option<&Caller>,
     client: &Client,
 ) -> Result<SignedIn> {
-    let draft = || draft::browser(services, remember, client);
-    let (user, draft) = open_session(services, name, password, draft, replaces, client).await?;
+    let opener = Opener::Browser { remember };
+    let (user, draft) = open_session(services, name, password, opener, replaces, client).await?;
     Ok(draft.into_signed_in(user))
 }
 
@@ -34,7 +33,7 @@ async fn open_session(
     services: &Services,
     name: &str,
     password: &SecretString,
-    draft: impl FnOnce() -> SessionDraft,
+    opener: Opener,
     replaces: Option<&Caller>,
     client: &Client,
 ) -> Result<(User, SessionDraft)> {
@@ -43,20 +42,16 @@ async fn open_session(
         lockout::check_credentials(services, name, password, client).await?;
     let rehashed = if outdated { Some(services.hasher.hash(password).await?) } else { None };
 
-    let draft = draft();
+    let draft = SessionDraft::new(services, opener, client);
     let (subject, client) = (user.clone(), client.clone());
     let replaced = replaces.cloned();
     let draft = services
         .database
         .write(move |connection| {
-            draft.insert(connection, &subject)?;
+            draft.open(connection, &subject, replaced.as_ref(), &client)?;
             if let Some((old, new)) = password_hash.as_ref().zip(rehashed.as_ref()) {
                 users::rehash(connection, subject.id, old, new)?;
             }
-            let actor = Actor::user(&subject);
-            let entry = Entry::success(Event::SignInSuccess, &actor, &subject, &client);
-            audit::append(connection, &entry.session(draft.session_id()), draft.opened_at())?;
-            end_replaced(connection, replaced.as_ref(), &actor, draft.opened_at())?;
             Ok(draft.clone())
         })
         .await?;
@@ -76,7 +71,7 @@ pub async fn program(
     client: &Client,
 ) -> Result<IssuedTokens> {
     let device = device_name.and_then(clean_device_name);
-    let draft = || draft::program(services, device, client);
-    let (user, draft) = open_session(services, name, password, draft, None, client).await?;
+    let opener = Opener::Program { device };
+    let (user, draft) = open_session(services, name, password, opener, None, client).await?;
     tokens::issue(services, draft.token_family(&user), 0, user).await
 }

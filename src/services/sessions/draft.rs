@@ -4,14 +4,26 @@ use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
 use crate::domain::refresh_token::{RefreshSeed, RefreshState, TokenFamily};
 use crate::domain::session::{Lifetime, LiveSession};
-use crate::domain::{Actor, Clock, EndReason, SessionId, SessionKind, Timestamp, User};
+use crate::domain::{Actor, EndReason, Event, SessionId, SessionKind, Timestamp, User};
 use crate::services::{Caller, Result, Services, SignedIn};
 use crate::storage::accounts::users;
+use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::rows::{self, End, NewSession};
 use crate::storage::sessions::{Change, SessionStore};
 
-/// A session that a transaction is about to open.
+/// For whom a sign-in opens a session.
+pub(in crate::services) enum Opener {
+    Browser {
+        remember: bool,
+    },
+    /// Its refresh tokens keep the session open. What it calls itself goes before what its user agent says.
+    Program {
+        device: Option<String>,
+    },
+}
+
+/// A session that a transaction is about to open. Every sign-in drafts one, and [opens](SessionDraft::open) it.
 #[derive(Clone)]
 pub(in crate::services) struct SessionDraft {
     session_id: SessionId,
@@ -27,8 +39,40 @@ pub(in crate::services) struct SessionDraft {
 }
 
 impl SessionDraft {
-    /// Inserts the session of `user`, as it was read before the password was checked, and notes the sign-in.
-    pub(in crate::services) fn insert(&self, connection: &mut AnyConnection, user: &User) -> Result<()> {
+    /// A session that starts now, with the limits of the settings.
+    pub(in crate::services) fn new(services: &Services, opener: Opener, client: &Client) -> Self {
+        let (now, settings) = (services.clock.now(), &services.settings);
+        let of_client = client.device.clone().unwrap_or_default();
+        let (remember, device, lifetime, refresh_seed) = match opener {
+            Opener::Browser { remember } => (remember, of_client, settings.lifetime(remember), None),
+            Opener::Program { device } => {
+                let lifetime =
+                    Lifetime { idle: settings.refresh_token_ttl, absolute: settings.remember_absolute_timeout };
+                (false, device.unwrap_or(of_client), lifetime, Some(RefreshSeed::generate()))
+            }
+        };
+        Self {
+            session_id: SessionId::new(now),
+            secret: Secret::generate(),
+            refresh_seed,
+            remember,
+            device,
+            address: client.address.map(|address| address.to_string()).unwrap_or_default(),
+            now,
+            idle: lifetime.idle,
+            absolute_limit: now + lifetime.absolute,
+        }
+    }
+
+    /// Opens the session of `user`, as it was read before the password was checked, notes the sign-in, and ends the
+    /// session over which somebody signed in.
+    pub(in crate::services) fn open(
+        &self,
+        connection: &mut AnyConnection,
+        user: &User,
+        replaced: Option<&Caller>,
+        client: &Client,
+    ) -> Result<()> {
         rows::insert(
             connection,
             &NewSession {
@@ -45,11 +89,15 @@ impl SessionDraft {
                 refresh_seed: self.refresh_seed,
             },
         )?;
-        users::set_last_sign_in(connection, user.id, self.now)
-    }
-
-    pub(in crate::services) fn session_id(&self) -> SessionId {
-        self.session_id
+        users::set_last_sign_in(connection, user.id, self.now)?;
+        let actor = Actor::user(user);
+        let entry = Entry::success(Event::SignInSuccess, &actor, user, client).session(self.session_id);
+        audit::append(connection, &entry, self.now)?;
+        if let Some(replaced) = replaced {
+            let end = End { reason: EndReason::Replaced, by: &actor, at: self.now };
+            rows::end(connection, replaced.user_id, replaced.session_id, &end)?;
+        }
+        Ok(())
     }
 
     pub(in crate::services) fn opened_at(&self) -> Timestamp {
@@ -86,53 +134,10 @@ impl SessionDraft {
     }
 }
 
-/// A browser session that starts now, with the limits of the settings.
-pub(in crate::services) fn browser(services: &Services, remember: bool, client: &Client) -> SessionDraft {
-    starting_now(&services.clock, services.settings.lifetime(remember), remember, client)
-}
-
-/// A program's session that starts now; its refresh tokens keep it open.
-pub(in crate::services) fn program(services: &Services, device: Option<String>, client: &Client) -> SessionDraft {
-    let idle = services.settings.refresh_token_ttl;
-    let lifetime = Lifetime { idle, absolute: services.settings.remember_absolute_timeout };
-    let draft = starting_now(&services.clock, lifetime, false, client);
-    let device = device.unwrap_or_else(|| draft.device.clone());
-    SessionDraft { device, refresh_seed: Some(RefreshSeed::generate()), ..draft }
-}
-
-fn starting_now(clock: &Clock, lifetime: Lifetime, remember: bool, client: &Client) -> SessionDraft {
-    let now = clock.now();
-    SessionDraft {
-        session_id: SessionId::new(now),
-        secret: Secret::generate(),
-        refresh_seed: None,
-        remember,
-        device: client.device.clone().unwrap_or_default(),
-        address: client.address.map(|address| address.to_string()).unwrap_or_default(),
-        now,
-        idle: lifetime.idle,
-        absolute_limit: now + lifetime.absolute,
-    }
-}
-
 /// A sign-in does not fail because an older session could not be taken out of Redis at once: the feed does it.
 pub(in crate::services) async fn invalidate_replaced(sessions: &SessionStore, replaced: Option<&Caller>) {
     let Some(replaced) = replaced else { return };
     if let Err(error) = sessions.invalidate(&[Change::SessionEnded(replaced.user_id, replaced.session_id)]).await {
         tracing::warn!(%error, session_id = %replaced.session_id, "a replaced session is left to the feed");
     }
-}
-
-/// Ends the session over which somebody signed in, in the transaction of that sign-in.
-pub(in crate::services) fn end_replaced(
-    connection: &mut AnyConnection,
-    replaced: Option<&Caller>,
-    by: &Actor,
-    now: Timestamp,
-) -> Result<()> {
-    if let Some(replaced) = replaced {
-        let end = End { reason: EndReason::Replaced, by, at: now };
-        rows::end(connection, replaced.user_id, replaced.session_id, &end)?;
-    }
-    Ok(())
 }
