@@ -105,7 +105,8 @@ measure() {
   local url=http://127.0.0.1:$port token quiet flooded statuses kind round
   [ -z "$only" ] || [ "$only" = "$name" ] || return 0
   mkdir "$folder/$name"
-  portcullis serve --listen "127.0.0.1:$port" --public-url "$url" --api-rate 1000000/1s --log-level warn \
+  # Not a function: its process would be a shell, and the server would outlive it.
+  "$PORTCULLIS" --data-dir "$folder/$name" --database-url "$database" ${redis:+--redis-url "$redis"} serve --listen "127.0.0.1:$port" --public-url "$url" --api-rate 1000000/1s --log-level warn \
     >"$folder/$name.log" 2>&1 &
   server_pid=$!
   for _ in $(seq 100); do

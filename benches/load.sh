@@ -150,7 +150,8 @@ measure() {
   local url=http://127.0.0.1:$port route pid ours bare round
   [ -z "$only" ] || [ "$only" = "$name" ] || return 0
   mkdir "$folder/$name"
-  portcullis serve --listen "127.0.0.1:$port" --public-url "$url" --api-rate 1000000/1s --login-rate 1000000/1s \
+  # Not a function: its process would be a shell, and the server would outlive it.
+  "$PORTCULLIS" --data-dir "$folder/$name" --database-url "$database" ${redis:+--redis-url "$redis"} serve --listen "127.0.0.1:$port" --public-url "$url" --api-rate 1000000/1s --login-rate 1000000/1s \
     --log-format json 2>"$folder/$name.log" >/dev/null &
   pid=$!
   pids+=("$pid")

@@ -59,6 +59,7 @@ mod postgres_pooler;
 mod postgres_settings;
 mod readiness;
 mod readme;
+mod reads;
 mod redis;
 mod redis_errors;
 mod redis_failover;

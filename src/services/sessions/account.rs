@@ -1,17 +1,17 @@
-//! The open sessions of one account.
+//! The open sessions of one account. Looking writes nothing: who reads a page waits for no writer, and what has expired is
+//! left out before the history knows of it.
 
 use crate::domain::{Session, SessionId, SessionKind, UserId};
 use crate::services::sessions::counts::SessionCounts;
 use crate::services::{Result, Services};
 use crate::storage::sessions::account;
-use crate::storage::sessions::expiry::{self, Expired};
 
 /// The account's live sessions, last active first, at most `limit`, and how many there are in all.
 pub async fn live(services: &Services, user: UserId, limit: i64) -> Result<(Vec<Session>, SessionCounts)> {
     let now = services.clock.now();
     services
         .database
-        .write(move |connection| {
+        .read(move |connection| {
             let mut counts = SessionCounts::default();
             for (kind, count) in account::count_open(connection, user, now)? {
                 match kind {
@@ -24,15 +24,8 @@ pub async fn live(services: &Services, user: UserId, limit: i64) -> Result<(Vec<
         .await
 }
 
-/// The account's open sessions by their beginning, newest first, those that began before `before`. Some may have
-/// passed their idle limit a moment ago.
+/// The account's live sessions by their beginning, newest first, those that began before `before`.
 pub async fn newest(services: &Services, user: UserId, before: Option<SessionId>, limit: i64) -> Result<Vec<Session>> {
     let now = services.clock.now();
-    services
-        .database
-        .write(move |connection| {
-            expiry::close_expired(connection, Expired::Of(user), now)?;
-            account::newest_open(connection, user, before, limit)
-        })
-        .await
+    services.database.read(move |connection| account::newest_open(connection, user, before, now, limit)).await
 }

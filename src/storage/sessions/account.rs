@@ -6,7 +6,6 @@ use diesel::prelude::*;
 use super::super::database::{AnyConnection, MultiBackend};
 use super::super::schema::{sessions, users};
 use super::everyone;
-use super::expiry::{Expired, close_expired};
 use super::open::{nearer_limit, of_present_epoch, open, open_in_index, unexpired};
 use super::rows::Row;
 use crate::domain::{Session, SessionId, SessionKind, Timestamp, UserId};
@@ -32,11 +31,13 @@ pub fn newest_open(
     connection: &mut AnyConnection,
     user: UserId,
     before: Option<SessionId>,
+    now: Timestamp,
     limit: i64,
 ) -> Result<Vec<Session>> {
     let mut newest = sessions::table
         .filter(sessions::user_id.eq(user))
         .filter(open_in_index())
+        .filter(unexpired(nearer_limit(connection), now))
         .order(sessions::id.desc())
         .select(sessions::id)
         .limit(limit)
@@ -58,8 +59,11 @@ pub fn newest_open(
 
 /// How many sessions of the account are open, of each kind.
 pub fn count_open(connection: &mut AnyConnection, user: UserId, now: Timestamp) -> Result<Vec<(SessionKind, i64)>> {
-    close_expired(connection, Expired::Of(user), now)?;
-    let open = sessions::table.filter(sessions::user_id.eq(user)).filter(open_in_index()).group_by(sessions::kind);
+    let open = sessions::table
+        .filter(sessions::user_id.eq(user))
+        .filter(open_in_index())
+        .filter(unexpired(nearer_limit(connection), now))
+        .group_by(sessions::kind);
     let counted = (sessions::kind, count_star());
     if everyone::next_backfill(connection)?.is_none() {
         // From the index alone.
