@@ -267,6 +267,6 @@ fn without_slash(request: &HttpRequest) -> Option<HttpResponse> {
             "" => path.to_owned(),
             query => format!("{path}?{query}"),
         };
-        HttpResponse::PermanentRedirect().insert_header((LOCATION, location)).finish()
+        HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
     })
 }

@@ -34,6 +34,9 @@ impl OneTimeLink {
     }
 }
 
+/// What stands right behind a link in a sentence.
+const OF_SENTENCES: &[char] = &['.', ',', ';', ':', '!', '?', ')', ']', '}', '>', '"', '\'', '’', '”', '»', '›'];
+
 /// The token of a one-time link as the path of a request has it, without what mail programs take for a part of a link: the
 /// full stop of the sentence, or the bracket around it.
 pub struct LinkToken(String);
@@ -42,8 +45,7 @@ impl std::str::FromStr for LinkToken {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        Ok(Self(text.trim_end_matches(|c| !is_of_token(c)).to_owned()))
+        Ok(Self(text.trim_end_matches(OF_SENTENCES).to_owned()))
     }
 }
 
@@ -64,6 +66,10 @@ mod tests {
         for text in ["a-B_9", "a-B_9.", "a-B_9)", "a-B_9).", "a-B_9”", "a-B_9>,"] {
             let Ok(token) = text.parse::<LinkToken>();
             assert_eq!(&*token, "a-B_9", "{text}");
+        }
+        for text in ["a-B_9=", "a-B_9-", ".a-B_9", "a.B_9", "a-B_9x"] {
+            let Ok(token) = text.parse::<LinkToken>();
+            assert_eq!(&*token, text);
         }
     }
 }

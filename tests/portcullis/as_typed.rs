@@ -23,7 +23,7 @@ async fn an_address_with_a_slash_too_many_leads_to_the_page() {
         ("/reset/", ""),
         ("/account/sessions/end-others/", ""),
     ] {
-        let answer = browser.get(asked).await.expect(if page.is_empty() { 404 } else { 308 });
+        let answer = browser.get(asked).await.expect(if page.is_empty() { 404 } else { 303 });
         assert_eq!(answer.location().unwrap_or_default(), page, "{asked}");
     }
     // What a form would do is not sent elsewhere.
