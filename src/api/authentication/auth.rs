@@ -58,7 +58,7 @@ pub async fn register(
     let RegisterBody { username, email, password, name, device_name } = body;
     let account = NewAccount { username, email, name, password: password.into() };
     let issued = registration::register_program(&services, account, device_name.as_deref(), &client).await?;
-    Ok(tokens::answer(&request, HttpResponse::Created(), &issued, Delivery::Body))
+    tokens::answer(&services, &request, HttpResponse::Created(), &issued, Delivery::Body).await
 }
 
 /// Who signs in.
@@ -99,7 +99,7 @@ pub async fn login(
     let device_name = body.device_name.as_deref();
     let issued = sign_in::program(&services, &body.username, &body.password.into(), device_name, &client).await?;
     let delivery = if body.refresh_cookie { Delivery::Cookie } else { Delivery::Body };
-    Ok(tokens::answer(&request, HttpResponse::Ok(), &issued, delivery))
+    tokens::answer(&services, &request, HttpResponse::Ok(), &issued, delivery).await
 }
 
 /// A refresh token, unless it is in the cookie.
@@ -134,7 +134,7 @@ pub async fn refresh(
     };
     let token = token.ok_or(Error::InvalidRefreshToken)?;
     let issued = sessions::tokens::refresh(&services, &token, &client).await?;
-    Ok(tokens::answer(&request, HttpResponse::Ok(), &issued, delivery))
+    tokens::answer(&services, &request, HttpResponse::Ok(), &issued, delivery).await
 }
 
 /// `POST /api/v1/auth/logout`. Whoever has any of its tokens may end a session; with those of two sessions, both end.

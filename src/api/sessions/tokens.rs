@@ -1,17 +1,19 @@
 //! The token body, and the cookie in which a browser application keeps its refresh token.
 
 use actix_web::cookie::time::Duration;
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponseBuilder};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::{Answer, user_shape};
 use crate::domain::SessionId;
 use crate::http::cookies::OurCookie;
 use crate::http::cors;
 use crate::http::problem::Problem;
 use crate::http::site::Site;
 use crate::representations::UserShape;
+use crate::services::Services;
 use crate::services::sessions::tokens::IssuedTokens;
 
 /// What a program gets when it signs in or refreshes.
@@ -43,27 +45,29 @@ pub enum Delivery {
 }
 
 /// The answer to a sign-in or a refresh.
-pub fn answer(
+pub async fn answer(
+    services: &Services,
     request: &HttpRequest,
     mut response: HttpResponseBuilder,
     tokens: &IssuedTokens,
     delivery: Delivery,
-) -> HttpResponse {
+) -> Answer {
+    let user = user_shape(services, &tokens.user).await?;
     let refresh_token = tokens.refresh_token.expose_secret();
     if delivery == Delivery::Cookie {
         let mut cookie = OurCookie::Refresh.with_value(refresh_token.to_owned(), Site::of(request).https);
         cookie.set_max_age(Duration::seconds(tokens.refresh_expires_in));
         response.cookie(cookie);
     }
-    response.json(TokenBody {
+    Ok(response.json(TokenBody {
         access_token: tokens.access.token.expose_secret().to_owned(),
         token_type: "Bearer",
         expires_in: tokens.access.expires_in,
         refresh_token: (delivery == Delivery::Body).then(|| refresh_token.to_owned()),
         refresh_expires_in: tokens.refresh_expires_in,
         session_id: tokens.session_id,
-        user: UserShape::new(&tokens.user, tokens.locked_until),
-    })
+        user,
+    }))
 }
 
 /// The refresh token of the cookie, if there is one; where another site may have made the browser send it, it is 403.

@@ -9,7 +9,6 @@ use crate::domain::audit::Client;
 use crate::domain::keys::RootKey;
 use crate::domain::refresh_token::{RefreshKey, RefreshToken, TokenFamily, TokenStatus};
 use crate::domain::{Actor, EndReason, Error, Event, Outcome, SessionId, Timestamp, User, UserId};
-use crate::services::authentication::lockout;
 use crate::services::{Result, Services};
 use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
@@ -26,7 +25,6 @@ pub struct IssuedTokens {
     pub session_id: SessionId,
     /// As it is now, not as it was at the sign-in.
     pub user: User,
-    pub locked_until: Option<Timestamp>,
 }
 
 /// What is known of a refresh token that a live session has made.
@@ -120,7 +118,6 @@ pub(in crate::services) async fn issue(
         refresh_token: refresh_key(&services.root_key).token(user.id, id, &family.refresh_state.seed, counter),
         refresh_expires_in: whole_seconds(family.expires_at() - services.clock.now()),
         session_id: id,
-        locked_until: lockout::locked_until(&services, user.id).await?,
         user,
     })
 }
