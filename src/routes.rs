@@ -37,10 +37,10 @@ mod admin {
 
 /// Those of the API.
 mod api {
-    pub use crate::api::accounts::me;
+    pub use crate::api::accounts::{me, registration};
     pub use crate::api::administration::{stats, user_acts, users};
     pub use crate::api::authentication::auth;
-    pub use crate::api::sessions::{everyone as sessions, keys, oauth, well_known};
+    pub use crate::api::sessions::{everyone as sessions, keys, oauth, own, tokens, well_known};
     pub use crate::api::{audit, document};
 }
 
@@ -165,17 +165,17 @@ routes! {
     }
     // Access tokens instead of sessions: no cookie but that of a refresh token is looked at.
     json at "/api/v1" {
-        "/auth/register" everyone { post api::auth::register } limited
+        "/auth/register" everyone { post api::registration::register } limited
         "/auth/login" everyone { post api::auth::login } limited
         // The refresh token decides, or for signing out any token of the session.
-        "/auth/refresh" everyone { post api::auth::refresh }
-        "/auth/logout" everyone { post api::auth::logout }
+        "/auth/refresh" everyone { post api::tokens::refresh }
+        "/auth/logout" everyone { post api::tokens::logout }
         "/auth/confirm" bearer_user { post api::auth::confirm } limited
         "/whoami" everyone { get api::me::whoami }
         "/me" bearer_user { get api::me::show, patch api::me::update } limited
         "/me/password" bearer_user { put api::me::change_password } limited
-        "/me/sessions" bearer_user { get api::me::sessions, delete api::me::end_other_sessions }
-        "/me/sessions/{id}" bearer_user { delete api::me::end_session }
+        "/me/sessions" bearer_user { get api::own::list, delete api::own::end_others }
+        "/me/sessions/{id}" bearer_user { delete api::own::end }
         "/me/activity" bearer_user { get api::me::activity }
         "/users" bearer_manager { get api::users::list, post(bearer_admin_recent) api::users::create }
         "/users/{id}" bearer_manager {

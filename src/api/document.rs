@@ -13,10 +13,10 @@ use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 use utoipa::OpenApi as _;
 
-use super::accounts::me;
+use super::accounts::{me, registration};
 use super::administration::{stats, user_acts, users};
 use super::authentication::auth;
-use super::sessions::{everyone, keys, oauth, well_known};
+use super::sessions::{everyone, keys, oauth, own, tokens, well_known};
 use super::{audit, texts};
 use crate::domain::session_list::SessionState;
 use crate::http::access::Route;
@@ -35,9 +35,9 @@ use crate::settings::Settings;
         license(name = "GPL-3.0-or-later", identifier = "GPL-3.0-or-later"),
     ),
     paths(
-        auth::register, auth::login, auth::refresh, auth::logout, auth::confirm,
+        registration::register, auth::login, tokens::refresh, tokens::logout, auth::confirm,
         me::whoami, me::show, me::update, me::change_password,
-        me::sessions, me::end_session, me::end_other_sessions, me::activity,
+        own::list, own::end, own::end_others, me::activity,
         users::list, users::create, users::show, users::update, users::delete,
         user_acts::set_role, user_acts::suspend, user_acts::reinstate, user_acts::reset_link, user_acts::unlock,
         user_acts::sessions, user_acts::end_sessions,

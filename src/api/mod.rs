@@ -20,10 +20,12 @@ use actix_web::HttpResponse;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use crate::domain::{FieldError, User};
+use crate::domain::{Error, FieldError, User};
+use crate::http::bearer::ApiUser;
 use crate::http::problem::Problem;
 use crate::representations::UserShape;
 use crate::services::Services;
+use crate::services::accounts::lookup;
 use crate::services::authentication::lockout;
 
 /// What a handler of the API gives back. A [`Problem`] becomes `application/problem+json`.
@@ -40,6 +42,14 @@ fn no_content() -> Answer {
 
 async fn user_shape(services: &Services, user: &User) -> Result<UserShape, Problem> {
     Ok(UserShape::new(user, lockout::locked_until(&services, user.id).await?))
+}
+
+/// The caller's account. One that was deleted since the token was looked at is no longer signed in.
+async fn caller_account(services: &Services, caller: &ApiUser) -> Result<User, Problem> {
+    lookup::by_id(&services.database, caller.session.user_id).await.map_err(|error| match error {
+        Error::NotFound => Error::InvalidToken.into(),
+        other => other.into(),
+    })
 }
 
 /// Tells a field that is null from one that was left out.

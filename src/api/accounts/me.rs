@@ -1,32 +1,19 @@
-//! `/api/v1/whoami` and `/api/v1/me`: the caller's own account, sessions and activity.
+//! `/api/v1/whoami` and `/api/v1/me`: the caller's own account and its activity.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::listing::{EventPage, ListQuery, Listing, NewestFirst, PageParameters, SessionPage, Unfiltered};
-use crate::api::sessions::everyone::{Revoked, SessionPath};
-use crate::api::{Answer, given, no_content, texts, user_shape};
-use crate::domain::{Error, SessionId, User};
+use crate::api::listing::{EventPage, ListQuery, Listing, NewestFirst, PageParameters, Unfiltered};
+use crate::api::{Answer, caller_account, given, no_content, texts, user_shape};
+use crate::domain::SessionId;
 use crate::http::bearer::{ApiUser, MaybeApiUser};
 use crate::http::client_address::ClientInfo;
 use crate::http::json::Json;
-use crate::http::parameters::PathParam;
-use crate::http::problem::Problem;
-use crate::representations::{EventShape, SessionShape, UserShape};
+use crate::representations::{EventShape, UserShape};
+use crate::services::accounts::passwords;
 use crate::services::accounts::profile::{self, ProfileChange};
-use crate::services::accounts::{lookup, passwords};
-use crate::services::sessions::{account, own};
 use crate::services::{Services, audit};
-
-/// The caller's account. One that was deleted since the token was looked at is no longer signed in.
-async fn account_of(services: &Services, caller: &ApiUser) -> Result<User, Problem> {
-    lookup::by_id(&services.database, caller.session.user_id).await.map_err(|error| match error {
-        Error::NotFound => Error::InvalidToken.into(),
-        other => other.into(),
-    })
-}
 
 /// Who is calling.
 #[derive(Serialize, ToSchema)]
@@ -56,7 +43,7 @@ pub async fn whoami(services: web::Data<Services>, MaybeApiUser(caller): MaybeAp
     let Some(caller) = caller else {
         return Ok(HttpResponse::Ok().json(WhoAmI { authenticated: false, user: None, session_id: None }));
     };
-    let user = account_of(&services, &caller).await?;
+    let user = caller_account(&services, &caller).await?;
     Ok(HttpResponse::Ok().json(WhoAmI {
         authenticated: true,
         user: Some(user_shape(&services, &user).await?),
@@ -71,7 +58,7 @@ pub async fn whoami(services: web::Data<Services>, MaybeApiUser(caller): MaybeAp
     security(("bearer" = []))
 )]
 pub async fn show(services: web::Data<Services>, caller: ApiUser) -> Answer {
-    Ok(HttpResponse::Ok().json(user_shape(&services, &account_of(&services, &caller).await?).await?))
+    Ok(HttpResponse::Ok().json(user_shape(&services, &caller_account(&services, &caller).await?).await?))
 }
 
 /// What shall change; what is left out stays.
@@ -153,75 +140,6 @@ pub async fn change_password(
         .await?
         .delivered?;
     no_content()
-}
-
-/// `GET /api/v1/me/sessions`.
-#[utoipa::path(
-    get, path = "/api/v1/me/sessions", tag = "me", operation_id = "list_my_sessions", summary = "Your live sessions, newest first",
-    params(NewestFirst, PageParameters),
-    responses((
-        status = 200, description = "A part of the caller’s sessions", body = SessionPage,
-        headers(("Link" = Option<String>, description = "The next page, where there is one (RFC 8288)")),
-    )),
-    security(("bearer" = []))
-)]
-pub async fn sessions(
-    request: HttpRequest,
-    services: web::Data<Services>,
-    caller: ApiUser,
-    ListQuery { page, filter: Unfiltered {} }: ListQuery<Unfiltered>,
-) -> Answer {
-    let user = account_of(&services, &caller).await?;
-    let listing = Listing::of(&services, page, format!("sessions of {}", user.id))?;
-    let rows = account::newest(&services, user.id, listing.before().copied(), listing.rows()).await?;
-    let (now, current) = (services.clock.now(), caller.session.session_id);
-    Ok(listing.answer(
-        &request,
-        &services,
-        rows,
-        |session| session.id,
-        |session| {
-            // The database may know the last activity of the session that asks a little late.
-            let shown = session.id == current || session.is_live(now, TimeDelta::zero());
-            shown.then(|| SessionShape::new(&session, user.username.as_str(), Some(current)))
-        },
-    ))
-}
-
-/// `DELETE /api/v1/me/sessions/{id}`. Another's session is as unknown as one that never was.
-#[utoipa::path(
-    delete, path = "/api/v1/me/sessions/{id}", tag = "me", operation_id = "end_my_session", summary = "End one of your sessions",
-    params(SessionPath),
-    responses(
-        (status = 204, description = "The session and all its tokens have ended"),
-        (status = 404, description = "`not_found`"),
-    ),
-    security(("bearer" = []))
-)]
-pub async fn end_session(
-    services: web::Data<Services>,
-    caller: ApiUser,
-    PathParam(id): PathParam<SessionId>,
-    ClientInfo(client): ClientInfo,
-) -> Answer {
-    own::end(&services, &caller.caller(), id, &client).await?;
-    no_content()
-}
-
-/// `DELETE /api/v1/me/sessions`.
-#[utoipa::path(
-    delete, path = "/api/v1/me/sessions", tag = "me", operation_id = "end_my_other_sessions",
-    summary = "End all your sessions but this one",
-    responses((status = 200, description = "Those that had not ended before are counted", body = Revoked)),
-    security(("bearer" = []))
-)]
-pub async fn end_other_sessions(
-    services: web::Data<Services>,
-    caller: ApiUser,
-    ClientInfo(client): ClientInfo,
-) -> Answer {
-    let revoked = own::end_others(&services, &caller.caller(), &client).await?;
-    Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }
 
 /// `GET /api/v1/me/activity`.

@@ -1,3 +1,4 @@
-//! One's own account.
+//! One's own account, and how one comes to it.
 
 pub mod me;
+pub mod registration;

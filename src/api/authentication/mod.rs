@@ -1,3 +1,3 @@
-//! Signing in and out.
+//! Signing in.
 
 pub mod auth;

@@ -3,5 +3,6 @@
 pub mod everyone;
 pub mod keys;
 pub mod oauth;
-pub(super) mod tokens;
+pub mod own;
+pub mod tokens;
 pub mod well_known;
