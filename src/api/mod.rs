@@ -41,7 +41,7 @@ fn no_content() -> Answer {
 }
 
 async fn user_shape(services: &Services, user: &User) -> Result<UserShape, Problem> {
-    Ok(UserShape::new(user, lockout::locked_until(&services, user.id).await?))
+    Ok(UserShape::new(user, lockout::locked_until(services, user.id).await?))
 }
 
 /// The caller's account. One that was deleted since the token was looked at is no longer signed in.

@@ -52,7 +52,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
     {
         return Err(Failure::Failed(format!("no account has or had the name, e-mail or id “{user}”")));
     }
-    let events = audit::export(&services, &auth, filter)?;
+    let events = audit::export(services, &auth, filter)?;
     output::print_stream(format.write(events)).await?;
     Ok(String::new())
 }

@@ -31,7 +31,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         Command::Rotate { yes } => {
             yes.confirm("Rotate the signing keys?")?;
             let key =
-                signing_keys::rotate(&services, &RecentAuthContext::command_line(), None, &Client::default()).await?;
+                signing_keys::rotate(services, &RecentAuthContext::command_line(), None, &Client::default()).await?;
             Ok(format!("Access tokens are signed with {} ({}) from now on.\n", key.kid, key.algorithm))
         }
     }

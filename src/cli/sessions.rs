@@ -71,7 +71,7 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
             yes.confirm(&format!("End {}?", counted(ids.len() as u64)))?;
             let mut ended = 0;
             for some in ids.chunks(MOST_SELECTED) {
-                ended += everyone::end_selected(&services, auth, some, client).await?;
+                ended += everyone::end_selected(services, auth, some, client).await?;
             }
             Ok(format!("Ended {}.\n", counted(ended)))
         }
@@ -80,9 +80,9 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
             let whose = user.as_ref().map_or("all accounts", |user| user.username.as_str());
             yes.confirm(&format!("End all sessions of {whose}?"))?;
             let ended = match user {
-                Some(user) => everyone::end_of_account(&services, auth, user.id, client).await?,
+                Some(user) => everyone::end_of_account(services, auth, user.id, client).await?,
                 None => {
-                    let ended = everyone::end_all(&services, auth, None, client).await?;
+                    let ended = everyone::end_all(services, auth, None, client).await?;
                     if let Err(error) = backfill(services).await {
                         // They are dead all the same.
                         output::tell(&format!("The history is left to the next sweep of a server: {error}"));
@@ -132,7 +132,7 @@ async fn list(services: &Services, filter: &SessionFilter, format: Format) -> Re
     let titles = ["ID", "USER", "KIND", "DEVICE", "ADDRESS", "SIGNED IN", "LAST ACTIVE", end];
     output::print_pages(Listing::new(format, titles), async |cursor| {
         let auth = RecentAuthContext::command_line();
-        let page = everyone::search(&services, &auth, filter, cursor.as_deref(), output::PAGE).await?;
+        let page = everyone::search(services, &auth, filter, cursor.as_deref(), output::PAGE).await?;
         Ok((page.sessions.iter().map(row).collect(), page.next))
     })
     .await

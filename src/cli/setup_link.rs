@@ -11,7 +11,7 @@ pub async fn run(services: &Services) -> Result<String, Failure> {
                 .to_owned(),
         ));
     }
-    let link = links::issue_setup(&services).await?;
+    let link = links::issue_setup(services).await?;
     Ok(format!(
         "Open this link to become the administrator. It is good once, until {}:\n{}\n",
         output::moment(link.expires_at),

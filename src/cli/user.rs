@@ -166,51 +166,51 @@ pub async fn run(command: Command, services: &Services) -> Result<String, Failur
         Command::Create { username, email, name, role, password, yes: _ } => {
             if password.password_stdin {
                 let account = NewAccount { username, email, name, password: password.read()? };
-                let user = users::create_with_password(&services, auth, account, role, client).await?;
+                let user = users::create_with_password(services, auth, account, role, client).await?;
                 return Ok(format!("Created {} with this password.\n", user.username.as_str()));
             }
             let name = name.as_deref();
-            let (user, link) = users::create(&services, auth, &username, &email, name, role, client).await?;
+            let (user, link) = users::create(services, auth, &username, &email, name, role, client).await?;
             Ok(handed_over(&user, &link))
         }
         Command::List { search, output } => list(services, search, output.format).await,
         Command::Show { target, output } => {
             let user = target.find(services).await?;
-            show(&user, lockout::locked_until(&services, user.id).await?, output.format)
+            show(&user, lockout::locked_until(services, user.id).await?, output.format)
         }
         Command::SetPassword { target, password, yes: _ } => {
             let user = target.find(services).await?;
-            let user = passwords::set(&services, auth, user.id, &password.read()?, client).await?;
+            let user = passwords::set(services, auth, user.id, &password.read()?, client).await?;
             Ok(format!("Set the password of {}; all its sessions are ended.\n", user.username.as_str()))
         }
         Command::SetRole { target, role, yes: _ } => {
-            let user = user_acts::set_role(&services, auth, target.find(services).await?.id, role, client).await?;
+            let user = user_acts::set_role(services, auth, target.find(services).await?.id, role, client).await?;
             Ok(format!("{} is now {}.\n", user.username.as_str(), user.role))
         }
         Command::Suspend { target, yes } => {
             let user = target.find(services).await?;
             yes.confirm(&format!("Suspend {}, and end all its sessions?", user.username.as_str()))?;
-            let user = user_acts::suspend(&services, auth, user.id, client).await?;
+            let user = user_acts::suspend(services, auth, user.id, client).await?;
             Ok(format!("Suspended {}; all its sessions are ended.\n", user.username.as_str()))
         }
         Command::Reinstate { target, yes: _ } => {
-            let user = user_acts::reinstate(&services, auth, target.find(services).await?.id, client).await?;
+            let user = user_acts::reinstate(services, auth, target.find(services).await?.id, client).await?;
             Ok(format!("{} can sign in again.\n", user.username.as_str()))
         }
         Command::Unlock { target, yes: _ } => {
-            let user = lockout::unlock(&services, auth, target.find(services).await?.id, client).await?;
+            let user = lockout::unlock(services, auth, target.find(services).await?.id, client).await?;
             Ok(format!("{} is not locked any more.\n", user.username.as_str()))
         }
         Command::Delete { target, yes } => {
             let user = target.find(services).await?;
             let (name, email) = (user.username.as_str(), user.email.as_str());
             yes.confirm(&format!("Delete the account {name} ({email}) for good?"))?;
-            user_acts::delete(&services, auth, user.id, client).await?;
+            user_acts::delete(services, auth, user.id, client).await?;
             Ok(format!("Deleted {name}.\n"))
         }
         Command::ResetLink { target, yes: _ } => {
             let user = target.find(services).await?;
-            let link = links::issue_reset(&services, auth, user.id, client).await?;
+            let link = links::issue_reset(services, auth, user.id, client).await?;
             Ok(handed_over(&user, &link))
         }
         Command::Import(arguments) => import::run(arguments, services).await,
@@ -267,7 +267,7 @@ async fn list(services: &Services, search: Search, format: Format) -> Result<Str
     let titles = ["USERNAME", "E-MAIL", "NAME", "ROLE", "STATUS", "CREATED", "LAST SIGN-IN", "ID"];
     output::print_pages(Listing::new(format, titles), async |cursor| {
         let auth = RecentAuthContext::command_line();
-        let page = users::search(&services, &auth, &search, cursor.as_deref(), output::PAGE).await?;
+        let page = users::search(services, &auth, &search, cursor.as_deref(), output::PAGE).await?;
         Ok((page.users.iter().map(row).collect(), page.next))
     })
     .await

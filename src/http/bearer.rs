@@ -83,7 +83,7 @@ pub async fn identify<B: MessageBody + 'static>(
 
 async fn authenticate(request: &HttpRequest, token: &str) -> Identified {
     let Some(services) = request.app_data::<web::Data<Services>>() else { return Identified::None };
-    match access_tokens::authenticate(&services, token).await {
+    match access_tokens::authenticate(services, token).await {
         Ok(bearer) => {
             let (session, username) = (bearer.session, bearer.claims.preferred_username);
             Identified::Good(Box::new(ApiUser { session, username }))

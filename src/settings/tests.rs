@@ -185,7 +185,7 @@ fn an_empty_variable_is_an_absent_one_unless_its_setting_can_be_empty() {
 
 #[test]
 fn what_editors_leave_at_the_edges_of_a_file_is_no_part_of_it() {
-    let toml = format!("\u{feff}secret_key_file = 'key'\r\nlog_level = 'warn'\r\n");
+    let toml = "\u{feff}secret_key_file = 'key'\r\nlog_level = 'warn'\r\n".to_string();
     let folder = Folder::new(&[
         (".env", "\u{feff}PORTCULLIS_REGISTRATION=closed\r\n"),
         ("portcullis.toml", &toml),

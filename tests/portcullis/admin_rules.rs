@@ -318,26 +318,26 @@ async fn who_lost_the_role_or_the_account_while_the_request_was_on_its_way_does_
     for user in [&demoted, &suspended, &deleted] {
         former.push((AuthContext::of(user), server.stepped_up(user).await));
     }
-    user_acts::set_role(&services, &cli, demoted.id, Role::User, &client).await.unwrap();
-    user_acts::suspend(&services, &cli, suspended.id, &client).await.unwrap();
-    user_acts::delete(&services, &cli, deleted.id, &client).await.unwrap();
+    user_acts::set_role(services, &cli, demoted.id, Role::User, &client).await.unwrap();
+    user_acts::suspend(services, &cli, suspended.id, &client).await.unwrap();
+    user_acts::delete(services, &cli, deleted.id, &client).await.unwrap();
     let before = log(&server).await;
     for (auth, recent) in &former {
         let change = || UserChange { name: Some("Renamed".to_owned()), ..UserChange::default() };
         let outcomes = [
-            everyone::end_one(&services, auth, session, &client).await.err(),
-            everyone::end_selected(&services, auth, &[session], &client).await.err(),
-            everyone::end_of_account(&services, recent, user.id, &client).await.err(),
-            everyone::end_all(&services, recent, None, &client).await.err(),
-            lockout::unlock(&services, auth, user.id, &client).await.err(),
-            user_acts::set_role(&services, recent, user.id, Role::Admin, &client).await.err(),
-            user_acts::suspend(&services, recent, user.id, &client).await.err(),
-            user_acts::reinstate(&services, recent, user.id, &client).await.err(),
-            user_acts::delete(&services, recent, user.id, &client).await.err(),
-            users::update(&services, recent, user.id, change(), &client).await.err(),
-            links::issue_reset(&services, recent, user.id, &client).await.err(),
-            users::create(&services, recent, "eve", "eve@example.com", None, Role::Admin, &client).await.err(),
-            signing_keys::rotate(&services, recent, None, &client).await.err(),
+            everyone::end_one(services, auth, session, &client).await.err(),
+            everyone::end_selected(services, auth, &[session], &client).await.err(),
+            everyone::end_of_account(services, recent, user.id, &client).await.err(),
+            everyone::end_all(services, recent, None, &client).await.err(),
+            lockout::unlock(services, auth, user.id, &client).await.err(),
+            user_acts::set_role(services, recent, user.id, Role::Admin, &client).await.err(),
+            user_acts::suspend(services, recent, user.id, &client).await.err(),
+            user_acts::reinstate(services, recent, user.id, &client).await.err(),
+            user_acts::delete(services, recent, user.id, &client).await.err(),
+            users::update(services, recent, user.id, change(), &client).await.err(),
+            links::issue_reset(services, recent, user.id, &client).await.err(),
+            users::create(services, recent, "eve", "eve@example.com", None, Role::Admin, &client).await.err(),
+            signing_keys::rotate(services, recent, None, &client).await.err(),
         ];
         for (number, outcome) in outcomes.into_iter().enumerate() {
             let refused = matches!(outcome, Some(Error::Forbidden | Error::NotSignedIn));

@@ -616,13 +616,13 @@ async fn a_caller_can_not_list_or_end_as_a_user() {
     let (auth, recent) = (AuthContext::of(&user), server.stepped_up(&user).await);
     let services = &server.services;
     let caller = Caller { user_id: user.id, session_id: SessionId::new(server.clock.now()), role: Role::User };
-    assert!(matches!(everyone::search(&services, &auth, &live(), None, 5).await, Err(Error::Forbidden)));
+    assert!(matches!(everyone::search(services, &auth, &live(), None, 5).await, Err(Error::Forbidden)));
     assert!(matches!(everyone::selected(&services.database, &auth, &[]).await, Err(Error::Forbidden)));
-    assert!(matches!(everyone::end_selected(&services, &auth, &[], &client()).await, Err(Error::Forbidden)));
-    assert!(matches!(everyone::end_all(&services, &recent, Some(&caller), &client()).await, Err(Error::Forbidden)));
-    assert!(matches!(stats::all(&services, &auth).await, Err(Error::Forbidden)));
-    assert!(matches!(counts::open(&services, &auth).await, Err(Error::Forbidden)));
-    assert!(matches!(stats::failing_addresses(&services, &auth).await, Err(Error::Forbidden)));
+    assert!(matches!(everyone::end_selected(services, &auth, &[], &client()).await, Err(Error::Forbidden)));
+    assert!(matches!(everyone::end_all(services, &recent, Some(&caller), &client()).await, Err(Error::Forbidden)));
+    assert!(matches!(stats::all(services, &auth).await, Err(Error::Forbidden)));
+    assert!(matches!(counts::open(services, &auth).await, Err(Error::Forbidden)));
+    assert!(matches!(stats::failing_addresses(services, &auth).await, Err(Error::Forbidden)));
 }
 
 #[tokio::test]

@@ -388,12 +388,12 @@ async fn who_was_an_administrator_when_the_request_began_is_asked_again_when_it_
     let auth = server.stepped_up(&demoted).await;
     user_acts::set_role(&server.services, &command_line(), demoted.id, Role::Manager, &client()).await.unwrap();
     let services = &server.services;
-    assert!(matches!(user_acts::suspend(&services, &auth, user.id, &client()).await, Err(Error::Forbidden)));
-    assert!(matches!(links::issue_reset(&services, &auth, user.id, &client()).await, Err(Error::Forbidden)));
-    let created = users::create(&services, &auth, "eve", "eve@example.com", None, Role::Admin, &client()).await;
+    assert!(matches!(user_acts::suspend(services, &auth, user.id, &client()).await, Err(Error::Forbidden)));
+    assert!(matches!(links::issue_reset(services, &auth, user.id, &client()).await, Err(Error::Forbidden)));
+    let created = users::create(services, &auth, "eve", "eve@example.com", None, Role::Admin, &client()).await;
     assert!(matches!(created, Err(Error::Forbidden)));
-    user_acts::suspend(&services, &command_line(), demoted.id, &client()).await.unwrap();
-    assert!(matches!(everyone::end_of_account(&services, &auth, user.id, &client()).await, Err(Error::NotSignedIn)));
+    user_acts::suspend(services, &command_line(), demoted.id, &client()).await.unwrap();
+    assert!(matches!(everyone::end_of_account(services, &auth, user.id, &client()).await, Err(Error::NotSignedIn)));
 }
 
 #[rstest]

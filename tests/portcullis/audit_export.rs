@@ -42,11 +42,11 @@ async fn no_piece_of_an_export_is_read_after_the_right_to_it_has_ended(
 
     let (services, cli, client) = (&server.services, command_line(), Client::default());
     match end {
-        "session" => everyone::end_one(&services, &cli, session, &client).await.unwrap(),
-        "all sessions" => drop(everyone::end_of_account(&services, &cli, adele.id, &client).await.unwrap()),
-        "suspended" => drop(user_acts::suspend(&services, &cli, adele.id, &client).await.unwrap()),
-        "deleted" => user_acts::delete(&services, &cli, adele.id, &client).await.unwrap(),
-        role => drop(user_acts::set_role(&services, &cli, adele.id, role.parse().unwrap(), &client).await.unwrap()),
+        "session" => everyone::end_one(services, &cli, session, &client).await.unwrap(),
+        "all sessions" => drop(everyone::end_of_account(services, &cli, adele.id, &client).await.unwrap()),
+        "suspended" => drop(user_acts::suspend(services, &cli, adele.id, &client).await.unwrap()),
+        "deleted" => user_acts::delete(services, &cli, adele.id, &client).await.unwrap(),
+        role => drop(user_acts::set_role(services, &cli, adele.id, role.parse().unwrap(), &client).await.unwrap()),
     }
     let next = export.try_next().await;
     match end {

@@ -258,12 +258,12 @@ async fn every_event_of_the_contract_is_one_row_that_says_who_did_what_to_whom_a
 
     // The command line, and the server by itself.
     let (services, cli, nowhere) = (&server.services, command_line(), Client::default());
-    user_acts::set_role(&services, &cli, id, Role::Manager, &nowhere).await.unwrap();
-    passwords::set(&services, &cli, id, &PASSWORD.into(), &nowhere).await.unwrap();
+    user_acts::set_role(services, &cli, id, Role::Manager, &nowhere).await.unwrap();
+    passwords::set(services, &cli, id, &PASSWORD.into(), &nowhere).await.unwrap();
     let expected = [row(UserRoleChanged, "cli", "samuel"), row(PasswordChanged, "cli", "samuel")];
     trail.wrote_here(&expected).await;
     server.clock.advance(TimeDelta::days(91));
-    signing_keys::rotate_when_due(&services).await.unwrap();
+    signing_keys::rotate_when_due(services).await.unwrap();
     trail.wrote_here(&[row(KeyRotated, "system", None)]).await;
 
     let all: BTreeSet<_> = Event::ALL.iter().map(|event| event.as_str()).collect();

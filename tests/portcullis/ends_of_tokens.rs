@@ -54,13 +54,13 @@ async fn every_end_of_a_session_ends_its_tokens_on_every_node(
             browser.post(&format!("/account/sessions/{id}/end"), &[("csrf_token", &token)]).await.expect(303);
         }
         Way::OwnerOverTheApi => drop(owner.delete(&format!("/api/v1/me/sessions/{id}")).await.expect(204)),
-        Way::CommandLine => everyone::end_one(&services, &auth, id.parse().unwrap(), &client).await.unwrap(),
+        Way::CommandLine => everyone::end_one(services, &auth, id.parse().unwrap(), &client).await.unwrap(),
         Way::PasswordChangedElsewhere => {
             let body = json!({ "current_password": PASSWORD, "new_password": "another marble lantern otter" });
             owner.json("PUT", "/api/v1/me/password", &body).await.expect(204);
         }
-        Way::Suspension => drop(user_acts::suspend(&services, &auth, user, &client).await.unwrap()),
-        Way::Deletion => user_acts::delete(&services, &auth, user, &client).await.unwrap(),
+        Way::Suspension => drop(user_acts::suspend(services, &auth, user, &client).await.unwrap()),
+        Way::Deletion => user_acts::delete(services, &auth, user, &client).await.unwrap(),
     }
     assert!(!program.is_signed_in().await, "the access token lives on");
     Deadline::second().expect_soon("dead on the other node", async || !elsewhere.is_signed_in().await).await;

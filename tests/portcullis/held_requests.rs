@@ -19,9 +19,9 @@ async fn end(server: &TestServer, way: &str, session: &str) {
     let (services, client, id) = (&server.services, &Client::default(), server.id_of("adele").await);
     let session = session.parse().unwrap();
     match way {
-        "one" => everyone::end_one(&services, &command_line(), session, client).await.unwrap(),
-        "selected" => drop(everyone::end_selected(&services, &command_line(), &[session], client).await.unwrap()),
-        "all of the account" => drop(everyone::end_of_account(&services, &command_line(), id, client).await.unwrap()),
+        "one" => everyone::end_one(services, &command_line(), session, client).await.unwrap(),
+        "selected" => drop(everyone::end_selected(services, &command_line(), &[session], client).await.unwrap()),
+        "all of the account" => drop(everyone::end_of_account(services, &command_line(), id, client).await.unwrap()),
         "all others" => {
             let owner = server.program("adele").await;
             owner.delete("/api/v1/me/sessions").await.expect(200);

@@ -49,7 +49,7 @@ fn caller(tokens: &IssuedTokens) -> Caller {
 /// As a worker does it: what a busy store could not answer is asked again.
 async fn refresh(services: &Services, refresh_token: &str) -> Result<IssuedTokens, Error> {
     for _ in 0..400 {
-        match tokens::refresh(&services, refresh_token, &Client::default()).await {
+        match tokens::refresh(services, refresh_token, &Client::default()).await {
             Err(Error::Unavailable(..)) => tokio::time::sleep(Duration::from_millis(50)).await,
             answer => return answer,
         }
@@ -242,18 +242,18 @@ async fn end(server: &TestServer, tokens: &IssuedTokens, elsewhere: &Caller, how
     let (user, auth) = (tokens.user.id, command_line());
     match how {
         "sign-out" => {
-            let ended = own::end_by_itself(&services, user, tokens.session_id, Event::SignOut, &client).await;
+            let ended = own::end_by_itself(services, user, tokens.session_id, Event::SignOut, &client).await;
             ended.unwrap();
         }
-        "one by its owner" => own::end(&services, elsewhere, tokens.session_id, &client).await.unwrap(),
-        "one by an administrator" => everyone::end_one(&services, &auth, tokens.session_id, &client).await.unwrap(),
-        "all others" => drop(own::end_others(&services, elsewhere, &client).await.unwrap()),
-        "all of the account" => drop(everyone::end_of_account(&services, &auth, user, &client).await.unwrap()),
+        "one by its owner" => own::end(services, elsewhere, tokens.session_id, &client).await.unwrap(),
+        "one by an administrator" => everyone::end_one(services, &auth, tokens.session_id, &client).await.unwrap(),
+        "all others" => drop(own::end_others(services, elsewhere, &client).await.unwrap()),
+        "all of the account" => drop(everyone::end_of_account(services, &auth, user, &client).await.unwrap()),
         "password" => {
             let (old, new) = (PASSWORD.into(), NEW_PASSWORD.into());
-            drop(passwords::change(&services, elsewhere, &old, &new, &client).await.unwrap());
+            drop(passwords::change(services, elsewhere, &old, &new, &client).await.unwrap());
         }
-        "suspension" => drop(user_acts::suspend(&services, &auth, user, &client).await.unwrap()),
+        "suspension" => drop(user_acts::suspend(services, &auth, user, &client).await.unwrap()),
         _ => unreachable!(),
     }
 }
@@ -333,17 +333,17 @@ async fn a_changed_account_does_not_make_redis_forget_which_tokens_were_used(#[c
     let (services, client) = (&server.services, Client::default());
     match change {
         "role" => {
-            user_acts::set_role(&services, &command_line(), tokens.user.id, Role::Manager, &client).await.unwrap();
+            user_acts::set_role(services, &command_line(), tokens.user.id, Role::Manager, &client).await.unwrap();
         }
         "confirm" => {
-            reauthentication::confirm(&services, &caller(&tokens), &PASSWORD.into(), &client)
+            reauthentication::confirm(services, &caller(&tokens), &PASSWORD.into(), &client)
                 .await
                 .unwrap()
                 .delivered
                 .unwrap();
         }
         _ => {
-            own::end_others(&services, &caller(&tokens), &client).await.unwrap();
+            own::end_others(services, &caller(&tokens), &client).await.unwrap();
         }
     }
     assert!(is_refused(&server, &second).await, "an old token rotates");

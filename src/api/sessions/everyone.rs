@@ -108,7 +108,7 @@ pub(in crate::api) async fn found(
     filter: &SessionFilter,
     PageQuery { limit, cursor }: PageQuery,
 ) -> Answer {
-    let found = everyone::search(&services, &manager.auth_context(), filter, cursor.as_deref(), limit).await?;
+    let found = everyone::search(services, &manager.auth_context(), filter, cursor.as_deref(), limit).await?;
     let current = Some(manager.session.session_id);
     let shape = |listed: &ListedSession| SessionShape::new(&listed.session, &listed.owner.username, current);
     Ok(page(request, services, limit, found.next, found.sessions.iter().map(shape).collect()))

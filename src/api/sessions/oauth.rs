@@ -173,10 +173,10 @@ pub async fn revoke(services: web::Data<Services>, ClientInfo(client): ClientInf
 }
 
 async fn session_of(services: &Services, token: &str) -> Result<Option<(UserId, SessionId)>, Error> {
-    if let Some(found) = tokens::inspect(&services, token).await? {
+    if let Some(found) = tokens::inspect(services, token).await? {
         return Ok(Some((found.user_id, found.session_id)));
     }
-    access_tokens::session_of(&services, token).await
+    access_tokens::session_of(services, token).await
 }
 
 /// RFC 7662. Of a token that is not good, nothing but that is told.
@@ -251,7 +251,7 @@ pub async fn introspect(services: web::Data<Services>, form: Form<SomeToken>) ->
 }
 
 async fn inspect(services: &Services, token: &str) -> Result<Introspection, Error> {
-    if let Some(found) = tokens::inspect(&services, token).await? {
+    if let Some(found) = tokens::inspect(services, token).await? {
         let active = found.current && services.clock.now() < found.expires_at;
         if !active {
             return Ok(Introspection::default());
@@ -267,7 +267,7 @@ async fn inspect(services: &Services, token: &str) -> Result<Introspection, Erro
             ..Introspection::default()
         });
     }
-    let bearer = match access_tokens::authenticate(&services, token).await {
+    let bearer = match access_tokens::authenticate(services, token).await {
         Ok(bearer) => bearer,
         Err(Error::InvalidToken) => return Ok(Introspection::default()),
         Err(other) => return Err(other),

@@ -176,6 +176,6 @@ pub async fn logout(
 }
 
 async fn session_of(services: &Services, token: &str) -> Result<(UserId, SessionId), Problem> {
-    let found = tokens::inspect(&services, token).await?.ok_or(Error::InvalidRefreshToken)?;
+    let found = tokens::inspect(services, token).await?.ok_or(Error::InvalidRefreshToken)?;
     Ok((found.user_id, found.session_id))
 }

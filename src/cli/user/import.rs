@@ -48,7 +48,7 @@ fn after_help() -> String {
 pub async fn run(arguments: Arguments, services: &Services) -> Result<String, Failure> {
     let Arguments { file, dry_run, ignore, yes: _ } = arguments;
     let mut lines = Lines::open(&file)?;
-    let mut import = transfer::import(&services, &RecentAuthContext::command_line(), dry_run, ignore)?;
+    let mut import = transfer::import(services, &RecentAuthContext::command_line(), dry_run, ignore)?;
     let mut report = Report::default();
     let imported = import_all(&mut import, &mut lines, &mut report).await;
     report.advise();

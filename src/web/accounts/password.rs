@@ -70,7 +70,7 @@ async fn form_page(
     form_errors: FormErrors,
 ) -> Answer {
     let user = account_of(services, current).await?;
-    let (_, counts) = account::live(&services, user.id, 1).await?;
+    let (_, counts) = account::live(services, user.id, 1).await?;
     let status = form_errors.status;
     let new_password = Field::new_password("new_password", "New password", services.settings.password_min_length);
     let template = PasswordPage {

@@ -64,7 +64,7 @@ pub async fn submit(
 }
 
 async fn form_page(services: &Services, request: &HttpRequest, token: &str, form_errors: FormErrors) -> Answer {
-    let (user, expires_at) = links::find_reset(&services, token).await?;
+    let (user, expires_at) = links::find_reset(services, token).await?;
     let status = form_errors.status;
     let new_password = Field::new_password("new_password", "New password", services.settings.password_min_length);
     let template = ResetPage {

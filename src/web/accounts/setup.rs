@@ -80,7 +80,7 @@ async fn form_page(
     form: &SetupForm,
     form_errors: FormErrors,
 ) -> Answer {
-    let expires_at = links::find_setup(&services, token).await?;
+    let expires_at = links::find_setup(services, token).await?;
     let status = form_errors.status;
     let password = Field::new_password("password", "Password", services.settings.password_min_length);
     let template = SetupPage {

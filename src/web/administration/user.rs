@@ -142,9 +142,9 @@ async fn user_page(
     link: Option<String>,
 ) -> Answer {
     let auth = current.auth_context(reader);
-    let (sessions, counts) = account::live(&services, user.id, SESSIONS).await?;
+    let (sessions, counts) = account::live(services, user.id, SESSIONS).await?;
     let events = audit::of_account(&services.database, user.id, None, EVENTS).await?;
-    let locked_until = lockout::locked_until(&services, user.id).await?;
+    let locked_until = lockout::locked_until(services, user.id).await?;
     let (now, own) = (services.clock.now(), current.session.session_id);
     let counts = OpenSessions::from(counts);
     let status = form_errors.status;

@@ -159,23 +159,23 @@ impl Act {
         let own_page = format!("/admin/users/{user}");
         Ok(match self {
             Self::Suspend => {
-                user_acts::suspend(&services, auth, user, client).await?;
+                user_acts::suspend(services, auth, user, client).await?;
                 (Notice::UserSuspended, own_page)
             }
             Self::Reinstate => {
-                user_acts::reinstate(&services, auth, user, client).await?;
+                user_acts::reinstate(services, auth, user, client).await?;
                 (Notice::UserReinstated, own_page)
             }
             Self::ResetLink => {
-                let link = links::issue_reset(&services, auth, user, client).await?;
+                let link = links::issue_reset(services, auth, user, client).await?;
                 (Notice::ResetLink(user, LinkToken(link.token().to_owned())), own_page)
             }
             Self::EndSessions => {
-                let ended = everyone::end_of_account(&services, auth, user, client).await?;
+                let ended = everyone::end_of_account(services, auth, user, client).await?;
                 (Notice::SessionsEnded(ended), own_page)
             }
             Self::Delete => {
-                user_acts::delete(&services, auth, user, client).await?;
+                user_acts::delete(services, auth, user, client).await?;
                 (Notice::UserDeleted, "/admin/users".to_owned())
             }
         })
@@ -316,7 +316,7 @@ async fn act_page(
     if !current.auth_context(reader).reaches(&user) {
         return Err(Error::Forbidden.into());
     }
-    let (_, counts) = account::live(&services, id, 1).await?;
+    let (_, counts) = account::live(services, id, 1).await?;
     let status = form_errors.status;
     let template = ActPage {
         words: act.words(&user, user.id == reader.id, counts.into()),

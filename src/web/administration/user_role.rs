@@ -82,7 +82,7 @@ async fn change_role(
 ) -> Answer {
     let reader = account_of(services, &recent.user).await?;
     let changed = match chosen {
-        Ok(role) => user_acts::set_role(&services, &recent.auth_context(&reader), id, role, client).await,
+        Ok(role) => user_acts::set_role(services, &recent.auth_context(&reader), id, role, client).await,
         Err(error) => Err(error),
     };
     match changed {

@@ -91,7 +91,7 @@ pub async fn submit(
 }
 
 async fn form_page(services: &Services, request: &HttpRequest, form: &LoginForm, form_errors: FormErrors) -> Answer {
-    let registration_open = registration::is_open(&services).await?;
+    let registration_open = registration::is_open(services).await?;
     let next = next::or_default(&form.next, services.settings.public_url.as_str());
     let lifetime = services.settings.lifetime(true);
     let status = form_errors.status;

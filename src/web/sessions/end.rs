@@ -247,10 +247,10 @@ async fn end_page(
             if !auth.reaches(user) {
                 return Err(Problem::forbidden());
             }
-            let (_, counts) = account::live(&services, user.id, 0).await?;
+            let (_, counts) = account::live(services, user.id, 0).await?;
             of_user(user, user.id == reader.id, counts.into())
         }
-        EndTarget::Everyone => everyone(&auth, sessions::counts::within_reach(&services, &auth).await?),
+        EndTarget::Everyone => everyone(&auth, sessions::counts::within_reach(services, &auth).await?),
     };
     let template = EndPage {
         layout: AdminLayout::new(reader, current, request, LIST, FormErrors::none()),

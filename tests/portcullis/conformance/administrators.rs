@@ -68,7 +68,7 @@ async fn administrators_left(node: &Node) -> usize {
         locked: false,
         sort: UserSort::Username,
     };
-    users::search(&node, &keeper(), &search, None, 200).await.unwrap().users.len()
+    users::search(node, &keeper(), &search, None, 200).await.unwrap().users.len()
 }
 
 const BOOTSTRAP: [(&str, &str); 3] = [

@@ -46,7 +46,7 @@ async fn half_done(node: &Node, roles: &'static [Role]) -> (Sender<()>, JoinHand
 /// All sessions in that state, as the lists have them.
 async fn listed(node: &Node, state: SessionState) -> Vec<Session> {
     let filter = SessionFilter { state, order: SessionOrder::Beginning, kind: None, user: None, q: None };
-    let found = sessions::everyone::search(&node, &keeper(), &filter, None, 100).await.unwrap();
+    let found = sessions::everyone::search(node, &keeper(), &filter, None, 100).await.unwrap();
     found.sessions.into_iter().map(|listed| listed.session).collect()
 }
 
@@ -62,7 +62,7 @@ async fn a_copy_that_is_made_while_everyones_sessions_end_is_believed_by_nobody(
     let (ann, bob) = (nodes[0].opens("ann").await, nodes[0].opens("bob").await);
     let (go_on, transaction) = half_done(nodes[0], Role::ALL).await;
     // Somebody else would add to the feed, which the copy would then be as new as.
-    let other = async { sessions::everyone::end_one(&nodes[1], &keeper(), bob.session_id, &Client::default()).await };
+    let other = async { sessions::everyone::end_one(nodes[1], &keeper(), bob.session_id, &Client::default()).await };
     let other_is_done = matches!(tokio::time::timeout(Duration::from_millis(300), other).await, Ok(Ok(())));
     for node in nodes {
         assert!(node.alive(&ann).await && node.alive(&ann).await, "nothing has ended yet");
@@ -94,7 +94,7 @@ async fn an_end_of_everyones_sessions_is_done_on_every_node_when_it_answers(
     for handle in &handles {
         assert!(nodes[0].alive(handle).await && nodes[1].alive(handle).await);
     }
-    assert_eq!(sessions::everyone::end_all(&nodes[0], &keeper(), None, &Client::default()).await.unwrap(), 2);
+    assert_eq!(sessions::everyone::end_all(nodes[0], &keeper(), None, &Client::default()).await.unwrap(), 2);
     let later = cluster.node().await;
     for handle in &handles {
         for node in [nodes[1], nodes[0], &later] {
@@ -216,7 +216,7 @@ async fn what_was_committed_too_late_for_the_feed_is_told_once_more(
     tokio::time::sleep(Duration::from_secs(1)).await;
     let alive = async || nodes[1].alive(&handle).await;
     eventually("alive: else the feed has told it, and this shows nothing", Duration::from_secs(10), alive).await;
-    maintenance::sweep(&nodes[0]).await.unwrap();
+    maintenance::sweep(nodes[0]).await.unwrap();
     let second = Deadline::second();
     for node in nodes {
         second.expect_soon("ended", async || !node.alive(&handle).await).await;

@@ -183,14 +183,14 @@ impl Node {
 }
 
 async fn try_sign_in(services: &Services, name: &str) -> Result<SessionHandle, Error> {
-    let signed_in = sign_in::browser(&services, name, &PASSWORD.into(), false, None, &Client::default()).await?;
+    let signed_in = sign_in::browser(services, name, &PASSWORD.into(), false, None, &Client::default()).await?;
     Ok(signed_in.handle)
 }
 
 /// What a request with that cookie learns. A store that is slow on a busy machine is asked again.
 async fn view(services: &Services, handle: &SessionHandle) -> Option<LiveSession> {
     for _ in 0..400 {
-        match own::load(&services, handle).await {
+        match own::load(services, handle).await {
             Ok(found) => return found,
             Err(Error::Unavailable(..)) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
             Err(error) => panic!("{error:?}"),

@@ -65,7 +65,7 @@ async fn a_request_in_flight_brings_no_ended_session_back(
         let requests = requests(nodes, &handle);
         stagger(round).await;
         let acting = nodes[round / 2 % 2];
-        everyone::end_one(&acting, &keeper(), handle.session_id, &Client::default()).await.unwrap();
+        everyone::end_one(acting, &keeper(), handle.session_id, &Client::default()).await.unwrap();
         assert!(!acting.alive(&handle).await, "round {round}: alive after its end");
         requests.join_all().await;
         ended.push(handle);
@@ -117,13 +117,13 @@ async fn a_request_in_flight_brings_no_former_secret_and_no_other_session_back(
     for round in 0..rounds(40) {
         let client = Client::default();
         let signed_in =
-            sign_in::browser(&nodes[round % 2], "ann", &password[0].into(), false, None, &client).await.unwrap();
+            sign_in::browser(nodes[round % 2], "ann", &password[0].into(), false, None, &client).await.unwrap();
         let (old, other) = (kept.clone(), signed_in.handle);
         let requests = [requests(nodes, &old), requests(nodes, &other)];
         stagger(round).await;
         let acting = nodes[round / 2 % 2];
         let me = acting.caller(&old).await;
-        let changed = passwords::change(&acting, &me, &password[0].into(), &password[1].into(), &client).await.unwrap();
+        let changed = passwords::change(acting, &me, &password[0].into(), &password[1].into(), &client).await.unwrap();
         changed.delivered.unwrap();
         password.reverse();
         kept = changed.handle;

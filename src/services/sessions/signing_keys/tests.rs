@@ -51,11 +51,11 @@ fn command_line() -> (RecentAuthContext, Client) {
 
 async fn rotate_by_hand(node: &Services) -> SigningKeyInfo {
     let (auth, client) = command_line();
-    rotate(&node, &auth, None, &client).await.unwrap()
+    rotate(node, &auth, None, &client).await.unwrap()
 }
 
 async fn administrator(node: &Services) -> User {
-    setup::bootstrap(&node).await.unwrap();
+    setup::bootstrap(node).await.unwrap();
     lookup::find(&node.database, "root").await.unwrap()
 }
 
@@ -63,12 +63,12 @@ async fn administrator(node: &Services) -> User {
 async fn token(node: &Services, user: &User) -> String {
     let now = node.clock.now();
     let limit = now + TimeDelta::days(1);
-    let AccessToken { token, .. } = access_tokens::sign(&node, user, SessionId::new(now), now, limit).await.unwrap();
+    let AccessToken { token, .. } = access_tokens::sign(node, user, SessionId::new(now), now, limit).await.unwrap();
     token.expose_secret().to_owned()
 }
 
 async fn is_ours(node: &Services, token: &str) -> bool {
-    access_tokens::session_of(&node, token).await.unwrap().is_some()
+    access_tokens::session_of(node, token).await.unwrap().is_some()
 }
 
 async fn states(node: &Services) -> Vec<(KeyState, SigningAlgorithm)> {
@@ -83,7 +83,7 @@ async fn kid_of(node: &Services, state: KeyState) -> Option<String> {
 }
 
 async fn published(node: &Services) -> Vec<Value> {
-    jwks(&node).await.unwrap()["keys"].as_array().unwrap().clone()
+    jwks(node).await.unwrap()["keys"].as_array().unwrap().clone()
 }
 
 const EDDSA: SigningAlgorithm = SigningAlgorithm::EdDsa;
