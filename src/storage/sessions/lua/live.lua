@@ -1,20 +1,33 @@
--- Rule 1: 'yes' with the session's fields and the role, 'ended', or 'ask'. The secret is the caller's to compare.
+-- Rule 1: 'yes' with the session's fields and the user's, 'ended', or 'ask'. The secret is the caller's to compare.
+-- `Snapshot::is_live` says the same of rows.
 local function alive(now, min_position)
-  local s = redis.call('HMGET', KEYS[1], 'x', 'g', 'q', 'h', 'e', 'a', 't', 'i', 'k', 'm', 'c', 'p', 'd', 'n', 'o', 'z')
-  if s[1] then return 'ended' end
-  local u = redis.call('HMGET', KEYS[2], 'g', 'q', 'e', 's', 'r')
-  if s[2] == REPLICATION_ID and tonumber(s[3]) >= min_position
-      and u[1] == REPLICATION_ID and tonumber(u[2]) >= min_position
-      and s[5] == u[3] and u[4] == 'active'
-      and now < tonumber(s[6]) and now < tonumber(s[7]) + tonumber(s[8]) then
-    return 'yes', s, u[5]
+  local s = read(KEYS[1], ASKED)
+  if s.x then return 'ended' end
+  local u = read(KEYS[2], ASKED_OF_USER)
+  if s.g == REPLICATION_ID and tonumber(s.q) >= min_position
+      and u.g == REPLICATION_ID and tonumber(u.q) >= min_position
+      and s.e == u.e and u.s == 'active'
+      and now < tonumber(s.a) and now < tonumber(s.t) + tonumber(s.i) then
+    return 'yes', s, u
   end
   return 'ask'
 end
 
+-- 'yes', and by name what is asked for of a session that lives.
+local function told(s, u, ...)
+  local answer = {REPLICATION_ID, 'yes', 'r', u.r}
+  for _, names in ipairs({...}) do
+    for _, name in ipairs(names) do
+      table.insert(answer, name)
+      table.insert(answer, s[name])
+    end
+  end
+  return answer
+end
+
 local function touch(s, now)
   redis.call('HSET', KEYS[1], 't', now)
-  local ttl = math.min(tonumber(s[8]), tonumber(s[6]) - now) + 60000
+  local ttl = math.min(tonumber(s.i), tonumber(s.a) - now) + 60000
   redis.call('PEXPIRE', KEYS[1], ttl)
   redis.call('PEXPIRE', KEYS[2], ttl, 'GT')
 end
@@ -23,11 +36,15 @@ end
 -- of each run: a copy of this request that arrives late, after a writer has taken the fill token away, must not leave
 -- it again.
 local function fill_token(key, random)
-  local m = redis.call('HMGET', key, 'w', 'y')
-  if m[1] and m[2] == REPLICATION_ID then return m[1] end
+  local left = read(key, {'w', 'y'})
+  if left.w and left.y == REPLICATION_ID then return left.w end
   local time = redis.call('TIME')
   local new = random .. time[1] .. '.' .. time[2]
   redis.call('HSET', key, 'w', new, 'y', REPLICATION_ID)
   if redis.call('PTTL', key) < 60000 then redis.call('PEXPIRE', key, 60000) end
   return new
+end
+
+local function ask(random)
+  return {REPLICATION_ID, 'ask', 'session', fill_token(KEYS[1], random), 'user', fill_token(KEYS[2], random)}
 end

@@ -4,13 +4,11 @@
 local now, n = tonumber(ARGV[1]), tonumber(ARGV[4])
 local word, s = alive(now, tonumber(ARGV[2]))
 if word == 'ended' then return {REPLICATION_ID, 'ended'} end
-if word == 'ask' or not s[14] then
-  return {REPLICATION_ID, 'ask', fill_token(KEYS[1], ARGV[3]), fill_token(KEYS[2], ARGV[3])}
-end
-local present = tonumber(s[14])
+if word == 'ask' or not s.n then return ask(ARGV[3]) end
+local present = tonumber(s.n)
 if n >= present then
   redis.call('HSET', KEYS[1], 'n', n + 1, 'o', ARGV[1], 'z', ARGV[6])
-elseif n < present - 1 or (s[16] ~= ARGV[6] and now - tonumber(s[15]) >= tonumber(ARGV[5])) then
+elseif n < present - 1 or (s.z ~= ARGV[6] and now - tonumber(s.o) >= tonumber(ARGV[5])) then
   return {REPLICATION_ID, 'reused'}
 end
 touch(s, now)

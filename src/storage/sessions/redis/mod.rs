@@ -24,6 +24,7 @@
 //! one.
 
 mod connection;
+mod copy;
 mod feed;
 mod line;
 mod readiness;
@@ -38,6 +39,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
+use self::copy::{Told, number};
 use self::line::Line;
 pub use self::readiness::try_out;
 use self::refusal::Refusal;
@@ -219,37 +221,8 @@ impl RedisSessions {
 
     async fn install(&self, found: &Snapshot, fill_tokens: &FillTokens, now: Timestamp) {
         let session = &found.session;
-        let number = |number: i64| number.to_string().into_bytes();
-        let millis = |moment: Timestamp| number(moment.timestamp_millis());
         let ttl = session.idle.min(session.absolute_limit - now) + TimeDelta::minutes(1);
-        let mut of_session = vec![
-            ("q", number(found.position)),
-            ("h", found.secret.0.to_vec()),
-            ("e", number(found.epoch)),
-            ("k", session.kind.as_str().into()),
-            ("m", number(session.remember.into())),
-            ("c", millis(session.created_at)),
-            ("p", millis(session.password_entered_at)),
-            ("i", number(session.idle.num_milliseconds())),
-            ("a", millis(session.absolute_limit)),
-            ("t", millis(now)),
-        ];
-        if let Some(refresh_state) = &found.refresh_state {
-            // Whatever Redis lost: nobody loses the grace by it (rule 7).
-            of_session.extend([
-                ("d", refresh_state.seed.0.to_vec()),
-                ("n", number(refresh_state.counter)),
-                ("o", millis(now)),
-                ("z", Vec::new()),
-            ]);
-        }
-        let of_user: [(&str, Vec<u8>); 5] = [
-            ("q", number(found.position)),
-            ("v", number(found.user.rev)),
-            ("e", number(found.user.epoch)),
-            ("r", found.user.role.as_str().into()),
-            ("s", found.user.status.as_str().into()),
-        ];
+        let (of_session, of_user) = (copy::of_session(found, now), copy::of_user(found));
         let mut arguments = vec![
             fill_tokens.replication_id.clone().into_bytes(),
             fill_tokens.session.clone(),
@@ -328,49 +301,23 @@ impl From<Refusal> for Error {
     }
 }
 
-/// One part of a script's answer, or what is wrong with that.
-type Part = std::result::Result<Vec<u8>, &'static str>;
-
 impl FillTokens {
-    fn read(reply: Reply) -> std::result::Result<Self, &'static str> {
-        let parts = <[Vec<u8>; 2]>::try_from(reply.rest);
-        let [session, user] = parts.map_err(|_| "not two fill tokens in a script's answer")?;
-        Ok(Self { replication_id: reply.replication_id, session, user })
+    fn read(reply: Reply) -> std::result::Result<Self, String> {
+        let mut told = Told::of(reply.rest);
+        Ok(Self { replication_id: reply.replication_id, session: told.take("session")?, user: told.take("user")? })
     }
 }
 
-fn read_answer(reply: Reply, user_id: UserId, session_id: SessionId) -> std::result::Result<Answer, &'static str> {
+fn read_answer(reply: Reply, user: UserId, session: SessionId) -> std::result::Result<Answer, String> {
     match reply.word.as_str() {
         "ended" => Ok(Answer::Ended),
         "ask" => Ok(Answer::Ask(Some(FillTokens::read(reply)?))),
         "yes" => {
-            let mut parts = reply.rest.into_iter();
-            let mut part = || parts.next().ok_or("too few parts in a load's answer");
-            let touched = part()? == b"1";
-            Ok(Answer::Yes { session: read_session(&mut part, user_id, session_id)?, touched })
+            let mut told = Told::of(reply.rest);
+            Ok(Answer::Yes { session: told.session(user, session)?, touched: told.take("touched")? == b"1" })
         }
-        _ => Err("an unknown word in a load's answer"),
+        _ => Err("an unknown word in a load's answer".to_owned()),
     }
-}
-
-/// The fields of a copy as every script gives them: role, kind, remember, created, password entered, absolute limit.
-fn read_session(
-    mut part: impl FnMut() -> Part,
-    user_id: UserId,
-    session_id: SessionId,
-) -> std::result::Result<LiveSession, &'static str> {
-    let mut text = || part().and_then(|part| String::from_utf8(part).map_err(|_| "not text in a copy"));
-    let moment = |text: String| text.parse().map(Timestamp::from_millis).map_err(|_| "not a moment in a copy");
-    Ok(LiveSession {
-        user_id,
-        session_id,
-        role: text()?.parse().map_err(|_| "not a role in a copy")?,
-        kind: text()?.parse().map_err(|_| "not a kind in a copy")?,
-        remember: text()? == "1",
-        created_at: moment(text()?)?,
-        password_entered_at: moment(text()?)?,
-        absolute_limit: moment(text()?)?,
-    })
 }
 
 /// Why this Redis can't be used.

@@ -7,9 +7,10 @@ use chrono::TimeDelta;
 
 use super::super::Rotation;
 use super::super::rows;
-use super::{ACTIVITY_LAG, ATTEMPTS, Error, FillTokens, PATIENCE, RedisSessions, Reply, Result, read_session};
-use crate::domain::refresh_token::{RefreshKey, RefreshSeed, RefreshState, RefreshToken, TokenFamily};
-use crate::domain::{SessionId, Timestamp, UserId};
+use super::copy::{Told, millis, number};
+use super::{ACTIVITY_LAG, ATTEMPTS, Error, FillTokens, PATIENCE, RedisSessions, Result};
+use crate::domain::Timestamp;
+use crate::domain::refresh_token::{RefreshKey, RefreshToken, TokenFamily};
 
 impl RedisSessions {
     /// The live session that made the token.
@@ -26,7 +27,7 @@ impl RedisSessions {
             })
             .await?;
         let family = match reply.word.as_str() {
-            "yes" => Some(read_token_family(reply, user, session).map_err(Error::internal)?),
+            "yes" => Some(Told::of(reply.rest).token_family(user, session).map_err(Error::internal)?),
             "ask" => {
                 let database = &self.0.database;
                 let found = database.read(move |connection| rows::snapshot(connection, user, session)).await?;
@@ -88,33 +89,4 @@ impl RedisSessions {
         }
         Err(Error::redis("no copy stays long enough to be rotated"))
     }
-}
-
-fn number(number: i64) -> Vec<u8> {
-    number.to_string().into_bytes()
-}
-
-fn millis(moment: Timestamp) -> Vec<u8> {
-    number(moment.timestamp_millis())
-}
-
-fn read_token_family(
-    reply: Reply,
-    user_id: UserId,
-    session_id: SessionId,
-) -> std::result::Result<TokenFamily, &'static str> {
-    let mut parts = reply.rest.into_iter();
-    let mut part = || parts.next().ok_or("too few parts in a script's answer");
-    let session = read_session(&mut part, user_id, session_id)?;
-    let seed = part()?.try_into().map(RefreshSeed).map_err(|_| "a refresh seed is not 32 bytes")?;
-    let mut number = || {
-        let text = String::from_utf8(part()?).map_err(|_| "not text in a copy")?;
-        text.parse::<i64>().map_err(|_| "not a number in a copy")
-    };
-    Ok(TokenFamily {
-        session,
-        refresh_state: RefreshState { seed, counter: number()?, rotated_at: Some(Timestamp::from_millis(number()?)) },
-        idle: TimeDelta::try_milliseconds(number()?).ok_or("not a span in a copy")?,
-        last_active_at: Timestamp::from_millis(number()?),
-    })
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use redis::{ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind, Value};
 
 use super::connection::PAUSE;
+use super::copy;
 use super::line::{Line, Link};
 use super::refusal::{Refusal, Remedy};
 use crate::domain::{SessionId, UserId};
@@ -53,7 +54,7 @@ pub struct Named {
 
 impl Named {
     fn new(body: &str) -> Self {
-        let source = format!("{}{body}", include_str!("../lua/prelude.lua"));
+        let source = format!("{}{}{body}", copy::names(), include_str!("../lua/prelude.lua"));
         Self { hash: Script::new(&source).get_hash().to_owned(), source }
     }
 }
