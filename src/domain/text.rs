@@ -1,5 +1,10 @@
 //! Enums that are one word of text in SQL, in Redis and in JSON.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
+use serde::{Deserialize as _, Deserializer};
+
 /// Declares an enum whose variants each have one word; gives `as_str`, `ALL`, `Display`, `FromStr` and serde.
 macro_rules! text_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
@@ -35,9 +40,24 @@ macro_rules! text_enum {
                 serializer.serialize_str(self.as_str())
             }
         }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                $crate::domain::text::deserialize(deserializer)
+            }
+        }
     };
 }
 pub(crate) use text_enum;
+
+/// As `FromStr` reads it, which knows one spelling.
+pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: FromStr<Err: Display>,
+    D: Deserializer<'de>,
+{
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
 
 /// A word that none of the variants has; says the enum's name, never the word, which may come from anyone.
 #[derive(Debug, thiserror::Error)]

@@ -13,20 +13,19 @@ use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Key, SameSite};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::cookies::OurCookie;
 use super::problem::Problem;
 use crate::domain::keys::{SessionHandle, mac};
 use crate::domain::session::LiveSession;
-use crate::domain::{SessionId, Timestamp, UserId};
 use crate::services::Services;
 use crate::services::sessions::own;
 
 /// Where [`super::session_cookie`] leaves the handle of a session that a service opened or gave a new secret.
 pub(super) const NEW_KEY: &str = "portcullis.new_key";
-/// What the store said of the session: a [`View`].
-const VIEW: &str = "portcullis.view";
+/// What the store said of the session: a [`LiveSession`].
+const SESSION: &str = "portcullis.session";
 /// The token of the session's forms.
 const CSRF_TOKEN: &str = "portcullis.csrf_token";
 /// The store could not be asked: whether someone is signed in isn't known.
@@ -115,7 +114,7 @@ fn new_key(state: &HashMap<String, String>) -> Option<String> {
 fn state_of(live: &LiveSession, csrf_token: &str) -> HashMap<String, String> {
     HashMap::from([
         (IDENTITY.to_owned(), json(&live.user_id)),
-        (VIEW.to_owned(), json(&View::from(live))),
+        (SESSION.to_owned(), json(live)),
         (CSRF_TOKEN.to_owned(), json(&csrf_token)),
     ])
 }
@@ -127,7 +126,7 @@ pub(super) fn has_failed(session: &Session) -> bool {
 
 /// What the store said of the session that this request came with; `None` for a guest.
 pub(super) fn live_session(session: &Session) -> Option<LiveSession> {
-    session.get::<View>(VIEW).ok().flatten()?.live()
+    session.get(SESSION).ok().flatten()
 }
 
 /// What the forms of this session must carry; `None` for a guest.
@@ -135,53 +134,10 @@ pub(super) fn csrf_token(session: &Session) -> Option<String> {
     session.get(CSRF_TOKEN).ok().flatten()
 }
 
-/// [`LiveSession`] as the state carries it through one request.
-#[derive(Serialize, Deserialize)]
-struct View {
-    user_id: uuid::Uuid,
-    session_id: uuid::Uuid,
-    kind: String,
-    role: String,
-    remember: bool,
-    created_at: Timestamp,
-    password_entered_at: Timestamp,
-    absolute_limit: Timestamp,
-}
-
-impl From<&LiveSession> for View {
-    fn from(live: &LiveSession) -> Self {
-        Self {
-            user_id: live.user_id.0,
-            session_id: live.session_id.0,
-            kind: live.kind.to_string(),
-            role: live.role.to_string(),
-            remember: live.remember,
-            created_at: live.created_at,
-            password_entered_at: live.password_entered_at,
-            absolute_limit: live.absolute_limit,
-        }
-    }
-}
-
-impl View {
-    fn live(self) -> Option<LiveSession> {
-        Some(LiveSession {
-            user_id: UserId(self.user_id),
-            session_id: SessionId(self.session_id),
-            kind: self.kind.parse().ok()?,
-            role: self.role.parse().ok()?,
-            remember: self.remember,
-            created_at: self.created_at,
-            password_entered_at: self.password_entered_at,
-            absolute_limit: self.absolute_limit,
-        })
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::domain::{Clock, Role, SessionKind};
+    use crate::domain::{Clock, Role, SessionId, SessionKind, UserId};
 
     pub fn live(role: Role) -> LiveSession {
         let now = Clock::default().now();
@@ -246,8 +202,8 @@ pub(super) mod tests {
     fn a_session_passes_through_the_state_unchanged() {
         for role in Role::ALL {
             let live = live(*role);
-            let view: View = serde_json::from_str(&state_of(&live, "token")[VIEW]).unwrap();
-            assert_eq!(view.live(), Some(live));
+            let carried: LiveSession = serde_json::from_str(&state_of(&live, "token")[SESSION]).unwrap();
+            assert_eq!(carried, live);
         }
     }
 
