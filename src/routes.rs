@@ -30,7 +30,7 @@ mod pages {
 
 /// Those of the pages that administer.
 mod admin {
-    pub use crate::web::administration::{dashboard, settings, user, users};
+    pub use crate::web::administration::{dashboard, new_user, settings, user, users};
     pub use crate::web::audit;
     pub use crate::web::sessions::{end as end_sessions, everyone as sessions, keys};
 }
@@ -151,7 +151,7 @@ routes! {
         "/admin/keys/rotate" admin_recent { get admin::keys::ask, post admin::keys::rotate }
         "/admin/settings" admin { get admin::settings::show }
         "/admin/users" manager { get admin::users::show }
-        "/admin/users/new" admin_recent { get admin::users::new, post admin::users::create }
+        "/admin/users/new" admin_recent { get admin::new_user::show, post admin::new_user::create }
         "/admin/users/{id}" manager { get admin::user::show, post(admin_recent) admin::user::update }
         "/admin/users/{id}/role" admin_recent { get user_role::ask, post(admin_recent_within) user_role::change }
         "/admin/users/{id}/suspend" admin_recent { get user_acts::suspend_page, post user_acts::suspend }

@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use futures_util::TryStreamExt as _;
 
-use super::administration::{Choice, url};
+use super::list::{Choice, url};
 use crate::domain::audit::AuditEvent;
 use crate::domain::audit_list::{AuditFilter, AuditedAccount, TypedAuditFilter};
 use crate::domain::{Actor, Error, Event, FieldErrors, Outcome, Timestamp, UserId};

@@ -4,8 +4,8 @@ use actix_web::http::header::{ContentType, RETRY_AFTER};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse};
 use askama::Template;
 
-use super::audit::event_text::number;
 use super::form_errors::{FormErrors, Status};
+use super::number::number;
 use super::{Answer, assets};
 use crate::domain::{Error, Role, User};
 use crate::http::current_user::CurrentUser;

@@ -2,9 +2,9 @@
 //!
 //! The rooms are those of [`crate::services`]; `templates/` has the same. Each file is a group of pages with its
 //! templates' structs beside the handlers. What they share: [`layout`] (the frame, and [`layout::page`]), [`field`] (an
-//! input with its label, hint and error), [`form_errors`] (why a form comes back), [`time_tag`] (times in words),
-//! [`audit::event_text`] (events in words), [`sessions::counts`] (numbers of sessions in words), [`next`] (where to go on),
-//! [`error_pages`].
+//! input with its label, hint and error), [`form_errors`] (why a form comes back), [`list`] (what lists are narrowed by),
+//! [`time_tag`] (times in words), [`number`] (counts), [`audit::event_text`] (events in words), [`sessions::counts`]
+//! (numbers of sessions in words), [`next`] (where to go on), [`error_pages`].
 
 pub mod accounts;
 pub mod administration;
@@ -16,7 +16,9 @@ pub mod error_pages;
 pub mod field;
 pub mod form_errors;
 pub mod layout;
+pub mod list;
 pub mod next;
+pub mod number;
 pub mod sessions;
 pub mod time_tag;
 

@@ -2,7 +2,7 @@
 
 use crate::domain::Timestamp;
 use crate::services::administration::stats::HourCounts;
-use crate::web::audit::event_text::number;
+use crate::web::number::number;
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 140.0;

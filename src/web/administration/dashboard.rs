@@ -10,7 +10,6 @@ use askama::Template;
 use chrono::SecondsFormat;
 
 use super::chart::Chart;
-use super::url;
 use crate::domain::signing_key::KeyState;
 use crate::domain::{Event, Timestamp};
 use crate::http::current_user::CurrentUser;
@@ -21,9 +20,10 @@ use crate::services::health::{self, Health};
 use crate::services::sessions::signing_keys;
 use crate::settings::PublicUrl;
 use crate::web::Answer;
-use crate::web::audit::event_text::number;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
+use crate::web::list::url;
+use crate::web::number::number;
 use crate::web::sessions::counts::format_figure;
 use crate::web::time_tag::{TimeTag, deadline, full};
 

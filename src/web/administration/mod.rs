@@ -1,33 +1,21 @@
 //! Pages that administer: managers look and help, administrators change. The route table says which is whose; the
 //! services say who reaches whom.
 
+mod act;
 pub mod chart;
 pub mod dashboard;
+pub mod new_user;
 pub mod settings;
 pub mod user;
 pub mod user_acts;
 pub mod user_role;
 pub mod users;
 
-use url::form_urlencoded;
-
+pub(in crate::web) use self::act::Act;
 use crate::domain::{Role, User};
 use crate::services::AuthContext;
+use crate::web::list::Choice;
 use crate::web::time_tag::{TimeTag, time_tag};
-
-/// A choice of a `<select>`.
-pub struct Choice {
-    pub value: &'static str,
-    pub title: &'static str,
-    pub selected: bool,
-}
-
-/// The address of a page with those of these parameters that say something.
-pub(super) fn url(path: &str, parameters: &[(&str, &str)]) -> String {
-    let said = parameters.iter().filter(|(_, value)| !value.is_empty());
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(said).finish();
-    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
-}
 
 /// All roles, of which one is chosen.
 fn roles(chosen: Option<Role>) -> Vec<Choice> {

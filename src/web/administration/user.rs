@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::user_role::GIVES_UP;
-use super::{Choice, administers, last_sign_in, roles};
+use super::{administers, last_sign_in, roles};
 use crate::domain::{User, UserId};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, confirm_url};
@@ -24,6 +24,7 @@ use crate::web::audit::event_text::EventRow;
 use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
+use crate::web::list::Choice;
 use crate::web::sessions::counts;
 use crate::web::sessions::own::SessionRow;
 use crate::web::time_tag::{TimeTag, date, time_tag};

@@ -3,9 +3,9 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
+use super::new_user::known_role;
+use super::roles;
 use super::user_acts::{AccountSummary, Asked};
-use super::users::known_role;
-use super::{Choice, roles};
 use crate::domain::audit::Client;
 use crate::domain::{Error, Role, User, UserId};
 use crate::http::client_address::ClientInfo;
@@ -20,6 +20,7 @@ use crate::services::accounts::lookup;
 use crate::services::administration::user_acts;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
+use crate::web::list::Choice;
 use crate::web::{Answer, next, see_other};
 
 /// What an administrator who takes another role gives up.

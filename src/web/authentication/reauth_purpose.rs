@@ -5,7 +5,7 @@ use url::form_urlencoded;
 use crate::domain::{Error, Role, User, UserId};
 use crate::services::Services;
 use crate::services::accounts::lookup;
-use crate::web::administration::user_acts::Act;
+use crate::web::administration::Act;
 use crate::web::next;
 use crate::web::sessions::everyone::LIST;
 

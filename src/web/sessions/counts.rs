@@ -1,7 +1,10 @@
 //! How many sessions there are, and what happens to so many, in words.
 
 use crate::services::sessions::counts::{Figure, OpenSessions};
-use crate::web::audit::event_text::number;
+use crate::web::number::number;
+
+/// What ends one's own session.
+pub const SIGNS_YOU_OUT: &str = "This signs you out.";
 
 /// "2,031", or "about 1,000,000" where it is not counted for each page.
 pub fn format_figure(figure: Figure) -> String {

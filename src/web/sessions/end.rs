@@ -5,10 +5,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::counts;
+use super::end_question::Question;
 use super::everyone::{LIST, ListedSessionRow};
 use crate::domain::session_list::ListedSession;
-use crate::domain::{Error, FieldError, Role, SessionId, User, UserId};
+use crate::domain::{Error, FieldError, SessionId, User, UserId};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, confirm_url};
 use crate::http::flash::{self, Notice};
@@ -18,14 +18,12 @@ use crate::http::problem::Problem;
 use crate::http::selection::{SelectionForm, SelectionQuery};
 use crate::http::session_cookie;
 use crate::http::step_up::SteppedUp;
+use crate::services::Services;
 use crate::services::accounts::lookup;
-use crate::services::sessions::counts::OpenSessions;
-use crate::services::sessions::{self, account, everyone};
-use crate::services::{AuthContext, Services};
-use crate::web::administration::url;
-use crate::web::administration::user_acts::SIGNS_YOU_OUT;
+use crate::services::sessions::{account, counts, everyone};
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
+use crate::web::list::url;
 use crate::web::next::{self, NextQuery};
 use crate::web::{Answer, see_other};
 
@@ -42,25 +40,6 @@ struct EndPage {
     user: Option<UserId>,
     all: bool,
     question: Question,
-}
-
-/// What the page says.
-#[derive(Default)]
-struct Question {
-    title: String,
-    /// The selected ones.
-    sessions: Vec<ListedSessionRow>,
-    /// What will happen; or why nothing can.
-    consequences: Vec<String>,
-    /// The word of the button, where there is something to end.
-    button: Option<String>,
-}
-
-impl Question {
-    /// There is nothing to end.
-    fn none(title: &str, why: &str) -> Self {
-        Self { title: title.to_owned(), consequences: vec![why.to_owned()], ..Self::default() }
-    }
 }
 
 /// What is asked for beside selected sessions.
@@ -235,22 +214,22 @@ async fn end_page(
                     sessions: rows(vec![listed]),
                     ..Question::none("This session has ended already", "There is nothing left to end.")
                 },
-                false => selected(rows(everyone::selected(&services.database, &auth, &[*id]).await?)),
+                false => Question::selected(rows(everyone::selected(&services.database, &auth, &[*id]).await?)),
             }
         }
         EndTarget::Selected(ids) if ids.is_empty() => {
             status = StatusCode::UNPROCESSABLE_ENTITY;
             Question::none("No session is selected", "Go back to the list and tick those that are to end.")
         }
-        EndTarget::Selected(ids) => selected(rows(everyone::selected(&services.database, &auth, ids).await?)),
+        EndTarget::Selected(ids) => Question::selected(rows(everyone::selected(&services.database, &auth, ids).await?)),
         EndTarget::User(user) => {
             if !auth.reaches(user) {
                 return Err(Problem::forbidden());
             }
-            let (_, counts) = account::live(services, user.id, 0).await?;
-            of_user(user, user.id == reader.id, counts.into())
+            let (_, open) = account::live(services, user.id, 0).await?;
+            Question::of_user(user, user.id == reader.id, open.into())
         }
-        EndTarget::Everyone => everyone(&auth, sessions::counts::within_reach(services, &auth).await?),
+        EndTarget::Everyone => Question::everyone(&auth, counts::within_reach(services, &auth).await?),
     };
     let template = EndPage {
         layout: AdminLayout::new(reader, current, request, LIST, FormErrors::none()),
@@ -268,63 +247,4 @@ async fn end_page(
         question,
     };
     page(status, &template)
-}
-
-/// Those of the selected that have not ended.
-fn selected(sessions: Vec<ListedSessionRow>) -> Question {
-    let (count, verb, title) = match &sessions[..] {
-        [] => return Question::none("The selected sessions have ended already", "There is nothing left to end."),
-        [session] => ("1 session".to_owned(), "ends", format!("End the session of {}?", session.username)),
-        many => {
-            let count = format!("{} sessions", many.len());
-            (count.clone(), "end", format!("End {count}?"))
-        }
-    };
-    let mut consequences = vec![
-        format!("{count} {verb} at once on every node, with cookie and tokens."),
-        "Whoever used them can sign in again at once.".to_owned(),
-    ];
-    if sessions.iter().any(|session| session.current) {
-        consequences.insert(0, SIGNS_YOU_OUT.to_owned());
-    }
-    let button = if sessions.len() == 1 { "End the session".to_owned() } else { format!("End {count}") };
-    Question { title, button: Some(button), consequences, sessions }
-}
-
-/// All sessions of one account; `own`: the reader's.
-fn of_user(user: &User, own: bool, open: OpenSessions) -> Question {
-    let title = format!("End all sessions of {}?", user.username);
-    if open.total().value == 0 {
-        return Question::none(&title, &counts::ends(open));
-    }
-    let mut consequences = vec![counts::ends(open), format!("{} can sign in again at once.", user.username)];
-    if own {
-        consequences.insert(0, SIGNS_YOU_OUT.to_owned());
-    }
-    let button = format!("End {}", counts::sessions(open.total()));
-    Question { title, button: Some(button), consequences, ..Question::default() }
-}
-
-/// All that the caller reaches, but the one in which this is asked.
-fn everyone(auth: &AuthContext, reached: OpenSessions) -> Question {
-    let (ending, staying) = match auth.role {
-        Role::Admin => (
-            reached.others(),
-            ["Everyone must sign in again, and all programs.", "This session, in which you read this, stays."],
-        ),
-        Role::Manager | Role::User => (
-            reached,
-            [
-                "They are all sessions of accounts with the role User: all users must sign in again, and all their \
-                 programs.",
-                "Those of managers and administrators stay.",
-            ],
-        ),
-    };
-    let title = "End all sessions?".to_owned();
-    if ending.total().value == 0 {
-        return Question::none(&title, &counts::ends(ending));
-    }
-    let consequences = [&*counts::ends(ending)].into_iter().chain(staying).map(str::to_owned).collect();
-    Question { title, button: Some("End all sessions".to_owned()), consequences, ..Question::default() }
 }

@@ -15,9 +15,9 @@ use crate::services::sessions::everyone::{self, SessionPage};
 use crate::services::sessions::{self, account};
 use crate::services::{AuthContext, Services};
 use crate::web::Answer;
-use crate::web::administration::{Choice, url};
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
+use crate::web::list::{Choice, url};
 use crate::web::time_tag::{TimeTag, time_tag};
 
 /// The list, where one goes back to without a `next`.

@@ -2,6 +2,7 @@
 
 pub mod counts;
 pub mod end;
+mod end_question;
 pub mod everyone;
 pub mod keys;
 pub mod own;
