@@ -16,6 +16,7 @@ use portcullis::services::sessions::own;
 use portcullis::services::{Caller, RecentAuthContext, RecentProof, Services, SignedIn};
 use portcullis::settings::{self, Sources};
 use portcullis::startup;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::api_client::ApiClient;
 use super::browser::{Browser, session_cookie};
@@ -120,6 +121,8 @@ impl TestServer {
             }
         });
         let (address, handle, mut services) = running.await.expect("the server starts");
+        // It listens before it has prepared its keys: what a test then takes away would not be there for that.
+        answers(address).await;
         // What a test does by itself, however busy the machine is, is no request that must be answered in time.
         services.database = services.database.with_long_timeout();
         Self { address, public_url, clock, services, stores, settings, handle, thread: Some(thread), _port: reserved }
@@ -224,4 +227,14 @@ fn new_account(name: &str) -> NewAccount {
         name: None,
         password: PASSWORD.into(),
     }
+}
+
+/// Waits until the server answers, or has ended.
+async fn answers(address: SocketAddr) {
+    let ask = async {
+        let mut connection = tokio::net::TcpStream::connect(address).await?;
+        connection.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+        connection.read_to_end(&mut Vec::new()).await
+    };
+    ask.await.ok();
 }
