@@ -30,6 +30,7 @@
 //! A row holds a keyed hash, no name (people type passwords there), and goes when its time has come: a flood of
 //! invented names leaves as many rows as hashes were spent on them since the last sweep, at a hundred bytes each.
 
+mod counts;
 mod looks;
 mod password_attempt;
 
@@ -38,8 +39,8 @@ use std::collections::HashMap;
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
+use self::counts::Whose;
 pub use self::password_attempt::WaitingRoom;
-use self::password_attempt::Whose;
 use crate::domain::audit::Client;
 use crate::domain::{Error, Event, Role, Timestamp, User, UserId};
 use crate::services::authorization::{Authorized, Subject, authorize_on};

@@ -5,20 +5,24 @@
 //! [`MAX_AGE`]; a token with a `kid` that it doesn't know makes it read again. So a key that another node made is good
 //! here at once, and one that was retired there signs nothing more here after that.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+mod due;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
+use self::due::{Due, Occasion};
+pub use self::table::KeyTable;
+use self::table::MAX_AGE;
 use crate::domain::access_token::LEEWAY;
 use crate::domain::audit::Client;
 use crate::domain::keys::RootKey;
-use crate::domain::signing_key::{
-    KeyState, SHARED_KID, SealedKey, Signer, SigningAlgorithm, SigningKeyInfo, Vault, Verifier, is_kid,
-};
+use crate::domain::signing_key::{KeyState, SealedKey, Signer, SigningAlgorithm, SigningKeyInfo, Vault, Verifier};
 use crate::domain::{Actor, Error, Event, FieldError, Outcome, Role, Timestamp};
 use crate::services::authorization::lock_and_recheck;
 use crate::services::{AuthContext, RecentAuthContext, Result, Services};
@@ -28,102 +32,9 @@ use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::signing_keys::{self as stored, StoredKey};
 
-/// For how long a table may be used to sign and to publish.
-const MAX_AGE: Duration = Duration::from_secs(60);
-/// Unknown names make a node read the keys at most this often; whoever brings one meanwhile waits.
-const PACE: Duration = Duration::from_secs(1);
-
-/// The keys as this process last read them. Cheap to clone, shared by all workers.
-#[derive(Clone, Default)]
-pub struct KeyTable(Arc<Shared>);
-
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-    /// One reads at a time.
-    turn: tokio::sync::Mutex<()>,
-}
-
-#[derive(Default)]
-struct State {
-    table: Arc<Table>,
-    /// When the last attempt to read began, and whether it succeeded.
-    attempt: Option<(Instant, bool)>,
-}
-
-/// One reading.
-#[derive(Default)]
-struct Table {
-    began: Option<Instant>,
-    verifiers: HashMap<String, Verifier>,
-    signer: Option<Arc<Signer>>,
-    published: Vec<Value>,
-}
-
-impl KeyTable {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-/// Why the keys are looked at.
-#[derive(Clone, PartialEq, Eq)]
-enum Occasion {
-    /// `jwt_algorithm` may be another one than before. Only then: nodes that disagree must not rotate in turns.
-    Start,
-    Hourly,
-    /// By someone who saw this key as the next one, if they looked. Once it is no longer the next, it was done already.
-    Asked {
-        next: Option<String>,
-    },
-}
-
-/// What is to be done about them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Due {
-    Nothing,
-    /// The next key is missing, or of another algorithm.
-    Next,
-    Rotation,
-    /// Nothing is signed with a key of ours: HS256.
-    Retirement,
-}
-
-impl Due {
-    fn find(
-        keys: &[StoredKey],
-        occasion: &Occasion,
-        wanted: SigningAlgorithm,
-        interval: TimeDelta,
-        now: Timestamp,
-    ) -> Self {
-        let of_state = |state| keys.iter().find(|key| key.state == state);
-        let (active, next) = (of_state(KeyState::Active), of_state(KeyState::Next));
-        if wanted == SigningAlgorithm::Hs256 {
-            let any = *occasion == Occasion::Start && active.or(next).is_some();
-            return if any { Self::Retirement } else { Self::Nothing };
-        }
-        let Some(active) = active else { return Self::Rotation };
-        let is_old = active.active_from.is_none_or(|from| from + interval <= now);
-        let is_other = |key: &StoredKey| *occasion == Occasion::Start && key.algorithm != wanted;
-        let is_asked = match occasion {
-            Occasion::Asked { next: Some(seen) } => next.is_some_and(|next| next.kid == *seen),
-            Occasion::Asked { next: None } => true,
-            Occasion::Start | Occasion::Hourly => false,
-        };
-        if is_old || is_asked || is_other(active) {
-            Self::Rotation
-        } else if next.is_none_or(is_other) {
-            Self::Next
-        } else {
-            Self::Nothing
-        }
-    }
-}
-
 /// The published keys (RFC 7517): next, active and retired ones. None with HS256.
 pub async fn jwks(services: &Services) -> Result<Value> {
-    Ok(json!({ "keys": recent_keys(services).await?.published }))
+    Ok(json!({ "keys": table::recent(services).await?.published }))
 }
 
 /// All keys, newest first. `jwt_secret` is not among them.
@@ -172,77 +83,18 @@ pub async fn rotate_when_due(services: &Services) -> Result<()> {
 
 /// The key that signs.
 pub(in crate::services) async fn signer(services: &Services) -> Result<Arc<Signer>> {
-    if let Some(signer) = &recent_keys(services).await?.signer {
+    if let Some(signer) = &table::recent(services).await?.signer {
         return Ok(signer.clone());
     }
     // Another node, with HS256, retired it.
     settle(services, Occasion::Hourly, &AuthContext::system(), &Client::default()).await?;
-    let table = recent_keys(services).await?;
+    let table = table::recent(services).await?;
     table.signer.clone().ok_or_else(|| Error::internal("there is no active signing key"))
 }
 
 /// The key of that name.
 pub(in crate::services) async fn verifier(services: &Services, kid: &str) -> Result<Option<Verifier>> {
-    let known = services.keys.state().table.verifiers.get(kid).cloned();
-    let is_shared = kid == SHARED_KID && services.settings.jwt_algorithm == SigningAlgorithm::Hs256;
-    if known.is_some() || !(is_kid(kid) || is_shared) {
-        return Ok(known);
-    }
-    let table = read_keys(services, Instant::now(), PACE).await?;
-    Ok(table.verifiers.get(kid).cloned())
-}
-
-/// A table that is not older than [`MAX_AGE`].
-async fn recent_keys(services: &Services) -> Result<Arc<Table>> {
-    let table = services.keys.state().table.clone();
-    if table.began.is_some_and(|began| began.elapsed() < MAX_AGE) {
-        return Ok(table);
-    }
-    read_keys(services, Instant::now(), Duration::ZERO).await
-}
-
-/// A table whose reading began after `asked`: all who wait share one. It begins no earlier than `pace` after the
-/// last.
-async fn read_keys(services: &Services, asked: Instant, pace: Duration) -> Result<Arc<Table>> {
-    let _turn = services.keys.0.turn.lock().await;
-    let last = services.keys.state().attempt;
-    match last {
-        Some((began, true)) if began >= asked => return Ok(services.keys.state().table.clone()),
-        Some((began, false)) if began >= asked => return Err(Error::database("the signing keys were not read")),
-        Some((began, _)) => tokio::time::sleep(pace.saturating_sub(began.elapsed())).await,
-        None => {}
-    }
-    let began = Instant::now();
-    let read = services
-        .database
-        .read(stored::all)
-        .await
-        .and_then(|keys| table_of(&services.settings, &services.root_key, keys, began));
-    let mut state = services.keys.state();
-    state.attempt = Some((began, read.is_ok()));
-    state.table = Arc::new(read?);
-    Ok(state.table.clone())
-}
-
-fn table_of(settings: &Settings, root_key: &RootKey, keys: Vec<StoredKey>, began: Instant) -> Result<Table> {
-    let mut table = Table { began: Some(began), ..Table::default() };
-    let vault = Vault::new(root_key).map_err(Error::internal)?;
-    for key in keys {
-        let jwk: Value = serde_json::from_str(&key.public_jwk).map_err(Error::internal)?;
-        if let (KeyState::Active, Some(sealed)) = (key.state, &key.private_key) {
-            let signer = Signer::open(&key.kid, key.algorithm, sealed, &vault).map_err(Error::internal)?;
-            table.signer = Some(Arc::new(signer));
-        }
-        table.verifiers.insert(key.kid, Verifier::of_jwk(key.algorithm, &jwk).map_err(Error::internal)?);
-        table.published.push(jwk);
-    }
-    if let (SigningAlgorithm::Hs256, Some(secret)) = (settings.jwt_algorithm, &settings.jwt_secret) {
-        let secret = secret.expose_secret().as_bytes();
-        table.signer = Some(Arc::new(Signer::shared(secret)));
-        table.verifiers.insert(SHARED_KID.to_owned(), Verifier::shared(secret));
-        table.published.clear();
-    }
-    Ok(table)
+    table::verifier(services, kid).await
 }
 
 /// Does what is due, and reads the table again where anything was.
@@ -278,7 +130,7 @@ async fn settle(services: &Services, occasion: Occasion, auth: &AuthContext, cli
             }
         })
         .await?;
-    read_keys(services, Instant::now(), Duration::ZERO).await?;
+    table::read(services, Instant::now(), Duration::ZERO).await?;
     Ok(())
 }
 
@@ -327,6 +179,3 @@ fn advance(
     };
     audit::append(connection, &entry, now)
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,22 +5,20 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::counts::{self, Count, Counted, Whose};
 use super::looks::Looks;
 use crate::domain::audit::Client;
 use crate::domain::device_cookie::DeviceCookie;
-use crate::domain::keys::{RootKey, mac};
-use crate::domain::{Actor, Error, Event, NameKey, Outcome, SessionId, Timestamp, User, UserId};
+use crate::domain::{Actor, Error, Event, NameKey, Outcome, SessionId, User};
 use crate::services::authentication::hasher::Check;
 use crate::services::authentication::known_browser;
 use crate::services::authentication::lockout::{self, Authenticated};
 use crate::services::{Result, Services};
-use crate::storage::Database;
 use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
-use crate::storage::authentication::lockouts::{self, Key, Rule, Taken};
+use crate::storage::authentication::lockouts::{self, Taken};
 use crate::storage::database::AnyConnection;
 
 /// How long a guess waits for those under way.
@@ -49,74 +47,11 @@ impl WaitingRoom {
     }
 }
 
-/// Whose password is guessed.
-#[derive(Clone)]
-pub(super) enum Whose {
-    /// Of whoever has this username or e-mail.
-    Named(String),
-    /// Of the account itself, asked again.
-    Account(UserId),
-}
-
-/// A count that a guess is in.
-#[derive(Clone)]
-struct Count {
-    key: Key,
-    /// Whether it decides that the guess may be made; the account's, beside that of a known browser, does not.
-    decides: bool,
-}
-
-impl Count {
-    /// Whether a refusal of this count is one of the guess; [`Error::Locked`] where waiting is in vain.
-    fn is_full(&self, refused: Taken, rule: Rule) -> Result<bool> {
-        match refused {
-            Taken::Guess => Ok(false),
-            // Counted where it is decided; this one is full already.
-            Taken::Full | Taken::Locked(_) if !self.decides => Ok(false),
-            Taken::Full => Ok(true),
-            Taken::Locked(until) => Err(locked(until, rule.now)),
-        }
-    }
-}
-
 /// A guess that is under way until it is decided. Dropped undecided, it is given back.
 pub(super) struct PasswordAttempt {
     account: Option<StoredUser>,
     check: Check,
     counted: Counted,
-}
-
-/// The counts in which a guess is under way.
-struct Counted {
-    database: Database,
-    /// In the order of their keys. None once it is decided or given back.
-    counts: Vec<Count>,
-}
-
-impl Counted {
-    /// Gives it back, even where nobody waits for that.
-    fn give_back(&mut self) -> Option<JoinHandle<()>> {
-        let (database, counts) = (self.database.clone(), std::mem::take(&mut self.counts));
-        if counts.is_empty() {
-            return None;
-        }
-        let runtime = tokio::runtime::Handle::try_current().ok()?;
-        Some(runtime.spawn(async move {
-            if let Err(error) = database.write(move |connection| give_back(connection, &counts)).await {
-                tracing::warn!(%error, "a password that was not compared stays counted for a while");
-            }
-        }))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.give_back();
-    }
-}
-
-fn give_back(connection: &mut AnyConnection, counts: &[Count]) -> Result<()> {
-    counts.iter().try_for_each(|count| lockouts::give_back(connection, &count.key))
 }
 
 /// A guess that may be compared, once there is one.
@@ -164,7 +99,7 @@ async fn ask(services: &Services, whose: &Whose, client: &Client) -> Result<Opti
             }
         }
         if full {
-            give_back(connection, &taken)?;
+            counts::give_back(connection, &taken)?;
             return Ok(None);
         }
         Ok(Some(taken))
@@ -199,7 +134,7 @@ async fn look(services: &Services, whose: &Whose, client: &Client) -> Result<Loo
                 },
                 Whose::Account(id) => Some(users::by_id(connection, *id)?.ok_or(Error::NotSignedIn)?),
             };
-            let counts = counts(&root_key, &whose, account.as_ref().map(|account| &account.user), &client);
+            let counts = counts::of(&root_key, &whose, account.as_ref().map(|account| &account.user), &client);
             let mut full = false;
             for count in &counts {
                 if let Some(refused) = lockouts::refusal(connection, &count.key, rule)? {
@@ -209,31 +144,6 @@ async fn look(services: &Services, whose: &Whose, client: &Client) -> Result<Loo
             Ok((!full).then_some((account, counts)))
         })
         .await
-}
-
-/// In which counts a guess belongs, in the order of their keys, in which everyone locks them.
-fn counts(root_key: &RootKey, whose: &Whose, account: Option<&User>, client: &Client) -> Vec<Count> {
-    let hash_key = root_key.derive("lockout");
-    let Some(user) = account else {
-        let Whose::Named(name) = whose else { return Vec::new() };
-        // What can't be anyone's name is counted as it was typed.
-        let hash = match NameKey::of_typed(name) {
-            Some(name) => mac(&hash_key, &[b"name ", name.as_str().as_bytes()]),
-            None => mac(&hash_key, &[b"text ", name.as_bytes()]),
-        };
-        return vec![Count { key: Key { hash, user_id: None }, decides: true }];
-    };
-    let id = user.id.0.as_bytes();
-    let count = |hash, decides| Count { key: Key { hash, user_id: Some(user.id) }, decides };
-    let account = mac(&hash_key, &[b"account ", id]);
-    let Some(browser) = known_browser::recognize(root_key, user, client) else { return vec![count(account, true)] };
-    let browser = mac(&hash_key, &[b"browser ", id, &browser.id]);
-    let mut counts = match whose {
-        Whose::Named(_) => vec![count(browser, true)],
-        Whose::Account(_) => vec![count(browser, true), count(account, false)],
-    };
-    counts.sort_unstable_by_key(|count| count.key.hash);
-    counts
 }
 
 /// Compares the password, and lets the counts know. `None`: it is wrong; that is audited.
@@ -327,10 +237,4 @@ fn shared(error: Arc<Error>) -> Error {
         Error::Unavailable(dependency, _) => Error::Unavailable(dependency, Box::new(error)),
         _ => Error::internal(error),
     }
-}
-
-/// Rounded up, so that whoever waits that long is let in.
-fn locked(until: Timestamp, now: Timestamp) -> Error {
-    let millis = (until - now).num_milliseconds().max(1).unsigned_abs();
-    Error::Locked { retry_after: millis.div_ceil(1000) }
 }

@@ -1,7 +1,11 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use secrecy::ExposeSecret as _;
+
+use super::table::PACE;
 use super::*;
+use crate::domain::signing_key::SHARED_KID;
 use crate::domain::{Clock, SessionId, User};
 use crate::services::accounts::{lookup, passwords, setup};
 use crate::services::administration::{user_acts, users};
