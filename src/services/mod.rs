@@ -1,9 +1,15 @@
 //! One function for each thing that the server can do. Pages, API and command line call the same ones; each writes
 //! its audit event in the transaction that makes the change.
 //!
-//! A room for each subject, of one name in storage, services, pages and API: [`authentication`], [`accounts`],
-//! [`sessions`], [`administration`], [`audit`]. Who may act on whom is [`authorization`]'s to say; what runs by itself is
-//! [`maintenance`].
+//! A room for each subject, of one name in storage, services, pages and API, each built on those after it:
+//!
+//! - [`administration`]: what managers and administrators look at and do.
+//! - [`accounts`]: opened, and looked after by their owners.
+//! - [`authentication`]: who it is. Passwords compared and counted, signing in.
+//! - [`sessions`]: of one account and of all, and the tokens that stand for them.
+//!
+//! [`audit`] searches the log that all of them write. Who may act on whom is [`authorization`]'s to say; what runs by itself
+//! is [`maintenance`].
 
 pub mod accounts;
 pub mod administration;

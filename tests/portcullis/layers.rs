@@ -1,5 +1,5 @@
-//! The layers of the code, as the documentation of the crate lists them: no file needs one that needs it, and no layer one
-//! above it.
+//! The layers of the code, as the documentation of the crate lists them, and the subjects within them: no file needs one
+//! that needs it, no layer one above it, and no subject one that is built on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,6 +19,20 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("startup", &["domain", "settings", "telemetry", "storage", "services", "http", "web", "api", "routes"]),
     ("cli", &["domain", "settings", "telemetry", "services", "representations", "startup"]),
 ];
+
+/// Where each subject has a folder, and which others it may use there.
+const ROOMS: &[&str] = &["services", "web", "api"];
+const SUBJECTS: &[(&str, &[&str])] = &[
+    ("authorization", &[]),
+    ("audit", &["authorization"]),
+    ("sessions", &["authorization"]),
+    ("authentication", &["authorization", "sessions"]),
+    ("accounts", &["authorization", "audit", "sessions", "authentication"]),
+    ("administration", &["authorization", "audit", "sessions", "authentication", "accounts"]),
+    ("maintenance", &["authorization", "audit", "sessions", "authentication", "accounts", "administration"]),
+];
+/// Tells for which act the password is asked for again, in the words of that act.
+const KNOWS_ALL_ACTS: &str = "web::authentication::reauth_purpose";
 
 /// Source files by their module path, as `domain::email`; the crate's root is "".
 type Sources = BTreeMap<String, String>;
@@ -44,6 +58,8 @@ fn a_circle_and_an_import_upwards_are_found() {
     let upwards =
         patched("storage::accounts::users", "use crate::{\n    domain::Role,\n    services::{Services, Result},\n};");
     assert!(upwards.contains(&"storage::accounts::users uses services".to_owned()), "{upwards:?}");
+    let subject = patched("services::sessions::tokens", "use crate::services::authentication::lockout;");
+    assert_eq!(subject, ["services::sessions::tokens uses services::authentication::lockout"]);
     // What only tests use, and what a comment says, are no imports.
     assert!(patched("domain::clock", "/// See [`crate::services`].\n// use crate::services;").is_empty());
 }
@@ -94,7 +110,21 @@ fn faults(sources: &Sources) -> Vec<String> {
         let above = used.iter().filter(|used| *used != layer && !below.contains(&used.as_str()));
         faults.extend(above.map(|used| format!("{module} uses {used}")));
     }
+    for (module, files) in imports.iter().filter(|(module, _)| **module != KNOWS_ALL_ACTS) {
+        let Some((layer, (subject, below))) = room(module) else { continue };
+        let others = files.iter().filter(|file| {
+            room(file).is_some_and(|(of, (other, _))| of == layer && other != subject && !below.contains(&other))
+        });
+        faults.extend(others.map(|file| format!("{module} uses {file}")));
+    }
     faults
+}
+
+/// The layer and the subject of a file that stands in a room.
+fn room(module: &str) -> Option<(&str, (&str, &[&str]))> {
+    let (layer, rest) = module.split_once("::").filter(|(layer, _)| ROOMS.contains(layer))?;
+    let (subject, below) = SUBJECTS.iter().find(|(subject, _)| *subject == top(rest))?;
+    Some((layer, (subject, below)))
 }
 
 fn top(module: &str) -> &str {
