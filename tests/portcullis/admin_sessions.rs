@@ -59,18 +59,17 @@ pub async fn seed(
         for &(id, secret, at) in &rows {
             let new = NewSession {
                 id,
-                user: &user,
                 kind,
                 secret,
                 remember: false,
-                device: &device,
-                address: "198.51.100.77",
+                device: device.clone(),
+                address: "198.51.100.77".to_owned(),
                 now: at,
                 idle: TimeDelta::hours(8),
                 absolute_limit: at + TimeDelta::hours(24),
                 refresh_seed: None,
             };
-            rows::insert(connection, &new)?;
+            rows::insert(connection, &user, &new)?;
         }
         Ok(())
     });

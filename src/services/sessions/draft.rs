@@ -2,8 +2,8 @@
 
 use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
-use crate::domain::refresh_token::{RefreshSeed, RefreshState, TokenFamily};
-use crate::domain::session::{Lifetime, LiveSession};
+use crate::domain::refresh_token::{RefreshSeed, TokenFamily};
+use crate::domain::session::Lifetime;
 use crate::domain::{Actor, EndReason, Event, SessionId, SessionKind, Timestamp, User};
 use crate::services::{Caller, Result, Services, SignedIn};
 use crate::storage::accounts::users;
@@ -26,16 +26,8 @@ pub(in crate::services) enum Opener {
 /// A session that a transaction is about to open. Every sign-in drafts one, and [opens](SessionDraft::open) it.
 #[derive(Clone)]
 pub(in crate::services) struct SessionDraft {
-    session_id: SessionId,
+    session: NewSession,
     secret: Secret,
-    /// Of a program's session, which has refresh tokens in place of a cookie.
-    refresh_seed: Option<RefreshSeed>,
-    remember: bool,
-    device: String,
-    address: String,
-    now: Timestamp,
-    idle: chrono::TimeDelta,
-    absolute_limit: Timestamp,
 }
 
 impl SessionDraft {
@@ -43,25 +35,28 @@ impl SessionDraft {
     pub(in crate::services) fn new(services: &Services, opener: Opener, client: &Client) -> Self {
         let (now, settings) = (services.clock.now(), &services.settings);
         let of_client = client.device.clone().unwrap_or_default();
-        let (remember, device, lifetime, refresh_seed) = match opener {
-            Opener::Browser { remember } => (remember, of_client, settings.lifetime(remember), None),
+        let (kind, remember, device, lifetime) = match opener {
+            Opener::Browser { remember } => (SessionKind::Browser, remember, of_client, settings.lifetime(remember)),
             Opener::Program { device } => {
-                let lifetime =
-                    Lifetime { idle: settings.refresh_token_ttl, absolute: settings.remember_absolute_timeout };
-                (false, device.unwrap_or(of_client), lifetime, Some(RefreshSeed::generate()))
+                let absolute = settings.remember_absolute_timeout;
+                let lifetime = Lifetime { idle: settings.refresh_token_ttl, absolute };
+                (SessionKind::Api, false, device.unwrap_or(of_client), lifetime)
             }
         };
-        Self {
-            session_id: SessionId::new(now),
-            secret: Secret::generate(),
-            refresh_seed,
+        let secret = Secret::generate();
+        let session = NewSession {
+            id: SessionId::new(now),
+            kind,
+            secret: secret.hash(),
             remember,
             device,
             address: client.address.map(|address| address.to_string()).unwrap_or_default(),
             now,
             idle: lifetime.idle,
             absolute_limit: now + lifetime.absolute,
-        }
+            refresh_seed: (kind == SessionKind::Api).then(RefreshSeed::generate),
+        };
+        Self { session, secret }
     }
 
     /// Opens the session of `user`, as it was read before the password was checked, notes the sign-in, and ends the
@@ -73,64 +68,36 @@ impl SessionDraft {
         replaced: Option<&Caller>,
         client: &Client,
     ) -> Result<()> {
-        rows::insert(
-            connection,
-            &NewSession {
-                id: self.session_id,
-                user,
-                kind: if self.refresh_seed.is_some() { SessionKind::Api } else { SessionKind::Browser },
-                secret: self.secret.hash(),
-                remember: self.remember,
-                device: &self.device,
-                address: &self.address,
-                now: self.now,
-                idle: self.idle,
-                absolute_limit: self.absolute_limit,
-                refresh_seed: self.refresh_seed,
-            },
-        )?;
-        users::set_last_sign_in(connection, user.id, self.now)?;
+        let (id, now) = (self.session.id, self.session.now);
+        rows::insert(connection, user, &self.session)?;
+        users::set_last_sign_in(connection, user.id, now)?;
         let actor = Actor::user(user);
-        let entry = Entry::success(Event::SignInSuccess, &actor, user, client).session(self.session_id);
-        audit::append(connection, &entry, self.now)?;
+        let entry = Entry::success(Event::SignInSuccess, &actor, user, client).session(id);
+        audit::append(connection, &entry, now)?;
         if let Some(replaced) = replaced {
-            let end = End { reason: EndReason::Replaced, by: &actor, at: self.now };
+            let end = End { reason: EndReason::Replaced, by: &actor, at: now };
             rows::end(connection, replaced.user_id, replaced.session_id, &end)?;
         }
         Ok(())
     }
 
     pub(in crate::services) fn opened_at(&self) -> Timestamp {
-        self.now
+        self.session.now
     }
 
     /// The account as this sign-in has left it.
     pub(in crate::services) fn noted(&self, user: User) -> User {
-        User { last_sign_in_at: Some(self.now), ..user }
+        User { last_sign_in_at: Some(self.session.now), ..user }
     }
 
     pub(in crate::services) fn into_signed_in(self, user: User) -> SignedIn {
-        let handle = SessionHandle { user_id: user.id, session_id: self.session_id, secret: self.secret };
-        SignedIn { user, handle, remember: self.remember }
+        let handle = SessionHandle { user_id: user.id, session_id: self.session.id, secret: self.secret };
+        SignedIn { user, handle, remember: self.session.remember }
     }
 
     /// The session of a program, as its tokens are made from it. `None` of a browser's.
     pub(in crate::services) fn token_family(&self, user: &User) -> Option<TokenFamily> {
-        Some(TokenFamily {
-            session: LiveSession {
-                user_id: user.id,
-                session_id: self.session_id,
-                kind: SessionKind::Api,
-                role: user.role,
-                remember: self.remember,
-                created_at: self.now,
-                password_entered_at: self.now,
-                absolute_limit: self.absolute_limit,
-            },
-            refresh_state: RefreshState { seed: self.refresh_seed?, counter: 0, rotated_at: None },
-            idle: self.idle,
-            last_active_at: self.now,
-        })
+        self.session.token_family(user)
     }
 }
 

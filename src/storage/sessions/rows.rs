@@ -22,15 +22,14 @@ use crate::domain::{
 use crate::storage::Result;
 
 /// A session to be.
-pub struct NewSession<'a> {
+#[derive(Clone)]
+pub struct NewSession {
     pub id: SessionId,
-    /// The account as it was read *before* the password was checked.
-    pub user: &'a User,
     pub kind: SessionKind,
     pub secret: SecretHash,
     pub remember: bool,
-    pub device: &'a str,
-    pub address: &'a str,
+    pub device: String,
+    pub address: String,
     pub now: Timestamp,
     pub idle: TimeDelta,
     pub absolute_limit: Timestamp,
@@ -38,23 +37,44 @@ pub struct NewSession<'a> {
     pub refresh_seed: Option<RefreshSeed>,
 }
 
-/// Opens the session only if the account is active and still of the epoch that was read before the password was
-/// checked: a sign-in can't outlive an "end all" that overtook it.
-pub fn insert(connection: &mut AnyConnection, new: &NewSession<'_>) -> Result<()> {
-    let present = crate::storage::accounts::users::lock(connection, new.user.id)?.ok_or(Error::Raced)?.user;
-    if present.epoch != new.user.epoch || !present.is_active() {
+impl NewSession {
+    /// What its program learns, once it is open; `None` of a session without refresh tokens.
+    pub fn token_family(&self, user: &User) -> Option<TokenFamily> {
+        Some(TokenFamily {
+            session: LiveSession {
+                user_id: user.id,
+                session_id: self.id,
+                kind: self.kind,
+                role: user.role,
+                remember: self.remember,
+                created_at: self.now,
+                password_entered_at: self.now,
+                absolute_limit: self.absolute_limit,
+            },
+            refresh_state: RefreshState { seed: self.refresh_seed?, counter: 0, rotated_at: None },
+            idle: self.idle,
+            last_active_at: self.now,
+        })
+    }
+}
+
+/// Opens the session only if the account is active and still of the epoch that was read, with `user`, before the password
+/// was checked: a sign-in can't outlive an "end all" that overtook it.
+pub fn insert(connection: &mut AnyConnection, user: &User, new: &NewSession) -> Result<()> {
+    let present = crate::storage::accounts::users::lock(connection, user.id)?.ok_or(Error::Raced)?.user;
+    if present.epoch != user.epoch || !present.is_active() {
         return Err(Error::Raced);
     }
     diesel::insert_into(sessions::table)
         .values((
             sessions::id.eq(new.id),
-            sessions::user_id.eq(new.user.id),
+            sessions::user_id.eq(user.id),
             sessions::kind.eq(new.kind),
             sessions::secret_hash.eq(new.secret.0.to_vec()),
-            sessions::epoch.eq(new.user.epoch),
+            sessions::epoch.eq(user.epoch),
             sessions::remember.eq(new.remember),
-            sessions::device.eq(new.device),
-            sessions::address.eq(new.address),
+            sessions::device.eq(&new.device),
+            sessions::address.eq(&new.address),
             sessions::created_at.eq(new.now),
             sessions::password_entered_at.eq(new.now),
             sessions::last_active_at.eq(new.now),
