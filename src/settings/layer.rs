@@ -13,6 +13,8 @@ pub struct Layer {
     /// The file that it was read from.
     pub file: Option<PathBuf>,
     pub values: BTreeMap<String, Value>,
+    /// What is empty there, and so not given.
+    pub empty: Vec<Source>,
 }
 
 /// A value and what its source calls it.
@@ -64,7 +66,7 @@ impl Kind {
 
 impl Layer {
     pub fn new(kind: Kind, file: Option<PathBuf>) -> Self {
-        Self { kind, file, values: BTreeMap::new() }
+        Self { kind, file, values: BTreeMap::new(), empty: Vec::new() }
     }
 
     /// Takes the value that the source calls `name`; an unknown key, or the same one twice, is a problem.

@@ -130,6 +130,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// Every setting in the order of the declaration, safe to show.
     pub effective: Vec<Effective>,
+    /// Variables that are empty, and so not given: said at the start, for somebody may have meant a value.
+    pub empty: Vec<Source>,
 }
 
 /// Makes the settings from their sources: flag, environment, `.env`, TOML, default; the first that has a value wins.
@@ -140,7 +142,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     if resolved.problems.is_empty()
         && let Some(settings) = values.all()
     {
-        return Ok(Loaded { settings: settings.relocate(sources), effective: resolved.effective() });
+        let effective = resolved.effective();
+        return Ok(Loaded { settings: settings.relocate(sources), effective, empty: resolved.empty });
     }
     Err(Problems(resolved.problems))
 }

@@ -15,6 +15,8 @@ use super::text_file;
 pub struct Resolved {
     entries: Vec<Entry>,
     pub problems: Vec<SettingProblem>,
+    /// Variables that are empty, and so not given.
+    pub empty: Vec<Source>,
 }
 
 struct Entry {
@@ -34,7 +36,8 @@ impl Resolved {
     pub fn from_sources(sources: &Sources) -> Self {
         let mut problems = Vec::new();
         let layers = layers(sources, &mut problems);
-        let mut resolved = Self { entries: Vec::new(), problems };
+        let empty = layers.iter().flat_map(|layer| layer.empty.iter().cloned()).collect();
+        let mut resolved = Self { entries: Vec::new(), problems, empty };
         for declared in DECLARATION {
             // All layers are looked at, so that a mistake in one that doesn't win is told too.
             let given = layers.iter().filter_map(|layer| resolved.said_by(layer, declared)).collect::<Vec<_>>();

@@ -125,7 +125,8 @@ fn variables(
     }
     let can_be_empty = |key: &str| DECLARATION.iter().any(|declared| declared.key == key && (declared.takes)(""));
     for layer in [&mut own, &mut shared] {
-        layer.values.retain(|key, value| !value.text.is_empty() || can_be_empty(key));
+        let empty = layer.values.extract_if(.., |key, value| value.text.is_empty() && !can_be_empty(key));
+        layer.empty = empty.map(|(_, value)| value.source).collect();
     }
     (own, shared)
 }

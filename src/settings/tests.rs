@@ -174,7 +174,11 @@ fn an_empty_variable_is_an_absent_one_unless_its_setting_can_be_empty() {
         ("PORTCULLIS_TRUSTED_PROXIES", ""),
         ("DATABASE_URL", ""),
     ];
-    let settings = load(&folder.sources(&[], &empty)).unwrap().settings;
+    let loaded = load(&folder.sources(&[], &empty)).unwrap();
+    let told: Vec<_> = loaded.empty.iter().map(ToString::to_string).collect();
+    assert!(told.contains(&"PORTCULLIS_SECRET_KEY".to_owned()) && told.contains(&"REDIS_URL in .env".to_owned()));
+    assert_eq!(told.len(), 9, "{told:?}");
+    let settings = loaded.settings;
     assert_eq!((settings.redis_url.is_none(), settings.log_level.as_str()), (true, "info"));
     assert!(settings.trusted_proxies.is_empty(), "{:?}", settings.trusted_proxies);
     // A name that nobody knows is one with any value.

@@ -29,7 +29,7 @@ use crate::storage::{Database, installation};
 
 /// Opens the stores and migrates the database: all that the server and the command line need.
 pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, StartupFailure> {
-    let Loaded { settings, effective } = loaded;
+    let Loaded { settings, effective, .. } = loaded;
     let needs_data_dir = settings.secret_key.is_none() || matches!(settings.database_url, DatabaseUrl::Sqlite(_));
     if needs_data_dir {
         data_dir::prepare(&settings)?;

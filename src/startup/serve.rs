@@ -12,6 +12,9 @@ use crate::telemetry;
 /// Serves until SIGTERM or SIGINT. Where no administrator exists it makes the one of the bootstrap settings, or prints
 /// the link that makes one.
 pub async fn serve(loaded: Loaded, clock: Clock, log: &telemetry::Guard) -> Result<(), StartupFailure> {
+    for variable in &loaded.empty {
+        tracing::warn!(%variable, "is empty, and so taken as not given");
+    }
     let services = services(loaded, clock).await?;
     let server = Server::bind(services.clone())?;
     let bootstrapped = setup::bootstrap(&services).await.map_err(|error| StartupFailure::bootstrap(&error))?;
