@@ -62,6 +62,11 @@ impl Counted {
             }
         }))
     }
+
+    /// It is decided, and the store knows: nothing is to be given back. Not before, for who gets no answer has not guessed.
+    pub fn decided(&mut self) {
+        self.counts.clear();
+    }
 }
 
 impl Drop for Counted {

@@ -118,7 +118,8 @@ async fn look_before(services: &Services, whose: &Whose, client: &Client) -> Res
         client.device_cookie.as_ref().filter(|_| known_browser::earlier_sign_ins(&services.root_key, client).is_some());
     let key = (name.clone(), cookie.cloned());
     let looked = services.waiting_room.looks.share(key, async || look(services, whose, client).await.map_err(Arc::new));
-    looked.await.map_err(shared)
+    // Whoever comes while one looks in vain has waited for two.
+    timeout(PATIENCE, looked).await.unwrap_or_else(|elapsed| Err(Arc::new(Error::database(elapsed)))).map_err(shared)
 }
 
 async fn look(services: &Services, whose: &Whose, client: &Client) -> Result<Looked> {
@@ -169,7 +170,7 @@ pub(super) async fn decide(
     let authenticated = match account {
         Some(account) if verdict.matches => {
             let rule = lockout::rule(services);
-            let succeed = services.database.write(move |connection| {
+            let succeed = move |connection: &mut AnyConnection| {
                 counts.iter().try_for_each(|Count { key, decides }| {
                     if *decides {
                         lockouts::succeed(connection, key, rule)
@@ -177,57 +178,53 @@ pub(super) async fn decide(
                         lockouts::give_back(connection, key)
                     }
                 })
-            });
-            succeed.await?;
+            };
+            services.database.write_then(succeed, move |()| counted.decided()).await?;
             Some(Authenticated { account, outdated: verdict.outdated })
         }
         account => {
-            note_failure(services, counts, account.map(|account| account.user), session, client).await?;
+            note_failure(services, counted, account.map(|account| account.user), session, client).await?;
             None
         }
     };
-    // Not before the store knows: who gets no answer has not guessed.
-    counted.counts.clear();
     Ok(authenticated)
 }
 
 /// The name is noted only where such an account exists: people type passwords there.
 async fn note_failure(
     services: &Services,
-    counts: Vec<Count>,
+    mut counted: Counted,
     subject: Option<User>,
     session_id: Option<SessionId>,
     client: &Client,
 ) -> Result<()> {
-    let (client, rule) = (client.clone(), lockout::rule(services));
-    services
-        .database
-        .write(move |connection| {
-            let mut lock_begins = false;
-            for count in &counts {
-                lock_begins |= lockouts::fail(connection, &count.key, rule)? == Some(rule.threshold);
-            }
-            let actor = match (&subject, session_id) {
-                (Some(user), Some(_)) => Actor::user(user),
-                _ => Actor::Anonymous,
-            };
-            let entry = |event, detail: Option<&str>| Entry {
-                event,
-                outcome: Outcome::Failure,
-                actor: &actor,
-                subject: subject.as_ref(),
-                session_id,
-                detail: detail.map(str::to_owned),
-                client: &client,
-            };
-            let asked_again = session_id.map(|_| "password asked again");
-            audit::append(connection, &entry(Event::SignInFailed, asked_again), rule.now)?;
-            if lock_begins {
-                audit::append(connection, &entry(Event::SignInLocked, None), rule.now)?;
-            }
-            Ok(())
-        })
-        .await
+    let (client, rule, counts) = (client.clone(), lockout::rule(services), counted.counts.clone());
+    let fail = move |connection: &mut AnyConnection| {
+        let mut lock_begins = false;
+        for count in &counts {
+            lock_begins |= lockouts::fail(connection, &count.key, rule)? == Some(rule.threshold);
+        }
+        let actor = match (&subject, session_id) {
+            (Some(user), Some(_)) => Actor::user(user),
+            _ => Actor::Anonymous,
+        };
+        let entry = |event, detail: Option<&str>| Entry {
+            event,
+            outcome: Outcome::Failure,
+            actor: &actor,
+            subject: subject.as_ref(),
+            session_id,
+            detail: detail.map(str::to_owned),
+            client: &client,
+        };
+        let asked_again = session_id.map(|_| "password asked again");
+        audit::append(connection, &entry(Event::SignInFailed, asked_again), rule.now)?;
+        if lock_begins {
+            audit::append(connection, &entry(Event::SignInLocked, None), rule.now)?;
+        }
+        Ok(())
+    };
+    services.database.write_then(fail, move |()| counted.decided()).await
 }
 
 /// The error of a look, for each of those who shared it.
