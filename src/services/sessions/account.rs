@@ -1,5 +1,5 @@
 //! The open sessions of one account. Looking writes nothing: who reads a page waits for no writer, and what has expired is
-//! left out before the history knows of it.
+//! left out before the history knows of it, as soon as the activity that Redis may know of has reached SQL.
 
 use crate::domain::{Session, SessionId, SessionKind, UserId};
 use crate::services::sessions::counts::SessionCounts;

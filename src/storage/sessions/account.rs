@@ -5,6 +5,7 @@ use diesel::prelude::*;
 
 use super::super::database::{AnyConnection, MultiBackend};
 use super::super::schema::{sessions, users};
+use super::ACTIVITY_LAG;
 use super::everyone;
 use super::open::{nearer_limit, of_present_epoch, open, open_in_index, unexpired};
 use super::rows::Row;
@@ -37,7 +38,7 @@ pub fn newest_open(
     let mut newest = sessions::table
         .filter(sessions::user_id.eq(user))
         .filter(open_in_index())
-        .filter(unexpired(nearer_limit(connection), now))
+        .filter(unexpired(nearer_limit(connection), now - ACTIVITY_LAG))
         .order(sessions::id.desc())
         .select(sessions::id)
         .limit(limit)
@@ -62,7 +63,7 @@ pub fn count_open(connection: &mut AnyConnection, user: UserId, now: Timestamp) 
     let open = sessions::table
         .filter(sessions::user_id.eq(user))
         .filter(open_in_index())
-        .filter(unexpired(nearer_limit(connection), now))
+        .filter(unexpired(nearer_limit(connection), now - ACTIVITY_LAG))
         .group_by(sessions::kind);
     let counted = (sessions::kind, count_star());
     if everyone::next_backfill(connection)?.is_none() {
