@@ -42,11 +42,13 @@ pub async fn log<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Resu
 /// Bytes of a path that are worth logging.
 const MAX_PATH: usize = 200;
 
-/// The path without its query; of a one-time link no more than the first part.
+/// The path without its query; of a one-time link no more than the first part, however its end is written.
 fn shown_path(request: &HttpRequest) -> &str {
     let path = request.path();
     if site::has_secret_path(request) {
-        return path.get(1..).and_then(|rest| rest.find('/')).map_or("/", |end| &path[..=end]);
+        let rest = path.get(1..).unwrap_or_default().to_ascii_lowercase();
+        let end = [rest.find('/'), rest.find("%2f")].into_iter().flatten().min();
+        return end.map_or("/", |end| &path[..=end]);
     }
     &path[..path.floor_char_boundary(MAX_PATH)]
 }
@@ -63,6 +65,8 @@ mod tests {
             ("/setup/SECRET", "/setup"),
             ("/reset/SECRET?x=1", "/reset"),
             ("/%73etup/SECRET", "/%73etup"),
+            ("/reset%2fSECRET/", "/reset"),
+            ("/x%2Freset%2FSECRET/y", "/x"),
             ("/account?token=SECRET", "/account"),
             ("/", "/"),
             ("/setup", "/setup"),
