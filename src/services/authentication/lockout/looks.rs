@@ -9,7 +9,13 @@ use tokio::sync::OnceCell;
 
 /// Looks that are under way, by what is looked at. What nobody looks at takes no memory.
 pub(super) struct Looks<K: Eq + Hash, T> {
-    lanes: Mutex<HashMap<K, Arc<Lane<T>>>>,
+    lanes: Mutex<HashMap<K, Shared<T>>>,
+}
+
+/// A lane, and how many are in it.
+struct Shared<T> {
+    lane: Arc<Lane<T>>,
+    waiting: usize,
 }
 
 /// The looks at one thing, one after another.
@@ -49,8 +55,16 @@ impl<K: Eq + Hash + Clone, T: Clone> Looks<K, T> {
     }
 
     fn wait(&self, key: K) -> Waiting<'_, K, T> {
-        let lane = lock(&self.lanes).entry(key.clone()).or_default().clone();
-        Waiting { looks: self, key, lane }
+        let mut lanes = lock(&self.lanes);
+        let shared = lanes.entry(key.clone()).or_default();
+        shared.waiting += 1;
+        Waiting { looks: self, key, lane: shared.lane.clone() }
+    }
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self { lane: Arc::default(), waiting: 0 }
     }
 }
 
@@ -74,8 +88,10 @@ impl<T> Lane<T> {
 impl<K: Eq + Hash, T> Drop for Waiting<'_, K, T> {
     fn drop(&mut self) {
         let mut lanes = lock(&self.looks.lanes);
-        // This one's, and the table's.
-        if Arc::strong_count(&self.lane) == 2 {
+        let Some(shared) = lanes.get_mut(&self.key) else { return };
+        // Counted under the lock: references go a moment after it, and of two that go at once neither would be the last.
+        shared.waiting -= 1;
+        if shared.waiting == 0 {
             lanes.remove(&self.key);
         }
     }
@@ -152,6 +168,19 @@ mod tests {
         held.gate.add_permits(2);
         let saw: Vec<u32> = join_all(looks).await.into_iter().map(Result::unwrap).collect();
         assert!(saw == [1, 2] || saw == [2, 1], "{saw:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn nothing_is_kept_of_those_who_leave_at_the_same_moment() {
+        let looks = Arc::new(Looks::<u32, ()>::default());
+        for key in 0..2000 {
+            let leave = |_| {
+                let looks = looks.clone();
+                tokio::spawn(async move { looks.share(key, async || ()).await })
+            };
+            join_all((0..8).map(leave)).await;
+        }
+        assert!(lock(&looks.lanes).is_empty());
     }
 
     #[tokio::test]

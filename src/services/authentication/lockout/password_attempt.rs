@@ -167,7 +167,7 @@ pub(super) async fn decide(
         }
     };
     let counts = counted.counts.clone();
-    let authenticated = match account {
+    match account {
         Some(account) if verdict.matches => {
             let rule = lockout::rule(services);
             let succeed = move |connection: &mut AnyConnection| {
@@ -180,14 +180,13 @@ pub(super) async fn decide(
                 })
             };
             services.database.write_then(succeed, move |()| counted.decided()).await?;
-            Some(Authenticated { account, outdated: verdict.outdated })
+            Ok(Some(Authenticated { account, outdated: verdict.outdated }))
         }
         account => {
             note_failure(services, counted, account.map(|account| account.user), session, client).await?;
-            None
+            Ok(None)
         }
-    };
-    Ok(authenticated)
+    }
 }
 
 /// The name is noted only where such an account exists: people type passwords there.
