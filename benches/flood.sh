@@ -106,7 +106,8 @@ measure() {
   [ -z "$only" ] || [ "$only" = "$name" ] || return 0
   mkdir "$folder/$name"
   # Not a function: its process would be a shell, and the server would outlive it.
-  "$PORTCULLIS" --data-dir "$folder/$name" --database-url "$database" ${redis:+--redis-url "$redis"} serve --listen "127.0.0.1:$port" --public-url "$url" --api-rate 1000000/1s --log-level warn \
+  "$PORTCULLIS" --data-dir "$folder/$name" --database-url "$database" ${redis:+--redis-url "$redis"} serve \
+    --listen "127.0.0.1:$port" --public-url "$url" --api-rate 1000000/1s --log-level warn \
     >"$folder/$name.log" 2>&1 &
   server_pid=$!
   for _ in $(seq 100); do

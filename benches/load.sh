@@ -151,7 +151,8 @@ measure() {
   [ -z "$only" ] || [ "$only" = "$name" ] || return 0
   mkdir "$folder/$name"
   # Not a function: its process would be a shell, and the server would outlive it.
-  "$PORTCULLIS" --data-dir "$folder/$name" --database-url "$database" ${redis:+--redis-url "$redis"} serve --listen "127.0.0.1:$port" --public-url "$url" --api-rate 1000000/1s --login-rate 1000000/1s \
+  "$PORTCULLIS" --data-dir "$folder/$name" --database-url "$database" ${redis:+--redis-url "$redis"} serve \
+    --listen "127.0.0.1:$port" --public-url "$url" --api-rate 1000000/1s --login-rate 1000000/1s \
     --log-format json 2>"$folder/$name.log" >/dev/null &
   pid=$!
   pids+=("$pid")
