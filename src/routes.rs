@@ -247,6 +247,7 @@ pub fn configure(config: &mut web::ServiceConfig, services: &Services, limits: &
             .wrap(session_store::identity_middleware())
             .wrap(from_fn(authenticate::authenticate))
             .wrap(session_store::session_middleware(services))
+            .wrap(from_fn(authenticate::carry))
             .configure(|config| with_session(config, limits))
             .default_service(web::to(nothing)),
     );

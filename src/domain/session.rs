@@ -97,7 +97,7 @@ pub(super) fn expiry(absolute_limit: Timestamp, last_active_at: Timestamp, idle:
 }
 
 /// What a request learns from the store about the session that it came with: all that is needed to answer it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveSession {
     pub user_id: UserId,
     pub session_id: SessionId,

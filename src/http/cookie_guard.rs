@@ -212,6 +212,7 @@ mod tests {
                             .wrap(IdentityMiddleware::default())
                             .wrap(from_fn(authenticate::authenticate))
                             .wrap(one_session($live))
+                            .wrap(from_fn(authenticate::carry))
                             .route("/meddle", web::get().to(meddle))
                             .route("/purge", web::get().to(purge))
                             .route(

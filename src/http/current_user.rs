@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 
 use actix_identity::IdentityExt as _;
-use actix_session::SessionExt as _;
 use actix_web::dev::Payload;
 use actix_web::error::InternalError;
 use actix_web::http::Method;
@@ -12,9 +11,9 @@ use actix_web::http::header::LOCATION;
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::authenticate::{self, CookieSession};
 use super::principal::Principal;
 use super::problem::{Problem, wants_json};
-use super::session_store;
 use crate::domain::session::LiveSession;
 use crate::domain::{Actor, User};
 use crate::services::{AuthContext, Caller};
@@ -40,13 +39,11 @@ impl CurrentUser {
         AuthContext::signed_in(Actor::user(account), account.role, self.session.session_id)
     }
 
-    /// Someone is signed in only where the session's state and actix-identity say the same.
+    /// Someone is signed in only where the store and actix-identity say the same.
     fn of(request: &HttpRequest) -> Option<Self> {
-        let state = request.get_session();
-        let session = session_store::live_session(&state)?;
+        let CookieSession { live, csrf_token } = authenticate::cookie_session(request)?;
         let identity = request.get_identity().ok()?;
-        (identity.id().ok()? == session.user_id.to_string()).then_some(())?;
-        Some(Self { session, csrf_token: session_store::csrf_token(&state)? })
+        (identity.id().ok()? == live.user_id.to_string()).then_some(Self { session: live, csrf_token })
     }
 }
 
@@ -124,6 +121,7 @@ fn see_other(location: &str) -> Error {
 mod tests {
     use actix_identity::IdentityMiddleware;
     use actix_web::http::header::{ACCEPT, COOKIE};
+    use actix_web::middleware::from_fn;
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
     use actix_web::{App, web};
 
@@ -138,7 +136,9 @@ mod tests {
         let app = init_service(
             App::new()
                 .wrap(IdentityMiddleware::default())
+                .wrap(from_fn(authenticate::authenticate))
                 .wrap(one_session(role.map(live).or(Some(live(Role::Admin)))))
+                .wrap(from_fn(authenticate::carry))
                 .route("/account", web::to(|user: CurrentUser| async move { user.csrf_token }))
                 .route("/maybe", web::to(|user: MaybeUser| async move { user.0.is_some().to_string() }))
                 .route(

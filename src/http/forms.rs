@@ -2,18 +2,17 @@
 
 use std::future::Future;
 
-use actix_session::SessionExt as _;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
+use super::authenticate;
 use super::body::{self, Charset};
 use super::csrf::{self, TOKEN_FIELD};
 use super::fields::{Fields, Repeated};
 use super::problem::Problem;
-use super::session_store;
 
 /// A form of a signed-in person: where the request has a session, it must carry the session's `csrf_token`.
 /// `T`'s fields are strings, with `#[serde(default)]` where a form may leave them out.
@@ -49,7 +48,7 @@ pub(super) fn read_own_fields(
     payload: &mut Payload,
     repeated: Repeated,
 ) -> impl Future<Output = Result<Fields, Problem>> + 'static + use<> {
-    let expected = session_store::csrf_token(&request.get_session());
+    let expected = authenticate::cookie_session(request).map(|session| session.csrf_token);
     let fields = read_fields(request, payload, repeated);
     async move {
         let mut fields = fields.await?;
@@ -89,6 +88,7 @@ fn wrong_type() -> Problem {
 #[cfg(test)]
 mod tests {
     use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE};
+    use actix_web::middleware::from_fn;
     use actix_web::test::{TestRequest, call_service, init_service, read_body as body_of};
     use actix_web::web::{self, Bytes};
     use actix_web::{App, HttpResponse};
@@ -107,7 +107,9 @@ mod tests {
     async fn post(request: TestRequest) -> (u16, String) {
         let app = init_service(
             App::new()
+                .wrap(from_fn(authenticate::authenticate))
                 .wrap(one_session(Some(live(Role::User))))
+                .wrap(from_fn(authenticate::carry))
                 .route(
                     "/form",
                     web::post().to(|Form(form): Form<Name>| async move { HttpResponse::Ok().body(form.name) }),

@@ -8,8 +8,8 @@
 //!    pages belongs right inside it and takes the [`problem::Problem`] with [`problem::take`].
 //! 4. [`cookie_guard::guard`]: the only reader of the `Cookie` header and the only writer of our cookies.
 //! 5. [`parameters::check_target`]: no NUL, only UTF-8 in path and query.
-//! 6. the scope of the pages alone: [`session_store::session_middleware`], [`authenticate::authenticate`],
-//!    [`session_store::identity_middleware`], [`csrf::same_origin`]. Static files and health never ask the store.
+//! 6. the scope of the pages alone: [`authenticate::carry`], [`session_store::session_middleware`],
+//!    [`authenticate::authenticate`], [`session_store::identity_middleware`], [`csrf::same_origin`]. Static files and health never ask the store.
 //!
 //! 7. the scopes of the API: [`cors::middleware`], [`bearer::identify`], [`limits::ByPrincipal`]. No session cookie there.
 //!

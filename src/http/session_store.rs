@@ -1,35 +1,29 @@
 //! The door between actix-session and the records: sessions are read through it, and never opened, changed or ended.
 //!
 //! actix-session would keep state at the end of each request and so bring back what ended meanwhile. Here state is
-//! made anew from the record at each request and never kept: `save` and `update` only name the cookie's new value.
+//! made anew from the record at each request and never kept: `save` and `update` only name the cookie's new value. It
+//! has what actix-identity looks for; all else is [left](authenticate::leave) for the request itself.
 
 use std::collections::HashMap;
 
 use actix_identity::IdentityMiddleware;
+use actix_session::SessionMiddleware;
 use actix_session::config::{BrowserSession, CookieContentSecurity};
 use actix_session::storage::{LoadError, SaveError, SessionKey, SessionStore, UpdateError};
-use actix_session::{Session, SessionMiddleware};
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Key, SameSite};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
 
+use super::authenticate::{self, CookieSession, Loaded};
 use super::cookies::OurCookie;
 use super::problem::Problem;
 use crate::domain::keys::{SessionHandle, mac};
-use crate::domain::session::LiveSession;
 use crate::services::Services;
 use crate::services::sessions::own;
 
 /// Where [`super::session_cookie`] leaves the handle of a session that a service opened or gave a new secret.
 pub(super) const NEW_KEY: &str = "portcullis.new_key";
-/// What the store said of the session: a [`LiveSession`].
-const SESSION: &str = "portcullis.session";
-/// The token of the session's forms.
-const CSRF_TOKEN: &str = "portcullis.csrf_token";
-/// The store could not be asked: whether someone is signed in isn't known.
-const FAILED: &str = "portcullis.failed";
 /// Where actix-identity looks by default.
 const IDENTITY: &str = "actix_identity.user_id";
 
@@ -61,17 +55,22 @@ pub struct Records {
 }
 
 impl SessionStore for Records {
-    /// Never an error, for actix-session would answer it with an empty 500 that no other middleware sees.
+    /// No error for anything that a store does: actix-session would answer it with an empty 500 that no other middleware
+    /// sees.
     async fn load(&self, key: &SessionKey) -> Result<Option<HashMap<String, String>>, LoadError> {
         let Some(handle) = SessionHandle::parse(key.as_ref()) else { return Ok(None) };
-        Ok(match own::load(&self.services, &handle).await {
-            Ok(live) => live.map(|live| state_of(&live, &csrf_token_of(&self.csrf_key, key.as_ref()))),
+        let loaded = match own::load(&self.services, &handle).await {
+            Ok(Some(live)) => {
+                Loaded::Live(CookieSession { live, csrf_token: csrf_token_of(&self.csrf_key, key.as_ref()) })
+            }
+            Ok(None) => return Ok(None),
             Err(error) => {
                 // Logs it; the answer is given by `super::authenticate`.
                 let _ = Problem::from(error);
-                Some(HashMap::from([(FAILED.to_owned(), "true".to_owned())]))
+                Loaded::Failed
             }
-        })
+        };
+        hand_over(loaded)
     }
 
     async fn save(&self, state: HashMap<String, String>, _: &Duration) -> Result<SessionKey, SaveError> {
@@ -102,41 +101,27 @@ fn csrf_token_of(key: &[u8; 32], session_key: &str) -> String {
     URL_SAFE_NO_PAD.encode(mac(key, &[session_key.as_bytes()]))
 }
 
-/// actix-session keeps each value as JSON.
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
-}
-
 fn new_key(state: &HashMap<String, String>) -> Option<String> {
     serde_json::from_str(state.get(NEW_KEY)?).ok()
 }
 
-fn state_of(live: &LiveSession, csrf_token: &str) -> HashMap<String, String> {
-    HashMap::from([
-        (IDENTITY.to_owned(), json(&live.user_id)),
-        (SESSION.to_owned(), json(live)),
-        (CSRF_TOKEN.to_owned(), json(&csrf_token)),
-    ])
-}
-
-/// Whether the store could not be asked.
-pub(super) fn has_failed(session: &Session) -> bool {
-    session.contains_key(FAILED)
-}
-
-/// What the store said of the session that this request came with; `None` for a guest.
-pub(super) fn live_session(session: &Session) -> Option<LiveSession> {
-    session.get(SESSION).ok().flatten()
-}
-
-/// What the forms of this session must carry; `None` for a guest.
-pub(super) fn csrf_token(session: &Session) -> Option<String> {
-    session.get(CSRF_TOKEN).ok().flatten()
+/// Leaves for the request what was loaded; state is who is signed in, as JSON, and nothing else.
+fn hand_over(loaded: Loaded) -> Result<Option<HashMap<String, String>>, LoadError> {
+    let state = match &loaded {
+        Loaded::Live(session) => {
+            let user_id = serde_json::Value::from(session.live.user_id.to_string());
+            HashMap::from([(IDENTITY.to_owned(), user_id.to_string())])
+        }
+        Loaded::Failed => HashMap::new(),
+    };
+    authenticate::leave(loaded).map_err(|error| LoadError::Other(anyhow::Error::new(error)))?;
+    Ok(Some(state))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::domain::session::LiveSession;
     use crate::domain::{Clock, Role, SessionId, SessionKind, UserId};
 
     pub fn live(role: Role) -> LiveSession {
@@ -153,15 +138,12 @@ pub(super) mod tests {
         }
     }
 
-    /// A store with one session in it, or one that doesn't answer. The key `live` opens the session.
-    pub struct OneSession(pub Option<LiveSession>);
+    /// A store that says of each key what the function does.
+    pub struct Answering<F>(F);
 
-    impl SessionStore for OneSession {
+    impl<F: AsyncFn(&str) -> Option<Loaded>> SessionStore for Answering<F> {
         async fn load(&self, key: &SessionKey) -> Result<Option<HashMap<String, String>>, LoadError> {
-            Ok(match &self.0 {
-                Some(live) => (key.as_ref() == "live").then(|| state_of(live, "right-token")),
-                None => Some(HashMap::from([(FAILED.to_owned(), "true".to_owned())])),
-            })
+            (self.0)(key.as_ref()).await.map_or(Ok(None), hand_over)
         }
         async fn save(&self, state: HashMap<String, String>, _: &Duration) -> Result<SessionKey, SaveError> {
             Ok(new_key(&state).unwrap_or_default().try_into().unwrap())
@@ -182,9 +164,9 @@ pub(super) mod tests {
         }
     }
 
-    /// The middleware over [`OneSession`], as on plain http, and the cookie pair that opens `key`.
-    pub fn one_session(live: Option<LiveSession>) -> SessionMiddleware<OneSession> {
-        SessionMiddleware::builder(OneSession(live), Key::derive_from(&[1; 32]))
+    /// The middleware over such a store, as on plain http.
+    pub fn answering<F: AsyncFn(&str) -> Option<Loaded>>(answer: F) -> SessionMiddleware<Answering<F>> {
+        SessionMiddleware::builder(Answering(answer), Key::derive_from(&[1; 32]))
             .cookie_name("portcullis".to_owned())
             .cookie_secure(false)
             .cookie_content_security(CookieContentSecurity::Signed)
@@ -192,19 +174,20 @@ pub(super) mod tests {
             .build()
     }
 
+    /// A store with one session in it, which the key `live` opens, or one that doesn't answer.
+    pub fn one_session(live: Option<LiveSession>) -> SessionMiddleware<impl SessionStore> {
+        answering(async move |key: &str| match &live {
+            Some(live) => (key == "live")
+                .then(|| Loaded::Live(CookieSession { live: live.clone(), csrf_token: "right-token".to_owned() })),
+            None => Some(Loaded::Failed),
+        })
+    }
+
+    /// The cookie pair that opens `key` there.
     pub fn cookie_with(key: &str) -> String {
         let mut jar = actix_web::cookie::CookieJar::new();
         jar.signed_mut(&Key::derive_from(&[1; 32])).add(actix_web::cookie::Cookie::new("portcullis", key.to_owned()));
         jar.get("portcullis").unwrap().encoded().to_string()
-    }
-
-    #[test]
-    fn a_session_passes_through_the_state_unchanged() {
-        for role in Role::ALL {
-            let live = live(*role);
-            let carried: LiveSession = serde_json::from_str(&state_of(&live, "token")[SESSION]).unwrap();
-            assert_eq!(carried, live);
-        }
     }
 
     #[test]

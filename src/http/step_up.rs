@@ -91,10 +91,12 @@ mod tests {
     use actix_identity::IdentityMiddleware;
     use actix_web::App;
     use actix_web::http::header::COOKIE;
+    use actix_web::middleware::from_fn;
     use actix_web::test::{TestRequest, call_service, init_service};
 
     use super::*;
     use crate::domain::Role;
+    use crate::http::authenticate;
     use crate::http::session_store::tests::{cookie_with, live, one_session};
 
     #[actix_web::test]
@@ -102,7 +104,9 @@ mod tests {
         let app = init_service(
             App::new()
                 .wrap(IdentityMiddleware::default())
+                .wrap(from_fn(authenticate::authenticate))
                 .wrap(one_session(Some(live(Role::Admin))))
+                .wrap(from_fn(authenticate::carry))
                 .route("/act", web::to(|_: SteppedUp| async { "done" }))
                 .route("/some", web::to(|recent: Option<SteppedUp>| async move { recent.is_some().to_string() })),
         )
