@@ -1,5 +1,7 @@
 //! One sign-in, on one device.
 
+use std::ops::Deref;
+
 use chrono::TimeDelta;
 
 use super::text::text_enum;
@@ -37,26 +39,55 @@ pub struct Lifetime {
     pub absolute: TimeDelta,
 }
 
-/// A session as its owner and administrators see it. Never holds the secret, nor its hash.
-#[derive(Clone, Debug)]
-pub struct Session {
+/// What is known of a session wherever it is read. Never the secret, nor its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionCore {
     pub id: SessionId,
     pub user_id: UserId,
     pub kind: SessionKind,
     /// "Keep me signed in": the cookie outlives the browser.
     pub remember: bool,
+    pub created_at: Timestamp,
+    /// The last time that a password was entered for this session.
+    pub password_entered_at: Timestamp,
+    /// [`Session::expires_at`] is the nearer of this and the idle limit.
+    pub absolute_limit: Timestamp,
+}
+
+/// A session as its owner and administrators see it. Reads as its [`SessionCore`], too.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub core: SessionCore,
     /// For example "Firefox on Linux".
     pub device: String,
     pub address: String,
-    pub created_at: Timestamp,
     /// Written at most once a minute; with Redis up to two minutes late.
     pub last_active_at: Timestamp,
-    /// The last time that a password was entered for this session.
-    pub password_entered_at: Timestamp,
     pub idle: TimeDelta,
-    /// The absolute limit; [`Session::expires_at`] is the nearer of this and the idle limit.
-    pub absolute_limit: Timestamp,
     pub ended: Option<Ended>,
+}
+
+/// What a request learns from the store about the session that it came with: all that is needed to answer it. Reads as
+/// its [`SessionCore`], too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveSession {
+    pub core: SessionCore,
+    /// The owner's present role.
+    pub role: Role,
+}
+
+impl Deref for Session {
+    type Target = SessionCore;
+    fn deref(&self) -> &SessionCore {
+        &self.core
+    }
+}
+
+impl Deref for LiveSession {
+    type Target = SessionCore;
+    fn deref(&self) -> &SessionCore {
+        &self.core
+    }
 }
 
 /// When, why and by whom a session was ended.
@@ -94,18 +125,4 @@ impl Session {
 /// The nearer of the two limits of a session.
 pub(super) fn expiry(absolute_limit: Timestamp, last_active_at: Timestamp, idle: TimeDelta) -> Timestamp {
     absolute_limit.min(last_active_at + idle)
-}
-
-/// What a request learns from the store about the session that it came with: all that is needed to answer it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LiveSession {
-    pub user_id: UserId,
-    pub session_id: SessionId,
-    pub kind: SessionKind,
-    /// The owner's present role.
-    pub role: Role,
-    pub remember: bool,
-    pub created_at: Timestamp,
-    pub password_entered_at: Timestamp,
-    pub absolute_limit: Timestamp,
 }

@@ -30,7 +30,7 @@ pub struct ApiUser {
 
 impl ApiUser {
     pub fn caller(&self) -> Caller {
-        Caller { user_id: self.session.user_id, session_id: self.session.session_id, role: self.session.role }
+        Caller { user_id: self.session.user_id, session_id: self.session.id, role: self.session.role }
     }
 
     pub fn actor(&self) -> Actor {
@@ -39,7 +39,7 @@ impl ApiUser {
 
     /// For what an administrator does. The role is the present one, not the token's.
     pub fn auth_context(&self) -> AuthContext {
-        AuthContext::signed_in(self.actor(), self.session.role, self.session.session_id)
+        AuthContext::signed_in(self.actor(), self.session.role, self.session.id)
     }
 }
 

@@ -31,12 +31,12 @@ pub struct CurrentUser {
 
 impl CurrentUser {
     pub fn caller(&self) -> Caller {
-        Caller { user_id: self.session.user_id, session_id: self.session.session_id, role: self.session.role }
+        Caller { user_id: self.session.user_id, session_id: self.session.id, role: self.session.role }
     }
 
     /// For what an administrator does; `account` is the caller's.
     pub fn auth_context(&self, account: &User) -> AuthContext {
-        AuthContext::signed_in(Actor::user(account), account.role, self.session.session_id)
+        AuthContext::signed_in(Actor::user(account), account.role, self.session.id)
     }
 
     /// Someone is signed in only where the store and actix-identity say the same.

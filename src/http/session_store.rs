@@ -121,20 +121,22 @@ fn hand_over(loaded: Loaded) -> Result<Option<HashMap<String, String>>, LoadErro
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::domain::session::LiveSession;
+    use crate::domain::session::{LiveSession, SessionCore};
     use crate::domain::{Clock, Role, SessionId, SessionKind, UserId};
 
     pub fn live(role: Role) -> LiveSession {
         let now = Clock::default().now();
         LiveSession {
-            user_id: UserId::new(now),
-            session_id: SessionId::new(now),
-            kind: SessionKind::Browser,
+            core: SessionCore {
+                id: SessionId::new(now),
+                user_id: UserId::new(now),
+                kind: SessionKind::Browser,
+                remember: true,
+                created_at: now,
+                password_entered_at: now,
+                absolute_limit: now,
+            },
             role,
-            remember: true,
-            created_at: now,
-            password_entered_at: now,
-            absolute_limit: now,
         }
     }
 

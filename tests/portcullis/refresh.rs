@@ -117,7 +117,7 @@ async fn fifty_workers_who_refresh_at_once_share_one_token_family_that_dies_as_a
                 let access = tokens.access.token.expose_secret();
                 let bearer =
                     access_tokens::authenticate(&server.services, access).await.expect("a working access token");
-                assert_eq!(bearer.session.session_id, first.session_id);
+                assert_eq!(bearer.session.id, first.session_id);
             }
             let families: BTreeSet<_> = got.iter().map(token).collect();
             assert_eq!(families.len(), 1, "round {round}: more than one family");

@@ -47,7 +47,7 @@ pub async fn whoami(services: web::Data<Services>, MaybeApiUser(caller): MaybeAp
     Ok(HttpResponse::Ok().json(WhoAmI {
         authenticated: true,
         user: Some(user_shape(&services, &user).await?),
-        session_id: Some(caller.session.session_id),
+        session_id: Some(caller.session.id),
     }))
 }
 

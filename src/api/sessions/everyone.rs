@@ -109,7 +109,7 @@ pub(in crate::api) async fn found(
     PageQuery { limit, cursor }: PageQuery,
 ) -> Answer {
     let found = everyone::search(services, &manager.auth_context(), filter, cursor.as_deref(), limit).await?;
-    let current = Some(manager.session.session_id);
+    let current = Some(manager.session.id);
     let shape = |listed: &ListedSession| SessionShape::new(&listed.session, &listed.owner.username, current);
     Ok(page(request, services, limit, found.next, found.sessions.iter().map(shape).collect()))
 }
@@ -143,7 +143,7 @@ pub async fn show(
     PathParam(id): PathParam<SessionId>,
 ) -> Answer {
     let ListedSession { session, owner } = everyone::find(&services.database, &manager.user.auth_context(), id).await?;
-    let here = Some(manager.user.session.session_id);
+    let here = Some(manager.user.session.id);
     Ok(HttpResponse::Ok().json(SessionShape::new(&session, &owner.username, here)))
 }
 

@@ -284,7 +284,7 @@ async fn inspect(services: &Services, token: &str) -> Result<Introspection, Erro
         iat: Some(claims.iat),
         nbf: Some(claims.nbf),
         jti: Some(claims.jti),
-        sid: Some(bearer.session.session_id),
+        sid: Some(bearer.session.id),
         role: Some(bearer.session.role),
         username: Some(claims.preferred_username),
     })

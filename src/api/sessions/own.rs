@@ -32,7 +32,7 @@ pub async fn list(
     let user = caller_account(&services, &caller).await?;
     let listing = Listing::of(&services, page, format!("sessions of {}", user.id))?;
     let rows = sessions::account::newest(&services, user.id, listing.before().copied(), listing.rows()).await?;
-    let (now, current) = (services.clock.now(), caller.session.session_id);
+    let (now, current) = (services.clock.now(), caller.session.id);
     Ok(listing.answer(
         &request,
         &services,

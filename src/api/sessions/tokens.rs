@@ -148,7 +148,7 @@ pub async fn logout(
     // An access token may have expired before its session is signed out: only without another token does that matter.
     let refusal = match bearer {
         Ok(MaybeApiUser(Some(user))) => {
-            sessions.push((user.session.user_id, user.session.session_id));
+            sessions.push((user.session.user_id, user.session.id));
             None
         }
         Ok(MaybeApiUser(None)) => None,

@@ -123,6 +123,6 @@ impl RecentProof {
     /// What a sensitive act needs; `None` where the last entry of the password is too old.
     pub fn of(services: &Services, session: &LiveSession) -> Option<Self> {
         let age = services.clock.now() - session.password_entered_at;
-        (age <= services.settings.reauthentication_window).then_some(Self { session: session.session_id })
+        (age <= services.settings.reauthentication_window).then_some(Self { session: session.id })
     }
 }

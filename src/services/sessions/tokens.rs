@@ -112,7 +112,7 @@ pub(in crate::services) async fn issue(
 ) -> Result<IssuedTokens> {
     let family = family.ok_or_else(|| Error::internal("a session without refresh tokens"))?;
     let session = &family.session;
-    let (id, entered, limit) = (session.session_id, session.password_entered_at, session.absolute_limit);
+    let (id, entered, limit) = (session.id, session.password_entered_at, session.absolute_limit);
     Ok(IssuedTokens {
         access: access_tokens::sign(services, &user, id, entered, limit).await?,
         refresh_token: refresh_key(&services.root_key).token(user.id, id, &family.refresh_state.seed, counter),

@@ -14,6 +14,7 @@ pub mod changes;
 pub mod counts;
 pub mod everyone;
 pub mod expiry;
+mod fields;
 pub mod open;
 pub mod redis;
 pub mod rotation;

@@ -12,10 +12,11 @@ use super::super::types::Id;
 use super::change_kind::ChangeKind;
 use super::changes::{self, Change};
 use super::expiry::{self, Expired};
+use super::fields::core_fields;
 use super::open::open;
 use crate::domain::keys::SecretHash;
 use crate::domain::refresh_token::{RefreshSeed, RefreshState, TokenFamily};
-use crate::domain::session::{Ended, LiveSession};
+use crate::domain::session::{Ended, LiveSession, SessionCore};
 use crate::domain::{
     Actor, EndReason, Error, Role, Session, SessionId, SessionKind, Timestamp, User, UserId, UserStatus,
 };
@@ -41,20 +42,23 @@ impl NewSession {
     /// What its program learns, once it is open; `None` of a session without refresh tokens.
     pub fn token_family(&self, user: &User) -> Option<TokenFamily> {
         Some(TokenFamily {
-            session: LiveSession {
-                user_id: user.id,
-                session_id: self.id,
-                kind: self.kind,
-                role: user.role,
-                remember: self.remember,
-                created_at: self.now,
-                password_entered_at: self.now,
-                absolute_limit: self.absolute_limit,
-            },
+            session: LiveSession { core: self.core(user.id), role: user.role },
             refresh_state: RefreshState { seed: self.refresh_seed?, counter: 0, rotated_at: None },
             idle: self.idle,
             last_active_at: self.now,
         })
+    }
+
+    fn core(&self, user_id: UserId) -> SessionCore {
+        SessionCore {
+            id: self.id,
+            user_id,
+            kind: self.kind,
+            remember: self.remember,
+            created_at: self.now,
+            password_entered_at: self.now,
+            absolute_limit: self.absolute_limit,
+        }
     }
 }
 
@@ -67,40 +71,56 @@ pub fn insert(connection: &mut AnyConnection, user: &User, new: &NewSession) -> 
     }
     diesel::insert_into(sessions::table)
         .values((
-            sessions::id.eq(new.id),
-            sessions::user_id.eq(user.id),
-            sessions::kind.eq(new.kind),
+            CoreColumns::from(new.core(user.id)),
             sessions::secret_hash.eq(new.secret.0.to_vec()),
             sessions::epoch.eq(user.epoch),
-            sessions::remember.eq(new.remember),
             sessions::device.eq(&new.device),
             sessions::address.eq(&new.address),
-            sessions::created_at.eq(new.now),
-            sessions::password_entered_at.eq(new.now),
             sessions::last_active_at.eq(new.now),
             sessions::idle_ms.eq(new.idle.num_milliseconds()),
-            sessions::absolute_limit.eq(new.absolute_limit),
             sessions::refresh_seed.eq(new.refresh_seed.map(|seed| seed.0.to_vec())),
         ))
         .execute(connection)?;
     Ok(())
 }
 
+macro_rules! columns {
+    ($($field:ident: $type:ty = $_:literal;)+) => {
+        /// Those of a [`SessionCore`].
+        #[derive(Queryable, Selectable, Insertable)]
+        #[diesel(table_name = sessions)]
+        #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+        pub(super) struct CoreColumns {
+            id: SessionId,
+            user_id: UserId,
+            $($field: $type,)+
+        }
+
+        impl From<SessionCore> for CoreColumns {
+            fn from(core: SessionCore) -> Self {
+                Self { id: core.id, user_id: core.user_id, $($field: core.$field,)+ }
+            }
+        }
+
+        impl From<CoreColumns> for SessionCore {
+            fn from(columns: CoreColumns) -> Self {
+                Self { id: columns.id, user_id: columns.user_id, $($field: columns.$field,)+ }
+            }
+        }
+    };
+}
+core_fields!(columns);
+
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = sessions)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
 pub(super) struct Row {
-    id: SessionId,
-    user_id: UserId,
-    kind: SessionKind,
-    remember: bool,
+    #[diesel(embed)]
+    core: CoreColumns,
     device: String,
     address: String,
-    created_at: Timestamp,
-    password_entered_at: Timestamp,
     last_active_at: Timestamp,
     idle_ms: i64,
-    absolute_limit: Timestamp,
     ended_at: Option<Timestamp>,
     ended_by: Option<String>,
     end_reason: Option<EndReason>,
@@ -110,17 +130,11 @@ impl From<Row> for Session {
     fn from(row: Row) -> Self {
         let ended = row.ended_at.zip(row.end_reason);
         Self {
-            id: row.id,
-            user_id: row.user_id,
-            kind: row.kind,
-            remember: row.remember,
+            core: row.core.into(),
             device: row.device,
             address: row.address,
-            created_at: row.created_at,
             last_active_at: row.last_active_at,
-            password_entered_at: row.password_entered_at,
             idle: TimeDelta::milliseconds(row.idle_ms),
-            absolute_limit: row.absolute_limit,
             ended: ended.map(|(at, reason)| Ended { at, reason, by: row.ended_by.unwrap_or_default() }),
         }
     }
@@ -162,16 +176,7 @@ impl Snapshot {
 
     /// What a request learns.
     pub fn view(&self) -> LiveSession {
-        LiveSession {
-            user_id: self.session.user_id,
-            session_id: self.session.id,
-            kind: self.session.kind,
-            role: self.user.role,
-            remember: self.session.remember,
-            created_at: self.session.created_at,
-            password_entered_at: self.session.password_entered_at,
-            absolute_limit: self.session.absolute_limit,
-        }
+        LiveSession { core: self.session.core, role: self.user.role }
     }
 
     /// What a refresh learns; `None` of a session without refresh tokens.

@@ -81,6 +81,6 @@ fn sign_in_before<'a>(events: &'a [AuditEvent], live: &LiveSession) -> Option<&'
     events.iter().find(|event| {
         let opens_a_session =
             matches!(event.event, Event::SignInSuccess | Event::UserRegistered | Event::SetupCompleted);
-        opens_a_session && event.at < live.created_at && event.session_id != Some(live.session_id)
+        opens_a_session && event.at < live.created_at && event.session_id != Some(live.id)
     })
 }

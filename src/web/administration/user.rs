@@ -146,7 +146,7 @@ async fn user_page(
     let (sessions, counts) = account::live(services, user.id, SESSIONS).await?;
     let events = audit::of_account(&services.database, user.id, None, EVENTS).await?;
     let locked_until = lockout::locked_until(services, user.id).await?;
-    let (now, own) = (services.clock.now(), current.session.session_id);
+    let (now, own) = (services.clock.now(), current.session.id);
     let counts = OpenSessions::from(counts);
     let status = form_errors.status;
     let template = UserPage {

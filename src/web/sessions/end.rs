@@ -144,7 +144,7 @@ pub async fn end(
         return Ok(confirm);
     }
     let reader = account_of(&services, &current).await?;
-    let own = current.session.session_id;
+    let own = current.session.id;
     let recent = recent.map(|recent| recent.auth_context(&reader));
     let (ended, signs_out) = match (target, &recent) {
         (EndTarget::Everyone, Some(auth)) => {
@@ -173,7 +173,7 @@ pub async fn end_one(
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
     everyone::end_one(&services, &current.auth_context(&reader), id, &client).await?;
-    let signs_out = id == current.session.session_id;
+    let signs_out = id == current.session.id;
     Ok(leave(&request, signs_out, Notice::SessionEnded, back(&form.next, &services)))
 }
 
@@ -202,7 +202,7 @@ async fn end_page(
 ) -> Answer {
     let auth = current.auth_context(reader);
     let rows = |found: Vec<ListedSession>| -> Vec<ListedSessionRow> {
-        let (own, now) = (current.session.session_id, services.clock.now());
+        let (own, now) = (current.session.id, services.clock.now());
         found.into_iter().map(|listed| ListedSessionRow::new(listed, &auth, own, now)).collect()
     };
     let mut status = StatusCode::OK;

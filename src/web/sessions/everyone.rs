@@ -218,7 +218,7 @@ pub async fn show(
     let sessions: Vec<_> = found
         .sessions
         .into_iter()
-        .map(|listed| ListedSessionRow::new(listed, &auth, current.session.session_id, now))
+        .map(|listed| ListedSessionRow::new(listed, &auth, current.session.id, now))
         .collect();
     let template = SessionsPage {
         totals,

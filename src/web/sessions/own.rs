@@ -97,7 +97,7 @@ pub fn take_current(
     now: Timestamp,
 ) -> Session {
     let live = &current.session;
-    let known = listed.iter().position(|session| session.id == live.session_id).map(|index| listed.remove(index));
+    let known = listed.iter().position(|session| session.id == live.id).map(|index| listed.remove(index));
     let (device, address) = match known {
         Some(session) => (session.device, session.address),
         None => (
@@ -106,17 +106,11 @@ pub fn take_current(
         ),
     };
     Session {
-        id: live.session_id,
-        user_id: live.user_id,
-        kind: live.kind,
-        remember: live.remember,
+        core: live.core,
         device,
         address,
-        created_at: live.created_at,
         last_active_at: now,
-        password_entered_at: live.password_entered_at,
         idle: services.settings.lifetime(live.remember).idle,
-        absolute_limit: live.absolute_limit,
         ended: None,
     }
 }
@@ -157,7 +151,7 @@ pub async fn end(
     Form(Nothing {}): Form<Nothing>,
 ) -> Answer {
     own::end(&services, &current.caller(), id, &client).await?;
-    if id == current.session.session_id {
+    if id == current.session.id {
         session_cookie::remove(&request);
         flash::set(&request, Notice::SignedOut);
         return Ok(see_other("/login"));

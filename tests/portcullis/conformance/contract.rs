@@ -60,7 +60,7 @@ impl Scene {
 async fn a_session_lives_from_sign_in_to_sign_out(#[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend) {
     let scene = Scene::new(backend).await;
     let seen = scene.one.view(&scene.here).await.unwrap();
-    assert_eq!((seen.user_id, seen.session_id, seen.role), (scene.ann.id, scene.here.session_id, Role::User));
+    assert_eq!((seen.user_id, seen.id, seen.role), (scene.ann.id, scene.here.session_id, Role::User));
     assert!(!seen.remember);
     assert_eq!(scene.two.view(&scene.here).await.unwrap(), seen);
 
@@ -135,7 +135,7 @@ async fn a_confirmed_password_gives_a_new_secret_and_the_old_one_is_dead_at_once
     scene.here = confirmed.handle;
     scene.expect(&[true, true]).await;
     let after = scene.two.view(&scene.here).await.unwrap();
-    assert_eq!(after.session_id, before.session_id);
+    assert_eq!(after.id, before.id);
     assert!(after.password_entered_at - before.password_entered_at >= TimeDelta::minutes(3));
 
     let wrong = reauthentication::confirm(&scene.one, &caller, &NEW_PASSWORD.into(), &Client::default()).await;

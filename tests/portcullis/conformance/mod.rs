@@ -200,7 +200,7 @@ async fn view(services: &Services, handle: &SessionHandle) -> Option<LiveSession
 }
 
 fn caller(session: &LiveSession) -> Caller {
-    Caller { user_id: session.user_id, session_id: session.session_id, role: session.role }
+    Caller { user_id: session.user_id, session_id: session.id, role: session.role }
 }
 
 /// Who acts on the command line.

@@ -275,7 +275,7 @@ async fn a_token_lives_and_dies_with_its_session_and_its_present_role_counts() {
     let limit = now + TimeDelta::hours(24);
     let signed = access_tokens::sign(&node, &root, session, now, limit).await.unwrap();
     let bearer = access_tokens::authenticate(&node, signed.token.expose_secret()).await.unwrap();
-    assert_eq!((bearer.session.session_id, bearer.session.role, signed.expires_in), (session, Role::Admin, 900));
+    assert_eq!((bearer.session.id, bearer.session.role, signed.expires_in), (session, Role::Admin, 900));
     assert_eq!(bearer.claims.preferred_username, "root");
 
     // Of somebody else it is no session.

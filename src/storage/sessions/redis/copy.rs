@@ -7,39 +7,46 @@
 //! token and the replication id under which it was left.
 
 use std::collections::HashMap;
-use std::str::FromStr;
 
-use chrono::TimeDelta;
-
+use super::super::fields::core_fields;
 use super::super::rows::Snapshot;
+use super::value::Value;
 use crate::domain::refresh_token::{RefreshSeed, RefreshState, TokenFamily};
-use crate::domain::session::LiveSession;
+use crate::domain::session::{LiveSession, SessionCore};
 use crate::domain::{SessionId, Timestamp, UserId};
 
-/// What a script asks of a session's copy to know whether it lives, and what it may tell of it.
-const ASKED: [&str; 16] = ["x", "g", "q", "h", "e", "a", "t", "i", "k", "m", "c", "p", "d", "n", "o", "z"];
+/// What a script asks of a session's copy to know whether it lives, beside what it may tell of it.
+const ASKED: [&str; 6] = ["x", "g", "q", "h", "e", "z"];
 /// The same of a user's.
 const ASKED_OF_USER: [&str; 5] = ["g", "q", "e", "s", "r"];
-/// What makes a [`LiveSession`], with the role of the user.
-const LIVE: [&str; 5] = ["k", "m", "c", "p", "a"];
-/// What makes a [`TokenFamily`] of it.
+/// What makes a [`TokenFamily`] of a [`LiveSession`].
 const FAMILY: [&str; 5] = ["d", "n", "o", "i", "t"];
 
 /// The names of fields as the scripts have them.
 pub(super) fn names() -> String {
     let table = |names: &[&str]| format!("{{'{}'}}", names.join("','"));
-    let [asked, of_user] = [table(&ASKED), table(&ASKED_OF_USER)];
-    let [live, family] = [table(&LIVE), table(&FAMILY)];
+    let asked = table(&[&ASKED, LIVE, &FAMILY].concat());
+    let [of_user, live, family] = [table(&ASKED_OF_USER), table(LIVE), table(&FAMILY)];
     format!("local ASKED, ASKED_OF_USER, LIVE, FAMILY = {asked}, {of_user}, {live}, {family}\n")
 }
 
-pub(super) fn number(number: i64) -> Vec<u8> {
-    number.to_string().into_bytes()
-}
+macro_rules! copied {
+    ($($field:ident: $_:ty = $name:literal;)+) => {
+        /// What makes a [`LiveSession`], with the role of the user.
+        const LIVE: &[&str] = &[$($name),+];
 
-pub(super) fn millis(moment: Timestamp) -> Vec<u8> {
-    number(moment.timestamp_millis())
+        fn of_core(core: &SessionCore) -> Written {
+            vec![$(($name, core.$field.write())),+]
+        }
+
+        impl Told {
+            fn core(&mut self, user_id: UserId, id: SessionId) -> Result<SessionCore> {
+                Ok(SessionCore { id, user_id, $($field: self.read($name)?),+ })
+            }
+        }
+    };
 }
+core_fields!(copied);
 
 /// Fields with their values.
 pub(super) type Written = Vec<(&'static str, Vec<u8>)>;
@@ -47,24 +54,20 @@ pub(super) type Written = Vec<(&'static str, Vec<u8>)>;
 /// The copy of a session that was active just now.
 pub(super) fn of_session(found: &Snapshot, now: Timestamp) -> Written {
     let session = &found.session;
-    let mut fields = vec![
-        ("q", number(found.position)),
+    let mut fields = of_core(&session.core);
+    fields.extend([
+        ("q", found.position.write()),
         ("h", found.secret.0.to_vec()),
-        ("e", number(found.epoch)),
-        ("k", session.kind.as_str().into()),
-        ("m", number(session.remember.into())),
-        ("c", millis(session.created_at)),
-        ("p", millis(session.password_entered_at)),
-        ("i", number(session.idle.num_milliseconds())),
-        ("a", millis(session.absolute_limit)),
-        ("t", millis(now)),
-    ];
+        ("e", found.epoch.write()),
+        ("i", session.idle.write()),
+        ("t", now.write()),
+    ]);
     if let Some(refresh_state) = &found.refresh_state {
         // Whatever Redis lost: nobody loses the grace by it (rule 7).
         fields.extend([
             ("d", refresh_state.seed.0.to_vec()),
-            ("n", number(refresh_state.counter)),
-            ("o", millis(now)),
+            ("n", refresh_state.counter.write()),
+            ("o", now.write()),
             ("z", Vec::new()),
         ]);
     }
@@ -74,11 +77,11 @@ pub(super) fn of_session(found: &Snapshot, now: Timestamp) -> Written {
 /// The copy of its owner.
 pub(super) fn of_user(found: &Snapshot) -> Written {
     vec![
-        ("q", number(found.position)),
-        ("v", number(found.user.rev)),
-        ("e", number(found.user.epoch)),
-        ("r", found.user.role.as_str().into()),
-        ("s", found.user.status.as_str().into()),
+        ("q", found.position.write()),
+        ("v", found.user.rev.write()),
+        ("e", found.user.epoch.write()),
+        ("r", found.user.role.write()),
+        ("s", found.user.status.write()),
     ]
 }
 
@@ -98,26 +101,12 @@ impl Told {
         self.0.remove(name.as_bytes()).ok_or_else(|| format!("no {name} in a script's answer"))
     }
 
-    fn parse<T: FromStr>(&mut self, name: &str) -> Result<T> {
-        let text = String::from_utf8(self.take(name)?).ok();
-        text.and_then(|text| text.parse().ok()).ok_or_else(|| format!("a strange {name} in a script's answer"))
-    }
-
-    fn moment(&mut self, name: &str) -> Result<Timestamp> {
-        self.parse(name).map(Timestamp::from_millis)
+    fn read<T: Value>(&mut self, name: &str) -> Result<T> {
+        T::read(&self.take(name)?).ok_or_else(|| format!("a strange {name} in a script's answer"))
     }
 
     pub fn session(&mut self, user_id: UserId, session_id: SessionId) -> Result<LiveSession> {
-        Ok(LiveSession {
-            user_id,
-            session_id,
-            role: self.parse("r")?,
-            kind: self.parse("k")?,
-            remember: self.take("m")? == b"1",
-            created_at: self.moment("c")?,
-            password_entered_at: self.moment("p")?,
-            absolute_limit: self.moment("a")?,
-        })
+        Ok(LiveSession { core: self.core(user_id, session_id)?, role: self.read("r")? })
     }
 
     pub fn token_family(&mut self, user_id: UserId, session_id: SessionId) -> Result<TokenFamily> {
@@ -126,11 +115,39 @@ impl Told {
             session: self.session(user_id, session_id)?,
             refresh_state: RefreshState {
                 seed: RefreshSeed(seed),
-                counter: self.parse("n")?,
-                rotated_at: Some(self.moment("o")?),
+                counter: self.read("n")?,
+                rotated_at: Some(self.read("o")?),
             },
-            idle: TimeDelta::try_milliseconds(self.parse("i")?).ok_or("not a span in a copy")?,
-            last_active_at: self.moment("t")?,
+            idle: self.read("i")?,
+            last_active_at: self.read("t")?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Clock, Role, SessionKind};
+
+    #[test]
+    fn a_session_comes_out_of_its_copy_as_it_went_in() {
+        let now = Clock::default().now();
+        let (id, user_id) = (SessionId::new(now), UserId::new(now));
+        for (kind, remember) in [(SessionKind::Browser, true), (SessionKind::Api, false)] {
+            let core = SessionCore {
+                id,
+                user_id,
+                kind,
+                remember,
+                created_at: Timestamp::from_millis(1),
+                password_entered_at: Timestamp::from_millis(2),
+                absolute_limit: Timestamp::from_millis(3),
+            };
+            for role in Role::ALL.iter().copied() {
+                let copy = of_core(&core).into_iter().chain([("r", role.write())]);
+                let mut told = Told::of(copy.flat_map(|(name, value)| [name.into(), value]).collect());
+                assert_eq!(told.session(user_id, id), Ok(LiveSession { core, role }));
+            }
+        }
     }
 }

@@ -32,6 +32,7 @@ mod refusal;
 mod rotation;
 mod scripts;
 mod servers;
+mod value;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -39,12 +40,13 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use self::copy::{Told, number};
+use self::copy::Told;
 use self::line::Line;
 pub use self::readiness::try_out;
 use self::refusal::Refusal;
 use self::scripts::{Named, Reply, Scripts};
 use self::servers::{Server, Servers};
+use self::value::Value as _;
 use super::super::Database;
 use super::rows::{self, Snapshot};
 use super::{ACTIVITY_LAG, Change, TOUCH_INTERVAL, rotation as contract};
@@ -202,11 +204,11 @@ impl RedisSessions {
         let answer = self
             .call(&self.0.scripts.load, user, Some(session), |min_position| {
                 vec![
-                    now.timestamp_millis().to_string().into_bytes(),
+                    now.write(),
                     secret.map_or_else(Vec::new, |secret| secret.0.to_vec()),
-                    min_position.to_string().into_bytes(),
+                    min_position.write(),
                     fill_token.to_vec(),
-                    TOUCH_INTERVAL.num_milliseconds().to_string().into_bytes(),
+                    TOUCH_INTERVAL.write(),
                 ]
             })
             .await;
@@ -227,8 +229,8 @@ impl RedisSessions {
             fill_tokens.replication_id.clone().into_bytes(),
             fill_tokens.session.clone(),
             fill_tokens.user.clone(),
-            number(ttl.num_milliseconds()),
-            number(of_session.len() as i64 * 2),
+            ttl.write(),
+            (of_session.len() as i64 * 2).write(),
         ];
         for (name, value) in of_session.into_iter().chain(of_user) {
             arguments.push(name.into());

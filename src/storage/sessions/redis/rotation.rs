@@ -7,7 +7,8 @@ use chrono::TimeDelta;
 
 use super::super::Rotation;
 use super::super::rows;
-use super::copy::{Told, millis, number};
+use super::copy::Told;
+use super::value::Value as _;
 use super::{ACTIVITY_LAG, ATTEMPTS, Error, FillTokens, PATIENCE, RedisSessions, Result};
 use crate::domain::Timestamp;
 use crate::domain::refresh_token::{RefreshKey, RefreshToken, TokenFamily};
@@ -23,7 +24,7 @@ impl RedisSessions {
         let (user, session) = (token.user_id, token.session_id);
         let reply = self
             .call(&self.0.scripts.token_family, user, Some(session), |min_position| {
-                vec![millis(now), number(min_position)]
+                vec![now.write(), min_position.write()]
             })
             .await?;
         let family = match reply.word.as_str() {
@@ -57,13 +58,12 @@ impl RedisSessions {
             // Sent again, it finds its own word and answers the same, whatever the grace.
             let reply = self
                 .call(&self.0.scripts.rotate, user, Some(session), |min_position| {
-                    let grace = number(grace.num_milliseconds());
                     vec![
-                        millis(now),
-                        number(min_position),
+                        now.write(),
+                        min_position.write(),
                         fill_token.to_vec(),
-                        number(token.counter),
-                        grace,
+                        token.counter.write(),
+                        grace.write(),
                         this_use.to_vec(),
                     ]
                 })
