@@ -1,6 +1,7 @@
 //! SQL and Redis: rows and records in, domain types out. Plain query functions over a connection.
 //!
-//! The rooms are those of [`crate::services`]; what stands beside them is how a database is reached.
+//! The rooms are those of [`crate::services`], in the same order; what stands beside them is how a database is reached, and
+//! what more than one of them asks of it.
 
 pub mod accounts;
 pub mod administration;
@@ -18,6 +19,7 @@ pub mod postgres;
 pub mod readiness;
 pub mod schema;
 pub mod sessions;
+mod text_search;
 pub mod types;
 
 pub use database::Database;

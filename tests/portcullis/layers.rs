@@ -21,7 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Where each subject has a folder, and which others it may use there.
-const ROOMS: &[&str] = &["services", "web", "api"];
+const ROOMS: &[&str] = &["services", "storage", "web", "api"];
 const SUBJECTS: &[(&str, &[&str])] = &[
     ("authorization", &[]),
     ("audit", &["authorization"]),
@@ -60,6 +60,8 @@ fn a_circle_and_an_import_upwards_are_found() {
     assert!(upwards.contains(&"storage::accounts::users uses services".to_owned()), "{upwards:?}");
     let subject = patched("services::sessions::tokens", "use crate::services::authentication::lockout;");
     assert_eq!(subject, ["services::sessions::tokens uses services::authentication::lockout"]);
+    let stored = patched("storage::sessions::rows", "use crate::storage::accounts::links;");
+    assert_eq!(stored, ["storage::sessions::rows uses storage::accounts::links"]);
     // What only tests use, and what a comment says, are no imports.
     assert!(patched("domain::clock", "/// See [`crate::services`].\n// use crate::services;").is_empty());
 }

@@ -4,7 +4,7 @@ use crate::domain::audit::Client;
 use crate::domain::keys::{Secret, SessionHandle};
 use crate::domain::refresh_token::{RefreshSeed, TokenFamily};
 use crate::domain::session::Lifetime;
-use crate::domain::{Actor, EndReason, Event, SessionId, SessionKind, Timestamp, User};
+use crate::domain::{Actor, EndReason, Error, Event, SessionId, SessionKind, Timestamp, User};
 use crate::services::{Caller, Result, Services, SignedIn};
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
@@ -60,7 +60,8 @@ impl SessionDraft {
     }
 
     /// Opens the session of `user`, as it was read before the password was checked, notes the sign-in, and ends the
-    /// session over which somebody signed in.
+    /// session over which somebody signed in. Only if the account is active and still of the epoch that was read: a
+    /// sign-in can't outlive an "end all" that overtook it.
     pub(in crate::services) fn open(
         &self,
         connection: &mut AnyConnection,
@@ -69,6 +70,10 @@ impl SessionDraft {
         client: &Client,
     ) -> Result<()> {
         let (id, now) = (self.session.id, self.session.now);
+        let present = users::lock(connection, user.id)?.ok_or(Error::Raced)?.user;
+        if present.epoch != user.epoch || !present.is_active() {
+            return Err(Error::Raced);
+        }
         rows::insert(connection, user, &self.session)?;
         users::set_last_sign_in(connection, user.id, now)?;
         let actor = Actor::user(user);

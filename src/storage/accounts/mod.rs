@@ -2,5 +2,4 @@
 
 pub mod former_usernames;
 pub mod links;
-pub(super) mod lookup;
 pub mod users;

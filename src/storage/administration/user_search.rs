@@ -7,12 +7,12 @@ use diesel::sql_types::BigInt;
 use crate::domain::text::text_enum;
 use crate::domain::{Role, Timestamp, User, UserId, UserStatus};
 use crate::storage::Result;
-use crate::storage::accounts::lookup::{contains, few_candidates};
 use crate::storage::accounts::users::{Row, StoredUser};
 use crate::storage::authentication::lockouts::{self, Rule};
 use crate::storage::database::{AnyConnection, MultiBackend};
 use crate::storage::schema::{sessions, users};
 use crate::storage::sessions::open::open_in_index;
+use crate::storage::text_search::{contains, few_candidates};
 
 text_enum!(
     /// The order of a list of accounts, as the parameter `sort` names it.

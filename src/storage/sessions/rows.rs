@@ -62,13 +62,9 @@ impl NewSession {
     }
 }
 
-/// Opens the session only if the account is active and still of the epoch that was read, with `user`, before the password
-/// was checked: a sign-in can't outlive an "end all" that overtook it.
+/// Opens the session under the account's epoch. Whoever opens one has locked the account, and seen that it is active and
+/// still of that epoch.
 pub fn insert(connection: &mut AnyConnection, user: &User, new: &NewSession) -> Result<()> {
-    let present = crate::storage::accounts::users::lock(connection, user.id)?.ok_or(Error::Raced)?.user;
-    if present.epoch != user.epoch || !present.is_active() {
-        return Err(Error::Raced);
-    }
     diesel::insert_into(sessions::table)
         .values((
             CoreColumns::from(new.core(user.id)),

@@ -18,7 +18,7 @@ use crate::domain::lookup::search_form;
 use crate::domain::session_list::{ListedSession, Owner, Position, SessionFilter, SessionOrder, SessionState};
 use crate::domain::{Role, Session, SessionId, Timestamp, UserId};
 use crate::storage::Result;
-use crate::storage::accounts::lookup::{contains, few_candidates};
+use crate::storage::text_search::{contains, few_candidates};
 
 /// So many matches are read and sorted; more are walked to.
 const SORTED: i64 = 2000;

@@ -1,4 +1,4 @@
-//! Accounts by a part of their names.
+//! Accounts by a part of their names, for each list that shows whose something is.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -16,7 +16,7 @@ const MAX_TRIGRAMS: usize = 40;
 
 /// The accounts that may contain `text`, where those are few. `None` too for a text with trigrams on PostgreSQL, which
 /// decides by itself whether its index of them pays.
-pub(in crate::storage) fn few_candidates(connection: &mut AnyConnection, text: &str) -> Result<Option<Vec<UserId>>> {
+pub(super) fn few_candidates(connection: &mut AnyConnection, text: &str) -> Result<Option<Vec<UserId>>> {
     let (query, wanted) = match (&*connection, trigrams(text)) {
         (AnyConnection::Postgres(_), Some(_)) => return Ok(None),
         (AnyConnection::Postgres(_), None) => (
@@ -55,7 +55,7 @@ fn trigrams(text: &str) -> Option<String> {
 }
 
 /// The pattern for what contains `text`, which may have wildcards of its own.
-pub(in crate::storage) fn contains(text: &str) -> String {
+pub(super) fn contains(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.chars() {
         if matches!(character, '%' | '_' | '\\') {
