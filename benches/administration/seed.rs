@@ -10,7 +10,7 @@ use portcullis::domain::{
     EmailAddress, EndReason, Event, EventId, Outcome, Role, SessionId, SessionKind, Timestamp, UserId, UserStatus,
     Username,
 };
-use portcullis::storage::accounts::users::search_text;
+use portcullis::storage::accounts::profiles::search_text;
 use portcullis::storage::audit::hours::{HourCounts, hour_of};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};

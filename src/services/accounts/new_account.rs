@@ -6,7 +6,7 @@ use crate::domain::display_name::parse_display_name;
 use crate::domain::{EmailAddress, Error, FieldErrors, Role, Timestamp, User, UserId, UserStatus, Username};
 use crate::services::accounts::passwords;
 use crate::services::{Result, Services};
-use crate::storage::accounts::users;
+use crate::storage::accounts::profiles;
 use crate::storage::database::AnyConnection;
 
 /// What a form or body said of a new account, as it was typed.
@@ -60,7 +60,7 @@ impl CheckedAccount {
             password_changed_at: password_hash.map(|_| now),
             last_sign_in_at: None,
         };
-        users::insert(connection, &user, password_hash)?;
+        profiles::insert(connection, &user, password_hash)?;
         Ok(user)
     }
 }

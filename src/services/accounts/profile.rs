@@ -8,7 +8,7 @@ use crate::domain::display_name::parse_display_name;
 use crate::domain::{Actor, EmailAddress, Error, Event, FieldError, FieldErrors, User};
 use crate::services::authentication::lockout;
 use crate::services::{Caller, Result, Services};
-use crate::storage::accounts::users;
+use crate::storage::accounts::{profiles, users};
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::rows;
 
@@ -63,7 +63,7 @@ pub async fn update(services: &Services, caller: &Caller, change: ProfileChange,
             if email != user.email {
                 links::void_reset_links(connection, user.id)?;
             }
-            users::update_profile(connection, user.id, &user.username, &email, name.as_deref())?;
+            profiles::update(connection, user.id, &user.username, &email, name.as_deref())?;
             let actor = Actor::user(&user);
             let entry = Entry::success(Event::UserUpdated, &actor, &user, &client);
             audit::append(connection, &entry.detail(changed.join(", ")), now)?;

@@ -12,6 +12,7 @@ use crate::domain::audit::Client;
 use crate::domain::{Actor, Error, Event, FieldError, FieldErrors, NameKey, Timestamp, User};
 use crate::services::{AuthContext, Result, Services};
 use crate::storage::Database;
+use crate::storage::accounts::profiles;
 use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::{AnyConnection, savepoint};
@@ -142,7 +143,7 @@ impl Import {
 fn create(connection: &mut AnyConnection, account: &StoredUser, actor: &Actor, now: Timestamp) -> Result<()> {
     let StoredUser { user, password_hash } = account;
     savepoint(connection, |connection| {
-        users::insert(connection, user, password_hash.as_deref())?;
+        profiles::insert(connection, user, password_hash.as_deref())?;
         let client = Client::default();
         let entry = Entry::success(Event::UserImported, actor, user, &client);
         audit::append(connection, &entry.detail(format!("role {}", user.role)), now)
@@ -166,7 +167,7 @@ fn rehearse(connection: &mut AnyConnection, user: &User, line: u64, claimed: &mu
     if !taken.is_empty() {
         return Err(Error::Taken(taken));
     }
-    users::refuse_taken(connection, user)?;
+    profiles::refuse_taken(connection, user)?;
     claimed.extend(claims.map(|(_, claim)| (claim, line)));
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::services::accounts::new_account::{self, CheckedAccount, NewAccount};
 use crate::services::authentication::lockout;
 use crate::services::authorization::{Authorized, Subject, authorize_admin_on, lock_and_recheck};
 use crate::services::{AuthContext, RecentAuthContext, Result, Services};
-use crate::storage::accounts::{former_usernames, users};
+use crate::storage::accounts::{former_usernames, profiles};
 use crate::storage::administration::user_search::{self, UserFilter, UserPosition};
 pub use crate::storage::administration::user_search::{FoundUser, UserSort};
 use crate::storage::audit::{self, Entry};
@@ -128,7 +128,7 @@ pub async fn update(
             if after.email != before.email {
                 links::void_reset_links(connection, before.id)?;
             }
-            users::update_profile(connection, before.id, &after.username, &after.email, after.name.as_deref())?;
+            profiles::update(connection, before.id, &after.username, &after.email, after.name.as_deref())?;
             let former = before.username.key();
             if after.username.key() != former {
                 former_usernames::keep(connection, &former, before.id, now)?;

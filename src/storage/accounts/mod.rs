@@ -2,4 +2,5 @@
 
 pub mod former_usernames;
 pub mod links;
+pub mod profiles;
 pub mod users;
