@@ -9,7 +9,7 @@ use crate::services::authentication::lockout;
 use crate::services::{Caller, NewSecret, Result, Services};
 use crate::storage::accounts::users;
 use crate::storage::database::AnyConnection;
-use crate::storage::sessions::{Change, SessionStore, rows};
+use crate::storage::sessions::{Change, SessionStore, rows, snapshot};
 
 /// The password entered again on `/confirm`: the session gets a new secret and a new time of entry.
 pub async fn confirm(
@@ -55,7 +55,7 @@ pub(in crate::services) fn still_checked(
     now: Timestamp,
 ) -> Result<(User, crate::domain::Session)> {
     let user = users::lock(connection, caller.user_id)?.ok_or(Error::NotSignedIn)?.user;
-    let found = rows::snapshot(connection, user.id, caller.session_id)?;
+    let found = snapshot::read(connection, user.id, caller.session_id)?;
     let lag = crate::storage::sessions::ACTIVITY_LAG;
     let found = found.filter(|found| found.is_live(now, lag)).ok_or(Error::NotSignedIn)?;
     if user.epoch == checked.epoch { Ok((user, found.session)) } else { Err(Error::Raced) }

@@ -21,6 +21,7 @@ pub mod rotation;
 pub mod rows;
 pub mod search;
 pub mod signing_keys;
+pub mod snapshot;
 mod sql;
 
 use chrono::TimeDelta;

@@ -12,7 +12,7 @@ use super::super::schema::sessions;
 use super::open::open;
 use super::rows;
 use super::sql::SqlSessions;
-use super::{SessionStore, Timestamp};
+use super::{SessionStore, Timestamp, snapshot};
 use crate::domain::refresh_token::{RefreshKey, RefreshToken, TokenFamily, TokenStatus};
 use crate::domain::{Error, SessionId};
 use crate::storage::Result;
@@ -65,7 +65,7 @@ impl SqlSessions {
         now: Timestamp,
     ) -> Result<Option<TokenFamily>> {
         let (user, session) = (token.user_id, token.session_id);
-        let found = self.database.read(move |connection| rows::snapshot(connection, user, session)).await?;
+        let found = self.database.read(move |connection| snapshot::read(connection, user, session)).await?;
         let family = found.filter(|found| found.is_live(now, TimeDelta::zero())).and_then(|found| found.token_family());
         Ok(family.filter(|family| key.made(token, &family.refresh_state.seed)))
     }
@@ -90,7 +90,7 @@ impl SqlSessions {
 fn rotate(connection: &mut AnyConnection, token: &RefreshToken, grace: TimeDelta, now: Timestamp) -> Result<Rotation> {
     // A second look is enough: whoever was faster has made the token its predecessor.
     for _ in 0..2 {
-        let found = rows::snapshot(connection, token.user_id, token.session_id)?;
+        let found = snapshot::read(connection, token.user_id, token.session_id)?;
         let family = found.filter(|found| found.is_live(now, TimeDelta::zero())).and_then(|found| found.token_family());
         let Some(mut family) = family else { return Ok(Rotation::Refused) };
         match family.refresh_state.judge(token.counter, grace, now) {

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::super::Database;
-use super::{TOUCH_INTERVAL, rows};
+use super::{TOUCH_INTERVAL, rows, snapshot};
 use crate::domain::keys::SecretHash;
 use crate::domain::session::LiveSession;
 use crate::domain::{SessionId, Timestamp, UserId};
@@ -26,7 +26,7 @@ impl SqlSessions {
         secret: Option<SecretHash>,
         now: Timestamp,
     ) -> Result<Option<LiveSession>> {
-        let Some(found) = self.database.read(move |connection| rows::snapshot(connection, user, session)).await? else {
+        let Some(found) = self.database.read(move |connection| snapshot::read(connection, user, session)).await? else {
             return Ok(None);
         };
         if !found.is_live(now, TimeDelta::zero()) || !found.admits(secret) {

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 
 use super::super::fields::core_fields;
-use super::super::rows::Snapshot;
+use super::super::snapshot::Snapshot;
 use super::value::Value;
 use crate::domain::refresh_token::{RefreshSeed, RefreshState, TokenFamily};
 use crate::domain::session::{LiveSession, SessionCore};

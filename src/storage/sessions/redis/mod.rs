@@ -23,6 +23,7 @@
 //! that: a server whose name leads elsewhere by now is left. No replica is believed, for each script refuses to run on
 //! one.
 
+mod activity;
 mod connection;
 mod copy;
 mod feed;
@@ -31,25 +32,28 @@ mod readiness;
 mod refusal;
 mod rotation;
 mod scripts;
+mod server_check;
 mod servers;
 mod value;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 
+use self::activity::Activity;
 use self::copy::Told;
 use self::line::Line;
 pub use self::readiness::try_out;
 use self::refusal::Refusal;
 use self::scripts::{Named, Reply, Scripts};
+pub use self::server_check::OpenError;
+use self::server_check::check_server;
 use self::servers::{Server, Servers};
 use self::value::Value as _;
 use super::super::Database;
-use super::rows::{self, Snapshot};
-use super::{ACTIVITY_LAG, Change, TOUCH_INTERVAL, rotation as contract};
+use super::snapshot::{self, Snapshot};
+use super::{ACTIVITY_LAG, Change, TOUCH_INTERVAL};
 use crate::domain::keys::SecretHash;
 use crate::domain::session::LiveSession;
 use crate::domain::{Error, SessionId, Timestamp, UserId};
@@ -60,8 +64,6 @@ use crate::storage::Result;
 const ATTEMPTS: usize = 4;
 /// All that a request may spend on Redis, so that 503 comes within a second.
 const PATIENCE: Duration = Duration::from_millis(850);
-/// How many sessions' activity is written in one transaction.
-const ACTIVITY_BATCH: usize = 100;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -75,16 +77,7 @@ struct Inner {
     /// One task of this node joins a server at a time.
     joining: tokio::sync::Mutex<()>,
     feed: feed::Progress,
-    /// What Redis saw of sessions since the last batch to SQL.
-    touched: Mutex<HashMap<SessionId, Seen>>,
-}
-
-/// What SQL learns of a session in the next batch.
-#[derive(Clone, Copy)]
-struct Seen {
-    active_at: Timestamp,
-    /// The number of its present refresh token, where it was rotated.
-    counter: Option<i64>,
+    activity: Activity,
 }
 
 /// What a load's script said.
@@ -116,7 +109,7 @@ impl RedisSessions {
             servers: Servers::default(),
             joining: tokio::sync::Mutex::default(),
             feed: feed::Progress::default(),
-            touched: Mutex::default(),
+            activity: Activity::default(),
         }));
         Ok(store)
     }
@@ -132,7 +125,7 @@ impl RedisSessions {
         let fill_tokens = match self.ask(user, session, secret, now).await? {
             Answer::Yes { session: live, touched } => {
                 if touched {
-                    self.note_activity(session, now, None);
+                    self.0.activity.note(session, now, None);
                 }
                 return Ok(Some(live));
             }
@@ -140,12 +133,12 @@ impl RedisSessions {
             Answer::Ask(fill_tokens) => fill_tokens,
         };
         let database = &self.0.database;
-        let found = database.read(move |connection| rows::snapshot(connection, user, session)).await?;
+        let found = database.read(move |connection| snapshot::read(connection, user, session)).await?;
         let Some(found) = found.filter(|found| found.is_live(now, ACTIVITY_LAG)) else { return Ok(None) };
         if !found.admits(secret) {
             return Ok(None);
         }
-        self.note_activity(session, now, None);
+        self.0.activity.note(session, now, None);
         if let Some(fill_tokens) = fill_tokens {
             self.install(&found, &fill_tokens, now).await;
         }
@@ -169,28 +162,9 @@ impl RedisSessions {
         readiness::eviction_warning(&self.0.line).await
     }
 
-    /// Writes to SQL what was seen active since the last time. What SQL would not take stays for the next. In short
-    /// transactions, so that an end waits for none of them long, and all in one order, so that two nodes that saw the
-    /// same sessions don't wait for each other.
+    /// Writes to SQL what was seen active since the last time.
     pub async fn flush_activity(&self) -> Result<()> {
-        let mut seen: Vec<_> = self.touched().drain().collect();
-        seen.sort_unstable_by_key(|(session, _)| *session);
-        let mut left = seen.as_slice();
-        while let Some(batch) = left.chunks(ACTIVITY_BATCH).next() {
-            let written = batch.to_vec();
-            let write = self.0.database.write(move |connection| {
-                written.iter().try_for_each(|&(session, Seen { active_at, counter })| {
-                    rows::touch(connection, session, active_at)?;
-                    counter.map_or(Ok(()), |counter| contract::note(connection, session, counter, active_at))
-                })
-            });
-            if let Err(error) = write.await {
-                left.iter().for_each(|(session, seen)| self.note_activity(*session, seen.active_at, seen.counter));
-                return Err(error);
-            }
-            left = &left[batch.len()..];
-        }
-        Ok(())
+        self.0.activity.flush(&self.0.database).await
     }
 
     async fn ask(
@@ -285,16 +259,6 @@ impl RedisSessions {
         self.0.servers.join(slot, server);
         Ok(())
     }
-
-    fn note_activity(&self, session: SessionId, at: Timestamp, counter: Option<i64>) {
-        let mut touched = self.touched();
-        let seen = touched.entry(session).or_insert(Seen { active_at: at, counter });
-        *seen = Seen { active_at: at.max(seen.active_at), counter: counter.max(seen.counter) };
-    }
-
-    fn touched(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Seen>> {
-        self.0.touched.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
 }
 
 impl From<Refusal> for Error {
@@ -320,40 +284,4 @@ fn read_answer(reply: Reply, user: UserId, session: SessionId) -> std::result::R
         }
         _ => Err("an unknown word in a load's answer".to_owned()),
     }
-}
-
-/// Why this Redis can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("{0}")]
-    Refused(#[source] Refusal),
-    #[error("it is {0}; Redis 7, Valkey 7.2 or newer is needed")]
-    TooOld(String),
-    #[error("a script there can't read master_replid from INFO replication; allow that to its user (ACL: +info +eval)")]
-    NoReplicationId,
-}
-
-/// Redis 7 / Valkey 7.2 or newer, where a script reads the id of the server's history.
-async fn check_server(line: &Arc<Line>) -> std::result::Result<(), OpenError> {
-    let script = "local info = redis.call('INFO', 'server')\n\
-                  local replication_id = redis.call('INFO', 'replication')\n\
-                  return {info, replication_id}";
-    let mut evaluate = redis::cmd("EVAL");
-    evaluate.arg(script).arg(1).arg("portcullis:{check}");
-    let (server, replication): (String, String) = line.ask(&evaluate).await.map_err(|refusal| {
-        if refusal.is_error_of_script() { OpenError::NoReplicationId } else { OpenError::Refused(refusal) }
-    })?;
-    let version = |name: &str| {
-        let text = server.lines().find_map(|line| line.strip_prefix(name))?.trim();
-        let mut numbers = text.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
-        Some((text.to_owned(), (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))))
-    };
-    let supported = match (version("valkey_version:"), version("redis_version:")) {
-        (Some((text, number)), _) => (number >= (7, 2)).then_some(()).ok_or(format!("Valkey {text}")),
-        (None, Some((text, number))) => (number >= (7, 0)).then_some(()).ok_or(format!("Redis {text}")),
-        (None, None) => Err("of an unknown version".to_owned()),
-    };
-    supported.map_err(OpenError::TooOld)?;
-    let replication_id = replication.lines().find_map(|line| line.strip_prefix("master_replid:"));
-    replication_id.filter(|id| id.trim().len() >= 16).map(drop).ok_or(OpenError::NoReplicationId)
 }

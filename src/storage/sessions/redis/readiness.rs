@@ -11,7 +11,8 @@ use super::connection::slot_of;
 use super::line::Line;
 use super::refusal::Refusal;
 use super::scripts::Scripts;
-use super::{OpenError, PATIENCE, RedisSessions, check_server};
+use super::server_check::{OpenError, check_server};
+use super::{PATIENCE, RedisSessions};
 use crate::settings::RedisUrl;
 
 /// How often Redis is tried out, and the name looked up.

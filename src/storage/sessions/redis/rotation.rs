@@ -5,8 +5,7 @@
 
 use chrono::TimeDelta;
 
-use super::super::Rotation;
-use super::super::rows;
+use super::super::{Rotation, snapshot};
 use super::copy::Told;
 use super::value::Value as _;
 use super::{ACTIVITY_LAG, ATTEMPTS, Error, FillTokens, PATIENCE, RedisSessions, Result};
@@ -31,7 +30,7 @@ impl RedisSessions {
             "yes" => Some(Told::of(reply.rest).token_family(user, session).map_err(Error::internal)?),
             "ask" => {
                 let database = &self.0.database;
-                let found = database.read(move |connection| rows::snapshot(connection, user, session)).await?;
+                let found = database.read(move |connection| snapshot::read(connection, user, session)).await?;
                 found.filter(|found| found.is_live(now, ACTIVITY_LAG)).and_then(|found| found.token_family())
             }
             _ => None,
@@ -70,7 +69,7 @@ impl RedisSessions {
                 .await?;
             match reply.word.as_str() {
                 "rotated" => {
-                    self.note_activity(session, now, Some(token.counter + 1));
+                    self.0.activity.note(session, now, Some(token.counter + 1));
                     family.last_active_at = family.last_active_at.max(now);
                     return Ok(Rotation::Rotated(family));
                 }
@@ -81,7 +80,7 @@ impl RedisSessions {
             // There is no copy that is believed: one is made, and the step repeated on it.
             let fill_tokens = FillTokens::read(reply).map_err(Error::internal)?;
             let database = &self.0.database;
-            let found = database.read(move |connection| rows::snapshot(connection, user, session)).await?;
+            let found = database.read(move |connection| snapshot::read(connection, user, session)).await?;
             let Some(found) = found.filter(|found| found.is_live(now, ACTIVITY_LAG)) else {
                 return Ok(Rotation::Refused);
             };
