@@ -40,7 +40,7 @@ mod api {
     pub use crate::api::accounts::{me, registration};
     pub use crate::api::administration::{stats, user_acts, users};
     pub use crate::api::authentication::auth;
-    pub use crate::api::sessions::{everyone as sessions, keys, oauth, own, tokens, well_known};
+    pub use crate::api::sessions::{everyone as sessions, keys, oauth, own, revoke, tokens, well_known};
     pub use crate::api::{audit, document};
 }
 
@@ -192,7 +192,7 @@ routes! {
             get api::user_acts::sessions, delete(bearer_manager_recent_within) api::user_acts::end_sessions
         }
         "/sessions" bearer_manager { get api::sessions::list }
-        "/sessions/revoke" bearer_manager_recent_within { post api::sessions::revoke }
+        "/sessions/revoke" bearer_manager_recent_within { post api::revoke::revoke }
         "/sessions/{id}" bearer_manager { get api::sessions::show, delete api::sessions::end }
         "/audit" bearer_manager { get api::audit::list }
         "/stats" bearer_manager { get api::stats::show }

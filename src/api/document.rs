@@ -16,7 +16,7 @@ use utoipa::OpenApi as _;
 use super::accounts::{me, registration};
 use super::administration::{stats, user_acts, users};
 use super::authentication::auth;
-use super::sessions::{everyone, keys, oauth, own, tokens, well_known};
+use super::sessions::{everyone, keys, oauth, own, revoke, tokens, well_known};
 use super::{audit, texts};
 use crate::domain::session_list::SessionState;
 use crate::http::access::Route;
@@ -41,7 +41,7 @@ use crate::settings::Settings;
         users::list, users::create, users::show, users::update, users::delete,
         user_acts::set_role, user_acts::suspend, user_acts::reinstate, user_acts::reset_link, user_acts::unlock,
         user_acts::sessions, user_acts::end_sessions,
-        everyone::list, everyone::revoke, everyone::show, everyone::end,
+        everyone::list, revoke::revoke, everyone::show, everyone::end,
         audit::list, stats::show,
         keys::list, keys::rotate,
         oauth::token, oauth::revoke, oauth::introspect,

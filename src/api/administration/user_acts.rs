@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 
 use super::users::{IfMatch, Refusals, UserPath, answer};
 use crate::api::listing::{ListQuery, NewestFirst, PageParameters, SessionPage};
-use crate::api::sessions::everyone::{Revoked, UserSessionQuery};
+use crate::api::sessions::everyone::UserSessionQuery;
+use crate::api::sessions::revoke::Revoked;
 use crate::api::{Answer, EmptyBody};
 use crate::domain::clock::rfc3339;
 use crate::domain::{Error, FieldError, Role, UserId};

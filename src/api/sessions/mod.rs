@@ -4,5 +4,6 @@ pub mod everyone;
 pub mod keys;
 pub mod oauth;
 pub mod own;
+pub mod revoke;
 pub mod tokens;
 pub mod well_known;

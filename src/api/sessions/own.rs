@@ -3,7 +3,8 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::TimeDelta;
 
-use super::everyone::{Revoked, SessionPath};
+use super::everyone::SessionPath;
+use super::revoke::Revoked;
 use crate::api::listing::{ListQuery, Listing, NewestFirst, PageParameters, SessionPage, Unfiltered};
 use crate::api::{Answer, caller_account, no_content};
 use crate::domain::SessionId;
