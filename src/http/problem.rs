@@ -1,21 +1,20 @@
-//! Errors as RFC 9457 problems, and the one place that turns what a service refuses into an answer.
+//! Errors as RFC 9457 problems.
+
+mod middleware;
+mod of_error;
 
 use std::borrow::Cow;
 
-use actix_web::body::{BoxBody, EitherBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub use self::middleware::{render, take};
 use super::accept::wishes;
-use super::request_id;
-use crate::domain::error::Dependency;
-use crate::domain::{Error, FieldError, FieldErrors};
+use crate::domain::FieldErrors;
 
 const CONTENT_TYPE_OF_PROBLEMS: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -232,125 +231,6 @@ impl ResponseError for Problem {
     }
 }
 
-impl From<Error> for Problem {
-    /// The one translation from what services refuse to HTTP. A failure is logged here, once; the client learns
-    /// nothing internal.
-    fn from(error: Error) -> Self {
-        match &error {
-            // Its trouble is told once, by the line to it, and not by each request that meets it.
-            Error::Unavailable(Dependency::Redis, _) => tracing::debug!(error = chain(&error), "a request failed"),
-            Error::Unavailable(..) | Error::Internal(_) => tracing::error!(error = chain(&error), "a request failed"),
-            _ => {}
-        }
-        match error {
-            Error::Invalid(errors) => {
-                let detail = "Some fields are not right.";
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with_errors(errors)
-            }
-            Error::Taken(errors) => {
-                Self::new(StatusCode::CONFLICT, "taken", "Already taken. Choose another.").with_errors(errors)
-            }
-            Error::WrongCredentials => {
-                let detail = "The username or password is not right.";
-                Self::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
-            }
-            Error::WrongPassword { field } => {
-                let detail = "The password is not right.";
-                Self::new(StatusCode::UNAUTHORIZED, "wrong_password", detail)
-                    .with_errors(FieldError::new(field, "wrong_password", detail).into())
-            }
-            Error::InvalidRefreshToken => {
-                let detail = "This refresh token is not valid, or not any more. Sign in again.";
-                Self::new(StatusCode::UNAUTHORIZED, "invalid_refresh_token", detail)
-            }
-            Error::NotSignedIn => Self::not_signed_in(),
-            Error::InvalidToken => Self::invalid_token(),
-            Error::ReauthenticationRequired => {
-                let detail = "Enter the password again (POST /api/v1/auth/confirm), then retry.";
-                // RFC 9470, section 3.
-                Self::new(StatusCode::UNAUTHORIZED, "reauthentication_required", detail)
-                    .challenge(r#"Bearer error="insufficient_user_authentication""#)
-            }
-            Error::Forbidden => Self::forbidden(),
-            Error::NotFound => Self::not_found(),
-            Error::LinkGone => {
-                let detail = "This link is used up or too old. Ask for a new one.";
-                Self::new(StatusCode::GONE, "link_gone", detail)
-            }
-            Error::RegistrationClosed => {
-                let detail = "Registration is closed. Ask your administrator for an account.";
-                Self::new(StatusCode::FORBIDDEN, "registration_closed", detail)
-            }
-            Error::LastAdmin { others_without_password } => {
-                let detail = if others_without_password {
-                    "The last active administrator who can sign in can’t be demoted, suspended or deleted: no other has \
-                     chosen a password yet."
-                } else {
-                    "The last active administrator can’t be demoted, suspended or deleted."
-                };
-                Self::new(StatusCode::CONFLICT, "last_admin", detail)
-            }
-            Error::Raced => {
-                let detail = "The account was changed meanwhile. Sign in again.";
-                Self::new(StatusCode::CONFLICT, "raced", detail)
-            }
-            Error::Locked { retry_after } => Self::too_many_attempts(retry_after),
-            Error::Stale => {
-                let detail = "The account was changed meanwhile. Read it again, then repeat your change.";
-                Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
-            }
-            Error::Busy => {
-                let detail = "Too many people sign in right now. Try again in a moment.";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(RETRY_SECONDS)
-            }
-            Error::TooManyExports => {
-                let detail = "Other exports are under way. Try again in a moment.";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(RETRY_SECONDS)
-            }
-            Error::Unavailable(..) => Self::unavailable(),
-            Error::Internal(_) => Self::internal(),
-        }
-    }
-}
-
-/// The error and all that caused it.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
-/// The problem that this answer is, for whoever renders it: the one that was left in it, or one made from the status
-/// where actix-web answered by itself (404, 405, …). `None` where the answer is no error or has its own body.
-pub fn take<B>(response: &mut ServiceResponse<B>) -> Option<Problem> {
-    if let Some(problem) = response.response_mut().extensions_mut().remove::<Problem>() {
-        return Some(problem);
-    }
-    let status = response.status();
-    let content_type = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let is_bare = content_type.is_none_or(|content_type| content_type.starts_with(b"text/plain"));
-    ((status.is_client_error() || status.is_server_error()) && is_bare).then(|| Problem::of_status(status))
-}
-
-/// Gives each problem that nobody inside has rendered its body, with the request id. Wrap with `from_fn`.
-pub async fn render<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    let mut response = next.call(request).await?;
-    let Some(problem) = take(&mut response) else { return Ok(response.map_into_left_body()) };
-    let body = problem.to_json(request_id::of(response.request()));
-    Ok(response.map_body(|head, _| {
-        head.headers_mut().insert(CONTENT_TYPE, CONTENT_TYPE_OF_PROBLEMS);
-        EitherBody::right(BoxBody::new(body))
-    }))
-}
-
 /// Whether the caller is a program, who gets JSON where a person would get a page.
 pub fn wants_json(request: &HttpRequest) -> bool {
     let path = request.match_info().as_str();
@@ -368,62 +248,9 @@ pub fn wants_json(request: &HttpRequest) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::middleware::from_fn;
-    use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
-    use actix_web::{App, web};
-    use serde_json::Value;
+    use actix_web::test::TestRequest;
 
     use super::*;
-    use crate::http::request_log;
-    use crate::http::site::tests::site;
-
-    #[actix_web::test]
-    async fn every_error_answer_is_a_problem_with_the_request_id() {
-        let app = init_service(
-            App::new()
-                .app_data(site("http://localhost:8080"))
-                .service(web::resource("/only-post").route(web::post().to(HttpResponse::Ok)))
-                .route("/text", web::get().to(|| async { HttpResponse::BadRequest().body("Json error: line 1") }))
-                .route("/raced", web::get().to(|| async { Err::<HttpResponse, _>(Problem::from(Error::Raced)) }))
-                .route(
-                    "/down",
-                    web::get().to(|| async {
-                        Err::<HttpResponse, _>(Problem::from(Error::database("connection to 10.0.0.3 refused")))
-                    }),
-                )
-                .wrap(from_fn(render))
-                .wrap(from_fn(request_log::log)),
-        )
-        .await;
-        for (path, status, code) in [
-            ("/nothing", 404, "not_found"),
-            ("/only-post", 405, "method_not_allowed"),
-            ("/text", 400, "bad_request"),
-            ("/raced", 409, "raced"),
-            ("/down", 503, "unavailable"),
-        ] {
-            let response = call_service(&app, TestRequest::get().uri(path).to_request()).await;
-            assert_eq!(response.status().as_u16(), status, "{path}");
-            assert_eq!(response.headers().get(CONTENT_TYPE), Some(&CONTENT_TYPE_OF_PROBLEMS), "{path}");
-            assert_eq!(response.headers().contains_key(RETRY_AFTER), status == 503, "{path}");
-            assert_eq!(response.headers().contains_key("allow"), status == 405, "{path}");
-            let body: Value = read_body_json(response).await;
-            assert_eq!(body["code"], code);
-            assert_eq!(body["status"], status);
-            assert_eq!(body["request_id"].as_str().map(str::len), Some(36), "{path}");
-            assert!(!body.to_string().contains("line 1") && !body.to_string().contains("10.0.0.3"), "{body}");
-        }
-    }
-
-    #[test]
-    fn fields_are_named_one_by_one() {
-        let errors = FieldError::new("email", "invalid", "Write the e-mail as name@example.com.").into();
-        let body: Value = serde_json::from_str(&Problem::from(Error::Invalid(errors)).to_json(None)).unwrap();
-        assert_eq!(body["errors"][0]["field"], "email");
-        assert_eq!(body["status"], 422);
-        let wrong = Problem::from(Error::WrongPassword { field: "current_password" });
-        assert_eq!(wrong.errors.of("current_password"), Some("The password is not right."));
-    }
 
     #[test]
     fn json_is_for_those_who_ask_for_it_and_for_programs() {
