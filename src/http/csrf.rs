@@ -1,7 +1,7 @@
 //! Requests that another site made the browser send are refused.
 //!
 //! Three layers: the browser says where a request comes from ([`same_origin`]), each form of a signed-in person carries
-//! the session's token ([`check_token`], called by [`super::forms::Form`]), and the cookie is `SameSite=Lax`.
+//! the session's token ([`is_token`], asked by [`super::forms::Form`]), and the cookie is `SameSite=Lax`.
 
 use actix_web::Error;
 use actix_web::ResponseError as _;
@@ -55,10 +55,9 @@ fn check_origin(headers: &HeaderMap, ours: &str, is_one_time_link: bool) -> Resu
     }
 }
 
-/// Compares what a form sent with the session's token, in constant time.
-pub(super) fn check_token(expected: &str, sent: Option<&str>) -> Result<(), Problem> {
-    let right: bool = sent.unwrap_or_default().as_bytes().ct_eq(expected.as_bytes()).into();
-    if right { Ok(()) } else { Err(Problem::forged()) }
+/// Whether a form sent the session's token. Constant time.
+pub(super) fn is_token(expected: &str, sent: Option<&str>) -> bool {
+    sent.unwrap_or_default().as_bytes().ct_eq(expected.as_bytes()).into()
 }
 
 /// Most often no forgery, but an address that the setting doesn't know.
@@ -156,9 +155,9 @@ mod tests {
 
     #[test]
     fn only_the_sessions_own_token_passes() {
-        assert!(check_token("right", Some("right")).is_ok());
+        assert!(is_token("right", Some("right")));
         for sent in [None, Some(""), Some("wrong"), Some("right "), Some("righ")] {
-            assert!(check_token("right", sent).is_err());
+            assert!(!is_token("right", sent));
         }
     }
 }

@@ -25,7 +25,7 @@ const MAX_NEXT: usize = 2000;
 #[derive(Clone, Debug)]
 pub struct CurrentUser {
     pub session: LiveSession,
-    /// For the hidden field `csrf_token`; new with every new secret.
+    /// For the hidden field `csrf_token`; the same as long as the session lives.
     pub csrf_token: String,
 }
 

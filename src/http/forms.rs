@@ -12,11 +12,29 @@ use super::authenticate;
 use super::body::{self, Charset};
 use super::csrf::{self, TOKEN_FIELD};
 use super::fields::{Fields, Repeated};
-use super::problem::Problem;
+use super::problem::{Problem, wants_json};
 
 /// A form of a signed-in person: where the request has a session, it must carry the session's `csrf_token`.
 /// `T`'s fields are strings, with `#[serde(default)]` where a form may leave them out.
-pub struct Form<T>(pub T);
+pub struct Form<T>(pub Sent<T>);
+
+/// What a form of our own pages says, and whether it may be believed.
+pub enum Sent<T> {
+    Good(T),
+    /// Without the token of the present session, most often because its page is older than the sign-in. Nothing is done:
+    /// the form is shown again with what was typed, to be looked at. That is safe where [`csrf::same_origin`] has seen
+    /// that no other site wrote it.
+    Stale(T),
+}
+
+impl<T> Sent<T> {
+    pub(super) fn and_then<U>(self, read: impl FnOnce(T) -> Result<U, Problem>) -> Result<Sent<U>, Problem> {
+        Ok(match self {
+            Self::Good(form) => Sent::Good(read(form)?),
+            Self::Stale(form) => Sent::Stale(read(form)?),
+        })
+    }
+}
 
 /// A form of a guest page, such as sign-in. It carries no token: a page that was loaded as a guest may well be sent
 /// after a sign-in in another tab. [`csrf::same_origin`] guards it.
@@ -28,7 +46,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Form<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let fields = read_own_fields(request, payload, Repeated::Refused);
-        Box::pin(async move { fields.await?.into().map(Self) })
+        Box::pin(async move { fields.await?.and_then(Fields::into).map(Self) })
     }
 }
 
@@ -42,21 +60,28 @@ impl<T: DeserializeOwned + 'static> FromRequest for GuestForm<T> {
     }
 }
 
-/// The same as [`read_fields`], with the token of the session, if there is one.
+/// The same as [`read_fields`], with the token of the session, if there is one. A program that is wrong about it is told so.
 pub(super) fn read_own_fields(
     request: &HttpRequest,
     payload: &mut Payload,
     repeated: Repeated,
-) -> impl Future<Output = Result<Fields, Problem>> + 'static + use<> {
+) -> impl Future<Output = Result<Sent<Fields>, Problem>> + 'static + use<> {
     let expected = authenticate::cookie_session(request).map(|session| session.csrf_token);
+    let is_program = wants_json(request);
     let fields = read_fields(request, payload, repeated);
     async move {
         let mut fields = fields.await?;
         let sent = fields.take(TOKEN_FIELD);
-        if let Some(expected) = expected {
-            csrf::check_token(&expected, sent.as_deref())?;
+        match expected {
+            Some(expected) if !csrf::is_token(&expected, sent.as_deref()) => {
+                if is_program {
+                    Err(Problem::forged())
+                } else {
+                    Ok(Sent::Stale(fields))
+                }
+            }
+            _ => Ok(Sent::Good(fields)),
         }
-        Ok(fields)
     }
 }
 
@@ -87,7 +112,7 @@ fn wrong_type() -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE};
+    use actix_web::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE};
     use actix_web::middleware::from_fn;
     use actix_web::test::{TestRequest, call_service, init_service, read_body as body_of};
     use actix_web::web::{self, Bytes};
@@ -112,7 +137,12 @@ mod tests {
                 .wrap(from_fn(authenticate::carry))
                 .route(
                     "/form",
-                    web::post().to(|Form(form): Form<Name>| async move { HttpResponse::Ok().body(form.name) }),
+                    web::post().to(|Form(sent): Form<Name>| async move {
+                        match sent {
+                            Sent::Good(form) => HttpResponse::Ok().body(form.name),
+                            Sent::Stale(form) => HttpResponse::Forbidden().body(form.name),
+                        }
+                    }),
                 )
                 .route(
                     "/guest",
@@ -138,7 +168,9 @@ mod tests {
         let signed_in = |path, body: &'static str| form(path, body).insert_header((COOKIE, cookie_with("live")));
         assert_eq!(post(signed_in("/form", "name=Ada&csrf_token=right-token")).await, (200, "Ada".into()));
         for body in ["name=Ada", "name=Ada&csrf_token=", "name=Ada&csrf_token=wrong-token"] {
-            let (status, answer) = post(signed_in("/form", body)).await;
+            assert_eq!(post(signed_in("/form", body)).await, (403, "Ada".into()), "{body}");
+            let program = signed_in("/form", body).insert_header((ACCEPT, "application/json"));
+            let (status, answer) = post(program).await;
             assert!(status == 403 && answer.contains("forged_request"), "{body}: {answer}");
         }
         assert_eq!(post(signed_in("/form", "csrf_token=right-token&csrf_token=x")).await.0, 400);

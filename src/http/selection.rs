@@ -9,7 +9,7 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
 use super::fields::{Fields, Repeated};
-use super::forms::read_own_fields;
+use super::forms::{Sent, read_own_fields};
 use super::problem::Problem;
 
 const FIELD: &str = "id";
@@ -20,11 +20,8 @@ pub struct SelectionQuery<I, T> {
     pub rest: T,
 }
 
-/// In the form that does it; as [`super::forms::Form`], with the session's token.
-pub struct SelectionForm<I, T> {
-    pub ids: Vec<I>,
-    pub rest: T,
-}
+/// In the form that does it: the ids, and the fields beside them. As [`super::forms::Form`], with the session's token.
+pub struct SelectionForm<I, T>(pub Sent<(Vec<I>, T)>);
 
 fn split<I: FromStr, T: DeserializeOwned>(mut fields: Fields) -> Result<(Vec<I>, T), Problem> {
     let ids = fields
@@ -51,7 +48,7 @@ impl<I: FromStr + 'static, T: DeserializeOwned + 'static> FromRequest for Select
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let fields = read_own_fields(request, payload, Repeated::RefusedBut(FIELD));
-        Box::pin(async move { split(fields.await?).map(|(ids, rest)| Self { ids, rest }) })
+        Box::pin(async move { fields.await?.and_then(split).map(Self) })
     }
 }
 

@@ -18,6 +18,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::authenticate::{self, CookieSession, Loaded};
 use super::cookies::OurCookie;
 use super::problem::Problem;
+use crate::domain::SessionId;
 use crate::domain::keys::{SessionHandle, mac};
 use crate::services::Services;
 use crate::services::sessions::own;
@@ -61,7 +62,8 @@ impl SessionStore for Records {
         let Some(handle) = SessionHandle::parse(key.as_ref()) else { return Ok(None) };
         let loaded = match own::load(&self.services, &handle).await {
             Ok(Some(live)) => {
-                Loaded::Live(CookieSession { live, csrf_token: csrf_token_of(&self.csrf_key, key.as_ref()) })
+                let csrf_token = csrf_token_of(&self.csrf_key, live.id);
+                Loaded::Live(CookieSession { live, csrf_token })
             }
             Ok(None) => return Ok(None),
             Err(error) => {
@@ -96,9 +98,10 @@ impl SessionStore for Records {
     }
 }
 
-/// New with every new secret, and kept nowhere.
-fn csrf_token_of(key: &[u8; 32], session_key: &str) -> String {
-    URL_SAFE_NO_PAD.encode(mac(key, &[session_key.as_bytes()]))
+/// The same as long as the session lives, also when it gets a new secret: that leaves the forms of other tabs good. Kept
+/// nowhere.
+fn csrf_token_of(key: &[u8; 32], session: SessionId) -> String {
+    URL_SAFE_NO_PAD.encode(mac(key, &[session.0.as_bytes()]))
 }
 
 fn new_key(state: &HashMap<String, String>) -> Option<String> {
@@ -122,7 +125,7 @@ fn hand_over(loaded: Loaded) -> Result<Option<HashMap<String, String>>, LoadErro
 pub(super) mod tests {
     use super::*;
     use crate::domain::session::{LiveSession, SessionCore};
-    use crate::domain::{Clock, Role, SessionId, SessionKind, UserId};
+    use crate::domain::{Clock, Role, SessionKind, UserId};
 
     pub fn live(role: Role) -> LiveSession {
         let now = Clock::default().now();
@@ -193,10 +196,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_form_token_changes_with_the_secret_and_with_the_key() {
-        let token = csrf_token_of(&[1; 32], "u.s.secret");
-        assert_eq!(token, csrf_token_of(&[1; 32], "u.s.secret"));
-        assert_ne!(token, csrf_token_of(&[1; 32], "u.s.other"));
-        assert_ne!(token, csrf_token_of(&[2; 32], "u.s.secret"));
+    fn the_form_token_changes_with_the_session_and_with_the_key() {
+        let now = Clock::default().now();
+        let session = SessionId::new(now);
+        let token = csrf_token_of(&[1; 32], session);
+        assert_eq!(token, csrf_token_of(&[1; 32], session));
+        assert_ne!(token, csrf_token_of(&[1; 32], SessionId::new(now)));
+        assert_ne!(token, csrf_token_of(&[2; 32], session));
     }
 }

@@ -45,6 +45,15 @@ impl FormErrors {
         Self { status: StatusCode::OK.into(), summary: None, concerned: &[], errors: FieldErrors::default() }
     }
 
+    /// For a form without the token of the present session. Whoever sees this has to look at it again, for it may have been
+    /// filled in for another account.
+    pub fn stale() -> Self {
+        Self::whole(
+            StatusCode::FORBIDDEN,
+            "This page was opened before you signed in here, so nothing was changed. Look it over, and send it again.",
+        )
+    }
+
     /// The refusal to show on the form, or the problem where showing the form again would not help.
     pub fn of(error: Error) -> Result<Self, Problem> {
         Ok(match error {

@@ -72,6 +72,7 @@ mod settings;
 mod sign_in;
 mod sign_out;
 mod slow_clients;
+mod stale_forms;
 mod static_files;
 mod stores_down;
 mod transfer;

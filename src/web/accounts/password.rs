@@ -6,7 +6,7 @@ use askama::Template;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{self, Notice};
-use crate::http::forms::Form;
+use crate::http::forms::{Form, Sent};
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
 use crate::services::accounts::{lookup, passwords};
@@ -47,8 +47,9 @@ pub async fn submit(
     services: web::Data<Services>,
     current: CurrentUser,
     ClientInfo(client): ClientInfo,
-    Form(form): Form<PasswordForm>,
+    Form(sent): Form<PasswordForm>,
 ) -> Answer {
+    let Sent::Good(form) = sent else { return form_page(&services, &request, &current, FormErrors::stale()).await };
     let (old, new) = (form.current_password.into(), form.new_password.into());
     match passwords::change(&services, &current.caller(), &old, &new, &client).await {
         Ok(new) => {

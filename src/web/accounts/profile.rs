@@ -7,7 +7,7 @@ use crate::domain::User;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{self, Notice};
-use crate::http::forms::Form;
+use crate::http::forms::{Form, Sent};
 use crate::services::Services;
 use crate::services::accounts::profile::{self, ProfileChange};
 use crate::web::field::Field;
@@ -48,8 +48,15 @@ pub async fn submit(
     services: web::Data<Services>,
     current: CurrentUser,
     ClientInfo(client): ClientInfo,
-    Form(form): Form<ProfileForm>,
+    Form(sent): Form<ProfileForm>,
 ) -> Answer {
+    let form = match sent {
+        Sent::Good(form) => form,
+        Sent::Stale(form) => {
+            let user = account_of(&services, &current).await?;
+            return form_page(&request, &current, &user, &form.name, &form.email, FormErrors::stale());
+        }
+    };
     let change = ProfileChange {
         name: Some(form.name.clone()),
         email: Some(form.email.clone()),

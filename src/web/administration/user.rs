@@ -10,7 +10,7 @@ use crate::domain::{User, UserId};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, confirm_url};
 use crate::http::flash::{self, Flash, Notice};
-use crate::http::forms::Form;
+use crate::http::forms::{Form, Sent};
 use crate::http::parameters::PathParam;
 use crate::http::step_up::SteppedUp;
 use crate::services::accounts::{links, lookup};
@@ -113,9 +113,17 @@ pub async fn update(
     recent: SteppedUp,
     PathParam(id): PathParam<UserId>,
     ClientInfo(client): ClientInfo,
-    Form(form): Form<UserForm>,
+    Form(sent): Form<UserForm>,
 ) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
+    let form = match sent {
+        Sent::Good(form) => form,
+        Sent::Stale(form) => {
+            let user = lookup::by_id(&services.database, id).await?;
+            let form_errors = FormErrors::stale();
+            return user_page(&request, &services, &recent.user, &reader, user, &form, form_errors, None).await;
+        }
+    };
     let change = UserChange { username: form.username.clone(), email: form.email.clone(), name: form.name.clone() };
     let subject = form.rev.clone().map_or_else(|| id.into(), |version| Subject::seen(id, vec![version]));
     match users::update(&services, &recent.auth_context(&reader), subject, change, &client).await {
@@ -132,7 +140,7 @@ pub async fn update(
 }
 
 #[expect(clippy::too_many_arguments, reason = "all of them are shown")]
-async fn user_page(
+pub(super) async fn user_page(
     request: &HttpRequest,
     services: &Services,
     current: &CurrentUser,

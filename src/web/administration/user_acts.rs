@@ -4,12 +4,13 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::act::{Act, Words};
+use super::user::{UserForm, user_page};
 use crate::domain::audit::Client;
 use crate::domain::{Error, User, UserId};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{self, LinkToken, Notice};
-use crate::http::forms::Form;
+use crate::http::forms::{Form, Sent};
 use crate::http::parameters::PathParam;
 use crate::http::step_up::SteppedUp;
 use crate::services::accounts::{links, lookup};
@@ -96,8 +97,8 @@ pub async fn suspend_page(asked: Asked) -> Answer {
 }
 
 /// `POST /admin/users/{id}/suspend`.
-pub async fn suspend(asked: Asked, Form(Nothing {}): Form<Nothing>) -> Answer {
-    perform(asked, Act::Suspend).await
+pub async fn suspend(asked: Asked, form: Form<Nothing>) -> Answer {
+    perform(asked, Act::Suspend, form).await
 }
 
 /// `GET /admin/users/{id}/reinstate`.
@@ -106,8 +107,8 @@ pub async fn reinstate_page(asked: Asked) -> Answer {
 }
 
 /// `POST /admin/users/{id}/reinstate`.
-pub async fn reinstate(asked: Asked, Form(Nothing {}): Form<Nothing>) -> Answer {
-    perform(asked, Act::Reinstate).await
+pub async fn reinstate(asked: Asked, form: Form<Nothing>) -> Answer {
+    perform(asked, Act::Reinstate, form).await
 }
 
 /// `GET /admin/users/{id}/reset-link`.
@@ -116,8 +117,8 @@ pub async fn reset_link_page(asked: Asked) -> Answer {
 }
 
 /// `POST /admin/users/{id}/reset-link`.
-pub async fn reset_link(asked: Asked, Form(Nothing {}): Form<Nothing>) -> Answer {
-    perform(asked, Act::ResetLink).await
+pub async fn reset_link(asked: Asked, form: Form<Nothing>) -> Answer {
+    perform(asked, Act::ResetLink, form).await
 }
 
 /// `GET /admin/users/{id}/end-sessions`.
@@ -126,8 +127,8 @@ pub async fn end_sessions_page(asked: Asked) -> Answer {
 }
 
 /// `POST /admin/users/{id}/end-sessions`.
-pub async fn end_sessions(asked: Asked, Form(Nothing {}): Form<Nothing>) -> Answer {
-    perform(asked, Act::EndSessions).await
+pub async fn end_sessions(asked: Asked, form: Form<Nothing>) -> Answer {
+    perform(asked, Act::EndSessions, form).await
 }
 
 /// `GET /admin/users/{id}/delete`.
@@ -136,8 +137,8 @@ pub async fn delete_page(asked: Asked) -> Answer {
 }
 
 /// `POST /admin/users/{id}/delete`.
-pub async fn delete(asked: Asked, Form(Nothing {}): Form<Nothing>) -> Answer {
-    perform(asked, Act::Delete).await
+pub async fn delete(asked: Asked, form: Form<Nothing>) -> Answer {
+    perform(asked, Act::Delete, form).await
 }
 
 /// `POST /admin/users/{id}/unlock`: managers do it, and it takes nothing away. So it asks nothing.
@@ -147,9 +148,13 @@ pub async fn unlock(
     current: CurrentUser,
     PathParam(id): PathParam<UserId>,
     ClientInfo(client): ClientInfo,
-    Form(Nothing {}): Form<Nothing>,
+    Form(sent): Form<Nothing>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
+    let Sent::Good(Nothing {}) = sent else {
+        let (user, form) = (lookup::by_id(&services.database, id).await?, UserForm::default());
+        return user_page(&request, &services, &current, &reader, user, &form, FormErrors::stale(), None).await;
+    };
     lockout::unlock(&services, &current.auth_context(&reader), id, &client).await?;
     flash::set(&request, Notice::UserUnlocked);
     Ok(see_other(&format!("/admin/users/{id}")))
@@ -160,8 +165,15 @@ async fn ask((request, services, recent, PathParam(id), _): Asked, act: Act) -> 
     act_page(&request, &services, &recent.user, &reader, id, act, FormErrors::none()).await
 }
 
-async fn perform((request, services, recent, PathParam(id), ClientInfo(client)): Asked, act: Act) -> Answer {
+async fn perform(
+    (request, services, recent, PathParam(id), ClientInfo(client)): Asked,
+    act: Act,
+    Form(sent): Form<Nothing>,
+) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
+    let Sent::Good(Nothing {}) = sent else {
+        return act_page(&request, &services, &recent.user, &reader, id, act, FormErrors::stale()).await;
+    };
     match act.perform(&services, &recent.auth_context(&reader), id, &client).await {
         Ok((notice, next)) => {
             flash::set(&request, notice);

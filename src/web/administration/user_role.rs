@@ -11,9 +11,9 @@ use crate::domain::{Error, Role, User, UserId};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, confirm_url};
 use crate::http::flash::{self, Notice};
-use crate::http::forms::Form;
+use crate::http::forms::{Form, Sent};
 use crate::http::parameters::{PathParam, Query};
-use crate::http::problem::wants_json;
+use crate::http::problem::{Problem, wants_json};
 use crate::http::step_up::SteppedUp;
 use crate::services::Services;
 use crate::services::accounts::lookup;
@@ -60,8 +60,12 @@ pub async fn change(
     recent: Result<SteppedUp, actix_web::Error>,
     PathParam(id): PathParam<UserId>,
     ClientInfo(client): ClientInfo,
-    Form(form): Form<RoleChoice>,
+    Form(sent): Form<RoleChoice>,
 ) -> Result<HttpResponse, actix_web::Error> {
+    let (form, stale) = match sent {
+        Sent::Good(form) => (form, false),
+        Sent::Stale(form) => (form, true),
+    };
     let chosen = known_role(&form.role);
     let recent = match (recent, &chosen) {
         (Ok(recent), _) => recent,
@@ -70,6 +74,12 @@ pub async fn change(
         }
         (Err(refusal), _) => return Err(refusal),
     };
+    if stale {
+        let reader = account_of(&services, &recent.user).await?;
+        let user = lookup::by_id(&services.database, id).await.map_err(Problem::from)?;
+        let chosen = chosen.unwrap_or(user.role);
+        return Ok(role_page(&request, &services, &recent.user, &reader, &user, chosen, FormErrors::stale())?);
+    }
     Ok(change_role(&request, &services, &recent, id, chosen, &client).await?)
 }
 

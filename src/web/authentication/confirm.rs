@@ -6,7 +6,7 @@ use askama::Template;
 use super::reauth_purpose::ReauthPurpose;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
-use crate::http::forms::Form;
+use crate::http::forms::{Form, Sent};
 use crate::http::parameters::Query;
 use crate::http::session_cookie;
 use crate::services::Services;
@@ -55,8 +55,12 @@ pub async fn submit(
     services: web::Data<Services>,
     current: CurrentUser,
     ClientInfo(client): ClientInfo,
-    Form(form): Form<ConfirmForm>,
+    Form(sent): Form<ConfirmForm>,
 ) -> Answer {
+    let form = match sent {
+        Sent::Good(form) => form,
+        Sent::Stale(form) => return form_page(&services, &request, &current, &form.next, FormErrors::stale()).await,
+    };
     match reauthentication::confirm(&services, &current.caller(), &form.password.into(), &client).await {
         Ok(new) => {
             session_cookie::issue(&request, &new.handle, new.remember);

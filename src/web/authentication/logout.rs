@@ -1,13 +1,12 @@
 //! `/logout`: `GET` asks, `POST` does.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use crate::http::client_address::ClientInfo;
-use crate::http::current_user::MaybeUser;
+use crate::http::current_user::{CurrentUser, MaybeUser};
 use crate::http::flash::{self, Notice};
-use crate::http::forms::Form;
+use crate::http::forms::{Form, Sent};
 use crate::http::session_cookie;
 use crate::services::Services;
 use crate::services::sessions::own;
@@ -24,9 +23,18 @@ struct LogoutPage {
 /// `GET /logout`. Someone who is signed out already has nothing to be asked.
 pub async fn show(request: HttpRequest, services: web::Data<Services>, user: MaybeUser) -> Answer {
     let Some(current) = user.0 else { return Ok(see_other("/login")) };
-    let user = account_of(&services, &current).await?;
-    let layout = AccountLayout::new(&user, &current, &request, "/logout", FormErrors::none());
-    page(StatusCode::OK, &LogoutPage { layout })
+    question(&services, &request, &current, FormErrors::none()).await
+}
+
+async fn question(
+    services: &Services,
+    request: &HttpRequest,
+    current: &CurrentUser,
+    form_errors: FormErrors,
+) -> Answer {
+    let user = account_of(services, current).await?;
+    let status = form_errors.status;
+    page(status, &LogoutPage { layout: AccountLayout::new(&user, current, request, "/logout", form_errors) })
 }
 
 /// `POST /logout`.
@@ -35,9 +43,12 @@ pub async fn submit(
     services: web::Data<Services>,
     user: MaybeUser,
     ClientInfo(client): ClientInfo,
-    Form(Nothing {}): Form<Nothing>,
+    Form(sent): Form<Nothing>,
 ) -> Answer {
     let Some(current) = user.0 else { return Ok(see_other("/login")) };
+    let Sent::Good(Nothing {}) = sent else {
+        return question(&services, &request, &current, FormErrors::stale()).await;
+    };
     own::sign_out(&services, &current.caller(), &client).await?;
     session_cookie::remove(&request);
     flash::set(&request, Notice::SignedOut);

@@ -12,7 +12,7 @@ use crate::domain::{Error, FieldError, SessionId, User, UserId};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, confirm_url};
 use crate::http::flash::{self, Notice};
-use crate::http::forms::Form;
+use crate::http::forms::{Form, Sent};
 use crate::http::parameters::{PathParam, Query};
 use crate::http::problem::Problem;
 use crate::http::selection::{SelectionForm, SelectionQuery};
@@ -112,7 +112,7 @@ pub async fn ask(
         return Ok(confirm);
     }
     let reader = account_of(&services, &current).await?;
-    end_page(&request, &services, &current, &reader, target, back).await
+    end_page(&request, &services, &current, &reader, target, back, FormErrors::none()).await
 }
 
 /// `GET /admin/sessions/{id}/end`.
@@ -124,7 +124,8 @@ pub async fn ask_one(
     Query(query): Query<NextQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
-    end_page(&request, &services, &current, &reader, EndTarget::One(id), back(&query.next, &services)).await
+    let back = back(&query.next, &services);
+    end_page(&request, &services, &current, &reader, EndTarget::One(id), back, FormErrors::none()).await
 }
 
 /// `POST /admin/sessions/end`.
@@ -134,8 +135,12 @@ pub async fn end(
     current: CurrentUser,
     recent: Option<SteppedUp>,
     ClientInfo(client): ClientInfo,
-    SelectionForm { ids, rest: scope }: SelectionForm<SessionId, Scope>,
+    SelectionForm(sent): SelectionForm<SessionId, Scope>,
 ) -> Answer {
+    let ((ids, scope), stale) = match sent {
+        Sent::Good(form) => (form, false),
+        Sent::Stale(form) => (form, true),
+    };
     let target = EndTarget::of(&services, ids, &scope).await?;
     let back = back(&scope.next, &services);
     if recent.is_none()
@@ -144,6 +149,9 @@ pub async fn end(
         return Ok(confirm);
     }
     let reader = account_of(&services, &current).await?;
+    if stale {
+        return end_page(&request, &services, &current, &reader, target, back, FormErrors::stale()).await;
+    }
     let own = current.session.id;
     let recent = recent.map(|recent| recent.auth_context(&reader));
     let (ended, signs_out) = match (target, &recent) {
@@ -157,7 +165,9 @@ pub async fn end(
             everyone::end_selected(&services, &current.auth_context(&reader), &ids, &client).await?,
             ids.contains(&own),
         ),
-        (nothing, _) => return end_page(&request, &services, &current, &reader, nothing, back).await,
+        (nothing, _) => {
+            return end_page(&request, &services, &current, &reader, nothing, back, FormErrors::none()).await;
+        }
     };
     Ok(leave(&request, signs_out, Notice::SessionsEnded(ended), back))
 }
@@ -169,9 +179,16 @@ pub async fn end_one(
     current: CurrentUser,
     PathParam(id): PathParam<SessionId>,
     ClientInfo(client): ClientInfo,
-    Form(form): Form<NextQuery>,
+    Form(sent): Form<NextQuery>,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
+    let form = match sent {
+        Sent::Good(form) => form,
+        Sent::Stale(form) => {
+            let (target, back) = (EndTarget::One(id), back(&form.next, &services));
+            return end_page(&request, &services, &current, &reader, target, back, FormErrors::stale()).await;
+        }
+    };
     everyone::end_one(&services, &current.auth_context(&reader), id, &client).await?;
     let signs_out = id == current.session.id;
     Ok(leave(&request, signs_out, Notice::SessionEnded, back(&form.next, &services)))
@@ -199,13 +216,14 @@ async fn end_page(
     reader: &User,
     target: EndTarget,
     back: &str,
+    form_errors: FormErrors,
 ) -> Answer {
     let auth = current.auth_context(reader);
     let rows = |found: Vec<ListedSession>| -> Vec<ListedSessionRow> {
         let (own, now) = (current.session.id, services.clock.now());
         found.into_iter().map(|listed| ListedSessionRow::new(listed, &auth, own, now)).collect()
     };
-    let mut status = StatusCode::OK;
+    let mut status = form_errors.status;
     let question = match &target {
         EndTarget::One(id) => {
             let listed = everyone::find(&services.database, &auth, *id).await?;
@@ -218,7 +236,7 @@ async fn end_page(
             }
         }
         EndTarget::Selected(ids) if ids.is_empty() => {
-            status = StatusCode::UNPROCESSABLE_ENTITY;
+            status = StatusCode::UNPROCESSABLE_ENTITY.into();
             Question::none("No session is selected", "Go back to the list and tick those that are to end.")
         }
         EndTarget::Selected(ids) => Question::selected(rows(everyone::selected(&services.database, &auth, ids).await?)),
@@ -232,7 +250,7 @@ async fn end_page(
         EndTarget::Everyone => Question::everyone(&auth, counts::within_reach(services, &auth).await?),
     };
     let template = EndPage {
-        layout: AdminLayout::new(reader, current, request, LIST, FormErrors::none()),
+        layout: AdminLayout::new(reader, current, request, LIST, form_errors),
         action: match target {
             EndTarget::One(id) => format!("{LIST}/{id}/end"),
             _ => format!("{LIST}/end"),

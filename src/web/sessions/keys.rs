@@ -9,7 +9,7 @@ use crate::domain::signing_key::{KeyState, SigningAlgorithm, SigningKeyInfo};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{self, Notice};
-use crate::http::forms::Form;
+use crate::http::forms::{Form, Sent};
 use crate::http::step_up::SteppedUp;
 use crate::services::Services;
 use crate::services::sessions::signing_keys;
@@ -95,8 +95,11 @@ pub async fn rotate(
     services: web::Data<Services>,
     recent: SteppedUp,
     ClientInfo(client): ClientInfo,
-    Form(form): Form<RotateForm>,
+    Form(sent): Form<RotateForm>,
 ) -> Answer {
+    let Sent::Good(form) = sent else {
+        return rotate_page(&request, &services, &recent.user, FormErrors::stale()).await;
+    };
     let reader = account_of(&services, &recent.user).await?;
     match signing_keys::rotate(&services, &recent.auth_context(&reader), form.next.as_deref(), &client).await {
         Ok(_) => {

@@ -1,6 +1,5 @@
 //! `/account/sessions`: everywhere the person is signed in.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
@@ -11,7 +10,7 @@ use crate::domain::{Session, SessionId, SessionKind, Timestamp};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{self, Notice};
-use crate::http::forms::Form;
+use crate::http::forms::{Form, Sent};
 use crate::http::parameters::{PathParam, Query};
 use crate::http::session_cookie;
 use crate::services::Services;
@@ -123,22 +122,34 @@ pub async fn show(
     ClientInfo(client): ClientInfo,
     Query(query): Query<SessionsQuery>,
 ) -> Answer {
-    let user = account_of(&services, &current).await?;
     let limit = query.limit.and_then(|limit| limit.parse().ok()).unwrap_or(STEP).clamp(STEP, MOST);
+    list_page(&request, &services, &current, &client, limit, FormErrors::none()).await
+}
+
+async fn list_page(
+    request: &HttpRequest,
+    services: &Services,
+    current: &CurrentUser,
+    client: &Client,
+    limit: i64,
+    form_errors: FormErrors,
+) -> Answer {
+    let user = account_of(services, current).await?;
     let now = services.clock.now();
-    let (mut sessions, counts) = account::live(&services, user.id, limit + 1).await?;
-    let here = take_current(&mut sessions, &current, &client, &services, now);
+    let (mut sessions, counts) = account::live(services, user.id, limit + 1).await?;
+    let here = take_current(&mut sessions, current, client, services, now);
     let counts = OpenSessions::from(counts).others();
     let total = counts.total().value;
+    let status = form_errors.status;
     let template = SessionsPage {
-        layout: AccountLayout::new(&user, &current, &request, "/account/sessions", FormErrors::none()),
+        layout: AccountLayout::new(&user, current, request, "/account/sessions", form_errors),
         here: SessionRow::new(&here, now),
         others: sessions.iter().map(|session| SessionRow::new(session, now)).collect(),
         more: (total > limit && limit < MOST).then_some(limit + STEP),
         total,
         kinds: counts::kinds(counts),
     };
-    page(StatusCode::OK, &template)
+    page(status, &template)
 }
 
 /// `POST /account/sessions/{id}/end`. Another's session is as unknown as one that never was.
@@ -148,8 +159,11 @@ pub async fn end(
     current: CurrentUser,
     PathParam(id): PathParam<SessionId>,
     ClientInfo(client): ClientInfo,
-    Form(Nothing {}): Form<Nothing>,
+    Form(sent): Form<Nothing>,
 ) -> Answer {
+    let Sent::Good(Nothing {}) = sent else {
+        return list_page(&request, &services, &current, &client, STEP, FormErrors::stale()).await;
+    };
     own::end(&services, &current.caller(), id, &client).await?;
     if id == current.session.id {
         session_cookie::remove(&request);
@@ -166,8 +180,11 @@ pub async fn end_others(
     services: web::Data<Services>,
     current: CurrentUser,
     ClientInfo(client): ClientInfo,
-    Form(Nothing {}): Form<Nothing>,
+    Form(sent): Form<Nothing>,
 ) -> Answer {
+    let Sent::Good(Nothing {}) = sent else {
+        return list_page(&request, &services, &current, &client, STEP, FormErrors::stale()).await;
+    };
     let count = own::end_others(&services, &current.caller(), &client).await?;
     flash::set(&request, Notice::OthersEnded(count));
     Ok(see_other("/account/sessions"))
