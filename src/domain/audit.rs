@@ -2,6 +2,7 @@
 
 pub use super::actor_kind::ActorKind;
 use super::device_cookie::DeviceCookie;
+use super::form_seed::FormSeed;
 use super::text::text_enum;
 use super::{EventId, SessionId, Timestamp, User, UserId};
 
@@ -80,7 +81,7 @@ impl Actor {
     }
 }
 
-/// Where a request came from; all empty on the command line. All but the cookie is kept with sessions and events.
+/// Where a request came from; all empty on the command line. All but cookie and form is kept with sessions and events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Client {
     /// As [`crate::http::client_address`] determined it.
@@ -90,6 +91,8 @@ pub struct Client {
     pub request_id: Option<uuid::Uuid>,
     /// What the browser says of earlier sign-ins; not checked yet.
     pub device_cookie: Option<DeviceCookie>,
+    /// The form that it sent, where that is one to be known again.
+    pub form: Option<FormSeed>,
 }
 
 /// A row of the audit log as it is read back.

@@ -66,7 +66,12 @@ pub struct Secret(SecretSlice<u8>);
 
 impl Secret {
     pub fn generate() -> Self {
-        Self(rand::random::<[u8; 32]>().to_vec().into())
+        Self::new(rand::random())
+    }
+
+    /// One that is computed anew whenever it is needed.
+    pub(super) fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes.to_vec().into())
     }
 
     /// Only the spelling that [`Secret::reveal`] writes.

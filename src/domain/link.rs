@@ -8,6 +8,9 @@ text_enum!(
     LinkPurpose {
         Setup = "setup",
         Reset = "reset",
+        /// Not handed out: what stands in the place of a reset link that was used a moment ago, for the same form to be known
+        /// when it comes again.
+        ResetDone = "reset_done",
     }
 );
 
@@ -16,7 +19,7 @@ impl LinkPurpose {
     pub const fn path(self) -> &'static str {
         match self {
             Self::Setup => "/setup/",
-            Self::Reset => "/reset/",
+            Self::Reset | Self::ResetDone => "/reset/",
         }
     }
 }

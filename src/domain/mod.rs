@@ -12,6 +12,7 @@ pub mod display_name;
 pub mod email;
 pub mod error;
 pub mod field;
+pub mod form_seed;
 pub mod id;
 pub mod invisible;
 pub mod json;

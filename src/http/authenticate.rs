@@ -11,6 +11,7 @@ use actix_web::{Error, HttpMessage as _, HttpRequest, ResponseError as _};
 use tokio::task_local;
 
 use super::problem::Problem;
+use super::repeat::{self, Former};
 use crate::domain::session::LiveSession;
 
 task_local! {
@@ -23,6 +24,8 @@ pub(super) enum Loaded {
     Live(CookieSession),
     /// It could not be asked: whether someone is signed in isn't known.
     Failed,
+    /// No session has this secret, or not any more.
+    Former(Former),
 }
 
 /// The session that a request came with, and the token of its forms.
@@ -30,6 +33,8 @@ pub(super) enum Loaded {
 pub(super) struct CookieSession {
     pub live: LiveSession,
     pub csrf_token: String,
+    /// The request came with a former cookie of it, and is one that was answered before.
+    pub repeats: bool,
 }
 
 /// [`carry`] is not around the session middleware.
@@ -53,17 +58,21 @@ pub(super) fn leave(loaded: Loaded) -> Result<(), NotCarried> {
 /// Right inside the session middleware. Wrap with `from_fn`. The session's state is left as it was loaded, so the browser
 /// keeps its cookie.
 pub async fn authenticate<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    match LOADED.try_with(Cell::take) {
-        Ok(Some(Loaded::Failed)) => {
-            return Ok(request.into_response(Problem::unavailable().error_response()).map_into_right_body());
-        }
-        Ok(Some(Loaded::Live(session))) => {
+    let session = match LOADED.try_with(Cell::take) {
+        Ok(Some(Loaded::Failed)) => Err(Problem::unavailable()),
+        Ok(Some(Loaded::Live(session))) => Ok(Some(session)),
+        Ok(Some(Loaded::Former(former))) => repeat::recognise(&mut request, former).await,
+        Ok(None) | Err(_) => Ok(None),
+    };
+    match session {
+        Ok(Some(session)) => {
             request.extensions_mut().insert(session);
         }
-        Ok(None) | Err(_) => {}
+        Ok(None) => {}
+        Err(problem) => return Ok(request.into_response(problem.error_response()).map_into_right_body()),
     }
     Ok(next.call(request).await?.map_into_left_body())
 }
@@ -125,7 +134,7 @@ mod tests {
             "failing" => return Some(Loaded::Failed),
             _ => return None,
         };
-        Some(Loaded::Live(CookieSession { live: live(role), csrf_token: format!("of {key}") }))
+        Some(Loaded::Live(CookieSession { live: live(role), csrf_token: format!("of {key}"), repeats: false }))
     }
 
     #[actix_web::test]

@@ -97,6 +97,7 @@ impl FromRequest for ClientInfo {
             device: Some(device_label(user_agent)),
             request_id: request_id::of(request),
             device_cookie: device_cookie::of(request),
+            form: None,
         })))
     }
 }

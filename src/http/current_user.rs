@@ -39,11 +39,13 @@ impl CurrentUser {
         AuthContext::signed_in(Actor::user(account), account.role, self.session.id)
     }
 
-    /// Someone is signed in only where the store and actix-identity say the same.
+    /// Someone is signed in only where the store and actix-identity say the same. Of a former cookie, with which only a
+    /// form that comes again gets here, actix-identity knows nothing.
     fn of(request: &HttpRequest) -> Option<Self> {
-        let CookieSession { live, csrf_token } = authenticate::cookie_session(request)?;
-        let identity = request.get_identity().ok()?;
-        (identity.id().ok()? == live.user_id.to_string()).then_some(Self { session: live, csrf_token })
+        let CookieSession { live, csrf_token, repeats } = authenticate::cookie_session(request)?;
+        let is_same = |id: String| id == live.user_id.to_string();
+        let known = repeats || request.get_identity().ok()?.id().is_ok_and(is_same);
+        known.then_some(Self { session: live, csrf_token })
     }
 }
 

@@ -13,6 +13,9 @@ use super::body::{self, Charset};
 use super::csrf::{self, TOKEN_FIELD};
 use super::fields::{Fields, Repeated};
 use super::problem::{Problem, wants_json};
+use super::site::Site;
+use crate::domain::audit::Client;
+use crate::domain::form_seed::{FormId, FormSeed};
 
 /// A form of a signed-in person: where the request has a session, it must carry the session's `csrf_token`.
 /// `T`'s fields are strings, with `#[serde(default)]` where a form may leave them out.
@@ -85,18 +88,39 @@ pub(super) fn read_own_fields(
     }
 }
 
-/// The fields of the body, which must be a form within the bounds of [`body::read`].
+/// The form field that holds its one-time token.
+const ID_FIELD: &str = "form_id";
+
+/// The client, with the form that was read from its request: for services that are to know it when it comes again.
+pub fn sender(request: &HttpRequest, client: Client) -> Client {
+    Client { form: request.extensions().get().cloned(), ..client }
+}
+
+/// `None` for a form without an id.
+pub(super) fn seed_of(request: &HttpRequest, fields: &mut Fields, body: &[u8]) -> Option<FormSeed> {
+    FormId::parse(&fields.take(ID_FIELD)?)?;
+    Some(FormSeed::of(&Site::of(request).form_key, request.path(), body))
+}
+
+/// The fields of the body, which must be a form within the bounds of [`body::read`]. Leaves the form's seed for [`sender`].
 fn read_fields(
     request: &HttpRequest,
     payload: &mut Payload,
     repeated: Repeated,
 ) -> impl Future<Output = Result<Fields, Problem>> + 'static + use<> {
     let head = check_head(request);
-    let (charset, payload) = (Charset::of(request), payload.take());
+    let (charset, payload, request) = (Charset::of(request), payload.take(), request.clone());
     async move {
         head?;
         let body = body::read(payload).await?;
-        if charset.is_utf8(&body) { Fields::parse(&body, repeated) } else { Err(wrong_type()) }
+        if !charset.is_utf8(&body) {
+            return Err(wrong_type());
+        }
+        let mut fields = Fields::parse(&body, repeated)?;
+        if let Some(seed) = seed_of(&request, &mut fields, &body) {
+            request.extensions_mut().insert(seed);
+        }
+        Ok(fields)
     }
 }
 

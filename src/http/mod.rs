@@ -42,6 +42,7 @@ pub mod limits;
 pub mod parameters;
 pub mod principal;
 pub mod problem;
+mod repeat;
 pub mod request_id;
 pub mod request_log;
 pub mod require_role;

@@ -18,6 +18,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::authenticate::{self, CookieSession, Loaded};
 use super::cookies::OurCookie;
 use super::problem::Problem;
+use super::repeat::Former;
 use crate::domain::SessionId;
 use crate::domain::keys::{SessionHandle, mac};
 use crate::services::Services;
@@ -63,9 +64,13 @@ impl SessionStore for Records {
         let loaded = match own::load(&self.services, &handle).await {
             Ok(Some(live)) => {
                 let csrf_token = csrf_token_of(&self.csrf_key, live.id);
-                Loaded::Live(CookieSession { live, csrf_token })
+                Loaded::Live(CookieSession { live, csrf_token, repeats: false })
             }
-            Ok(None) => return Ok(None),
+            Ok(None) => {
+                let SessionHandle { user_id, session_id, .. } = handle;
+                let csrf_token = csrf_token_of(&self.csrf_key, session_id);
+                Loaded::Former(Former { user_id, session_id, csrf_token })
+            }
             Err(error) => {
                 // Logs it; the answer is given by `super::authenticate`.
                 let _ = Problem::from(error);
@@ -108,17 +113,18 @@ fn new_key(state: &HashMap<String, String>) -> Option<String> {
     serde_json::from_str(state.get(NEW_KEY)?).ok()
 }
 
-/// Leaves for the request what was loaded; state is who is signed in, as JSON, and nothing else.
+/// Leaves for the request what was loaded; state is who is signed in, as JSON, and nothing else. A guest has none.
 fn hand_over(loaded: Loaded) -> Result<Option<HashMap<String, String>>, LoadError> {
     let state = match &loaded {
         Loaded::Live(session) => {
             let user_id = serde_json::Value::from(session.live.user_id.to_string());
-            HashMap::from([(IDENTITY.to_owned(), user_id.to_string())])
+            Some(HashMap::from([(IDENTITY.to_owned(), user_id.to_string())]))
         }
-        Loaded::Failed => HashMap::new(),
+        Loaded::Failed => Some(HashMap::new()),
+        Loaded::Former(_) => None,
     };
     authenticate::leave(loaded).map_err(|error| LoadError::Other(anyhow::Error::new(error)))?;
-    Ok(Some(state))
+    Ok(state)
 }
 
 #[cfg(test)]
@@ -182,8 +188,9 @@ pub(super) mod tests {
     /// A store with one session in it, which the key `live` opens, or one that doesn't answer.
     pub fn one_session(live: Option<LiveSession>) -> SessionMiddleware<impl SessionStore> {
         answering(async move |key: &str| match &live {
-            Some(live) => (key == "live")
-                .then(|| Loaded::Live(CookieSession { live: live.clone(), csrf_token: "right-token".to_owned() })),
+            Some(live) => (key == "live").then(|| {
+                Loaded::Live(CookieSession { live: live.clone(), csrf_token: "right-token".to_owned(), repeats: false })
+            }),
             None => Some(Loaded::Failed),
         })
     }

@@ -27,6 +27,8 @@ pub struct Site {
     pub remember_seconds: i64,
     /// Signs [`super::flash`] cookies.
     pub flash_key: [u8; 32],
+    /// From it come the seeds of forms.
+    pub form_key: [u8; 32],
 }
 
 impl Site {
@@ -41,6 +43,7 @@ impl Site {
             nameless_clients: Once::new(),
             remember_seconds: settings.remember_absolute_timeout.num_seconds(),
             flash_key: services.root_key.derive("flash"),
+            form_key: services.root_key.derive("forms"),
         }
     }
 
@@ -74,6 +77,7 @@ pub(super) mod tests {
             nameless_clients: Once::new(),
             remember_seconds: 7_776_000,
             flash_key: [5; 32],
+            form_key: [6; 32],
         })
     }
 

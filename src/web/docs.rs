@@ -10,6 +10,7 @@ use super::Answer;
 use super::form_errors::FormErrors;
 use super::layout::{self, GuestLayout};
 use crate::domain::Error;
+use crate::domain::form_seed::FormId;
 use crate::http::api_document::ApiDocument;
 use crate::http::problem::Problem;
 use crate::services::Services;
@@ -81,6 +82,7 @@ pub async fn show(services: web::Data<Services>, document: web::Data<ApiDocument
         layout: GuestLayout {
             host: services.settings.public_url.host().to_owned(),
             notice: None,
+            form_id: FormId::generate(),
             form_errors: FormErrors::none(),
         },
         base: text(&document["servers"][0], "url"),

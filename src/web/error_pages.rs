@@ -14,6 +14,7 @@ use super::form_errors::FormErrors;
 use super::layout::{self, GuestLayout};
 use super::next;
 use super::time_tag::duration;
+use crate::domain::form_seed::FormId;
 use crate::domain::link::LinkPurpose;
 use crate::http::problem::{self, Problem, wants_json};
 use crate::http::request_id;
@@ -70,7 +71,7 @@ fn render(problem: &Problem, request: &HttpRequest) -> Option<String> {
     let services = request.app_data::<web::Data<Services>>()?;
     let host = services.settings.public_url.host().to_owned();
     let template = ErrorPage {
-        layout: GuestLayout { host, notice: None, form_errors: FormErrors::none() },
+        layout: GuestLayout { host, notice: None, form_id: FormId::generate(), form_errors: FormErrors::none() },
         words: words(problem, request, services.settings.public_url.as_str()),
         status: problem.status.to_string(),
         request_id: request_id::of(request),

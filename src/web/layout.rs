@@ -7,6 +7,7 @@ use askama::Template;
 use super::form_errors::{FormErrors, Status};
 use super::number::number;
 use super::{Answer, assets};
+use crate::domain::form_seed::FormId;
 use crate::domain::{Error, Role, User};
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{Flash, Notice};
@@ -30,13 +31,16 @@ pub struct GuestLayout {
     pub host: String,
     /// A notice left by the answer before this one.
     pub notice: Option<String>,
+    /// The one-time token of the page's form.
+    pub form_id: FormId,
     /// Why the page's form comes back, if it does.
     pub form_errors: FormErrors,
 }
 
 impl GuestLayout {
     pub fn new(services: &Services, request: &HttpRequest, form_errors: FormErrors) -> Self {
-        Self { host: services.settings.public_url.host().to_owned(), notice: notice(request), form_errors }
+        let host = services.settings.public_url.host().to_owned();
+        Self { host, notice: notice(request), form_id: FormId::generate(), form_errors }
     }
 }
 
@@ -44,6 +48,8 @@ impl GuestLayout {
 pub struct SignedInLayout {
     pub username: String,
     pub csrf_token: String,
+    /// The one-time token of those of the page's forms that are given a secret.
+    pub form_id: FormId,
     pub notice: Option<String>,
     pub form_errors: FormErrors,
     /// The reader's present role: what it can't open is left out.
@@ -68,6 +74,7 @@ impl SignedInLayout {
         Self {
             username: user.username.as_str().to_owned(),
             csrf_token: current.csrf_token.clone(),
+            form_id: FormId::generate(),
             notice: notice(request),
             form_errors,
             role: current.session.role,

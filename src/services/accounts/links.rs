@@ -3,14 +3,15 @@
 use chrono::TimeDelta;
 
 use crate::domain::audit::Client;
+use crate::domain::form_seed::{FormSeed, REPEAT_GRACE};
 use crate::domain::keys::Secret;
 use crate::domain::link::{LinkPurpose, OneTimeLink};
-use crate::domain::{Error, Event, Timestamp, User, UserId};
+use crate::domain::{Error, Event, NameKey, Timestamp, User, UserId};
 use crate::services::authorization::{Authorized, Subject, authorize_admin_on};
 use crate::services::{RecentAuthContext, Result, Services};
 use crate::settings::Settings;
 use crate::storage::accounts::links::{self, Link};
-use crate::storage::accounts::users;
+use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 
@@ -32,6 +33,12 @@ pub(in crate::services) struct Issued {
 impl Issued {
     pub(in crate::services) fn new(expires_at: Timestamp) -> Self {
         Self { token: Secret::generate(), expires_at }
+    }
+
+    /// The first link of an account, which the form that creates it is given again when it comes again.
+    pub(in crate::services) fn of_new_account(user: UserId, client: &Client, expires_at: Timestamp) -> Self {
+        let token = client.form.as_ref().map_or_else(Secret::generate, |form| form.link_token(user));
+        Self { token, expires_at }
     }
 
     pub(in crate::services) fn reset_link(&self, settings: &Settings) -> OneTimeLink {
@@ -86,6 +93,52 @@ pub async fn issue_reset(
         })
         .await?;
     Ok(link)
+}
+
+/// The account of that name with its first link, where the form that comes again has created it a moment ago.
+pub(in crate::services) async fn created_by(
+    services: &Services,
+    username: &str,
+    client: &Client,
+) -> Result<Option<(User, OneTimeLink)>> {
+    let (Some(form), Some(key)) = (client.form.clone(), NameKey::of_typed(username)) else { return Ok(None) };
+    let now = services.clock.now();
+    let found = services
+        .database
+        .read(move |connection| {
+            let Some(StoredUser { user, .. }) = users::by_name(connection, &key)? else { return Ok(None) };
+            let token = form.link_token(user.id);
+            let link = links::find(connection, LinkPurpose::Reset, token.hash(), now)?;
+            Ok(link.map(|link| (user, Issued { token, expires_at: link.expires_at })))
+        })
+        .await?;
+    let found = found.filter(|(user, _)| now - user.created_at < REPEAT_GRACE);
+    Ok(found.map(|(user, issued)| (user, issued.reset_link(&services.settings))))
+}
+
+/// Notes for [`reset_by`] which form has used up a reset link of the account.
+pub(in crate::services) fn note_reset(
+    connection: &mut AnyConnection,
+    user: UserId,
+    client: &Client,
+    now: Timestamp,
+) -> Result<()> {
+    let Some(form) = &client.form else { return Ok(()) };
+    links::replace(connection, LinkPurpose::ResetDone, Some(user), form.mark(), now + REPEAT_GRACE)
+}
+
+/// The account whose password the form that comes again has set a moment ago.
+pub(in crate::services) async fn reset_by(services: &Services, client: &Client) -> Result<Option<User>> {
+    let Some(mark) = client.form.as_ref().map(FormSeed::mark) else { return Ok(None) };
+    let now = services.clock.now();
+    services
+        .database
+        .read(move |connection| {
+            let done = links::find(connection, LinkPurpose::ResetDone, mark, now)?;
+            let Some(user) = done.and_then(|done| done.user_id) else { return Ok(None) };
+            Ok(users::by_id(connection, user)?.map(|found| found.user))
+        })
+        .await
 }
 
 /// The link with that token.

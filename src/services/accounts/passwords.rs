@@ -4,12 +4,11 @@ use secrecy::SecretString;
 
 use super::{links, lookup};
 use crate::domain::audit::Client;
-use crate::domain::keys::Secret;
 use crate::domain::link::LinkPurpose;
 use crate::domain::password::PasswordPolicy;
 use crate::domain::{Actor, EndReason, Error, Event, Timestamp, User, UserId};
 use crate::services::authentication::lockout;
-use crate::services::authentication::reauthentication::{self, still_checked};
+use crate::services::authentication::reauthentication::{NextSecret, still_checked};
 use crate::services::authorization::{Authorized, authorize_on};
 use crate::services::{AuthContext, Caller, NewSecret, Result, Services};
 use crate::settings::Settings;
@@ -20,7 +19,8 @@ use crate::storage::database::AnyConnection;
 use crate::storage::sessions::Change;
 use crate::storage::sessions::rows::{self, End};
 
-/// Ends all other sessions; this one gets a new secret. A wrong current password names the field.
+/// Ends all other sessions; this one gets a new secret, and a form that comes again the same. A wrong current password
+/// names the field.
 pub async fn change(
     services: &Services,
     caller: &Caller,
@@ -28,27 +28,38 @@ pub async fn change(
     new: &SecretString,
     client: &Client,
 ) -> Result<NewSecret> {
-    let checked = lockout::check_own_password(services, caller, "current_password", current, client).await?;
-    let password = check_new(services, &checked, new).await?;
-    let (secret, now) = (Secret::generate(), services.clock.now());
-    let (caller_, hash, client) = (caller.clone(), secret.hash(), client.clone());
-    let remember = services
-        .database
-        .write(move |connection| {
-            let (user, session) = still_checked(connection, &checked, &caller_, now)?;
-            let actor = Actor::user(&user);
-            let kept = Some(caller_.session_id);
-            replace_password(connection, &user, &password, kept, &actor, &client, now)?;
-            let epoch = users::raise_epoch(connection, user.id)?;
-            rows::set_secret(connection, user.id, caller_.session_id, hash, epoch, now)?;
-            Ok(session.remember)
-        })
-        .await?;
-    Ok(reauthentication::deliver(&services.sessions, caller, secret, remember).await)
+    let next = NextSecret::of(caller, client);
+    let hash = next.hash();
+    let change = async {
+        let checked = lockout::check_own_password(services, caller, "current_password", current, client).await?;
+        let password = check_new(services, &checked, new).await?;
+        let (caller, client, now) = (caller.clone(), client.clone(), services.clock.now());
+        services
+            .database
+            .write(move |connection| {
+                let (user, session) = still_checked(connection, &checked, &caller, hash, now)?;
+                let actor = Actor::user(&user);
+                let kept = Some(caller.session_id);
+                replace_password(connection, &user, &password, kept, &actor, &client, now)?;
+                let epoch = users::raise_epoch(connection, user.id)?;
+                rows::set_secret(connection, user.id, caller.session_id, hash, epoch, now)?;
+                Ok(session.remember)
+            })
+            .await
+    };
+    next.give(services, caller, change).await
 }
 
-/// Uses a reset link up: sets the password, ends all sessions. The account is as it is then.
+/// Uses a reset link up: sets the password, ends all sessions. The account is as it is then, also for the same form that
+/// comes again.
 pub async fn reset(services: &Services, token: &str, new: &SecretString, client: &Client) -> Result<User> {
+    match use_reset_link(services, token, new, client).await {
+        Err(Error::LinkGone) => links::reset_by(services, client).await?.ok_or(Error::LinkGone),
+        done => done,
+    }
+}
+
+async fn use_reset_link(services: &Services, token: &str, new: &SecretString, client: &Client) -> Result<User> {
     let (user, _) = links::find_reset(services, token).await?;
     let password = check_new(services, &user, new).await?;
     let (token, client, now) = (token.to_owned(), client.clone(), services.clock.now());
@@ -59,6 +70,7 @@ pub async fn reset(services: &Services, token: &str, new: &SecretString, client:
             let user = users::lock(connection, user.id)?.ok_or(Error::LinkGone)?.user;
             links::consume(connection, LinkPurpose::Reset, &token, now)?;
             replace_password(connection, &user, &password, None, &Actor::user(&user), &client, now)?;
+            links::note_reset(connection, user.id, &client, now)?;
             let epoch = users::raise_epoch(connection, user.id)?;
             Ok(User { epoch, password_changed_at: Some(now), ..user })
         })

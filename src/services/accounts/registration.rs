@@ -16,16 +16,20 @@ pub async fn is_open(services: &Services) -> Result<bool> {
     Ok(services.settings.registration == Registration::Open && setup::administrator_exists(&services.database).await?)
 }
 
-/// Creates the account with role `user` and signs in. `replaces` is the browser's earlier session, which ends.
+/// Creates the account with role `user` and signs in. `replaces` is the browser's earlier session, which ends. A form that
+/// comes again is signed in as it was.
 pub async fn register(
     services: &Services,
     account: NewAccount,
     replaces: Option<&Caller>,
     client: &Client,
 ) -> Result<SignedIn> {
-    let opener = Opener::Browser { remember: false };
-    let (user, draft) = open_account(services, account, opener, replaces, client).await?;
-    Ok(draft.into_signed_in(user))
+    let (opener, username) = (Opener::Browser { remember: false }, account.username.clone());
+    match open_account(services, account, opener, replaces, client).await {
+        Ok((user, draft)) => Ok(draft.into_signed_in(user)),
+        Err(error @ Error::Taken(_)) => draft::opened_with_account(services, &username, client).await?.ok_or(error),
+        Err(error) => Err(error),
+    }
 }
 
 /// What a registration of any kind does.
@@ -49,11 +53,10 @@ async fn open_account(
             let user = checked.insert(connection, UserId::new(now), Role::User, Some(&hash), now)?;
             let actor = Actor::user(&user);
             audit::append(connection, &Entry::success(Event::UserRegistered, &actor, &user, &client), now)?;
-            draft.open(connection, &user, replaced.as_ref(), &client)?;
-            Ok((draft.clone(), user))
+            Ok((draft.open(connection, &user, replaced.as_ref(), &client)?, user))
         })
         .await?;
-    draft::invalidate_replaced(&services.sessions, replaces).await;
+    draft::invalidate_replaced(&services.sessions, replaces, &draft).await;
     Ok((draft.noted(user), draft))
 }
 

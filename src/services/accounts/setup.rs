@@ -5,7 +5,7 @@ use super::new_account::{self, NewAccount};
 use crate::domain::audit::Client;
 use crate::domain::link::LinkPurpose;
 use crate::domain::{Actor, Error, Event, Role, User, UserId};
-use crate::services::sessions::draft::{Opener, SessionDraft};
+use crate::services::sessions::draft::{self, Opener, SessionDraft};
 use crate::services::{Result, Services, SignedIn};
 use crate::storage::Database;
 use crate::storage::accounts::users;
@@ -17,8 +17,16 @@ pub async fn administrator_exists(database: &Database) -> Result<bool> {
     database.read(users::administrator_exists).await
 }
 
-/// Consumes the link, creates the administrator and signs in.
+/// Consumes the link, creates the administrator and signs in. A form that comes again is signed in as it was.
 pub async fn complete(services: &Services, token: &str, account: NewAccount, client: &Client) -> Result<SignedIn> {
+    let username = account.username.clone();
+    match use_setup_link(services, token, account, client).await {
+        Err(Error::LinkGone) => draft::opened_with_account(services, &username, client).await?.ok_or(Error::LinkGone),
+        done => done,
+    }
+}
+
+async fn use_setup_link(services: &Services, token: &str, account: NewAccount, client: &Client) -> Result<SignedIn> {
     links::find_setup(services, token).await?; // before a password is hashed for nothing
     let (checked, hash) = new_account::check(services, &account).await?;
     let draft = SessionDraft::new(services, Opener::Browser { remember: false }, client);
@@ -33,8 +41,7 @@ pub async fn complete(services: &Services, token: &str, account: NewAccount, cli
             let user = checked.insert(connection, UserId::new(now), Role::Admin, Some(&hash), now)?;
             let actor = Actor::user(&user);
             audit::append(connection, &Entry::success(Event::SetupCompleted, &actor, &user, &client), now)?;
-            draft.open(connection, &user, None, &client)?;
-            Ok((draft.clone(), user))
+            Ok((draft.open(connection, &user, None, &client)?, user))
         })
         .await?;
     Ok(draft.into_signed_in(user))

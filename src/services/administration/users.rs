@@ -140,7 +140,8 @@ pub async fn update(
         .await
 }
 
-/// Creates an account without a password, and the link with which its owner chooses one.
+/// Creates an account without a password, and the link with which its owner chooses one. A form that comes again is given
+/// both again.
 pub async fn create(
     services: &Services,
     auth: &RecentAuthContext,
@@ -153,22 +154,27 @@ pub async fn create(
     auth.require(Role::Admin)?;
     let mut errors = FieldErrors::default();
     let checked = CheckedAccount::check(&mut errors, username, email, name).ok_or(Error::Invalid(errors))?;
-    let (auth, client, now) = (auth.clone(), client.clone(), services.clock.now());
-    let issued = Issued::new(now + links::RESET_LINK_TTL);
+    let (auth, sender, now) = (auth.clone(), client.clone(), services.clock.now());
+    let id = UserId::new(now);
+    let issued = Issued::of_new_account(id, client, now + links::RESET_LINK_TTL);
     let link = issued.reset_link(&services.settings);
-    let user = services
+    let created = services
         .database
         .write(move |connection| {
             let auth = lock_and_recheck(connection, &auth)?;
             auth.require(Role::Admin)?;
-            let user = checked.insert(connection, UserId::new(now), role, None, now)?;
+            let user = checked.insert(connection, id, role, None, now)?;
             issued.store_for(connection, user.id)?;
-            let entry = Entry::success(Event::UserCreated, &auth.actor, &user, &client);
+            let entry = Entry::success(Event::UserCreated, &auth.actor, &user, &sender);
             audit::append(connection, &entry.detail(format!("role {role}")), now)?;
             Ok(user)
         })
-        .await?;
-    Ok((user, link))
+        .await;
+    match created {
+        Ok(user) => Ok((user, link)),
+        Err(error @ Error::Taken(_)) => links::created_by(services, username, client).await?.ok_or(error),
+        Err(error) => Err(error),
+    }
 }
 
 /// The command line's: creates an account that has its password already. There is no link.

@@ -48,14 +48,14 @@ async fn open_session(
     let draft = services
         .database
         .write(move |connection| {
-            draft.open(connection, &subject, replaced.as_ref(), &client)?;
+            let opened = draft.open(connection, &subject, replaced.as_ref(), &client)?;
             if let Some((old, new)) = password_hash.as_ref().zip(rehashed.as_ref()) {
                 users::rehash(connection, subject.id, old, new)?;
             }
-            Ok(draft.clone())
+            Ok(opened)
         })
         .await?;
-    draft::invalidate_replaced(&services.sessions, replaces).await;
+    draft::invalidate_replaced(&services.sessions, replaces, &draft).await;
     Ok((draft.noted(user), draft))
 }
 

@@ -1,16 +1,17 @@
 //! A session that a sign-in is about to open.
 
 use crate::domain::audit::Client;
+use crate::domain::form_seed::{FormSeed, REPEAT_GRACE};
 use crate::domain::keys::{Secret, SessionHandle};
 use crate::domain::refresh_token::{RefreshSeed, TokenFamily};
 use crate::domain::session::Lifetime;
-use crate::domain::{Actor, EndReason, Error, Event, SessionId, SessionKind, Timestamp, User};
+use crate::domain::{Actor, EndReason, Error, Event, NameKey, SessionId, SessionKind, Timestamp, User};
 use crate::services::{Caller, Result, Services, SignedIn};
-use crate::storage::accounts::users;
+use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
 use crate::storage::database::AnyConnection;
 use crate::storage::sessions::rows::{self, End, NewSession};
-use crate::storage::sessions::{Change, SessionStore};
+use crate::storage::sessions::{Change, SessionStore, account};
 
 /// For whom a sign-in opens a session.
 pub(in crate::services) enum Opener {
@@ -28,6 +29,8 @@ pub(in crate::services) enum Opener {
 pub(in crate::services) struct SessionDraft {
     session: NewSession,
     secret: Secret,
+    /// The form of a browser, where it would be known if it came again.
+    form: Option<FormSeed>,
 }
 
 impl SessionDraft {
@@ -43,9 +46,11 @@ impl SessionDraft {
                 (SessionKind::Api, false, device.unwrap_or(of_client), lifetime)
             }
         };
-        let secret = Secret::generate();
+        let id = SessionId::new(now);
+        let form = client.form.clone().filter(|_| kind == SessionKind::Browser);
+        let secret = form.as_ref().map_or_else(Secret::generate, |form| form.session_secret(id));
         let session = NewSession {
-            id: SessionId::new(now),
+            id,
             kind,
             secret: secret.hash(),
             remember,
@@ -56,23 +61,29 @@ impl SessionDraft {
             absolute_limit: now + lifetime.absolute,
             refresh_seed: (kind == SessionKind::Api).then(RefreshSeed::generate),
         };
-        Self { session, secret }
+        Self { session, secret, form }
     }
 
     /// Opens the session of `user`, as it was read before the password was checked, notes the sign-in, and ends the
     /// session over which somebody signed in. Only if the account is active and still of the epoch that was read: a
-    /// sign-in can't outlive an "end all" that overtook it.
+    /// sign-in can't outlive an "end all" that overtook it. Gives back the session that is open now: where the form comes again, that is the one that it has opened before.
     pub(in crate::services) fn open(
         &self,
         connection: &mut AnyConnection,
         user: &User,
         replaced: Option<&Caller>,
         client: &Client,
-    ) -> Result<()> {
+    ) -> Result<Self> {
         let (id, now) = (self.session.id, self.session.now);
         let present = users::lock(connection, user.id)?.ok_or(Error::Raced)?.user;
         if present.epoch != user.epoch || !present.is_active() {
             return Err(Error::Raced);
+        }
+        if let Some(form) = &self.form
+            && let Some((id, secret)) = opened_by(connection, form, user, now)?
+        {
+            let session = NewSession { id, secret: secret.hash(), ..self.session.clone() };
+            return Ok(Self { session, secret, form: self.form.clone() });
         }
         rows::insert(connection, user, &self.session)?;
         users::set_last_sign_in(connection, user.id, now)?;
@@ -83,7 +94,7 @@ impl SessionDraft {
             let end = End { reason: EndReason::Replaced, by: &actor, at: now };
             rows::end(connection, replaced.user_id, replaced.session_id, &end)?;
         }
-        Ok(())
+        Ok(self.clone())
     }
 
     pub(in crate::services) fn opened_at(&self) -> Timestamp {
@@ -106,9 +117,47 @@ impl SessionDraft {
     }
 }
 
+/// The session that the form has opened a moment ago, and its secret.
+fn opened_by(
+    connection: &mut AnyConnection,
+    form: &FormSeed,
+    user: &User,
+    now: Timestamp,
+) -> Result<Option<(SessionId, Secret)>> {
+    let lately = account::opened_since(connection, user, now - REPEAT_GRACE)?;
+    Ok(lately.into_iter().find_map(|(id, hash)| {
+        let secret = form.session_secret(id);
+        hash.matches(&secret.hash().0).then_some((id, secret))
+    }))
+}
+
+/// Where the form comes again that has created the account of that name, and signed in: that sign-in, as it was answered.
+pub(in crate::services) async fn opened_with_account(
+    services: &Services,
+    username: &str,
+    client: &Client,
+) -> Result<Option<SignedIn>> {
+    let (Some(form), Some(key)) = (client.form.clone(), NameKey::of_typed(username)) else { return Ok(None) };
+    let now = services.clock.now();
+    services
+        .database
+        .read(move |connection| {
+            let Some(StoredUser { user, .. }) = users::by_name(connection, &key)? else { return Ok(None) };
+            let Some((session_id, secret)) = opened_by(connection, &form, &user, now)? else { return Ok(None) };
+            let handle = SessionHandle { user_id: user.id, session_id, secret };
+            Ok(Some(SignedIn { user, handle, remember: false }))
+        })
+        .await
+}
+
 /// A sign-in does not fail because an older session could not be taken out of Redis at once: the feed does it.
-pub(in crate::services) async fn invalidate_replaced(sessions: &SessionStore, replaced: Option<&Caller>) {
-    let Some(replaced) = replaced else { return };
+pub(in crate::services) async fn invalidate_replaced(
+    sessions: &SessionStore,
+    replaced: Option<&Caller>,
+    opened: &SessionDraft,
+) {
+    // A form that comes again may come with the cookie of the session that it has opened.
+    let Some(replaced) = replaced.filter(|replaced| replaced.session_id != opened.session.id) else { return };
     if let Err(error) = sessions.invalidate(&[Change::SessionEnded(replaced.user_id, replaced.session_id)]).await {
         tracing::warn!(%error, session_id = %replaced.session_id, "a replaced session is left to the feed");
     }

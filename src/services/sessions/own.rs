@@ -1,20 +1,35 @@
 //! One’s own sessions: asked for with each request, and ended.
 
 use crate::domain::audit::Client;
-use crate::domain::keys::SessionHandle;
+use crate::domain::form_seed::REPEAT_GRACE;
+use crate::domain::keys::{SecretHash, SessionHandle};
 use crate::domain::session::LiveSession;
 use crate::domain::session_list::counted;
 use crate::domain::{Actor, EndReason, Error, Event, SessionId, UserId};
 use crate::services::{Caller, Result, Services};
 use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
-use crate::storage::sessions::Change;
 use crate::storage::sessions::rows::{self, End};
+use crate::storage::sessions::{ACTIVITY_LAG, Change, snapshot};
 
 /// The session that the handle opens, or `None`: ended, expired, unknown, or an older secret.
 pub async fn load(services: &Services, handle: &SessionHandle) -> Result<Option<LiveSession>> {
     let secret = handle.secret.hash();
     services.sessions.load(handle.user_id, handle.session_id, secret, services.clock.now()).await
+}
+
+/// The session, where a form that has been sent a moment ago made this its present secret. From SQL alone, and no use of
+/// the session: nobody has shown its cookie yet.
+pub async fn renewed_lately(
+    services: &Services,
+    user: UserId,
+    session: SessionId,
+    secret: SecretHash,
+) -> Result<Option<LiveSession>> {
+    let now = services.clock.now();
+    let found = services.database.read(move |connection| snapshot::read(connection, user, session)).await?;
+    let found = found.filter(|found| found.is_live(now, ACTIVITY_LAG) && found.admits(Some(secret)));
+    Ok(found.filter(|found| now - found.session.password_entered_at < REPEAT_GRACE).map(|found| found.view()))
 }
 
 /// Ends one of the caller's own sessions; another's or an unknown one is [`Error::NotFound`].

@@ -9,7 +9,8 @@ use super::ACTIVITY_LAG;
 use super::everyone;
 use super::open::{nearer_limit, of_present_epoch, open, open_in_index, unexpired};
 use super::rows::Row;
-use crate::domain::{Session, SessionId, SessionKind, Timestamp, UserId};
+use crate::domain::keys::SecretHash;
+use crate::domain::{Session, SessionId, SessionKind, Timestamp, User, UserId};
 use crate::storage::Result;
 
 /// The account's sessions that have not ended, last active first.
@@ -72,4 +73,22 @@ pub fn count_open(connection: &mut AnyConnection, user: UserId, now: Timestamp) 
     }
     let present = users::table.find(user).select(users::epoch);
     Ok(open.filter(sessions::epoch.eq_any(present)).select(counted).load(connection)?)
+}
+
+/// The account's open sessions of browsers that began after `since`, with their secrets; the newest of many.
+pub fn opened_since(
+    connection: &mut AnyConnection,
+    user: &User,
+    since: Timestamp,
+) -> Result<Vec<(SessionId, SecretHash)>> {
+    let theirs = sessions::table.filter(open()).filter(sessions::user_id.eq(user.id));
+    let found: Vec<(SessionId, Vec<u8>)> = theirs
+        .filter(sessions::epoch.eq(user.epoch))
+        .filter(sessions::kind.eq(SessionKind::Browser))
+        .filter(sessions::created_at.gt(since))
+        .order(sessions::id.desc())
+        .limit(50)
+        .select((sessions::id, sessions::secret_hash))
+        .load(connection)?;
+    Ok(found.into_iter().filter_map(|(id, hash)| Some((id, SecretHash(hash.try_into().ok()?)))).collect())
 }

@@ -6,7 +6,7 @@ use askama::Template;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{self, Notice};
-use crate::http::forms::{Form, Sent};
+use crate::http::forms::{Form, Sent, sender};
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
 use crate::services::accounts::{lookup, passwords};
@@ -50,6 +50,7 @@ pub async fn submit(
     Form(sent): Form<PasswordForm>,
 ) -> Answer {
     let Sent::Good(form) = sent else { return form_page(&services, &request, &current, FormErrors::stale()).await };
+    let client = sender(&request, client);
     let (old, new) = (form.current_password.into(), form.new_password.into());
     match passwords::change(&services, &current.caller(), &old, &new, &client).await {
         Ok(new) => {

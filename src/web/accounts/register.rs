@@ -6,7 +6,7 @@ use askama::Template;
 use crate::domain::Error;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, MaybeUser};
-use crate::http::forms::GuestForm;
+use crate::http::forms::{GuestForm, sender};
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
 use crate::services::accounts::new_account::NewAccount;
@@ -66,6 +66,7 @@ pub async fn submit(
         name: (!form.name.trim().is_empty()).then(|| form.name.clone()),
         password: std::mem::take(&mut form.password).into(),
     };
+    let client = sender(&request, client);
     match registration::register(&services, account, replaces.as_ref(), &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);

@@ -7,7 +7,7 @@ use crate::domain::link::{LinkPurpose, LinkToken};
 use crate::http::client_address::ClientInfo;
 use crate::http::device_cookie;
 use crate::http::flash::{self, Notice};
-use crate::http::forms::GuestForm;
+use crate::http::forms::{GuestForm, sender};
 use crate::http::parameters::PathParam;
 use crate::services::Services;
 use crate::services::accounts::{links, passwords};
@@ -52,6 +52,7 @@ pub async fn submit(
     ClientInfo(client): ClientInfo,
     GuestForm(form): GuestForm<ResetForm>,
 ) -> Answer {
+    let client = sender(&request, client);
     match passwords::reset(&services, &token, &form.new_password.into(), &client).await {
         Ok(user) => {
             // The owner: strangers that lock the name on the way to `/login` are no hindrance.

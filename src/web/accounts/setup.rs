@@ -5,7 +5,7 @@ use askama::Template;
 
 use crate::domain::link::{LinkPurpose, LinkToken};
 use crate::http::client_address::ClientInfo;
-use crate::http::forms::GuestForm;
+use crate::http::forms::{GuestForm, sender};
 use crate::http::parameters::PathParam;
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
@@ -63,6 +63,7 @@ pub async fn submit(
         name: None,
         password: std::mem::take(&mut form.password).into(),
     };
+    let client = sender(&request, client);
     match setup::complete(&services, &token, account, &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);

@@ -8,7 +8,7 @@ use crate::domain::{Error, FieldError, Role, User};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
 use crate::http::flash::{self, LinkToken, Notice};
-use crate::http::forms::{Form, Sent};
+use crate::http::forms::{Form, Sent, sender};
 use crate::http::step_up::SteppedUp;
 use crate::services::Services;
 use crate::services::administration::users;
@@ -62,6 +62,7 @@ pub async fn create(
         Sent::Stale(form) => return new_page(&request, &reader, &recent.user, &form, FormErrors::stale()),
     };
     let auth = recent.auth_context(&reader);
+    let client = sender(&request, client);
     let created = match parse_role(&form.role) {
         Ok(role) => users::create(&services, &auth, &form.username, &form.email, Some(&form.name), role, &client).await,
         Err(error) => Err(error),

@@ -6,7 +6,7 @@ use askama::Template;
 use super::reauth_purpose::ReauthPurpose;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
-use crate::http::forms::{Form, Sent};
+use crate::http::forms::{Form, Sent, sender};
 use crate::http::parameters::Query;
 use crate::http::session_cookie;
 use crate::services::Services;
@@ -61,6 +61,7 @@ pub async fn submit(
         Sent::Good(form) => form,
         Sent::Stale(form) => return form_page(&services, &request, &current, &form.next, FormErrors::stale()).await,
     };
+    let client = sender(&request, client);
     match reauthentication::confirm(&services, &current.caller(), &form.password.into(), &client).await {
         Ok(new) => {
             session_cookie::issue(&request, &new.handle, new.remember);

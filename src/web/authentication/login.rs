@@ -5,7 +5,7 @@ use askama::Template;
 
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, MaybeUser};
-use crate::http::forms::GuestForm;
+use crate::http::forms::{GuestForm, sender};
 use crate::http::parameters::Query;
 use crate::http::{device_cookie, session_cookie};
 use crate::services::Services;
@@ -80,6 +80,7 @@ pub async fn submit(
     let replaces = user.0.as_ref().map(CurrentUser::caller);
     let password = std::mem::take(&mut form.password).into();
     let remember = form.remembers();
+    let client = sender(&request, client);
     match sign_in::browser(&services, &form.username, &password, remember, replaces.as_ref(), &client).await {
         Ok(signed_in) => {
             session_cookie::issue(&request, &signed_in.handle, signed_in.remember);

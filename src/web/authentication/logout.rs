@@ -1,6 +1,6 @@
 //! `/logout`: `GET` asks, `POST` does.
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use crate::http::client_address::ClientInfo;
@@ -37,7 +37,7 @@ async fn question(
     page(status, &LogoutPage { layout: AccountLayout::new(&user, current, request, "/logout", form_errors) })
 }
 
-/// `POST /logout`.
+/// `POST /logout`. Who is signed out already is told so too: it may be the second click.
 pub async fn submit(
     request: HttpRequest,
     services: web::Data<Services>,
@@ -45,12 +45,16 @@ pub async fn submit(
     ClientInfo(client): ClientInfo,
     Form(sent): Form<Nothing>,
 ) -> Answer {
-    let Some(current) = user.0 else { return Ok(see_other("/login")) };
+    let Some(current) = user.0 else { return Ok(signed_out(&request)) };
     let Sent::Good(Nothing {}) = sent else {
         return question(&services, &request, &current, FormErrors::stale()).await;
     };
     own::sign_out(&services, &current.caller(), &client).await?;
-    session_cookie::remove(&request);
-    flash::set(&request, Notice::SignedOut);
-    Ok(see_other("/login"))
+    Ok(signed_out(&request))
+}
+
+fn signed_out(request: &HttpRequest) -> HttpResponse {
+    session_cookie::remove(request);
+    flash::set(request, Notice::SignedOut);
+    see_other("/login")
 }

@@ -272,6 +272,22 @@ impl Chromium {
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": [scheme] })).await;
     }
 
+    /// From now on on a line on which each answer takes so long.
+    pub async fn slow_down(&self, latency: Duration) {
+        self.devtools("Network.enable", json!({})).await;
+        let line = json!({
+            "offline": false, "latency": latency.as_millis() as u64, "downloadThroughput": -1, "uploadThroughput": -1,
+        });
+        self.devtools("Network.emulateNetworkConditions", line).await;
+    }
+
+    /// Presses what `css` selects, and after a pause once more, whatever the first has begun.
+    pub async fn click_twice(&self, css: &str, pause: Duration) {
+        let twice = "const [css, pause, done] = arguments, button = document.querySelector(css);
+                     button.click(); setTimeout(() => button.click(), pause); done();";
+        self.run(twice, vec![css.into(), (pause.as_millis() as u64).into()]).await;
+    }
+
     /// The whole page as a picture: PNG in base64.
     pub async fn screenshot(&self) -> String {
         let answer = self.devtools("Page.captureScreenshot", json!({ "captureBeyondViewport": true })).await;
