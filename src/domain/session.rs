@@ -54,6 +54,10 @@ pub struct SessionCore {
     pub absolute_limit: Timestamp,
 }
 
+/// For how long the session of a browser may stay [unclaimed](Session::is_unclaimed): the answer with its cookie was lost, and
+/// the browser did not come again.
+pub const UNCLAIMED_TIMEOUT: TimeDelta = TimeDelta::minutes(10);
+
 /// A session as its owner and administrators see it. Reads as its [`SessionCore`], too.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -105,6 +109,17 @@ impl Session {
         expiry(self.absolute_limit, self.last_active_at, self.idle)
     }
 
+    /// Whether nobody has shown the cookie yet that the last entry of the password gave. A program may keep its tokens for
+    /// later.
+    pub fn is_unclaimed(&self) -> bool {
+        self.kind == SessionKind::Browser && self.last_active_at <= self.password_entered_at
+    }
+
+    /// The activity that claims it at `now`, also where the clock of the node that took the password is ahead.
+    pub fn claim_at(&self, now: Timestamp) -> Timestamp {
+        now.max(self.password_entered_at + TimeDelta::milliseconds(1))
+    }
+
     /// Which one it was, for the audit log: "browser session from 198.51.100.9, Firefox on Linux". What a program calls
     /// its device comes last and in quotes, so that it can't pass for anything else.
     pub fn description(&self) -> String {
@@ -125,4 +140,40 @@ impl Session {
 /// The nearer of the two limits of a session.
 pub(super) fn expiry(absolute_limit: Timestamp, last_active_at: Timestamp, idle: TimeDelta) -> Timestamp {
     absolute_limit.min(last_active_at + idle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Clock;
+
+    #[test]
+    fn a_browsers_session_is_claimed_by_its_first_use_after_the_password_whatever_the_clocks_say() {
+        let now = Clock::default().now();
+        let later = now + TimeDelta::seconds(5);
+        let session = |kind, last_active_at| Session {
+            core: SessionCore {
+                id: SessionId::new(now),
+                user_id: UserId::new(now),
+                kind,
+                remember: false,
+                created_at: now,
+                password_entered_at: now,
+                absolute_limit: later,
+            },
+            device: String::new(),
+            address: String::new(),
+            last_active_at,
+            idle: TimeDelta::hours(2),
+            ended: None,
+        };
+        let opened = session(SessionKind::Browser, now);
+        assert!(opened.is_unclaimed());
+        assert!(session(SessionKind::Browser, now - TimeDelta::days(1)).is_unclaimed());
+        assert!(!session(SessionKind::Api, now).is_unclaimed());
+        for used_at in [later, now, now - TimeDelta::seconds(30)] {
+            assert!(!session(SessionKind::Browser, opened.claim_at(used_at)).is_unclaimed());
+        }
+        assert_eq!(opened.claim_at(later), later);
+    }
 }

@@ -8,13 +8,14 @@ use super::administration::stats::last_day_began;
 use super::sessions::{counts, history};
 use super::{Result, Services};
 use crate::domain::Timestamp;
+use crate::domain::session::UNCLAIMED_TIMEOUT;
 use crate::storage::Database;
 use crate::storage::accounts::{former_usernames, links};
 use crate::storage::audit::{self, failing_addresses, hours};
 use crate::storage::authentication::lockouts;
 use crate::storage::database::AnyConnection;
 use crate::storage::leases::Lease;
-use crate::storage::sessions::{SessionStore, changes, expiry};
+use crate::storage::sessions::{SessionStore, changes, expiry, unclaimed};
 
 /// Rows that one transaction of a sweep writes: sign-ins wait no longer than for these.
 const BATCH: i64 = 1000;
@@ -71,6 +72,7 @@ async fn sweep_all(services: &Services, now: Timestamp) -> Result<()> {
     let steps = [
         history::backfill(services).await,
         close_expired(services, now).await,
+        in_batches(database, move |connection| unclaimed::end(connection, now - UNCLAIMED_TIMEOUT, now, BATCH)).await,
         in_batches(database, move |connection| expiry::prune(connection, retention, BATCH)).await,
         in_batches(database, move |connection| audit::prune(connection, retention, BATCH)).await,
         in_batches(database, move |connection| former_usernames::prune(connection, retention)).await,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use portcullis::domain::audit_list::AuditFilter;
 use portcullis::services::accounts::links;
-use portcullis::services::{audit, sessions};
+use portcullis::services::{audit, maintenance, sessions};
 use rstest::rstest;
 
 use crate::support::page::Form;
@@ -305,4 +305,43 @@ async fn a_double_click_in_chromium_on_a_slow_line_ends_where_one_click_would() 
     assert!(said.contains("Your password is changed."), "{said}");
     assert_eq!(open_sessions(&server, "anna").await, 1);
     chromium.quit().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_session_whose_cookie_nobody_ever_showed_ends_by_itself_soon(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    for name in ["looked", "away", "confirmed", "repeated"] {
+        server.create_user(name).await;
+    }
+    let mut program = server.program("away").await;
+    let mut looked = server.browser();
+    looked.sign_in_remembered("looked").await;
+    assert!(looked.is_signed_in().await);
+    let mut confirmed = server.signed_in("confirmed").await;
+    assert!(confirmed.is_signed_in().await);
+    // The cookies of these are never shown: of a sign-in, and of an entry of the password, also where it was repeated.
+    server.browser().sign_in_remembered("away").await;
+    confirmed.submit("/confirm", &[("password", PASSWORD)]).await.expect(303);
+    let mut repeated = server.signed_in("repeated").await;
+    let form = filled(&mut repeated, "/confirm", &[("password", PASSWORD)]).await;
+    repeated.clone().submit_form(form.clone(), &[]).await.expect(303);
+    repeated.clone().submit_form(form, &[]).await.expect(303);
+
+    server.clock.advance(TimeDelta::minutes(9));
+    maintenance::sweep(&server.services).await.unwrap();
+    for name in ["looked", "away", "confirmed", "repeated"] {
+        assert!(open_sessions(&server, name).await >= 1, "{name}");
+    }
+    server.clock.advance(TimeDelta::minutes(2));
+    maintenance::sweep(&server.services).await.unwrap();
+    assert_eq!(open_sessions(&server, "looked").await, 1);
+    for name in ["away", "confirmed", "repeated"] {
+        assert_eq!(open_sessions(&server, name).await, 0, "{name}");
+    }
+    assert!(looked.is_signed_in().await);
+    assert!(!confirmed.is_signed_in().await);
+    assert_eq!(program.get("/api/v1/me").await.status, 200);
 }

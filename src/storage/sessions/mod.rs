@@ -23,6 +23,7 @@ pub mod search;
 pub mod signing_keys;
 pub mod snapshot;
 mod sql;
+pub mod unclaimed;
 
 use chrono::TimeDelta;
 

@@ -53,7 +53,7 @@ use self::servers::{Server, Servers};
 use self::value::Value as _;
 use super::super::Database;
 use super::snapshot::{self, Snapshot};
-use super::{ACTIVITY_LAG, Change, TOUCH_INTERVAL};
+use super::{ACTIVITY_LAG, Change, TOUCH_INTERVAL, rows};
 use crate::domain::keys::SecretHash;
 use crate::domain::session::LiveSession;
 use crate::domain::{Error, SessionId, Timestamp, UserId};
@@ -138,7 +138,17 @@ impl RedisSessions {
         if !found.admits(secret) {
             return Ok(None);
         }
-        self.0.activity.note(session, now, None);
+        if found.session.is_unclaimed() {
+            // Not in the next batch, before which this node may die: then the session would end. Without a copy the next
+            // request tries it again.
+            let at = found.session.claim_at(now);
+            if let Err(error) = database.write(move |connection| rows::touch(connection, session, at)).await {
+                tracing::warn!(%error, "a session is not noted as claimed");
+                return Ok(Some(found.view()));
+            }
+        } else {
+            self.0.activity.note(session, now, None);
+        }
         if let Some(fill_tokens) = fill_tokens {
             self.install(&found, &fill_tokens, now).await;
         }
