@@ -151,8 +151,8 @@ routes! {
         "/admin/keys/rotate" admin_recent { get admin::keys::ask, post admin::keys::rotate }
         "/admin/settings" admin { get admin::settings::show }
         "/admin/users" manager { get admin::users::show }
-        "/admin/users/new" admin_recent { get admin::new_user::show, post admin::new_user::create }
-        "/admin/users/{id}" manager { get admin::user::show, post(admin_recent) admin::user::update }
+        "/admin/users/new" admin_recent { get admin::new_user::show, post(admin_recent_within) admin::new_user::create }
+        "/admin/users/{id}" manager { get admin::user::show, post(admin_recent_within) admin::user::update }
         "/admin/users/{id}/role" admin_recent { get user_role::ask, post(admin_recent_within) user_role::change }
         "/admin/users/{id}/suspend" admin_recent { get user_acts::suspend_page, post user_acts::suspend }
         "/admin/users/{id}/reinstate" admin_recent { get user_acts::reinstate_page, post user_acts::reinstate }

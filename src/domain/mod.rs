@@ -29,6 +29,7 @@ pub mod session;
 pub mod session_list;
 pub mod signing_key;
 pub mod text;
+pub mod typed_form;
 pub mod user;
 pub mod username;
 

@@ -54,6 +54,11 @@ impl FormErrors {
         )
     }
 
+    /// For a form that is shown with what was typed before the password was asked for: no refusal.
+    pub fn not_sent_yet() -> Self {
+        Self::whole(StatusCode::OK, "It is confirmed that it is you. What you typed is here, and not saved yet.")
+    }
+
     /// The refusal to show on the form, or the problem where showing the form again would not help.
     pub fn of(error: Error) -> Result<Self, Problem> {
         Ok(match error {

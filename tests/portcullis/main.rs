@@ -77,3 +77,4 @@ mod stale_forms;
 mod static_files;
 mod stores_down;
 mod transfer;
+mod typed_forms;

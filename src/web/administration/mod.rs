@@ -6,6 +6,7 @@ pub mod chart;
 pub mod dashboard;
 pub mod new_user;
 pub mod settings;
+mod typed;
 pub mod user;
 pub mod user_acts;
 pub mod user_role;

@@ -1,17 +1,20 @@
 //! `/admin/users/{id}`: one account, what can be done to it and what happened to it.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
+use super::typed::{TypedQuery, password_first};
 use super::user_role::GIVES_UP;
 use super::{administers, last_sign_in, roles};
+use crate::domain::audit::Client;
 use crate::domain::{User, UserId};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, confirm_url};
 use crate::http::flash::{self, Flash, Notice};
 use crate::http::forms::{Form, Sent};
-use crate::http::parameters::PathParam;
+use crate::http::parameters::{PathParam, Query};
+use crate::http::problem::wants_json;
 use crate::http::step_up::SteppedUp;
 use crate::services::accounts::{links, lookup};
 use crate::services::administration::users::{self, UserChange};
@@ -95,6 +98,7 @@ pub async fn show(
     services: web::Data<Services>,
     current: CurrentUser,
     PathParam(id): PathParam<UserId>,
+    Query(query): Query<TypedQuery>,
     Flash(notice): Flash,
 ) -> Answer {
     let reader = account_of(&services, &current).await?;
@@ -103,38 +107,64 @@ pub async fn show(
         Some(Notice::ResetLink(of, token)) if of == id => Some(links::reset_url(&services.settings, &token.0)),
         _ => None,
     };
-    user_page(&request, &services, &current, &reader, user, &UserForm::default(), FormErrors::none(), link).await
+    let (form, form_errors) = match query.form(&services, &current, request.path()) {
+        Some(form) => (form, FormErrors::not_sent_yet()),
+        None => (UserForm::default(), FormErrors::none()),
+    };
+    user_page(&request, &services, &current, &reader, user, &form, form_errors, link).await
 }
 
-/// `POST /admin/users/{id}`.
+/// `POST /admin/users/{id}`. Where the password is asked for first, what was typed is kept.
 pub async fn update(
     request: HttpRequest,
     services: web::Data<Services>,
-    recent: SteppedUp,
+    current: CurrentUser,
+    recent: Result<SteppedUp, actix_web::Error>,
     PathParam(id): PathParam<UserId>,
     ClientInfo(client): ClientInfo,
     Form(sent): Form<UserForm>,
+) -> Result<HttpResponse, actix_web::Error> {
+    match recent {
+        Ok(recent) => Ok(update_user(&request, &services, &recent, id, &client, sent).await?),
+        Err(refusal) if wants_json(&request) => Err(refusal),
+        Err(_) => {
+            let (Sent::Good(form) | Sent::Stale(form)) = sent;
+            let UserForm { name, email, username, rev } = &form;
+            let fields = [("name", name), ("email", email), ("username", username), ("rev", rev)];
+            let sent: Vec<_> = fields.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+            Ok(password_first(&services, &current, request.path(), &sent))
+        }
+    }
+}
+
+async fn update_user(
+    request: &HttpRequest,
+    services: &Services,
+    recent: &SteppedUp,
+    id: UserId,
+    client: &Client,
+    sent: Sent<UserForm>,
 ) -> Answer {
-    let reader = account_of(&services, &recent.user).await?;
+    let reader = account_of(services, &recent.user).await?;
     let form = match sent {
         Sent::Good(form) => form,
         Sent::Stale(form) => {
             let user = lookup::by_id(&services.database, id).await?;
             let form_errors = FormErrors::stale();
-            return user_page(&request, &services, &recent.user, &reader, user, &form, form_errors, None).await;
+            return user_page(request, services, &recent.user, &reader, user, &form, form_errors, None).await;
         }
     };
     let change = UserChange { username: form.username.clone(), email: form.email.clone(), name: form.name.clone() };
     let subject = form.rev.clone().map_or_else(|| id.into(), |version| Subject::seen(id, vec![version]));
-    match users::update(&services, &recent.auth_context(&reader), subject, change, &client).await {
+    match users::update(services, &recent.auth_context(&reader), subject, change, client).await {
         Ok(_) => {
-            flash::set(&request, Notice::UserSaved);
+            flash::set(request, Notice::UserSaved);
             Ok(see_other(&format!("/admin/users/{id}")))
         }
         Err(error) => {
             let form_errors = FormErrors::of(error)?;
             let user = lookup::by_id(&services.database, id).await?;
-            user_page(&request, &services, &recent.user, &reader, user, &form, form_errors, None).await
+            user_page(request, services, &recent.user, &reader, user, &form, form_errors, None).await
         }
     }
 }
@@ -200,7 +230,11 @@ impl Editor {
             confirm: RecentProof::of(services, &current.session)
                 .is_none()
                 .then(|| confirm_url(&format!("/admin/users/{}", user.id))),
-            version: user.version(),
+            // Whoever was overtaken has compared; to all others what they began with still says what they saw.
+            version: match (&form.rev, form_errors.status.code) {
+                (Some(seen), code) if code != StatusCode::CONFLICT => seen.clone(),
+                _ => user.version(),
+            },
             name: field(Field::name, &form.name, user.name.as_deref().unwrap_or_default()),
             email: field(Field::email, &form.email, user.email.as_str()),
             username: field(Field::new_username, &form.username, user.username.as_str()),
