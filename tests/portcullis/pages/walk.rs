@@ -264,6 +264,10 @@ async fn owner(walk: &mut Walk, server: &TestServer) {
     walk.refused("profile refused", &mut browser, "/account/profile", &wrong, 422).await;
     walk.done("profile saved", &mut browser, "/account/profile", &[("name", POLYGLOTS[0]), ("email", EMAIL)]).await;
     walk.keep("not for the role", browser.get("/admin").await.expect(403));
+    for path in ["/account/profile", "/account/password", "/account/sessions/end-others", "/confirm", "/logout"] {
+        let typed = [("name", POLYGLOTS[0]), ("email", EMAIL)];
+        walk.keep(&format!("{path} of an earlier sign-in"), browser.post(path, &typed).await.expect(403));
+    }
 
     let mut browser = server.signed_in("owen").await;
     let other = server.signed_in("owen").await;
@@ -351,9 +355,20 @@ async fn acts(walk: &mut Walk, server: &TestServer, people: &People) {
     let own = format!("/admin/users/{}", server.id_of(KEEPER).await);
     walk.open("the own role", &mut keeper, &format!("{own}/role")).await;
 
+    for path in [format!("{path}/delete"), page_of(&people.anna), "/admin/keys/rotate".to_owned()] {
+        let page = keeper.post(&path, &[]).await.expect(403);
+        walk.keep(&format!("{path} of an earlier sign-in"), page);
+    }
+
+    let new_user = keeper.get("/admin/users/new").await.expect(200).form("/admin/users/new");
     server.clock.advance(LONG_AGO);
     walk.open("confirm an act", &mut keeper, &format!("/confirm?next={path}/delete")).await;
     walk.open("a user's page long after the password", &mut keeper, &page_of(&people.anna)).await;
+    let typed = [("username", POLYGLOTS[0]), ("email", POLYGLOTS[1]), ("name", POLYGLOTS[2])];
+    let asked = keeper.submit_form(new_user, &typed).await.expect(303).location().expect("to confirm").to_owned();
+    walk.open("confirm with something typed", &mut keeper, &asked).await;
+    let onward = keeper.submit(&asked, &[("password", PASSWORD)]).await.expect(303);
+    walk.open("what was typed", &mut keeper, onward.location().expect("back to the form")).await;
 }
 
 /// Sessions and the audit log.
