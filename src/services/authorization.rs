@@ -29,6 +29,14 @@ impl Subject {
         self.id
     }
 
+    /// Refuses an account that was changed since someone saw it.
+    pub(super) fn check_version(&self, user: &User) -> Result<()> {
+        match &self.versions {
+            Some(versions) if !versions.contains(&user.version()) => Err(Error::Stale),
+            _ => Ok(()),
+        }
+    }
+
     /// The account as someone saw it.
     pub fn seen(id: UserId, versions: Vec<String>) -> Self {
         Self { id, versions: Some(versions) }
@@ -51,10 +59,8 @@ pub(super) fn authorize_on(
     let on = users::lock(connection, subject.id)?.ok_or(Error::NotFound)?.user;
     let auth = recheck(connection, auth)?;
     auth.require_reach(&on)?;
-    match &subject.versions {
-        Some(versions) if !versions.contains(&on.version()) => Err(Error::Stale),
-        _ => Ok(Authorized { actor: auth.actor, user: on }),
-    }
+    subject.check_version(&on)?;
+    Ok(Authorized { actor: auth.actor, user: on })
 }
 
 /// The same for what only an administrator does.

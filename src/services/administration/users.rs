@@ -110,7 +110,7 @@ pub async fn update(
     services
         .database
         .write(move |connection| {
-            let Authorized { actor, user: before } = authorize_admin_on(connection, &auth, &subject)?;
+            let Authorized { actor, user: before } = authorize_admin_on(connection, &auth, &subject.id().into())?;
             let mut after = before.clone();
             after.username = username.clone().unwrap_or(after.username);
             after.email = email.clone().unwrap_or(after.email);
@@ -122,9 +122,11 @@ pub async fn update(
             }
             changed.extend((after.email != before.email).then(|| "email".to_owned()));
             changed.extend((after.name != before.name).then(|| "name".to_owned()));
+            // What is so already needs no change, whoever has made it: a form that comes twice was overtaken by itself.
             if changed.is_empty() {
                 return Ok(before);
             }
+            subject.check_version(&before)?;
             if after.email != before.email {
                 links::void_reset_links(connection, before.id)?;
             }
