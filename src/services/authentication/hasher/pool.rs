@@ -99,7 +99,10 @@ impl Pool {
         let pool = Self(Arc::new(Owner { shared: Arc::default(), capacity }));
         for number in 1..=threads.max(1) {
             let shared = pool.0.shared.clone();
-            std::thread::Builder::new().name(format!("hasher-{number}")).spawn(move || shared.serve())?;
+            std::thread::Builder::new().name(format!("hasher-{number}")).spawn(move || {
+                yield_to_other_threads();
+                shared.serve();
+            })?;
         }
         Ok(pool)
     }
@@ -137,6 +140,16 @@ impl Pool {
             queue.waiting.retain(|job| job.is_wanted());
         }
         if room(&queue) { Ok(queue) } else { Err(Error::Busy) }
+    }
+}
+
+/// Lets requests that need no hash go first where there are fewer cores than threads with work: a hash takes tens of
+/// milliseconds, and without this whoever needs a core for some microseconds waits for a share of them.
+fn yield_to_other_threads() {
+    // Counted from what the operator gave the process. Linux keeps it for each thread, others for the whole process.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(10) {
+        tracing::debug!(%error, "hashing runs with the priority of all else");
     }
 }
 
