@@ -35,6 +35,13 @@ text_enum!(
     }
 );
 
+impl Event {
+    /// Whether it tells that a session began.
+    pub fn opens_session(self) -> bool {
+        matches!(self, Self::SignInSuccess | Self::UserRegistered | Self::SetupCompleted)
+    }
+}
+
 text_enum!(
     /// How it went.
     Outcome {

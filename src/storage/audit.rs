@@ -129,6 +129,26 @@ pub fn of_subject(
     Ok(query.load::<Row>(connection)?.into_iter().map(AuditEvent::from).collect())
 }
 
+/// The newest sign-in of the account before `moment`, of whichever kind. So many events before that moment are looked at:
+/// wrong passwords may stand there in any number.
+pub fn sign_in_before(
+    connection: &mut AnyConnection,
+    user: UserId,
+    moment: Timestamp,
+    look_back: i64,
+) -> Result<Option<AuditEvent>> {
+    let before: Vec<(EventId, Event)> = audit_events::table
+        .filter(audit_events::subject_id.eq(user))
+        .filter(audit_events::id.lt(EventId::first_of(moment)))
+        .order(audit_events::id.desc())
+        .limit(look_back)
+        .select((audit_events::id, audit_events::event))
+        .load(connection)?;
+    let Some((id, _)) = before.into_iter().find(|(_, event)| event.opens_session()) else { return Ok(None) };
+    let row: Option<Row> = audit_events::table.find(id).select(Row::as_select()).first(connection).optional()?;
+    Ok(row.map(AuditEvent::from))
+}
+
 /// Forgets at most `most` events of before `limit`.
 pub fn prune(connection: &mut AnyConnection, limit: Timestamp, most: i64) -> Result<usize> {
     let old = audit_events::table

@@ -3,6 +3,7 @@
 pub mod links;
 pub mod lookup;
 pub mod new_account;
+pub mod overview;
 pub mod passwords;
 pub mod profile;
 pub mod registration;

@@ -4,14 +4,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use crate::domain::Event;
 use crate::domain::audit::AuditEvent;
-use crate::domain::session::LiveSession;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
-use crate::services::sessions::account;
+use crate::services::Services;
+use crate::services::accounts::overview::{self, Overview};
 use crate::services::sessions::counts::OpenSessions;
-use crate::services::{Services, audit};
 use crate::web::Answer;
 use crate::web::audit::event_text::EventRow;
 use crate::web::form_errors::FormErrors;
@@ -20,13 +18,10 @@ use crate::web::sessions::own::{SessionRow, take_current};
 use crate::web::time_tag::{TimeTag, date};
 
 /// Other sessions shown.
-const SESSIONS: usize = 2;
+const SESSIONS: i64 = 2;
 
 /// Events shown.
-const EVENTS: usize = 5;
-
-/// Events among which the sign-in before this one is looked for.
-const LOOK_BACK: i64 = 100;
+const EVENTS: i64 = 5;
 
 #[derive(Template)]
 #[template(path = "accounts/overview.html")]
@@ -54,11 +49,11 @@ pub async fn show(
     ClientInfo(client): ClientInfo,
 ) -> Answer {
     let user = account_of(&services, &current).await?;
-    let (mut sessions, counts) = account::live(&services, user.id, SESSIONS as i64 + 1).await?;
-    let events = audit::of_account(&services.database, user.id, None, LOOK_BACK).await?;
+    let read = overview::read(&services, &current.session, SESSIONS + 1, EVENTS).await?;
+    let Overview { mut sessions, counts, events, sign_in_before } = read;
     let now = services.clock.now();
     let here = take_current(&mut sessions, &current, &client, &services, now);
-    let row = |event: &AuditEvent| EventRow::new(event.clone(), user.id, now);
+    let row = |event: AuditEvent| EventRow::new(event, user.id, now);
     let template = OverviewPage {
         display_name: user.display_name().to_owned(),
         username: user.username.as_str().to_owned(),
@@ -66,21 +61,12 @@ pub async fn show(
         role: user.role.title(),
         since: date(user.created_at),
         password_changed: user.password_changed_at.map(date),
-        last_sign_in: sign_in_before(&events, &current.session).map(row),
+        last_sign_in: sign_in_before.map(row),
         sessions_total: OpenSessions::from(counts).others().total().value + 1,
         here: SessionRow::new(&here, now),
-        others: sessions.iter().take(SESSIONS).map(|session| SessionRow::new(session, now)).collect(),
-        events: events.iter().take(EVENTS).map(row).collect(),
+        others: sessions.iter().take(SESSIONS as usize).map(|session| SessionRow::new(session, now)).collect(),
+        events: events.into_iter().map(row).collect(),
         layout: AccountLayout::new(&user, &current, &request, "/account", FormErrors::none()),
     };
     page(StatusCode::OK, &template)
-}
-
-/// The newest sign-in before this session began, of whichever kind; `events` come newest first.
-fn sign_in_before<'a>(events: &'a [AuditEvent], live: &LiveSession) -> Option<&'a AuditEvent> {
-    events.iter().find(|event| {
-        let opens_a_session =
-            matches!(event.event, Event::SignInSuccess | Event::UserRegistered | Event::SetupCompleted);
-        opens_a_session && event.at < live.created_at && event.session_id != Some(live.id)
-    })
 }
