@@ -6,47 +6,15 @@
 #   benches/flood.sh postgres         only these stores: sqlite, sqlite+redis, postgres, postgres+redis
 #
 # The flood comes from many addresses, each with less than `login_rate`: at names that nobody has, a new one each time, and
-# at the name of one account, which is soon locked. The rounds alternate, the median counts.
+# at the name of one account, which is soon locked. What is quiet was measured before the first flood; the median counts.
 # PORTCULLIS=<binary> measures another build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-
-fail() {
-  echo "benches/flood.sh: $*" >&2
-  exit 1
-}
-
-source tests/postgres.sh
-for tool in redis-server wrk jq curl; do
-  command -v $tool >/dev/null || fail "missing: $tool"
-done
-[ -n "$(postgres_bin)" ] || fail "missing: postgresql"
+source benches/stores.sh
 
 rounds=${ROUNDS:-3}
 seconds=${SECONDS_EACH:-8}
 connections=${CONNECTIONS:-32}
-only=${1:-}
-if [ -z "${PORTCULLIS:-}" ]; then
-  cargo build --release --locked
-  PORTCULLIS=$PWD/target/release/portcullis
-fi
-
-folder=$(mktemp -d)
-server_pid=
-redis_pid=
-stop() {
-  for pid in $server_pid $redis_pid; do
-    kill "$pid" 2>/dev/null || true
-    wait "$pid" 2>/dev/null || true
-  done
-  rm -rf "$folder"
-  stop_postgres
-}
-start_postgres
-trap stop EXIT
-redis_socket=$folder/redis.sock
-redis-server --port 0 --unixsocket "$redis_socket" --save '' --appendonly no --dir "$folder" >"$folder/redis.log" 2>&1 &
-redis_pid=$!
 
 cat >"$folder/flood.lua" <<'LUA'
 local kind = os.getenv("KIND")
@@ -84,10 +52,6 @@ done = function(summary, latency)
 end
 LUA
 
-portcullis() {
-  "$PORTCULLIS" --data-dir "$folder/$name" --database-url "$database" ${redis:+--redis-url "$redis"} "$@"
-}
-
 # The 99th percentile of the light request, in microseconds.
 light() {
   local output
@@ -96,59 +60,37 @@ light() {
   sed -n 's/^p99 //p' <<<"$output"
 }
 
-median() {
-  sort -n | awk '{ value[NR] = $1 } END { print value[int((NR + 1) / 2)] }'
+ms() {
+  awk "BEGIN { printf \"%.2f\", $1 / 1000 }"
 }
 
 measure() {
-  local name=$1 database=$2 redis=$3 port=$((20000 + RANDOM % 10000))
-  local url=http://127.0.0.1:$port token quiet flooded statuses kind round
-  [ -z "$only" ] || [ "$only" = "$name" ] || return 0
-  mkdir "$folder/$name"
-  # Not a function: its process would be a shell, and the server would outlive it.
-  "$PORTCULLIS" --data-dir "$folder/$name" --database-url "$database" ${redis:+--redis-url "$redis"} serve \
-    --listen "127.0.0.1:$port" --public-url "$url" --api-rate 1000000/1s --log-level warn \
-    >"$folder/$name.log" 2>&1 &
-  server_pid=$!
-  for _ in $(seq 100); do
-    ! curl -fs -o /dev/null "$url/livez" || break
-    sleep 0.1
-  done
-  for user in root:admin anna:user; do
-    echo 'correct horse battery staple' | portcullis user create "${user%:*}" --email "${user%:*}@example.com" \
-      --role "${user#*:}" --password-stdin --yes >/dev/null
-  done
-  token=$(curl -fs "$url/api/v1/auth/login" -H 'content-type: application/json' \
-    -d '{"username":"root","password":"correct horse battery staple"}' | jq -r .access_token)
+  local token quiet flooded statuses kind round
+  start_server "$@" --log-level warn
+  create_user root --role admin
+  create_user anna --role user
+  token=$(sign_in root | jq -r .access_token)
+  for ((round = 0; round < rounds; round++)); do
+    light
+  done >"$folder/quiet"
+  quiet=$(median <"$folder/quiet")
   for kind in invented one; do
-    : >"$folder/quiet" && : >"$folder/flooded"
+    : >"$folder/flooded"
     for ((round = 0; round < rounds; round++)); do
-      light >>"$folder/quiet"
       KIND=$kind wrk -t1 -c"$connections" -d"$((seconds + 2))s" -s "$folder/flood.lua" "$url/" >"$folder/flood.out" &
       local flood=$!
       sleep 1
       light >>"$folder/flooded"
       wait "$flood"
     done
-    quiet=$(median <"$folder/quiet")
     flooded=$(median <"$folder/flooded")
     statuses=$(grep ' of ' "$folder/flood.out")
     printf '| %s | %s | %s | %s | %s | %s |\n' "$name" "$kind" "$(ms "$quiet")" "$(ms "$flooded")" \
       "$(awk "BEGIN { printf \"%.1f\", $flooded / $quiet }")" "${statuses%, }"
   done
-  kill "$server_pid"
-  wait "$server_pid" || true
-  server_pid=
-}
-
-ms() {
-  awk "BEGIN { printf \"%.2f\", $1 / 1000 }"
+  stop_server
 }
 
 echo "| stores | names | p99 quiet, ms | p99 flooded, ms | ratio | answers to the flood, last round |"
 echo "|---|---|---|---|---|---|"
-measure sqlite "sqlite://$folder/sqlite/portcullis.db" ""
-measure sqlite+redis "sqlite://$folder/sqlite+redis/portcullis.db" "redis+unix://$redis_socket"
-"$(postgres_bin)/psql" -qX "$TEST_POSTGRES_URL" -c 'CREATE DATABASE alone'
-measure postgres "${TEST_POSTGRES_URL%/postgres\?*}/alone?sslmode=disable" ""
-measure postgres+redis "$TEST_POSTGRES_URL" "redis+unix://$redis_socket"
+for_each_pair measure "${1:-}"

@@ -11,48 +11,16 @@
 # PORTCULLIS=<binary> and BARE=<binary> measure other builds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-
-fail() {
-  echo "benches/load.sh: $*" >&2
-  exit 1
-}
-
-source tests/postgres.sh
-for tool in redis-server redis-cli wrk jq curl; do
-  command -v $tool >/dev/null || fail "missing: $tool"
-done
-[ -n "$(postgres_bin)" ] || fail "missing: postgresql"
+source benches/stores.sh
 
 rounds=${ROUNDS:-3}
 seconds=${SECONDS_EACH:-4}
 connections=${CONNECTIONS:-64}
 routes=${ROUTES:-livez me profile account refresh login}
-only=${1:-}
-password='correct horse battery staple'
-if [ -z "${PORTCULLIS:-}" ]; then
-  cargo build --release --locked
-  PORTCULLIS=$PWD/target/release/portcullis
-fi
 if [ -z "${BARE:-}" ]; then
-  BARE=$(cargo build --profile release --locked --bench bare --message-format=json 2>/dev/null |
-    jq -r 'select(.executable != null and .target.name == "bare").executable')
+  cargo build --release --locked --features bench --bin bare
+  BARE=$PWD/target/release/bare
 fi
-
-folder=$(mktemp -d)
-pids=()
-stop() {
-  for pid in "${pids[@]}"; do
-    kill "$pid" 2>/dev/null || true
-    wait "$pid" 2>/dev/null || true
-  done
-  rm -rf "$folder"
-  stop_postgres
-}
-start_postgres
-trap stop EXIT
-redis_socket=$folder/redis.sock
-redis-server --port 0 --unixsocket "$redis_socket" --save '' --appendonly no --dir "$folder" >"$folder/redis.log" 2>&1 &
-pids+=($!)
 bare_port=$((20000 + RANDOM % 10000))
 "$BARE" "$bare_port" "$redis_socket" &
 bare_pid=$!
@@ -115,10 +83,6 @@ redis_calls() {
   redis-cli -s "$redis_socket" info commandstats | sed -n 's/^cmdstat_evalsha:calls=\([0-9]*\).*/\1/p'
 }
 
-median() {
-  sort -n | awk '{ value[NR] = $1 } END { print value[int((NR + 1) / 2)] }'
-}
-
 # The server answers at once again; what it put off is done.
 settle() {
   sleep 0.3
@@ -141,32 +105,13 @@ run() {
   settle
 }
 
-portcullis() {
-  "$PORTCULLIS" --data-dir "$folder/$name" --database-url "$database" ${redis:+--redis-url "$redis"} "$@"
-}
-
 measure() {
-  local name=$1 database=$2 redis=$3 port=$((30000 + RANDOM % 2000))
-  local url=http://127.0.0.1:$port route pid ours bare round
-  [ -z "$only" ] || [ "$only" = "$name" ] || return 0
-  mkdir "$folder/$name"
-  # Not a function: its process would be a shell, and the server would outlive it.
-  "$PORTCULLIS" --data-dir "$folder/$name" --database-url "$database" ${redis:+--redis-url "$redis"} serve \
-    --listen "127.0.0.1:$port" --public-url "$url" --api-rate 1000000/1s --login-rate 1000000/1s \
-    --log-format json 2>"$folder/$name.log" >/dev/null &
-  pid=$!
-  pids+=("$pid")
-  for _ in $(seq 100); do
-    ! curl -fs -o /dev/null "$url/livez" || break
-    sleep 0.1
-  done
-  local idle number token session
-  idle=$(memory "$pid")
+  local idle number token session route ours bare round
+  start_server "$@" --login-rate 1000000/1s --log-format json
+  idle=$(memory "$server")
   for number in 1 2 3 4 5 6 7 8; do
-    echo "$password" | portcullis user create "user$number" --email "user$number@example.com" --password-stdin --yes \
-      >/dev/null
-    curl -fs "$url/api/v1/auth/login" -H 'content-type: application/json' \
-      -d "{\"username\":\"user$number\",\"password\":\"$password\"}" >"$folder/tokens.json"
+    create_user "user$number"
+    sign_in "user$number" >"$folder/tokens.json"
     jq -r .refresh_token "$folder/tokens.json"
   done >"$folder/refresh-tokens"
   token=$(jq -r .access_token "$folder/tokens.json")
@@ -186,7 +131,7 @@ measure() {
         refresh) path=/ with=(-t8 -c8) KIND=refresh ;;
         login) path=/ with=(-t1 -c16) KIND=login ;;
       esac
-      run "$pid" "$url$path" "${with[@]}" >>"$folder/ours"
+      run "$server" "$url$path" "${with[@]}" >>"$folder/ours"
       case $route in
         livez) path=/livez ;;
         me | login) path=/json ;;
@@ -202,9 +147,8 @@ measure() {
       "$(awk "BEGIN { print $1 / $6 }")" "$2" "$3" "$4" "$5" "$9"
   done
   printf '\n%s: %s MiB resident before the first request, %s after the last. Log: %s lines lost.\n\n' "$name" "$idle" \
-    "$(memory "$pid")" "$(sed -n 's/.*"lost":\([0-9]*\).*/\1/p' "$folder/$name.log" | awk '{ lost += $1 } END { print lost + 0 }')"
-  kill "$pid"
-  wait "$pid" || true
+    "$(memory "$server")" "$(sed -n 's/.*"lost":\([0-9]*\).*/\1/p' "$folder/$name.log" | awk '{ lost += $1 } END { print lost + 0 }')"
+  stop_server
 }
 
 # The median of each of five columns.
@@ -218,8 +162,4 @@ column_medians() {
 
 echo "| stores | route | requests/s | bare | ratio | p50, µs | p99, µs | CPU a request, µs | Redis calls a request | bare CPU, µs |"
 echo "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
-measure sqlite "sqlite://$folder/sqlite/portcullis.db" ""
-measure sqlite+redis "sqlite://$folder/sqlite+redis/portcullis.db" "redis+unix://$redis_socket"
-"$(postgres_bin)/psql" -qX "$TEST_POSTGRES_URL" -c 'CREATE DATABASE alone'
-measure postgres "${TEST_POSTGRES_URL%/postgres\?*}/alone?sslmode=disable" ""
-measure postgres+redis "$TEST_POSTGRES_URL" "redis+unix://$redis_socket"
+for_each_pair measure "${1:-}"
