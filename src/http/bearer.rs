@@ -85,7 +85,7 @@ async fn authenticate(request: &HttpRequest, token: &str) -> Identified {
     let Some(services) = request.app_data::<web::Data<Services>>() else { return Identified::None };
     match access_tokens::authenticate(services, token).await {
         Ok(bearer) => {
-            let (session, username) = (bearer.session, bearer.claims.preferred_username);
+            let (session, username) = (bearer.session, bearer.claims.preferred_username.clone());
             Identified::Good(Box::new(ApiUser { session, username }))
         }
         Err(error) => Identified::Bad(error.into()),

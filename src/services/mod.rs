@@ -47,6 +47,7 @@ pub struct Services {
     pub exports: audit::Exports,
     pub root_key: RootKey,
     pub keys: sessions::signing_keys::KeyTable,
+    pub verified_tokens: Arc<sessions::verified_tokens::VerifiedTokens>,
     pub backfill: Arc<sessions::history::Backfill>,
 }
 

@@ -87,6 +87,7 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, StartupF
         exports: Exports::default(),
         root_key,
         keys: KeyTable::default(),
+        verified_tokens: Arc::default(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! `/oauth`: what libraries for OAuth 2.0 know how to use. Forms in, JSON out, errors as RFC 6749, 5.2.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{PRAGMA, RETRY_AFTER};
 use actix_web::{HttpResponse, web};
@@ -272,7 +274,7 @@ async fn inspect(services: &Services, token: &str) -> Result<Introspection, Erro
         Err(Error::InvalidToken) => return Ok(Introspection::default()),
         Err(other) => return Err(other),
     };
-    let claims = bearer.claims;
+    let claims = Arc::unwrap_or_clone(bearer.claims);
     Ok(Introspection {
         active: true,
         token_type: Some("Bearer"),

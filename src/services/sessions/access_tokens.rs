@@ -1,5 +1,7 @@
 //! Access tokens: signed for a session, and asked whether they still count.
 
+use std::sync::Arc;
+
 pub use crate::domain::access_token::{AccessClaims, AccessToken};
 use crate::domain::access_token::{Issuer, UnverifiedToken};
 use crate::domain::session::LiveSession;
@@ -13,7 +15,7 @@ use crate::settings::Settings;
 pub struct Bearer {
     /// As the store has it now; its role is the one that counts.
     pub session: LiveSession,
-    pub claims: AccessClaims,
+    pub claims: Arc<AccessClaims>,
 }
 
 /// Signs an access token for a session (RFC 9068), good for `access_token_ttl` but not beyond `session_limit`, the
@@ -64,10 +66,17 @@ pub async fn session_of(services: &Services, token: &str) -> Result<Option<(User
 }
 
 /// The claims of a token that we signed, at whatever time.
-async fn verified(services: &Services, token: &str) -> Result<AccessClaims> {
-    let token = UnverifiedToken::parse(token)?;
-    let key = signing_keys::verifier(services, token.kid()).await?.ok_or(Error::InvalidToken)?;
-    token.verify(&key, issuer(&services.settings))
+async fn verified(services: &Services, token: &str) -> Result<Arc<AccessClaims>> {
+    // Before the key is looked up: what one that is replaced meanwhile has verified is verified again.
+    let keys = signing_keys::last_read(services);
+    if let Some(claims) = services.verified_tokens.get(token, keys) {
+        return Ok(claims);
+    }
+    let unverified = UnverifiedToken::parse(token)?;
+    let key = signing_keys::verifier(services, unverified.kid()).await?.ok_or(Error::InvalidToken)?;
+    let claims = Arc::new(unverified.verify(&key, issuer(&services.settings))?);
+    services.verified_tokens.insert(token, keys, claims.clone());
+    Ok(claims)
 }
 
 fn issuer(settings: &Settings) -> Issuer<'_> {

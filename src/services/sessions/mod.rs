@@ -9,3 +9,4 @@ pub mod history;
 pub mod own;
 pub mod signing_keys;
 pub mod tokens;
+pub mod verified_tokens;

@@ -97,6 +97,11 @@ pub(in crate::services) async fn verifier(services: &Services, kid: &str) -> Res
     table::verifier(services, kid).await
 }
 
+/// When the keys were read that this process goes by now.
+pub(in crate::services) fn last_read(services: &Services) -> Option<Instant> {
+    table::last_read(services)
+}
+
 /// Does what is due, and reads the table again where anything was.
 async fn settle(services: &Services, occasion: Occasion, auth: &AuthContext, client: &Client) -> Result<()> {
     let (wanted, interval) = (services.settings.jwt_algorithm, services.settings.key_rotation_interval);

@@ -63,6 +63,11 @@ pub(super) async fn verifier(services: &Services, kid: &str) -> Result<Option<Ve
     Ok(table.verifiers.get(kid).cloned())
 }
 
+/// When the reading of the present table began.
+pub(super) fn last_read(services: &Services) -> Option<Instant> {
+    services.keys.state().table.began
+}
+
 /// A table that is not older than [`MAX_AGE`].
 pub(super) async fn recent(services: &Services) -> Result<Arc<Table>> {
     let table = services.keys.state().table.clone();
