@@ -321,7 +321,7 @@ async fn a_session_whose_cookie_nobody_ever_showed_ends_by_itself_soon(
     for name in ["looked", "away", "confirmed", "repeated"] {
         server.create_user(name).await;
     }
-    let mut program = server.program("away").await;
+    let program = server.program("away").await;
     let mut looked = server.browser();
     looked.sign_in_remembered("looked").await;
     assert!(looked.is_signed_in().await);
