@@ -15,12 +15,13 @@ mod texts;
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use crate::domain::{Error, FieldError, User};
+use crate::domain::{Error, FieldError, OwnAccount, User, UserId};
 use crate::http::bearer::ApiUser;
 use crate::http::problem::Problem;
 use crate::representations::UserShape;
@@ -44,12 +45,21 @@ async fn user_shape(services: &Services, user: &User) -> Result<UserShape, Probl
     Ok(UserShape::new(user, lockout::locked_until(services, user.id).await?))
 }
 
-/// The caller's account. One that was deleted since the token was looked at is no longer signed in.
-async fn caller_account(services: &Services, caller: &ApiUser) -> Result<User, Problem> {
-    lookup::by_id(&services.database, caller.session.user_id).await.map_err(|error| match error {
+/// The caller's account.
+async fn caller_account(services: &Services, caller: &ApiUser) -> Result<Arc<OwnAccount>, Problem> {
+    own_account(services, caller.session.user_id).await
+}
+
+/// The account of somebody who is signed in. One that was deleted since the token was looked at no longer is.
+async fn own_account(services: &Services, id: UserId) -> Result<Arc<OwnAccount>, Problem> {
+    lookup::own(services, id).await.map_err(|error| match error {
         Error::NotFound => Error::InvalidToken.into(),
         other => other.into(),
     })
+}
+
+fn own_shape(services: &Services, account: &OwnAccount) -> UserShape {
+    UserShape::new(&account.user, account.locked_until(services.clock.now()))
 }
 
 /// Tells a field that is null from one that was left out.

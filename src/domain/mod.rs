@@ -43,5 +43,5 @@ pub use name_key::NameKey;
 pub use password::PasswordPolicy;
 pub use role::Role;
 pub use session::{EndReason, Session, SessionKind};
-pub use user::{User, UserStatus};
+pub use user::{OwnAccount, User, UserStatus};
 pub use username::Username;

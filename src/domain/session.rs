@@ -73,7 +73,7 @@ pub struct Session {
 
 /// What a request learns from the store about the session that it came with: all that is needed to answer it. Reads as
 /// its [`SessionCore`], too.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveSession {
     pub core: SessionCore,
     /// The owner's present role.

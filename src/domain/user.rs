@@ -15,6 +15,22 @@ text_enum!(
     }
 );
 
+/// An account as its owner sees it.
+#[derive(Clone, Debug)]
+pub struct OwnAccount {
+    pub user: User,
+    /// Until when the account is locked, for strangers or in one of its known browsers, as it was read. That moment may
+    /// have passed: [`OwnAccount::locked_until`].
+    pub lock: Option<Timestamp>,
+}
+
+impl OwnAccount {
+    /// Until when the account is locked, if it is.
+    pub fn locked_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.lock.filter(|until| now < *until)
+    }
+}
+
 /// An account as SQL has it. Deleted accounts are not users: only their sessions and events remain.
 #[derive(Clone, Debug)]
 pub struct User {

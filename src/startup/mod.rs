@@ -63,7 +63,7 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, StartupF
     }
 
     let sessions = match &settings.redis_url {
-        None => SessionStore::Sql(SqlSessions::new(database.clone())),
+        None => SessionStore::Sql(SqlSessions::new(database.clone(), &settings.database_url)),
         Some(url) => {
             let store = RedisSessions::open(url, &settings.redis_prefix, database.clone()).await;
             let store = store.map_err(|error| StartupFailure::redis(&redis_target(url), &error))?;

@@ -158,9 +158,10 @@ impl Background {
     fn start(services: &Services, limits: &Limits) -> Self {
         let mut tasks = Vec::new();
         if let SessionStore::Redis(store) = &services.sessions {
-            let (store, watched) = (store.clone(), store.clone());
+            let (store, watched, told) = (store.clone(), store.clone(), store.clone());
             tasks.push(tokio::spawn(async move { store.follow_feed().await }).abort_handle());
             tasks.push(tokio::spawn(async move { watched.watch().await }).abort_handle());
+            tasks.push(tokio::spawn(async move { told.follow_channel().await }).abort_handle());
         }
         let (services_, limits) = (services.clone(), limits.clone());
         tasks.push(every(ACTIVITY_BATCH, "the activity of sessions was not brought to the database", move || {

@@ -128,10 +128,11 @@ const TABS_OF_MANAGERS: usize = 4;
 
 /// The signed-in person's account. One that was deleted since the session was looked up is no longer signed in.
 pub async fn account_of(services: &Services, current: &CurrentUser) -> Result<User, Problem> {
-    lookup::by_id(&services.database, current.session.user_id).await.map_err(|error| match error {
-        Error::NotFound => Error::NotSignedIn.into(),
+    let account = lookup::own(services, current.session.user_id).await.map_err(|error| match error {
+        Error::NotFound => Problem::from(Error::NotSignedIn),
         other => other.into(),
-    })
+    })?;
+    Ok(account.user.clone())
 }
 
 /// The notice that the answer before this one left, in words.

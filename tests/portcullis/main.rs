@@ -66,6 +66,7 @@ mod redis_failover;
 mod redis_memory;
 mod redis_switch;
 mod refresh;
+mod remembered;
 mod repeats;
 mod schemathesis;
 mod sessions;

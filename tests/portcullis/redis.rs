@@ -42,7 +42,7 @@ async fn a_session_is_under_its_users_hash_tag_without_a_secret_and_with_a_ttl(
 
 #[rstest]
 #[tokio::test]
-async fn a_signed_in_page_costs_one_round_trip_and_a_guests_page_none(
+async fn a_signed_in_page_costs_one_round_trip_at_most_and_a_guests_page_none(
     #[values(SqliteRedis, PostgresRedis)] backend: Backend,
 ) {
     let server = TestServer::start(backend).await;
@@ -54,12 +54,17 @@ async fn a_signed_in_page_costs_one_round_trip_and_a_guests_page_none(
     browser.is_signed_in().await;
     browser.is_signed_in().await;
 
-    let monitor = server.stores.redis().monitor();
-    for path in ["/account", "/account/profile", "/account/password", "/account/sessions", "/account/activity"] {
-        browser.get(path).await.expect(200);
-    }
-    let seen = monitor.round_trips(prefix);
-    assert_eq!(seen.len(), 5, "{seen:#?}");
+    let mut round_trips = async || {
+        let monitor = server.stores.redis().monitor();
+        for path in ["/account", "/account/profile", "/account/password", "/account/sessions", "/account/activity"] {
+            browser.get(path).await.expect(200);
+        }
+        monitor.round_trips(prefix)
+    };
+    let seen = round_trips().await;
+    assert!(seen.len() <= 5, "{seen:#?}");
+    // While it hears of changes, the node remembers.
+    eventually("no round trip", Duration::from_secs(5), async || round_trips().await.is_empty()).await;
 
     let monitor = server.stores.redis().monitor();
     for path in ["/login", "/register", "/nowhere", "/livez", "/version"] {
@@ -73,12 +78,20 @@ async fn server_with_own_redis(backend: Backend) -> TestServer {
     TestServer::on(Stores::with_redis(backend, Some(RedisServer::start())).await, &[]).await
 }
 
-/// Asks for a signed-in page while Redis does not answer.
+/// Asks for a signed-in page while Redis does not answer. For some moments a node may remember what Redis said.
 async fn is_unavailable(server: &TestServer, person: &Browser) {
     let mut person = person.clone();
-    let deadline = Deadline::second();
-    let page = person.get("/account").await.expect(503);
-    deadline.expect_met("503");
+    let mut page = None;
+    eventually("503", Duration::from_secs(2), async || {
+        let deadline = Deadline::second();
+        let answer = person.get("/account").await;
+        deadline.expect_met("503");
+        let is_unavailable = answer.status == 503;
+        page = Some(answer);
+        is_unavailable
+    })
+    .await;
+    let page = page.expect("an answer");
     assert!(page.header("retry-after").is_some());
     assert!(page.set_cookies().iter().all(|cookie| cookie.name != server.session_cookie()), "the cookie was touched");
     assert!(page.body.contains("<html"), "no page: {}", page.body);

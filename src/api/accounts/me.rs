@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::listing::{EventPage, ListQuery, Listing, NewestFirst, PageParameters, Unfiltered};
-use crate::api::{Answer, caller_account, given, no_content, texts, user_shape};
+use crate::api::{Answer, caller_account, given, no_content, own_shape, texts, user_shape};
 use crate::domain::SessionId;
 use crate::http::bearer::{ApiUser, MaybeApiUser};
 use crate::http::client_address::ClientInfo;
@@ -43,10 +43,10 @@ pub async fn whoami(services: web::Data<Services>, MaybeApiUser(caller): MaybeAp
     let Some(caller) = caller else {
         return Ok(HttpResponse::Ok().json(WhoAmI { authenticated: false, user: None, session_id: None }));
     };
-    let user = caller_account(&services, &caller).await?;
+    let account = caller_account(&services, &caller).await?;
     Ok(HttpResponse::Ok().json(WhoAmI {
         authenticated: true,
-        user: Some(user_shape(&services, &user).await?),
+        user: Some(own_shape(&services, &account)),
         session_id: Some(caller.session.id),
     }))
 }
@@ -58,7 +58,8 @@ pub async fn whoami(services: web::Data<Services>, MaybeApiUser(caller): MaybeAp
     security(("bearer" = []))
 )]
 pub async fn show(services: web::Data<Services>, caller: ApiUser) -> Answer {
-    Ok(HttpResponse::Ok().json(user_shape(&services, &caller_account(&services, &caller).await?).await?))
+    let account = caller_account(&services, &caller).await?;
+    Ok(HttpResponse::Ok().json(own_shape(&services, &account)))
 }
 
 /// What shall change; what is left out stays.

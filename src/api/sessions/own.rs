@@ -30,7 +30,8 @@ pub async fn list(
     caller: ApiUser,
     ListQuery { page, filter: Unfiltered {} }: ListQuery<Unfiltered>,
 ) -> Answer {
-    let user = caller_account(&services, &caller).await?;
+    let account = caller_account(&services, &caller).await?;
+    let user = &account.user;
     let listing = Listing::of(&services, page, format!("sessions of {}", user.id))?;
     let rows = sessions::account::newest(&services, user.id, listing.before().copied(), listing.rows()).await?;
     let (now, current) = (services.clock.now(), caller.session.id);

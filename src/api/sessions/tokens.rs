@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::{Answer, texts, user_shape};
+use crate::api::{Answer, own_account, own_shape, texts};
 use crate::domain::{Error, Event, SessionId, UserId};
 use crate::http::bearer::MaybeApiUser;
 use crate::http::client_address::ClientInfo;
@@ -57,7 +57,7 @@ pub async fn answer(
     issued: &IssuedTokens,
     delivery: Delivery,
 ) -> Answer {
-    let user = user_shape(services, &issued.user).await?;
+    let user = own_shape(services, &*own_account(services, issued.user.id).await?);
     let refresh_token = issued.refresh_token.expose_secret();
     if delivery == Delivery::Cookie {
         let mut cookie = OurCookie::Refresh.with_value(refresh_token.to_owned(), Site::of(request).https);

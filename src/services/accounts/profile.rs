@@ -10,7 +10,7 @@ use crate::services::authentication::lockout;
 use crate::services::{Caller, Result, Services};
 use crate::storage::accounts::{profiles, users};
 use crate::storage::audit::{self, Entry};
-use crate::storage::sessions::rows;
+use crate::storage::sessions::{Change, rows};
 
 /// An own profile as it shall be. `None` leaves a field; an empty name removes it.
 pub struct ProfileChange {
@@ -49,7 +49,7 @@ pub async fn update(services: &Services, caller: &Caller, change: ProfileChange,
         return Ok(user);
     }
     let (client, session, now) = (client.clone(), caller.session_id, services.clock.now());
-    services
+    let user = services
         .database
         .write(move |connection| {
             // A former password, checked before it was changed, changes nothing after.
@@ -69,5 +69,7 @@ pub async fn update(services: &Services, caller: &Caller, change: ProfileChange,
             audit::append(connection, &entry.detail(changed.join(", ")), now)?;
             Ok(users::by_id(connection, user.id)?.ok_or(Error::NotFound)?.user)
         })
-        .await
+        .await?;
+    services.sessions.invalidate(&[Change::User(id)]).await?;
+    Ok(user)
 }

@@ -56,7 +56,7 @@ async fn open_account(
             Ok((draft.open(connection, &user, replaced.as_ref(), &client)?, user))
         })
         .await?;
-    draft::invalidate_replaced(&services.sessions, replaces, &draft).await;
+    draft::invalidate_opened(&services.sessions, &user, replaces, &draft).await;
     Ok((draft.noted(user), draft))
 }
 

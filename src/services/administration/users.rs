@@ -18,6 +18,7 @@ use crate::storage::accounts::{former_usernames, profiles};
 use crate::storage::administration::user_search::{self, UserFilter, UserPosition};
 pub use crate::storage::administration::user_search::{FoundUser, UserSort};
 use crate::storage::audit::{self, Entry};
+use crate::storage::sessions::Change;
 
 /// Which accounts, in which order.
 #[derive(Clone, Debug)]
@@ -107,7 +108,7 @@ pub async fn update(
     };
     let (auth, client, now) = (auth.clone(), client.clone(), services.clock.now());
     let subject = subject.into();
-    services
+    let user = services
         .database
         .write(move |connection| {
             let Authorized { actor, user: before } = authorize_admin_on(connection, &auth, &subject.id().into())?;
@@ -139,7 +140,10 @@ pub async fn update(
             audit::append(connection, &entry.detail(changed.join(", ")), now)?;
             Ok(after)
         })
-        .await
+        .await?;
+    // Also where nothing changed: a retry after a 503 reaches Redis.
+    services.sessions.invalidate(&[Change::User(user.id)]).await?;
+    Ok(user)
 }
 
 /// Creates an account without a password, and the link with which its owner chooses one. A form that comes again is given

@@ -48,6 +48,7 @@ use crate::services::{AuthContext, Caller, Result, Services};
 use crate::storage::accounts::users::StoredUser;
 use crate::storage::audit::{self, Entry};
 use crate::storage::authentication::lockouts::{self, Rule};
+use crate::storage::sessions::changes::{self, Change};
 
 /// How long a guess is under way that is never decided, for its node crashed: longer than any other.
 const LEASE: TimeDelta = TimeDelta::minutes(1);
@@ -103,7 +104,7 @@ pub async fn unlock(
     auth.require(Role::Manager)?;
     let (auth, client, rule) = (auth.clone(), client.clone(), rule(services));
     let subject = subject.into();
-    services
+    let user = services
         .database
         .write(move |connection| {
             let Authorized { actor, user } = authorize_on(connection, &auth, &subject)?;
@@ -112,10 +113,14 @@ pub async fn unlock(
                 let entry = Entry::success(Event::UserUnlocked, &actor, &user, &client);
                 let entry = if locked { entry } else { entry.detail("it was not locked yet".to_owned()) };
                 audit::append(connection, &entry, rule.now)?;
+                // Its owner's pages tell of the lock.
+                changes::append(connection, Change::User(user.id))?;
             }
             Ok(user)
         })
-        .await
+        .await?;
+    services.sessions.account_changed(user.id).await;
+    Ok(user)
 }
 
 /// Until when the account is locked, for strangers or in one of its known browsers; the longest of these.

@@ -55,7 +55,7 @@ async fn open_session(
             Ok(opened)
         })
         .await?;
-    draft::invalidate_replaced(&services.sessions, replaces, &draft).await;
+    draft::invalidate_opened(&services.sessions, &user, replaces, &draft).await;
     Ok((draft.noted(user), draft))
 }
 

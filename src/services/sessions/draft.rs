@@ -150,12 +150,15 @@ pub(in crate::services) async fn opened_with_account(
         .await
 }
 
-/// A sign-in does not fail because an older session could not be taken out of Redis at once: the feed does it.
-pub(in crate::services) async fn invalidate_replaced(
+/// After the commit of a sign-in. It does not fail because an older session could not be taken out of Redis at once: the
+/// feed does it.
+pub(in crate::services) async fn invalidate_opened(
     sessions: &SessionStore,
+    user: &User,
     replaced: Option<&Caller>,
     opened: &SessionDraft,
 ) {
+    sessions.account_changed(user.id).await;
     // A form that comes again may come with the cookie of the session that it has opened.
     let Some(replaced) = replaced.filter(|replaced| replaced.session_id != opened.session.id) else { return };
     if let Err(error) = sessions.invalidate(&[Change::SessionEnded(replaced.user_id, replaced.session_id)]).await {

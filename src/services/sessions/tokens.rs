@@ -52,9 +52,14 @@ pub async fn refresh(services: &Services, token: &str, client: &Client) -> Resul
     match services.sessions.rotate(&token, &key, grace, now).await? {
         Rotation::Rotated(family) => {
             // Name and role are the present ones, whatever the session knew.
-            let found = services.database.read(move |connection| users::by_id(connection, user_id)).await?;
-            let user = found.map(|found| found.user).filter(User::is_active);
-            let user = user.ok_or(Error::InvalidRefreshToken)?;
+            let user = match services.sessions.account(user_id) {
+                Some(known) => Some(known.user.clone()),
+                None => {
+                    let read = services.database.read(move |connection| users::by_id(connection, user_id));
+                    read.await?.map(|found| found.user)
+                }
+            };
+            let user = user.filter(User::is_active).ok_or(Error::InvalidRefreshToken)?;
             tracing::info!(%user_id, %session_id, "refreshed a session");
             issue(services, Some(family), token.counter + 1, user).await
         }

@@ -7,6 +7,7 @@ use crate::domain::{EmailAddress, Error, FieldError, FieldErrors, User, UserId, 
 use crate::storage::Result;
 use crate::storage::database::{AnyConnection, MultiBackend};
 use crate::storage::schema::users;
+use crate::storage::sessions::changes::{self, Change};
 
 /// Inserts the account; [`Error::Taken`] names each field that belongs to another. `password_hash` is a PHC string or
 /// another form of [`crate::domain::password_hash`].
@@ -62,10 +63,11 @@ pub fn update(
             users::email_key.eq(email.key().as_str()),
             users::name.eq(name),
             users::search_text.eq(search_text(username, email, name)),
+            users::rev.eq(users::rev + 1),
         ))
         .execute(connection)
         .map_err(raced_for_a_name)?;
-    Ok(())
+    changes::append(connection, Change::User(id))
 }
 
 /// What [`crate::storage::administration::user_search`] looks into: a part of it never spans two lines.

@@ -1,4 +1,4 @@
-//! Accounts in SQL. Each change of role, status or epoch raises `rev` and is a row of the feed.
+//! Accounts in SQL. Each change of profile, role, status or epoch raises `rev` and is a row of the feed.
 
 use std::collections::HashMap;
 

@@ -30,7 +30,7 @@ const NOBODY: UserId = UserId(uuid::Uuid::nil());
 pub enum Change {
     SessionEnded(UserId, SessionId),
     SecretChanged(UserId, SessionId),
-    /// A new role, status or epoch.
+    /// A new profile, role, status or epoch.
     User(UserId),
     UserDeleted(UserId),
     /// New epochs of many accounts: no copy from before is believed any more.
@@ -87,24 +87,32 @@ pub fn read(connection: &mut AnyConnection, complete_until: Option<Timestamp>) -
     let under_way = oldest_under_way(connection)?;
     // A clock that was set back, or that of a server which took over, times new rows before the earlier reading.
     let since = complete_until.map_or(began, |earlier| earlier.min(began)) - LATE_COMMIT;
-    let rows: Vec<(i64, ChangeKind, UserId, Option<SessionId>)> = changes::table
-        .filter(changes::at.ge(since))
-        .order(changes::id)
-        .select((changes::id, changes::kind, changes::user_id, changes::session_id))
-        .load(connection)?;
-    let rows = rows.into_iter().filter_map(|(id, kind, user, session)| {
-        let change = match (kind, session) {
-            (ChangeKind::SessionEnded, Some(session)) => Change::SessionEnded(user, session),
-            (ChangeKind::SecretChanged, Some(session)) => Change::SecretChanged(user, session),
-            (ChangeKind::UserChanged, _) => Change::User(user),
-            (ChangeKind::UserDeleted, _) => Change::UserDeleted(user),
-            (ChangeKind::EveryoneChanged, _) => Change::Everyone,
-            (ChangeKind::SessionEnded | ChangeKind::SecretChanged, None) => return None,
-        };
-        Some((id, change))
-    });
+    let rows = changes::table.filter(changes::at.ge(since)).order(changes::id).select(COLUMNS).load(connection)?;
     let complete_until = under_way.map_or(began, |oldest| oldest.min(began));
-    Ok(Reading { began, complete_until, rows: rows.collect() })
+    Ok(Reading { began, complete_until, rows: rows.into_iter().filter_map(change_of).collect() })
+}
+
+/// Every row with a higher id. All that a reader needs on SQLite, where ids are seen in their order.
+pub fn after(connection: &mut AnyConnection, position: i64) -> Result<Vec<(i64, Change)>> {
+    let rows = changes::table.filter(changes::id.gt(position)).order(changes::id).select(COLUMNS).load(connection)?;
+    Ok(rows.into_iter().filter_map(change_of).collect())
+}
+
+type Row = (i64, ChangeKind, UserId, Option<SessionId>);
+
+const COLUMNS: (changes::id, changes::kind, changes::user_id, changes::session_id) =
+    (changes::id, changes::kind, changes::user_id, changes::session_id);
+
+fn change_of((id, kind, user, session): Row) -> Option<(i64, Change)> {
+    let change = match (kind, session) {
+        (ChangeKind::SessionEnded, Some(session)) => Change::SessionEnded(user, session),
+        (ChangeKind::SecretChanged, Some(session)) => Change::SecretChanged(user, session),
+        (ChangeKind::UserChanged, _) => Change::User(user),
+        (ChangeKind::UserDeleted, _) => Change::UserDeleted(user),
+        (ChangeKind::EveryoneChanged, _) => Change::Everyone,
+        (ChangeKind::SessionEnded | ChangeKind::SecretChanged, None) => return None,
+    };
+    Some((id, change))
 }
 
 /// Since when the oldest transaction is under way that may have added a row.

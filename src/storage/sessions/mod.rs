@@ -15,6 +15,7 @@ pub mod counts;
 pub mod everyone;
 pub mod expiry;
 mod fields;
+mod memory;
 pub mod open;
 pub mod redis;
 pub mod rotation;
@@ -23,17 +24,22 @@ pub mod search;
 pub mod signing_keys;
 pub mod snapshot;
 mod sql;
+mod sqlite_watch;
 pub mod unclaimed;
+
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 
 pub use self::changes::Change;
+use self::memory::Memory;
+pub use self::memory::Ticket;
 pub use self::redis::RedisSessions;
 pub use self::rotation::Rotation;
 pub use self::sql::SqlSessions;
 use crate::domain::keys::SecretHash;
 use crate::domain::session::LiveSession;
-use crate::domain::{SessionId, Timestamp, UserId};
+use crate::domain::{OwnAccount, SessionId, Timestamp, UserId};
 use crate::storage::Result;
 
 /// The last activity is written at most this often.
@@ -69,6 +75,50 @@ impl SessionStore {
         match self {
             Self::Sql(store) => store.load(user, session, None, now).await,
             Self::Redis(store) => store.load(user, session, None, now).await,
+        }
+    }
+
+    /// What is remembered of the account, where nothing has changed there since.
+    pub fn account(&self, user: UserId) -> Option<Arc<OwnAccount>> {
+        self.memory()?.account(user)
+    }
+
+    /// To be taken before an account is read that shall be remembered; `None` where nothing can be.
+    pub fn ticket(&self, user: UserId) -> Option<Ticket> {
+        self.memory().map(|memory| memory.ticket(user))
+    }
+
+    /// Remembers an account that was read after the ticket was taken.
+    pub fn remember_account(&self, ticket: Ticket, account: Arc<OwnAccount>) {
+        if let Some(memory) = self.any_memory() {
+            memory.remember_account(ticket, account);
+        }
+    }
+
+    /// Something that ends nothing has changed in the account, as its last sign-in: what was remembered of it is read again.
+    /// Here at once; elsewhere too, or within a minute where Redis can't be told.
+    pub async fn account_changed(&self, user: UserId) {
+        match self {
+            Self::Sql(store) => {
+                if let Some(memory) = store.any_memory() {
+                    memory.forget_account(user);
+                }
+            }
+            Self::Redis(store) => store.account_changed(user).await,
+        }
+    }
+
+    fn memory(&self) -> Option<&Memory> {
+        match self {
+            Self::Sql(store) => store.memory(),
+            Self::Redis(store) => store.memory(),
+        }
+    }
+
+    fn any_memory(&self) -> Option<&Memory> {
+        match self {
+            Self::Sql(store) => store.any_memory(),
+            Self::Redis(store) => Some(store.any_memory()),
         }
     }
 

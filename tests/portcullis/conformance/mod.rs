@@ -2,6 +2,7 @@
 //!
 //! - [`contract`]: what a session is, act by act. [`races`]: the same while others act too.
 //! - [`memory`]: a Redis that forgets or remembers too much. [`nodes`]: what one node learns of another's acts.
+//!   [`remembering`]: nodes that need not ask.
 //! - [`redis_cluster`]: a Redis Cluster. [`administrators`]: the last one stays. [`everyone`]: the end of everyone's sessions.
 //!
 //! A [`TestCluster`] is the stores; each of its nodes is a whole set of services, as a process of its own would have.
@@ -13,6 +14,7 @@ mod memory;
 mod nodes;
 mod races;
 mod redis_cluster;
+mod remembering;
 
 use std::ops::Deref;
 
@@ -60,7 +62,7 @@ impl TestCluster {
         cluster
     }
 
-    /// A node that follows the feed, as a running server does.
+    /// A node that follows the feed, and asks each time: what Redis says is seen. Running servers also [remember](remembering).
     async fn node(&self) -> Node {
         self.node_with(&[]).await
     }

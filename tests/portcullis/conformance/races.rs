@@ -25,12 +25,12 @@ use crate::support::{HeldHasher, NEW_PASSWORD, ONE_HASHER, PASSWORD, PostgresRed
 const MANY_GUESSES: (&str, &str) = ("lockout_threshold", "1000");
 
 /// How many rounds of a race are run.
-fn rounds(few: usize) -> usize {
+pub fn rounds(few: usize) -> usize {
     if long() { few * 10 } else { few }
 }
 
 /// Requests with that cookie on both nodes, under way while the test goes on.
-fn requests(nodes: [&Node; 2], handle: &SessionHandle) -> JoinSet<()> {
+pub fn requests(nodes: [&Node; 2], handle: &SessionHandle) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for number in 0..4 {
         let (services, handle) = (nodes[number % 2].services.clone(), handle.clone());
@@ -44,7 +44,7 @@ fn requests(nodes: [&Node; 2], handle: &SessionHandle) -> JoinSet<()> {
 }
 
 /// Lets the requests come to different points before the act.
-async fn stagger(round: usize) {
+pub async fn stagger(round: usize) {
     tokio::time::sleep(Duration::from_micros(round as u64 % 8 * 400)).await;
 }
 

@@ -198,6 +198,7 @@ async fn note_failure(
     client: &Client,
 ) -> Result<()> {
     let (client, rule, counts) = (client.clone(), lockout::rule(services), counted.counts.clone());
+    let user_id = subject.as_ref().map(|user| user.id);
     let fail = move |connection: &mut AnyConnection| {
         let mut lock_begins = false;
         for count in &counts {
@@ -223,7 +224,12 @@ async fn note_failure(
         }
         Ok(())
     };
-    services.database.write_then(fail, move |()| counted.decided()).await
+    services.database.write_then(fail, move |()| counted.decided()).await?;
+    // Its owner's pages tell of a lock.
+    if let Some(user_id) = user_id {
+        services.sessions.account_changed(user_id).await;
+    }
+    Ok(())
 }
 
 /// The error of a look, for each of those who shared it.

@@ -4,7 +4,7 @@ local now = tonumber(ARGV[1])
 local word, s, u = alive(now, tonumber(ARGV[3]))
 if word == 'ended' then return {REPLICATION_ID, 'ended'} end
 if word == 'yes' and (ARGV[2] == '' or s.h == ARGV[2]) then
-  local answer = told(s, u, LIVE)
+  local answer = told(s, u, LIVE, IDLE)
   local is_due = now - tonumber(s.t) >= tonumber(ARGV[5])
   if is_due then touch(s, now) end
   table.insert(answer, 'touched')

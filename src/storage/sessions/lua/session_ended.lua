@@ -2,4 +2,5 @@
 redis.call('DEL', KEYS[1])
 redis.pcall('HSET', KEYS[1], 'x', 1) -- refused where the memory is full
 redis.call('PEXPIRE', KEYS[1], 3600000)
+tell()
 return {REPLICATION_ID, 'done'}

@@ -3,4 +3,4 @@
 local word, s, u = alive(tonumber(ARGV[1]), tonumber(ARGV[2]))
 if word ~= 'yes' then return {REPLICATION_ID, word} end
 if not s.d then return {REPLICATION_ID, 'none'} end
-return told(s, u, LIVE, FAMILY)
+return told(s, u, LIVE, IDLE, FAMILY)

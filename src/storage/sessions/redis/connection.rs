@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::select_ok;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, PubSubStream};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::io::AsyncDNSResolver;
@@ -99,6 +99,17 @@ impl Endpoint {
                 Ok((Connection::Cluster(cluster), None))
             }
         }
+    }
+
+    /// A connection that hears what is said on a channel. Not on a cluster.
+    pub async fn subscribe(&self, channel: &str) -> RedisResult<PubSubStream> {
+        let Self::Single(address, who) = self else {
+            return Err(io::Error::from(io::ErrorKind::Unsupported).into());
+        };
+        let info = address.clone().into_connection_info()?.set_redis_settings(who.clone().set_skip_set_lib_name());
+        let mut connection = Client::open(info)?.get_async_pubsub().await?;
+        connection.subscribe(channel).await?;
+        Ok(connection.into_on_message())
     }
 
     /// Whichever of the name's addresses answers first, as the library does it; this way it is known which one that was.

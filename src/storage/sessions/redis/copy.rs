@@ -9,8 +9,10 @@
 use std::collections::HashMap;
 
 use super::super::fields::core_fields;
+use super::super::memory::Remembered;
 use super::super::snapshot::Snapshot;
 use super::value::Value;
+use crate::domain::keys::SecretHash;
 use crate::domain::refresh_token::{RefreshSeed, RefreshState, TokenFamily};
 use crate::domain::session::{LiveSession, SessionCore};
 use crate::domain::{SessionId, Timestamp, UserId};
@@ -19,15 +21,17 @@ use crate::domain::{SessionId, Timestamp, UserId};
 const ASKED: [&str; 6] = ["x", "g", "q", "h", "e", "z"];
 /// The same of a user's.
 const ASKED_OF_USER: [&str; 5] = ["g", "q", "e", "s", "r"];
-/// What makes a [`TokenFamily`] of a [`LiveSession`].
-const FAMILY: [&str; 5] = ["d", "n", "o", "i", "t"];
+/// Until when a session lives unless it is used.
+const IDLE: [&str; 2] = ["i", "t"];
+/// What makes a [`TokenFamily`] of a [`LiveSession`] with that.
+const FAMILY: [&str; 3] = ["d", "n", "o"];
 
 /// The names of fields as the scripts have them.
 pub(super) fn names() -> String {
     let table = |names: &[&str]| format!("{{'{}'}}", names.join("','"));
-    let asked = table(&[&ASKED, LIVE, &FAMILY].concat());
-    let [of_user, live, family] = [table(&ASKED_OF_USER), table(LIVE), table(&FAMILY)];
-    format!("local ASKED, ASKED_OF_USER, LIVE, FAMILY = {asked}, {of_user}, {live}, {family}\n")
+    let asked = table(&[&ASKED, LIVE, &IDLE, &FAMILY].concat());
+    let [of_user, live, idle, family] = [table(&ASKED_OF_USER), table(LIVE), table(&IDLE), table(&FAMILY)];
+    format!("local ASKED, ASKED_OF_USER, LIVE, IDLE, FAMILY = {asked}, {of_user}, {live}, {idle}, {family}\n")
 }
 
 macro_rules! copied {
@@ -107,6 +111,21 @@ impl Told {
 
     pub fn session(&mut self, user_id: UserId, session_id: SessionId) -> Result<LiveSession> {
         Ok(LiveSession { core: self.core(user_id, session_id)?, role: self.read("r")? })
+    }
+
+    /// What `secret` has opened, if there was one; it was this session's.
+    pub fn remembered(
+        &mut self,
+        user_id: UserId,
+        session_id: SessionId,
+        secret: Option<SecretHash>,
+    ) -> Result<Remembered> {
+        Ok(Remembered {
+            live: self.session(user_id, session_id)?,
+            secret,
+            last_active_at: self.read("t")?,
+            idle: self.read("i")?,
+        })
     }
 
     pub fn token_family(&mut self, user_id: UserId, session_id: SessionId) -> Result<TokenFamily> {

@@ -130,6 +130,7 @@ impl RedisSessions {
         if last.is_some_and(|last| at - last.at > KEPT / 2) {
             // Rows that this node never saw may be gone. Nothing that was copied before now is believed.
             inner.servers.forget_all();
+            inner.channel.any_memory().forget_everyone();
         }
         let carry_out = rows.iter().copied().map(|(id, change)| self.carry_out(id, change, joining));
         stream::iter(carry_out).buffer_unordered(AT_ONCE).try_for_each(async |()| Ok(())).await?;
@@ -148,6 +149,7 @@ impl RedisSessions {
         let inner = &self.0;
         let Some((script, user, session)) = inner.script_of(&change) else {
             inner.servers.raise_min_positions(id);
+            inner.channel.any_memory().forget(&change);
             return Ok(());
         };
         let slot = inner.line.slot(user);
@@ -160,10 +162,12 @@ impl RedisSessions {
         if done {
             return Ok(());
         }
+        inner.channel.any_memory().forget(&change);
         let reply = inner.scripts.run(&inner.line, script, &inner.scripts.keys(user, session), &[]).await?;
         if known.is_some_and(|known| known != reply.replication_id) {
             // A server that this node doesn't know: whoever asks there joins it first.
             inner.servers.forget(slot);
+            inner.channel.any_memory().forget_everyone();
         }
         inner.feed.lock().done.insert(id, reply.replication_id);
         Ok(())

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, FromRedisValue};
+use redis::aio::PubSubStream;
+use redis::{Cmd, FromRedisValue, RedisResult};
 use tokio::runtime::Handle;
 
 use super::connection::{Connection, Endpoint, PAUSE, slot_of};
@@ -154,6 +155,11 @@ impl Line {
             self.refused(&link, &refusal);
             refusal
         })
+    }
+
+    /// A connection of its own that hears what is said on a channel.
+    pub async fn subscribe(&self, channel: &str) -> RedisResult<PubSubStream> {
+        self.target.subscribe(channel).await
     }
 
     /// Whether the name leads elsewhere than the present connection does; where that can't be told, it doesn't.

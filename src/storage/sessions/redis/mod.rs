@@ -24,6 +24,7 @@
 //! one.
 
 mod activity;
+mod channel;
 mod connection;
 mod copy;
 mod feed;
@@ -42,6 +43,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use self::activity::Activity;
+use self::channel::Channel;
 use self::copy::Told;
 use self::line::Line;
 pub use self::readiness::try_out;
@@ -52,6 +54,7 @@ use self::server_check::check_server;
 use self::servers::{Server, Servers};
 use self::value::Value as _;
 use super::super::Database;
+use super::memory::{Memory, Remembered};
 use super::snapshot::{self, Snapshot};
 use super::{ACTIVITY_LAG, Change, TOUCH_INTERVAL, rows};
 use crate::domain::keys::SecretHash;
@@ -78,12 +81,13 @@ struct Inner {
     joining: tokio::sync::Mutex<()>,
     feed: feed::Progress,
     activity: Activity,
+    channel: Channel,
 }
 
 /// What a load's script said.
 enum Answer {
     Yes {
-        session: LiveSession,
+        session: Remembered,
         touched: bool,
     },
     Ended,
@@ -102,10 +106,12 @@ impl RedisSessions {
     pub async fn open(url: &RedisUrl, prefix: &str, database: Database) -> std::result::Result<Self, OpenError> {
         let line = Line::open(url).await.map_err(OpenError::Refused)?;
         check_server(&line).await?;
+        let scripts = Scripts::new(prefix);
         let store = Self(Arc::new(Inner {
             database,
             line,
-            scripts: Scripts::new(prefix),
+            channel: Channel::new(&scripts),
+            scripts,
             servers: Servers::default(),
             joining: tokio::sync::Mutex::default(),
             feed: feed::Progress::default(),
@@ -122,11 +128,23 @@ impl RedisSessions {
         secret: Option<SecretHash>,
         now: Timestamp,
     ) -> Result<Option<LiveSession>> {
+        let memory = self.memory();
+        if let Some(known) = memory.and_then(|memory| memory.session(user, session, secret, now)) {
+            return Ok(Some(known));
+        }
+        let ticket = memory.map(|memory| memory.ticket(user));
+        let remember = |found: Remembered| {
+            if let Some((memory, ticket)) = memory.zip(ticket) {
+                memory.remember_session(ticket, found);
+            }
+        };
         let fill_tokens = match self.ask(user, session, secret, now).await? {
-            Answer::Yes { session: live, touched } => {
+            Answer::Yes { session: found, touched } => {
                 if touched {
                     self.0.activity.note(session, now, None);
                 }
+                let live = found.live;
+                remember(found);
                 return Ok(Some(live));
             }
             Answer::Ended => return Ok(None),
@@ -152,19 +170,51 @@ impl RedisSessions {
         if let Some(fill_tokens) = fill_tokens {
             self.install(&found, &fill_tokens, now).await;
         }
+        remember(Remembered { last_active_at: now, ..Remembered::of(&found) });
         Ok(Some(found.view()))
     }
 
     /// Rule 3, second half. Stops at the first failure: the feed does the rest.
     pub async fn invalidate(&self, changes: &[Change]) -> Result<()> {
+        let taken_away = self.take_away(changes).await;
+        // After it: what was read again from a copy before that is forgotten too.
+        changes.iter().for_each(|change| self.any_memory().forget(change));
+        taken_away
+    }
+
+    async fn take_away(&self, changes: &[Change]) -> Result<()> {
         for change in changes {
             match self.0.script_of(change) {
-                Some((script, user, session)) => drop(self.call(script, user, session, |_| Vec::new()).await?),
+                Some((script, user, session)) => drop(self.call(script, user, session, |_| vec![b"1".to_vec()]).await?),
                 // Whatever has happened to the others by then: they have read the row, or they believe nothing.
                 None => tokio::time::sleep(feed::STALE).await,
             }
         }
         Ok(())
+    }
+
+    /// What this process remembers, where it has been told of all changes: both ways, for each of them knows of some that
+    /// the other doesn't.
+    pub(super) fn memory(&self) -> Option<&Memory> {
+        self.0.channel.memory().filter(|_| self.0.feed.is_fresh())
+    }
+
+    pub(super) fn any_memory(&self) -> &Memory {
+        self.0.channel.any_memory()
+    }
+
+    /// Something that no copy has is different now.
+    pub(super) async fn account_changed(&self, user: UserId) {
+        self.any_memory().forget_account(user);
+        self.0.channel.say_changed(&self.0.line, user).await;
+    }
+
+    /// Hears of changes for as long as the process lives.
+    pub async fn follow_channel(&self) {
+        // A cluster has no connection that hears of all of it.
+        if !self.0.line.is_cluster() {
+            self.0.channel.follow(&self.0.line).await;
+        }
     }
 
     /// What to say where Redis may forget what it was told: sessions are read again from SQL, limits are not.
@@ -197,7 +247,7 @@ impl RedisSessions {
             })
             .await;
         match answer {
-            Ok(reply) => read_answer(reply, user, session).map_err(Error::internal),
+            Ok(reply) => read_answer(reply, user, session, secret).map_err(Error::internal),
             Err(Error::Unavailable(_, cause)) if cause.downcast_ref().is_some_and(Refusal::is_out_of_memory) => {
                 Ok(Answer::Ask(None))
             }
@@ -267,6 +317,7 @@ impl RedisSessions {
         // without it.
         self.read_feed_on(Some((slot, &server))).await?;
         self.0.servers.join(slot, server);
+        self.any_memory().forget_everyone();
         Ok(())
     }
 }
@@ -284,13 +335,19 @@ impl FillTokens {
     }
 }
 
-fn read_answer(reply: Reply, user: UserId, session: SessionId) -> std::result::Result<Answer, String> {
+fn read_answer(
+    reply: Reply,
+    user: UserId,
+    session: SessionId,
+    secret: Option<SecretHash>,
+) -> std::result::Result<Answer, String> {
     match reply.word.as_str() {
         "ended" => Ok(Answer::Ended),
         "ask" => Ok(Answer::Ask(Some(FillTokens::read(reply)?))),
         "yes" => {
             let mut told = Told::of(reply.rest);
-            Ok(Answer::Yes { session: told.session(user, session)?, touched: told.take("touched")? == b"1" })
+            let touched = told.take("touched")? == b"1";
+            Ok(Answer::Yes { session: told.remembered(user, session, secret)?, touched })
         }
         _ => Err("an unknown word in a load's answer".to_owned()),
     }

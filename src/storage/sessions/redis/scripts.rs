@@ -70,11 +70,22 @@ impl Scripts {
             token_family: Named::new(concat!(include_str!("../lua/live.lua"), include_str!("../lua/token_family.lua"))),
             rotate: Named::new(concat!(include_str!("../lua/live.lua"), include_str!("../lua/rotate.lua"))),
             install: Named::new(include_str!("../lua/install.lua")),
-            session_ended: Named::new(include_str!("../lua/session_ended.lua")),
-            user_changed: Named::new(include_str!("../lua/user_changed.lua")),
-            secret_changed: Named::new(include_str!("../lua/secret_changed.lua")),
+            session_ended: Named::new(concat!(
+                include_str!("../lua/tell.lua"),
+                include_str!("../lua/session_ended.lua")
+            )),
+            user_changed: Named::new(concat!(include_str!("../lua/tell.lua"), include_str!("../lua/user_changed.lua"))),
+            secret_changed: Named::new(concat!(
+                include_str!("../lua/tell.lua"),
+                include_str!("../lua/secret_changed.lua")
+            )),
             try_out: Named::new(include_str!("../lua/try_out.lua")),
         }
+    }
+
+    /// Where nodes hear of changes; `lua/tell.lua` has the same name.
+    pub fn channel(&self) -> String {
+        format!("{}:changes", self.prefix)
     }
 
     /// The keys of a session and its user. Where there is no session, only the user's key is touched.
