@@ -11,16 +11,17 @@
 # PORTCULLIS=<binary> and BARE=<binary> measure other builds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+if [ -z "${BARE:-}" ]; then
+  # Both at once: the feature makes no other server, but Cargo would build it again.
+  cargo build --release --locked --features bench
+  PORTCULLIS=${PORTCULLIS:-$PWD/target/release/portcullis} BARE=$PWD/target/release/bare
+fi
 source benches/stores.sh
 
 rounds=${ROUNDS:-3}
 seconds=${SECONDS_EACH:-4}
 connections=${CONNECTIONS:-64}
 routes=${ROUTES:-livez me profile account refresh login}
-if [ -z "${BARE:-}" ]; then
-  cargo build --release --locked --features bench --bin bare
-  BARE=$PWD/target/release/bare
-fi
 bare_port=$((20000 + RANDOM % 10000))
 "$BARE" "$bare_port" "$redis_socket" &
 bare_pid=$!
