@@ -169,7 +169,7 @@ async fn the_dashboard_tells_the_same_numbers_as_a_picture_and_as_a_table(
     server.browser().try_sign_in("manuel", "wrong").await.expect(401);
     let page = manager.get("/admin").await.expect(200);
     let label = page.attributes("svg[role='img']", "aria-label").remove(0);
-    assert!(label.starts_with("3 sign-ins and 1 failures; most sign-ins: 3 ("), "{label}");
+    assert!(label.starts_with("3 sign-ins and 1 failure; most sign-ins: 3 ("), "{label}");
     assert_eq!(page.texts("details").len(), 2);
     let last_hour = page.texts("details:first-of-type tbody tr:last-of-type td");
     assert!(last_hour.contains(&"3".to_owned()) && last_hour.contains(&"1".to_owned()), "{last_hour:?}");

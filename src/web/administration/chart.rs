@@ -100,7 +100,7 @@ impl Bar {
 fn summary(spans: &[(Timestamp, HourCounts)], labels: &[String]) -> String {
     let mut sum = HourCounts::default();
     spans.iter().for_each(|(_, counts)| sum += *counts);
-    let mut text = format!("{} sign-ins and {} failures", count_text(sum.sign_ins), count_text(sum.failures));
+    let mut text = format!("{} and {}", counted(sum.sign_ins, "sign-in"), counted(sum.failures, "failure"));
     let most = spans.iter().zip(labels).max_by_key(|((_, counts), _)| counts.sign_ins);
     if let Some(((_, counts), label)) = most.filter(|((_, counts), _)| counts.sign_ins > 0) {
         text.push_str(&format!("; most sign-ins: {} ({label})", count_text(counts.sign_ins)));
@@ -121,6 +121,10 @@ fn top_of(most: i64) -> i64 {
 
 fn count_text(count: i64) -> String {
     number(count.unsigned_abs())
+}
+
+fn counted(count: i64, what: &str) -> String {
+    format!("{} {what}{}", count_text(count), if count == 1 { "" } else { "s" })
 }
 
 fn unit(length: f64) -> String {
