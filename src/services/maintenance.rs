@@ -72,7 +72,7 @@ async fn sweep_all(services: &Services, now: Timestamp) -> Result<()> {
     let steps = [
         history::backfill(services).await,
         close_expired(services, now).await,
-        in_batches(database, move |connection| unclaimed::end(connection, now - UNCLAIMED_TIMEOUT, now, BATCH)).await,
+        end_unclaimed(services, now).await,
         in_batches(database, move |connection| expiry::prune(connection, retention, BATCH)).await,
         in_batches(database, move |connection| audit::prune(connection, retention, BATCH)).await,
         in_batches(database, move |connection| former_usernames::prune(connection, retention)).await,
@@ -96,6 +96,23 @@ async fn in_batches(
     Ok(())
 }
 
+/// Ends what no browser came to use. As fast as [`close_expired`].
+async fn end_unclaimed(services: &Services, now: Timestamp) -> Result<()> {
+    let database = services.database.clone().with_long_timeout();
+    let end = move |connection: &mut AnyConnection| unclaimed::end(connection, now - UNCLAIMED_TIMEOUT, now, BATCH);
+    while database.write(end).await? as i64 >= BATCH {
+        pause(services).await;
+    }
+    Ok(())
+}
+
+/// Lets every node carry out the feed's rows of a batch.
+async fn pause(services: &Services) {
+    if let SessionStore::Redis(_) = services.sessions {
+        tokio::time::sleep(PACE).await;
+    }
+}
+
 /// Writes all that has expired into the history. Not faster than every node can carry out the feed's rows of it.
 async fn close_expired(services: &Services, now: Timestamp) -> Result<()> {
     let database = services.database.clone().with_long_timeout();
@@ -109,8 +126,6 @@ async fn close_expired(services: &Services, now: Timestamp) -> Result<()> {
         if found < BATCH {
             return Ok(());
         }
-        if let SessionStore::Redis(_) = services.sessions {
-            tokio::time::sleep(PACE).await;
-        }
+        pause(services).await;
     }
 }

@@ -11,7 +11,7 @@ use crate::storage::audit;
 /// Events among which the sign-in before this one is looked for.
 const LOOK_BACK: i64 = 100;
 
-/// The account's sessions and events, as one reading found them.
+/// The account's sessions and events.
 pub struct Overview {
     /// Live ones, last active first.
     pub sessions: Vec<Session>,

@@ -119,7 +119,7 @@ pub async fn unlock(
             Ok(user)
         })
         .await?;
-    services.sessions.account_changed(user.id).await;
+    services.sessions.account_changed(user.id);
     Ok(user)
 }
 

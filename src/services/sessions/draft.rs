@@ -82,6 +82,7 @@ impl SessionDraft {
         if let Some(form) = &self.form
             && let Some((id, secret)) = opened_by(connection, form, user, now)?
         {
+            end_replaced(connection, user, replaced.filter(|replaced| replaced.session_id != id), now)?;
             let session = NewSession { id, secret: secret.hash(), ..self.session.clone() };
             return Ok(Self { session, secret, form: self.form.clone() });
         }
@@ -90,10 +91,7 @@ impl SessionDraft {
         let actor = Actor::user(user);
         let entry = Entry::success(Event::SignInSuccess, &actor, user, client).session(id);
         audit::append(connection, &entry, now)?;
-        if let Some(replaced) = replaced {
-            let end = End { reason: EndReason::Replaced, by: &actor, at: now };
-            rows::end(connection, replaced.user_id, replaced.session_id, &end)?;
-        }
+        end_replaced(connection, user, replaced, now)?;
         Ok(self.clone())
     }
 
@@ -117,6 +115,13 @@ impl SessionDraft {
     }
 }
 
+/// Ends the session over which somebody signed in.
+fn end_replaced(connection: &mut AnyConnection, user: &User, replaced: Option<&Caller>, now: Timestamp) -> Result<()> {
+    let Some(Caller { user_id, session_id, .. }) = replaced else { return Ok(()) };
+    let end = End { reason: EndReason::Replaced, by: &Actor::user(user), at: now };
+    rows::end(connection, *user_id, *session_id, &end).map(drop)
+}
+
 /// The session that the form has opened a moment ago, and its secret.
 fn opened_by(
     connection: &mut AnyConnection,
@@ -124,7 +129,7 @@ fn opened_by(
     user: &User,
     now: Timestamp,
 ) -> Result<Option<(SessionId, Secret)>> {
-    let lately = account::opened_since(connection, user, now - REPEAT_GRACE)?;
+    let lately = account::opened_between(connection, user, now - REPEAT_GRACE, now + REPEAT_GRACE)?;
     Ok(lately.into_iter().find_map(|(id, hash)| {
         let secret = form.session_secret(id);
         hash.matches(&secret.hash().0).then_some((id, secret))
@@ -158,7 +163,7 @@ pub(in crate::services) async fn invalidate_opened(
     replaced: Option<&Caller>,
     opened: &SessionDraft,
 ) {
-    sessions.account_changed(user.id).await;
+    sessions.account_changed(user.id);
     // A form that comes again may come with the cookie of the session that it has opened.
     let Some(replaced) = replaced.filter(|replaced| replaced.session_id != opened.session.id) else { return };
     if let Err(error) = sessions.invalidate(&[Change::SessionEnded(replaced.user_id, replaced.session_id)]).await {

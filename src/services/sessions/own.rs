@@ -1,7 +1,7 @@
 //! One’s own sessions: asked for with each request, and ended.
 
 use crate::domain::audit::Client;
-use crate::domain::form_seed::REPEAT_GRACE;
+use crate::domain::form_seed::may_repeat;
 use crate::domain::keys::{SecretHash, SessionHandle};
 use crate::domain::session::LiveSession;
 use crate::domain::session_list::counted;
@@ -29,7 +29,7 @@ pub async fn renewed_lately(
     let now = services.clock.now();
     let found = services.database.read(move |connection| snapshot::read(connection, user, session)).await?;
     let found = found.filter(|found| found.is_live(now, ACTIVITY_LAG) && found.admits(Some(secret)));
-    Ok(found.filter(|found| now - found.session.password_entered_at < REPEAT_GRACE).map(|found| found.view()))
+    Ok(found.filter(|found| may_repeat(found.session.password_entered_at, now)).map(|found| found.view()))
 }
 
 /// Ends one of the caller's own sessions; another's or an unknown one is [`Error::NotFound`].

@@ -51,8 +51,9 @@ pub async fn refresh(services: &Services, token: &str, client: &Client) -> Resul
     let (user_id, session_id) = (token.user_id, token.session_id);
     match services.sessions.rotate(&token, &key, grace, now).await? {
         Rotation::Rotated(family) => {
-            // Name and role are the present ones, whatever the session knew.
-            let user = match services.sessions.account(user_id) {
+            // Name and role are the present ones, whatever an earlier token said.
+            let known = services.sessions.account(user_id);
+            let user = match known.filter(|known| known.user.role == family.session.role) {
                 Some(known) => Some(known.user.clone()),
                 None => {
                     let read = services.database.read(move |connection| users::by_id(connection, user_id));

@@ -75,17 +75,20 @@ pub fn count_open(connection: &mut AnyConnection, user: UserId, now: Timestamp) 
     Ok(open.filter(sessions::epoch.eq_any(present)).select(counted).load(connection)?)
 }
 
-/// The account's open sessions of browsers that began after `since`, with their secrets; the newest of many.
-pub fn opened_since(
+/// The account's open sessions of browsers that began between these, with their secrets; the newest of many.
+pub fn opened_between(
     connection: &mut AnyConnection,
     user: &User,
     since: Timestamp,
+    until: Timestamp,
 ) -> Result<Vec<(SessionId, SecretHash)>> {
     let theirs = sessions::table.filter(open()).filter(sessions::user_id.eq(user.id));
     let found: Vec<(SessionId, Vec<u8>)> = theirs
         .filter(sessions::epoch.eq(user.epoch))
         .filter(sessions::kind.eq(SessionKind::Browser))
-        .filter(sessions::created_at.gt(since))
+        // By which the index bounds it, whatever the number of earlier ones.
+        .filter(sessions::id.ge(SessionId::first_of(since)))
+        .filter(sessions::id.lt(SessionId::first_of(until)))
         .order(sessions::id.desc())
         .limit(50)
         .select((sessions::id, sessions::secret_hash))

@@ -92,9 +92,10 @@ pub fn read(connection: &mut AnyConnection, complete_until: Option<Timestamp>) -
     Ok(Reading { began, complete_until, rows: rows.into_iter().filter_map(change_of).collect() })
 }
 
-/// Every row with a higher id. All that a reader needs on SQLite, where ids are seen in their order.
-pub fn after(connection: &mut AnyConnection, position: i64) -> Result<Vec<(i64, Change)>> {
-    let rows = changes::table.filter(changes::id.gt(position)).order(changes::id).select(COLUMNS).load(connection)?;
+/// At most `limit` rows with higher ids. All that a reader needs on SQLite, where ids are seen in their order.
+pub fn after(connection: &mut AnyConnection, position: i64, limit: i64) -> Result<Vec<(i64, Change)>> {
+    let rows = changes::table.filter(changes::id.gt(position)).order(changes::id).limit(limit);
+    let rows = rows.select(COLUMNS).load(connection)?;
     Ok(rows.into_iter().filter_map(change_of).collect())
 }
 

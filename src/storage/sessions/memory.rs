@@ -22,7 +22,8 @@ use crate::domain::{OwnAccount, Session, SessionId, Timestamp, UserId};
 const CAPACITY: usize = 10_000;
 /// Accounts share counters; a change of one makes those beside it be read again.
 const COUNTERS: usize = 1 << 12;
-/// What no change tells of, as another node's last sign-in where Redis lost the word of it, is not older than this.
+/// Nothing is believed for longer: what no change tells of, as another node's last sign-in where Redis lost the word of it,
+/// is not older than this.
 const MAX_AGE: Duration = Duration::from_secs(60);
 
 /// How many changes there have been, of an account and of everyone.
@@ -51,10 +52,33 @@ impl Remembered {
 
 /// See the [module](self).
 pub struct Memory {
-    sessions: Cache<SessionId, (Ticket, Arc<Remembered>)>,
-    accounts: Cache<UserId, (Ticket, Instant, Arc<OwnAccount>)>,
+    sessions: Cache<SessionId, Read<Remembered>>,
+    accounts: Cache<UserId, Read<OwnAccount>>,
     changes: Box<[AtomicU64]>,
     changes_of_everyone: AtomicU64,
+}
+
+/// What was read of somebody.
+struct Read<T> {
+    ticket: Ticket,
+    at: Instant,
+    found: Arc<T>,
+}
+
+impl<T> Clone for Read<T> {
+    fn clone(&self) -> Self {
+        Self { ticket: self.ticket, at: self.at, found: self.found.clone() }
+    }
+}
+
+impl<T> Read<T> {
+    fn now(ticket: Ticket, found: Arc<T>) -> Self {
+        Self { ticket, at: Instant::now(), found }
+    }
+
+    fn counts(&self, present: Ticket) -> bool {
+        self.ticket == present && self.at.elapsed() < MAX_AGE
+    }
 }
 
 impl Default for Memory {
@@ -85,12 +109,12 @@ impl Memory {
         secret: Option<SecretHash>,
         now: Timestamp,
     ) -> Option<LiveSession> {
-        let (ticket, found) = self.sessions.get(&session)?;
-        let Remembered { live, secret: known, last_active_at, idle } = &*found;
+        let read = self.sessions.get(&session)?;
+        let Remembered { live, secret: known, last_active_at, idle } = &*read.found;
         let admits = |given: SecretHash| known.as_ref().is_some_and(|known| known.matches(&given.0));
         let unused = now - *last_active_at;
         (live.user_id == user
-            && ticket == self.ticket(user)
+            && read.counts(self.ticket(user))
             && secret.is_none_or(admits)
             && now < live.absolute_limit
             && unused < TOUCH_INTERVAL
@@ -99,16 +123,16 @@ impl Memory {
     }
 
     pub(super) fn remember_session(&self, ticket: Ticket, session: Remembered) {
-        self.sessions.insert(session.live.id, (ticket, Arc::new(session)));
+        self.sessions.insert(session.live.id, Read::now(ticket, Arc::new(session)));
     }
 
     pub(super) fn account(&self, user: UserId) -> Option<Arc<OwnAccount>> {
-        let (ticket, read, account) = self.accounts.get(&user)?;
-        (ticket == self.ticket(user) && read.elapsed() < MAX_AGE).then_some(account)
+        let read = self.accounts.get(&user)?;
+        read.counts(self.ticket(user)).then_some(read.found)
     }
 
     pub(super) fn remember_account(&self, ticket: Ticket, account: Arc<OwnAccount>) {
-        self.accounts.insert(account.user.id, (ticket, Instant::now(), account));
+        self.accounts.insert(account.user.id, Read::now(ticket, account));
     }
 
     /// What was remembered of whom this is about counts no more.

@@ -5,7 +5,7 @@
 //! [rotated](rotation).
 //!
 //! - Without Redis ([`sql`]) the row is the record itself.
-//! - With Redis ([`redis`]) each request asks a copy, in one script on one node. The seven rules that keep the copy
+//! - With Redis ([`redis`]) a request asks a copy, in one script on one node. The seven rules that keep the copy
 //!   from ever saying more than SQL are told there.
 
 pub mod account;
@@ -97,14 +97,14 @@ impl SessionStore {
 
     /// Something that ends nothing has changed in the account, as its last sign-in: what was remembered of it is read again.
     /// Here at once; elsewhere too, or within a minute where Redis can't be told.
-    pub async fn account_changed(&self, user: UserId) {
+    pub fn account_changed(&self, user: UserId) {
         match self {
             Self::Sql(store) => {
                 if let Some(memory) = store.any_memory() {
                     memory.forget_account(user);
                 }
             }
-            Self::Redis(store) => store.account_changed(user).await,
+            Self::Redis(store) => store.account_changed(user),
         }
     }
 

@@ -2,10 +2,8 @@
 //! anybody has written; on PostgreSQL each request reads.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::TimeDelta;
-use tokio::time::timeout;
 
 use super::super::Database;
 use super::memory::{Memory, Remembered};
@@ -16,9 +14,6 @@ use crate::domain::session::LiveSession;
 use crate::domain::{SessionId, Timestamp, UserId};
 use crate::settings::DatabaseUrl;
 use crate::storage::Result;
-
-/// How long a request waits until its activity is noted.
-const NOTE_PATIENCE: Duration = Duration::from_millis(100);
 
 #[derive(Clone)]
 pub struct SqlSessions {
@@ -57,7 +52,7 @@ impl SqlSessions {
         let mut remembered = Remembered::of(&found);
         if found.session.is_unclaimed() || now - found.session.last_active_at >= TOUCH_INTERVAL {
             let at = found.session.claim_at(now);
-            if !self.note_activity(session, at).await {
+            if !rows::touch_soon(&self.database, session, at).await {
                 // The next request tries it again.
                 return Ok(Some(found.view()));
             }
@@ -67,20 +62,6 @@ impl SqlSessions {
             memory.remember_session(ticket, remembered);
         }
         Ok(Some(found.view()))
-    }
-
-    /// Whether it was noted in time. The answer is known; another program that holds the file for long delays a note, not a
-    /// person.
-    async fn note_activity(&self, session: SessionId, at: Timestamp) -> bool {
-        let database = self.database.clone();
-        let note = tokio::spawn(async move {
-            let noted = database.write(move |connection| rows::touch(connection, session, at)).await;
-            if let Err(error) = &noted {
-                tracing::warn!(%error, "the last activity of a session was not noted");
-            }
-            noted.is_ok()
-        });
-        matches!(timeout(NOTE_PATIENCE, note).await, Ok(Ok(true)))
     }
 
     /// What is remembered, where that is all that was committed before this call.

@@ -23,6 +23,9 @@ thread_local! {
     static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
 }
 
+/// A thread that has more rows to read forgets everyone.
+const AT_ONCE: i64 = 1000;
+
 /// A memory, and whether it has been told of all that was written.
 pub struct SqliteWatch {
     number: u64,
@@ -85,7 +88,12 @@ impl Seen {
     fn look(&mut self, memory: &Memory) -> Result<()> {
         let version = version(&mut self.connection)?;
         if version != self.version {
-            for (id, change) in changes::after(&mut self.connection, self.position)? {
+            let position = changes::position(&mut self.connection)?;
+            if position - self.position > AT_ONCE {
+                memory.forget_everyone();
+                self.position = position;
+            }
+            for (id, change) in changes::after(&mut self.connection, self.position, AT_ONCE)? {
                 memory.forget(&change);
                 self.position = id;
             }

@@ -20,6 +20,7 @@ use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
 use crate::storage::authentication::lockouts::{self, Taken};
 use crate::storage::database::AnyConnection;
+use crate::storage::sessions::changes::{self, Change};
 
 /// How long a guess waits for those under way.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -221,13 +222,16 @@ async fn note_failure(
         audit::append(connection, &entry(Event::SignInFailed, asked_again), rule.now)?;
         if lock_begins {
             audit::append(connection, &entry(Event::SignInLocked, None), rule.now)?;
+            if let Some(user) = &subject {
+                changes::append(connection, Change::User(user.id))?;
+            }
         }
         Ok(())
     };
     services.database.write_then(fail, move |()| counted.decided()).await?;
-    // Its owner's pages tell of a lock.
+    // Its owner's pages tell until when it is locked.
     if let Some(user_id) = user_id {
-        services.sessions.account_changed(user_id).await;
+        services.sessions.account_changed(user_id);
     }
     Ok(())
 }

@@ -24,6 +24,10 @@ use crate::storage::sessions::memory::Memory;
 const BEAT: Duration = Duration::from_millis(100);
 /// For so long after a word of its own was sent that came back, a node believes its memory.
 const DEAF: Duration = Duration::from_millis(350);
+/// Between attempts to listen where one fails after the other, at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A word that Redis has not taken by then is not said.
+const SAY: Duration = Duration::from_millis(500);
 /// Where no word of its own comes back for so long, the node listens anew: perhaps it listens elsewhere than it speaks.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -62,20 +66,28 @@ impl Channel {
     /// Listens and speaks for as long as the process lives.
     pub async fn follow(&self, line: &Arc<Line>) {
         let listen = async {
-            let mut reported = false;
+            let mut failures = 0;
             loop {
-                let Err(reason) = self.listen(line, &mut reported).await;
+                let Err(reason) = self.listen(line, &mut failures).await;
                 self.state().heard = None;
-                if !std::mem::replace(&mut reported, true) {
-                    tracing::info!(reason, channel = self.name, "each request asks Redis: no word of changes is heard");
+                if failures == 0 {
+                    let advice = "its user may need +subscribe +publish and the channel";
+                    tracing::info!(
+                        reason,
+                        channel = self.name,
+                        advice,
+                        "nothing is heard of changes: each request asks Redis"
+                    );
                 }
-                sleep(BEAT).await;
+                failures += 1;
+                sleep(BEAT.saturating_mul(1 << failures.min(9)).min(LONGEST_PAUSE)).await;
             }
         };
         futures_util::future::join(listen, self.speak(line)).await;
     }
 
-    async fn listen(&self, line: &Arc<Line>, reported: &mut bool) -> Result<std::convert::Infallible, String> {
+    /// `failures` in a row are over when a word is heard.
+    async fn listen(&self, line: &Arc<Line>, failures: &mut u32) -> Result<std::convert::Infallible, String> {
         let subscribe = timeout(PATIENCE, line.subscribe(&self.name)).await;
         let mut words = subscribe.map_err(|elapsed| elapsed.to_string())?.map_err(|error| error.to_string())?;
         // What was said meanwhile was not heard.
@@ -89,10 +101,14 @@ impl Channel {
                 Some(Word::Changed(user)) => self.memory.forget_account(user),
                 Some(Word::Beat { node, number }) if node == self.node => {
                     last = Instant::now();
+                    if self.memory().is_none() {
+                        // On a replica words may have been lost meanwhile.
+                        self.memory.forget_everyone();
+                    }
                     let mut state = self.state();
                     state.heard = state.said.filter(|(said, _)| *said == number).map(|(_, at)| at).or(state.heard);
-                    if std::mem::take(reported) {
-                        tracing::info!("word of changes is heard again");
+                    if std::mem::take(failures) > 0 {
+                        tracing::info!("changes are heard of again");
                     }
                 }
                 Some(Word::Beat { .. }) | None => {}
@@ -109,17 +125,23 @@ impl Channel {
         }
     }
 
-    /// Says that something of the account is not what it was. Where Redis takes no word, nobody hears it.
+    /// Says that something of the account is not what it was. Where Redis takes no word, nobody hears it; on a cluster nobody
+    /// listens.
     pub async fn say_changed(&self, line: &Arc<Line>, user: UserId) {
-        self.say(line, &Word::Changed(user)).await;
+        if !line.is_cluster() {
+            self.say(line, &Word::Changed(user)).await;
+        }
     }
 
     async fn say(&self, line: &Arc<Line>, word: &Word) {
-        let Ok(link) = line.link().await else { return };
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(&self.name).arg(word.to_string());
-        if let Err(error) = link.connection.query::<()>(&publish).await {
-            tracing::debug!(%error, "Redis takes no word of changes");
+        let said = timeout(SAY, async {
+            let link = line.link().await.map_err(|refusal| refusal.to_string())?;
+            link.connection.query::<()>(&publish).await.map_err(|error| error.to_string())
+        });
+        if let Ok(Err(error)) = said.await {
+            tracing::debug!(error, "Redis takes no word of changes");
         }
     }
 

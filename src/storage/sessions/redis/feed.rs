@@ -162,8 +162,10 @@ impl RedisSessions {
         if done {
             return Ok(());
         }
+        let reply = inner.scripts.run(&inner.line, script, &inner.scripts.keys(user, session), &[]).await;
+        // After it: what was read again from a copy before that is forgotten too.
         inner.channel.any_memory().forget(&change);
-        let reply = inner.scripts.run(&inner.line, script, &inner.scripts.keys(user, session), &[]).await?;
+        let reply = reply?;
         if known.is_some_and(|known| known != reply.replication_id) {
             // A server that this node doesn't know: whoever asks there joins it first.
             inner.servers.forget(slot);

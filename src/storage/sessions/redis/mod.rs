@@ -1,4 +1,5 @@
-//! Sessions with Redis: each request asks a copy, in one script on one node, and SQL stays the truth.
+//! Sessions with Redis: a request asks a copy, in one script on one node, and SQL stays the truth. What a node was answered
+//! it [remembers](super::memory), while it hears of every change ([`channel`]).
 //!
 //! Seven rules keep a copy from ever saying more than SQL, whatever Redis loses or gets back:
 //!
@@ -157,11 +158,11 @@ impl RedisSessions {
             return Ok(None);
         }
         if found.session.is_unclaimed() {
-            // Not in the next batch, before which this node may die: then the session would end. Without a copy the next
-            // request tries it again.
+            // Not in the next batch alone, before which this node may die: then the session would end. Without a copy the
+            // next request tries it again.
             let at = found.session.claim_at(now);
-            if let Err(error) = database.write(move |connection| rows::touch(connection, session, at)).await {
-                tracing::warn!(%error, "a session is not noted as claimed");
+            if !rows::touch_soon(database, session, at).await {
+                self.0.activity.note(session, at, None);
                 return Ok(Some(found.view()));
             }
         } else {
@@ -183,9 +184,11 @@ impl RedisSessions {
     }
 
     async fn take_away(&self, changes: &[Change]) -> Result<()> {
+        // On a cluster nobody listens.
+        let tell = if self.0.line.is_cluster() { Vec::new() } else { vec![b"1".to_vec()] };
         for change in changes {
             match self.0.script_of(change) {
-                Some((script, user, session)) => drop(self.call(script, user, session, |_| vec![b"1".to_vec()]).await?),
+                Some((script, user, session)) => drop(self.call(script, user, session, |_| tell.clone()).await?),
                 // Whatever has happened to the others by then: they have read the row, or they believe nothing.
                 None => tokio::time::sleep(feed::STALE).await,
             }
@@ -204,9 +207,11 @@ impl RedisSessions {
     }
 
     /// Something that no copy has is different now.
-    pub(super) async fn account_changed(&self, user: UserId) {
+    pub(super) fn account_changed(&self, user: UserId) {
         self.any_memory().forget_account(user);
-        self.0.channel.say_changed(&self.0.line, user).await;
+        // Nobody waits for it: whoever signs in needs no Redis, and a name that nobody has takes no longer than another.
+        let store = self.clone();
+        tokio::spawn(async move { store.0.channel.say_changed(&store.0.line, user).await });
     }
 
     /// Hears of changes for as long as the process lives.

@@ -14,7 +14,8 @@ pub(super) const ANY_ERROR: &str =
 pub(super) const ANY: Known =
     known("anything else", Tell, "look it up in the documentation of the server behind redis_url");
 
-const RIGHTS: &str = "allow its user +@scripting +@hash +@keyspace +info +time (on a cluster +cluster) on the keys of redis_prefix (ACL)";
+const RIGHTS: &str = "allow its user +@scripting +@hash +@keyspace +info +time +publish +subscribe (on a cluster +cluster) on the \
+    keys of redis_prefix, and the channel redis_prefix:changes (ACL)";
 const PASSWORD: &str = "check user and password in redis_url";
 const NOT_OURS: &str =
     "nothing of Portcullis asks for this: another program may use the same connection, as a proxy does";
