@@ -1,19 +1,26 @@
 //! What makes a form that is sent twice lead to one thing: the secrets that it is given are computed from what was sent.
 //!
 //! Somebody clicks twice, or the answer is lost and the browser sends the same bytes again. Each form that is given a
-//! secret has a [`FormId`] in it, and its seed is a MAC of all that was sent, passwords included. So a repeat finds the
-//! secret that the first has made, nothing has to be kept for it, and it works as long as what it belongs to is there. It
-//! takes the form: whoever has an old cookie knows neither the id nor the password.
+//! secret has a [`FormId`] in it, and its seed is a MAC of all that was sent, passwords included, and of the browser's name.
+//! So a repeat finds the secret that the first has made, nothing has to be kept for it but where a link was used up, and it
+//! works as long as what it belongs to is there. It takes the form: whoever has an old cookie knows neither the id nor the
+//! password. And it takes the cookie that the form was sent with: no form ever gives a secret a second time that was
+//! replaced meanwhile.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 
 use super::keys::{Secret, SecretHash, mac};
-use super::{SessionId, UserId};
+use super::{SessionId, Timestamp, UserId};
 
 /// For how long after it has been done a form is a repeat.
 pub const REPEAT_GRACE: TimeDelta = TimeDelta::minutes(1);
+
+/// Whether what comes now may be a repeat of what was done then. The clock of the node that did it may be ahead.
+pub fn may_repeat(done: Timestamp, now: Timestamp) -> bool {
+    (now - done).abs() < REPEAT_GRACE
+}
 
 /// Bytes of a [`FormId`].
 const BYTES: usize = 16;
@@ -42,17 +49,43 @@ impl std::fmt::Display for FormId {
 
 /// What a form's secrets are computed from. Doesn't print.
 #[derive(Clone, PartialEq, Eq)]
-pub struct FormSeed([u8; 32]);
+pub struct FormSeed {
+    seed: [u8; 32],
+    /// The hash of the secret in the cookie that came with it.
+    presented: Option<[u8; 32]>,
+}
+
+/// A form as it came.
+pub struct SentForm<'a> {
+    /// Where it was sent.
+    pub path: &'a str,
+    pub body: &'a [u8],
+    /// What the browser calls itself.
+    pub user_agent: &'a [u8],
+    /// Of the session's cookie that came with it, also of one that was replaced.
+    pub presented: Option<SecretHash>,
+}
 
 impl FormSeed {
-    /// Of a form that has an id, as it came: where it was sent, and its body.
-    pub fn of(key: &[u8; 32], path: &str, body: &[u8]) -> Self {
-        Self(mac(key, &[&(path.len() as u64).to_be_bytes(), path.as_bytes(), body]))
+    /// Of a form that has an id.
+    pub fn of(key: &[u8; 32], form: &SentForm<'_>) -> Self {
+        let SentForm { path, body, user_agent, presented } = *form;
+        let [path_length, agent_length] = [path.as_bytes(), user_agent].map(|part| (part.len() as u64).to_be_bytes());
+        let seed = mac(key, &[&path_length, path.as_bytes(), &agent_length, user_agent, body]);
+        Self { seed, presented: presented.map(|secret| secret.0) }
     }
 
-    /// The secret of a session that the form opens, or gives a new one.
+    /// The secret of a session that the form opens.
     pub fn session_secret(&self, session: SessionId) -> Secret {
         Secret::new(self.derive(b"session", session.0.as_bytes()))
+    }
+
+    /// The secret that the form gives to the session with whose cookie it came, in the place of that one. `None` of a form
+    /// that came with none.
+    pub fn next_secret(&self, session: SessionId) -> Option<Secret> {
+        let replaced = self.presented?;
+        let of = [session.0.as_bytes().as_slice(), &replaced].concat();
+        Some(Secret::new(self.derive(b"next   ", &of)))
     }
 
     /// The token of a link with which the account that the form creates gets its password.
@@ -66,7 +99,7 @@ impl FormSeed {
     }
 
     fn derive(&self, purpose: &[u8; 7], of: &[u8]) -> [u8; 32] {
-        mac(&self.0, &[purpose, of])
+        mac(&self.seed, &[purpose, of])
     }
 }
 
@@ -83,27 +116,44 @@ mod tests {
 
     #[test]
     fn only_the_same_form_has_the_same_seed() {
-        let seed = FormSeed::of(&[1; 32], "/login", b"a=1");
-        assert_eq!(seed, FormSeed::of(&[1; 32], "/login", b"a=1"));
-        for (key, path, body) in [
-            (&[2; 32], "/login", &b"a=1"[..]),
-            (&[1; 32], "/log", b"ina=1"),
-            (&[1; 32], "/login", b"a=2"),
-            (&[1; 32], "/confirm", b"a=1"),
+        let seed_of =
+            |key, path, user_agent, body| FormSeed::of(key, &SentForm { path, user_agent, body, presented: None });
+        let seed = seed_of(&[1; 32], "/login", b"Firefox", b"a=1");
+        assert_eq!(seed, seed_of(&[1; 32], "/login", b"Firefox", b"a=1"));
+        for (key, path, user_agent, body) in [
+            (&[2; 32], "/login", &b"Firefox"[..], &b"a=1"[..]),
+            (&[1; 32], "/log", b"Firefox", b"ina=1"),
+            (&[1; 32], "/login", b"Firefox", b"a=2"),
+            (&[1; 32], "/login", b"Firefo", b"xa=1"),
+            (&[1; 32], "/login", b"Chrome", b"a=1"),
+            (&[1; 32], "/confirm", b"Firefox", b"a=1"),
         ] {
-            assert_ne!(seed, FormSeed::of(key, path, body), "{path}");
+            assert_ne!(seed, seed_of(key, path, user_agent, body), "{path}");
         }
     }
 
     #[test]
     fn each_session_and_account_gets_a_secret_of_its_own() {
-        let (seed, now) = (FormSeed::of(&[1; 32], "/login", b"a=1"), Clock::default().now());
+        let now = Clock::default().now();
+        let with = |presented| {
+            FormSeed::of(&[1; 32], &SentForm { path: "/confirm", user_agent: b"", body: b"a=1", presented })
+        };
+        let seed = with(None);
         let (session, user) = (SessionId::new(now), UserId(uuid::Uuid::nil()));
         let secret = seed.session_secret(session).reveal();
         assert_eq!(secret, seed.session_secret(session).reveal());
         assert_ne!(secret, seed.session_secret(SessionId::new(now)).reveal());
         assert_ne!(seed.link_token(user).reveal(), seed.session_secret(SessionId(user.0)).reveal());
         assert_eq!(format!("{seed:?}"), "FormSeed(…)");
+
+        // In the place of another one it gives another one.
+        let [one, two] = [(); 2].map(|()| Some(Secret::generate().hash()));
+        let next = |presented, session| with(presented).next_secret(session).map(|secret| secret.reveal());
+        assert_eq!(next(one, session), next(one, session));
+        assert_ne!(next(one, session), next(two, session));
+        assert_ne!(next(one, session), next(one, SessionId::new(now)));
+        assert_ne!(next(one, session), Some(secret));
+        assert_eq!(next(None, session), None);
     }
 
     #[test]

@@ -7,12 +7,12 @@ use std::cell::Cell;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpRequest, ResponseError as _};
+use actix_web::{Error, HttpMessage as _, ResponseError as _};
 use tokio::task_local;
 
+use super::cookie_session::{CookieSession, Former};
 use super::problem::Problem;
-use super::repeat::{self, Former};
-use crate::domain::session::LiveSession;
+use super::repeat;
 
 task_local! {
     /// Of the one request whose future is polled, also where a worker has many under way.
@@ -26,15 +26,6 @@ pub(super) enum Loaded {
     Failed,
     /// No session has this secret, or not any more.
     Former(Former),
-}
-
-/// The session that a request came with, and the token of its forms.
-#[derive(Clone)]
-pub(super) struct CookieSession {
-    pub live: LiveSession,
-    pub csrf_token: String,
-    /// The request came with a former cookie of it, and is one that was answered before.
-    pub repeats: bool,
 }
 
 /// [`carry`] is not around the session middleware.
@@ -75,11 +66,6 @@ pub async fn authenticate<B: MessageBody + 'static>(
         Err(problem) => return Ok(request.into_response(problem.error_response()).map_into_right_body()),
     }
     Ok(next.call(request).await?.map_into_left_body())
-}
-
-/// What the store said of the session that this request came with; `None` for a guest.
-pub(super) fn cookie_session(request: &HttpRequest) -> Option<CookieSession> {
-    request.extensions().get().cloned()
 }
 
 #[cfg(test)]
@@ -134,7 +120,12 @@ mod tests {
             "failing" => return Some(Loaded::Failed),
             _ => return None,
         };
-        Some(Loaded::Live(CookieSession { live: live(role), csrf_token: format!("of {key}"), repeats: false }))
+        Some(Loaded::Live(CookieSession {
+            live: live(role),
+            secret: crate::domain::keys::SecretHash([0; 32]),
+            csrf_token: format!("of {key}"),
+            repeats: false,
+        }))
     }
 
     #[actix_web::test]

@@ -11,7 +11,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::{Error, FromRequest, HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::authenticate::{self, CookieSession};
+use super::cookie_session::{self, CookieSession};
 use super::principal::Principal;
 use super::problem::{Problem, wants_json};
 use crate::domain::session::LiveSession;
@@ -42,7 +42,7 @@ impl CurrentUser {
     /// Someone is signed in only where the store and actix-identity say the same. Of a former cookie, with which only a
     /// form that comes again gets here, actix-identity knows nothing.
     fn of(request: &HttpRequest) -> Option<Self> {
-        let CookieSession { live, csrf_token, repeats } = authenticate::cookie_session(request)?;
+        let CookieSession { live, csrf_token, repeats, .. } = cookie_session::cookie_session(request)?;
         let is_same = |id: String| id == live.user_id.to_string();
         let known = repeats || request.get_identity().ok()?.id().is_ok_and(is_same);
         known.then_some(Self { session: live, csrf_token })
@@ -138,9 +138,9 @@ mod tests {
         let app = init_service(
             App::new()
                 .wrap(IdentityMiddleware::default())
-                .wrap(from_fn(authenticate::authenticate))
+                .wrap(from_fn(crate::http::authenticate::authenticate))
                 .wrap(one_session(role.map(live).or(Some(live(Role::Admin)))))
-                .wrap(from_fn(authenticate::carry))
+                .wrap(from_fn(crate::http::authenticate::carry))
                 .route("/account", web::to(|user: CurrentUser| async move { user.csrf_token }))
                 .route("/maybe", web::to(|user: MaybeUser| async move { user.0.is_some().to_string() }))
                 .route(

@@ -4,18 +4,20 @@ use std::future::Future;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
+use actix_web::http::header::USER_AGENT;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
-use super::authenticate;
 use super::body::{self, Charset};
+use super::cookie_session;
 use super::csrf::{self, TOKEN_FIELD};
 use super::fields::{Fields, Repeated};
 use super::problem::{Problem, wants_json};
 use super::site::Site;
 use crate::domain::audit::Client;
-use crate::domain::form_seed::{FormId, FormSeed};
+use crate::domain::form_seed::{FormId, FormSeed, SentForm};
+use crate::domain::keys::SecretHash;
 
 /// A form of a signed-in person: where the request has a session, it must carry the session's `csrf_token`.
 /// `T`'s fields are strings, with `#[serde(default)]` where a form may leave them out.
@@ -69,7 +71,7 @@ pub(super) fn read_own_fields(
     payload: &mut Payload,
     repeated: Repeated,
 ) -> impl Future<Output = Result<Sent<Fields>, Problem>> + 'static + use<> {
-    let expected = authenticate::cookie_session(request).map(|session| session.csrf_token);
+    let expected = cookie_session::cookie_session(request).map(|session| session.csrf_token);
     let is_program = wants_json(request);
     let fields = read_fields(request, payload, repeated);
     async move {
@@ -97,9 +99,16 @@ pub fn sender(request: &HttpRequest, client: Client) -> Client {
 }
 
 /// `None` for a form without an id.
-pub(super) fn seed_of(request: &HttpRequest, fields: &mut Fields, body: &[u8]) -> Option<FormSeed> {
+pub(super) fn seed_of(
+    request: &HttpRequest,
+    presented: Option<SecretHash>,
+    fields: &mut Fields,
+    body: &[u8],
+) -> Option<FormSeed> {
     FormId::parse(&fields.take(ID_FIELD)?)?;
-    Some(FormSeed::of(&Site::of(request).form_key, request.path(), body))
+    let user_agent = request.headers().get(USER_AGENT).map(|value| value.as_bytes()).unwrap_or_default();
+    let form = SentForm { path: request.path(), body, user_agent, presented };
+    Some(FormSeed::of(&Site::of(request).form_key, &form))
 }
 
 /// The fields of the body, which must be a form within the bounds of [`body::read`]. Leaves the form's seed for [`sender`].
@@ -117,7 +126,8 @@ fn read_fields(
             return Err(wrong_type());
         }
         let mut fields = Fields::parse(&body, repeated)?;
-        if let Some(seed) = seed_of(&request, &mut fields, &body) {
+        let presented = cookie_session::cookie_session(&request).map(|session| session.secret);
+        if let Some(seed) = seed_of(&request, presented, &mut fields, &body) {
             request.extensions_mut().insert(seed);
         }
         Ok(fields)
@@ -156,9 +166,9 @@ mod tests {
     async fn post(request: TestRequest) -> (u16, String) {
         let app = init_service(
             App::new()
-                .wrap(from_fn(authenticate::authenticate))
+                .wrap(from_fn(crate::http::authenticate::authenticate))
                 .wrap(one_session(Some(live(Role::User))))
-                .wrap(from_fn(authenticate::carry))
+                .wrap(from_fn(crate::http::authenticate::carry))
                 .route(
                     "/form",
                     web::post().to(|Form(sent): Form<Name>| async move {

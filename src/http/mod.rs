@@ -9,8 +9,8 @@
 //! 4. [`cookie_guard::guard`]: the only reader of the `Cookie` header and the only writer of our cookies.
 //! 5. [`parameters::check_target`]: no NUL, only UTF-8 in path and query.
 //! 6. the scope of the pages alone: [`authenticate::carry`], [`session_store::session_middleware`],
-//!    [`authenticate::authenticate`], [`session_store::identity_middleware`], [`csrf::same_origin`]. Static files and health never ask the store.
-//!
+//!    [`authenticate::authenticate`] (which reads the body of a form that comes with a cookie that was replaced),
+//!    [`session_store::identity_middleware`], [`csrf::same_origin`]. Static files and health never ask the store.
 //! 7. the scopes of the API: [`cors::middleware`], [`bearer::identify`], [`limits::ByPrincipal`]. No session cookie there.
 //!
 //! Roles and recent passwords are asked in one place, [`access`], for pages and API alike. A middleware that refuses gives back `Ok(response)`: an `Err` would pass by those outside it, and so lose headers.
@@ -25,6 +25,7 @@ pub mod bearer;
 mod body;
 pub mod client_address;
 pub mod cookie_guard;
+mod cookie_session;
 pub mod cookies;
 pub mod cors;
 pub mod csrf;

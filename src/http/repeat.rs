@@ -13,20 +13,12 @@ use actix_web::http::Method;
 use actix_web::web::{self, Bytes};
 use futures_util::stream;
 
-use super::authenticate::CookieSession;
+use super::cookie_session::{CookieSession, Former};
 use super::fields::{Fields, Repeated};
 use super::problem::Problem;
 use super::{body, forms};
-use crate::domain::{SessionId, UserId};
 use crate::services::Services;
 use crate::services::sessions::own;
-
-/// What a cookie of ours says whose secret opens nothing.
-pub(super) struct Former {
-    pub user_id: UserId,
-    pub session_id: SessionId,
-    pub csrf_token: String,
-}
 
 /// The session of a form that comes again. Reads the body, and leaves it to be read as if for the first time.
 pub(super) async fn recognise(request: &mut ServiceRequest, former: Former) -> Result<Option<CookieSession>, Problem> {
@@ -36,13 +28,12 @@ pub(super) async fn recognise(request: &mut ServiceRequest, former: Former) -> R
     }
     let body = body::read(request.take_payload()).await?;
     let fields = Fields::parse(&body, Repeated::Refused).ok();
-    let seed = fields.and_then(|mut fields| forms::seed_of(request.request(), &mut fields, &body));
+    let Former { user_id, session_id, secret, csrf_token } = former;
+    let seed = fields.and_then(|mut fields| forms::seed_of(request.request(), Some(secret), &mut fields, &body));
     let again = stream::once(ready(Ok(Bytes::from(body))));
     request.set_payload(Payload::Stream { payload: Box::pin(again) });
 
-    let Some(seed) = seed else { return Ok(None) };
-    let Former { user_id, session_id, csrf_token } = former;
-    let secret = seed.session_secret(session_id).hash();
-    let live = own::renewed_lately(&services, user_id, session_id, secret).await?;
-    Ok(live.map(|live| CookieSession { live, csrf_token, repeats: true }))
+    let Some(next) = seed.and_then(|seed| seed.next_secret(session_id)) else { return Ok(None) };
+    let live = own::renewed_lately(&services, user_id, session_id, next.hash()).await?;
+    Ok(live.map(|live| CookieSession { live, secret, csrf_token, repeats: true }))
 }

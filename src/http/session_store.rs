@@ -15,10 +15,10 @@ use actix_web::cookie::{Key, SameSite};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::authenticate::{self, CookieSession, Loaded};
+use super::authenticate::{self, Loaded};
+use super::cookie_session::{CookieSession, Former};
 use super::cookies::OurCookie;
 use super::problem::Problem;
-use super::repeat::Former;
 use crate::domain::SessionId;
 use crate::domain::keys::{SessionHandle, mac};
 use crate::services::Services;
@@ -63,13 +63,13 @@ impl SessionStore for Records {
         let Some(handle) = SessionHandle::parse(key.as_ref()) else { return Ok(None) };
         let loaded = match own::load(&self.services, &handle).await {
             Ok(Some(live)) => {
-                let csrf_token = csrf_token_of(&self.csrf_key, live.id);
-                Loaded::Live(CookieSession { live, csrf_token, repeats: false })
+                let (csrf_token, secret) = (csrf_token_of(&self.csrf_key, live.id), handle.secret.hash());
+                Loaded::Live(CookieSession { live, secret, csrf_token, repeats: false })
             }
             Ok(None) => {
-                let SessionHandle { user_id, session_id, .. } = handle;
+                let SessionHandle { user_id, session_id, secret } = handle;
                 let csrf_token = csrf_token_of(&self.csrf_key, session_id);
-                Loaded::Former(Former { user_id, session_id, csrf_token })
+                Loaded::Former(Former { user_id, session_id, secret: secret.hash(), csrf_token })
             }
             Err(error) => {
                 // Logs it; the answer is given by `super::authenticate`.
@@ -189,7 +189,12 @@ pub(super) mod tests {
     pub fn one_session(live: Option<LiveSession>) -> SessionMiddleware<impl SessionStore> {
         answering(async move |key: &str| match &live {
             Some(live) => (key == "live").then(|| {
-                Loaded::Live(CookieSession { live: live.clone(), csrf_token: "right-token".to_owned(), repeats: false })
+                Loaded::Live(CookieSession {
+                    live: *live,
+                    secret: crate::domain::keys::SecretHash([0; 32]),
+                    csrf_token: "right-token".to_owned(),
+                    repeats: false,
+                })
             }),
             None => Some(Loaded::Failed),
         })

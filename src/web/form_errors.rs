@@ -56,7 +56,12 @@ impl FormErrors {
 
     /// For a form that is shown with what was typed before the password was asked for: no refusal.
     pub fn not_sent_yet() -> Self {
-        Self::whole(StatusCode::OK, "It is confirmed that it is you. What you typed is here, and not saved yet.")
+        Self::whole(StatusCode::OK, "What you typed is here, and not saved yet.")
+    }
+
+    /// For a form whose text could not be kept while the password was asked for.
+    pub fn not_kept() -> Self {
+        Self::whole(StatusCode::OK, "What you typed could not be kept, and nothing was saved. Please type it again.")
     }
 
     /// The refusal to show on the form, or the problem where showing the form again would not help.

@@ -156,17 +156,46 @@ async fn after_a_minute_or_an_end_nothing_is_answered_again(
 
 /// A script may send the same id for ever: its forms are no repeats of each other, and each gives a new secret or nothing.
 #[tokio::test]
-async fn a_form_id_that_is_used_again_later_gives_no_old_secret_again() {
+async fn a_form_that_is_sent_again_gives_no_former_secret_again() {
     let server = TestServer::start(Sqlite).await;
     let mut browser = server.newcomer("anna").await;
     let form = filled(&mut browser, "/confirm", &[("password", PASSWORD)]).await;
     browser.submit_form(form.clone(), &[]).await.expect(303);
-    server.clock.advance(TimeDelta::minutes(2));
-    let before = browser.cookie();
-    browser.submit_form(form, &[]).await.expect(409);
-    assert_eq!(browser.cookie(), before);
+    // Somebody copies the cookie, and the owner enters the password once more.
+    let mut thief = browser.clone();
     browser.submit("/confirm", &[("password", PASSWORD)]).await.expect(303);
-    assert_ne!(browser.cookie(), before);
+    assert!(!thief.is_signed_in().await);
+    // The first form is still open in a tab.
+    for wait in [TimeDelta::zero(), TimeDelta::minutes(2)] {
+        server.clock.advance(wait);
+        let before = browser.cookie();
+        browser.submit_form(form.clone(), &[]).await.expect(303);
+        assert_ne!(browser.cookie(), before);
+        assert_ne!(browser.cookie(), thief.cookie());
+        assert!(browser.is_signed_in().await && !thief.is_signed_in().await);
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_sign_in_that_is_answered_again_ends_the_session_of_another_tab(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let server = TestServer::start(backend).await;
+    server.create_user("anna").await;
+    let mut browser = server.browser();
+    let fields = [("username", "anna"), ("password", PASSWORD)];
+    let [first, second] =
+        [filled(&mut browser, "/login", &fields).await, filled(&mut browser, "/login", &fields).await];
+    let mut lost = browser.clone();
+    lost.submit_form(first.clone(), &[]).await.expect(303);
+    browser.submit_form(second, &[]).await.expect(303);
+    assert!(browser.is_signed_in().await);
+    let mut other_tab = browser.clone();
+    browser.submit_form(first, &[]).await.expect(303);
+    assert_eq!(browser.cookie(), lost.cookie());
+    assert!(browser.is_signed_in().await && !other_tab.is_signed_in().await);
+    assert_eq!(open_sessions(&server, "anna").await, 1);
 }
 
 #[rstest]

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use crate::domain::audit::Client;
-use crate::domain::form_seed::{FormSeed, REPEAT_GRACE};
+use crate::domain::form_seed::{FormSeed, REPEAT_GRACE, may_repeat};
 use crate::domain::keys::Secret;
 use crate::domain::link::{LinkPurpose, OneTimeLink};
 use crate::domain::{Error, Event, NameKey, Timestamp, User, UserId};
@@ -112,7 +112,7 @@ pub(in crate::services) async fn created_by(
             Ok(link.map(|link| (user, Issued { token, expires_at: link.expires_at })))
         })
         .await?;
-    let found = found.filter(|(user, _)| now - user.created_at < REPEAT_GRACE);
+    let found = found.filter(|(user, _)| may_repeat(user.created_at, now));
     Ok(found.map(|(user, issued)| (user, issued.reset_link(&services.settings))))
 }
 

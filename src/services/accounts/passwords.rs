@@ -53,17 +53,20 @@ pub async fn change(
 /// Uses a reset link up: sets the password, ends all sessions. The account is as it is then, also for the same form that
 /// comes again.
 pub async fn reset(services: &Services, token: &str, new: &SecretString, client: &Client) -> Result<User> {
-    match use_reset_link(services, token, new, client).await {
-        Err(Error::LinkGone) => links::reset_by(services, client).await?.ok_or(Error::LinkGone),
-        done => done,
-    }
+    let user = match use_reset_link(services, token, new, client).await {
+        Err(Error::LinkGone) => links::reset_by(services, client).await?.ok_or(Error::LinkGone)?,
+        done => done?,
+    };
+    // Also where it was done before: a retry after a 503 reaches Redis.
+    services.sessions.invalidate(&[Change::User(user.id)]).await?;
+    Ok(user)
 }
 
 async fn use_reset_link(services: &Services, token: &str, new: &SecretString, client: &Client) -> Result<User> {
     let (user, _) = links::find_reset(services, token).await?;
     let password = check_new(services, &user, new).await?;
     let (token, client, now) = (token.to_owned(), client.clone(), services.clock.now());
-    let user = services
+    services
         .database
         .write(move |connection| {
             // The account before its link, as everyone does who voids links.
@@ -74,9 +77,7 @@ async fn use_reset_link(services: &Services, token: &str, new: &SecretString, cl
             let epoch = users::raise_epoch(connection, user.id)?;
             Ok(User { epoch, password_changed_at: Some(now), ..user })
         })
-        .await?;
-    services.sessions.invalidate(&[Change::User(user.id)]).await?;
-    Ok(user)
+        .await
 }
 
 /// The command line's: sets the password, ends all sessions.

@@ -47,7 +47,7 @@ pub(in crate::services) struct NextSecret {
 
 impl NextSecret {
     pub(in crate::services) fn of(caller: &Caller, client: &Client) -> Self {
-        let of_form = client.form.as_ref().map(|form| form.session_secret(caller.session_id));
+        let of_form = client.form.as_ref().and_then(|form| form.next_secret(caller.session_id));
         Self { of_form: of_form.is_some(), secret: of_form.unwrap_or_else(Secret::generate) }
     }
 

@@ -18,6 +18,11 @@ use crate::services::AuthContext;
 use crate::web::list::Choice;
 use crate::web::time_tag::{TimeTag, time_tag};
 
+/// What an administrator who takes another role gives up.
+const GIVES_UP: &str = "This is your own account. As a manager you can no longer change accounts, keys or \
+                                   settings; as a user you lose access to the administration. Only another \
+                                   administrator can give it back.";
+
 /// All roles, of which one is chosen.
 fn roles(chosen: Option<Role>) -> Vec<Choice> {
     let choice = |role: &Role| Choice { value: role.as_str(), title: role.title(), selected: chosen == Some(*role) };

@@ -55,10 +55,8 @@ pub async fn show(
     Query(query): Query<TypedQuery>,
 ) -> Answer {
     let reader = account_of(&services, &recent.user).await?;
-    match query.form(&services, &recent.user, PATH) {
-        Some(form) => new_page(&request, &reader, &recent.user, &form, FormErrors::not_sent_yet()),
-        None => new_page(&request, &reader, &recent.user, &NewUserForm::default(), FormErrors::none()),
-    }
+    let (form, form_errors) = query.form::<NewUserForm>(&services, &recent.user, PATH);
+    new_page(&request, &reader, &recent.user, &form, form_errors)
 }
 
 /// `POST /admin/users/new`: goes on to the new account's page, which shows the link with which its owner chooses a

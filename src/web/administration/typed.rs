@@ -8,8 +8,12 @@ use crate::domain::typed_form::TypedForm;
 use crate::http::current_user::{CurrentUser, confirm_url};
 use crate::http::fields::{Fields, Repeated};
 use crate::services::Services;
+use crate::web::form_errors::FormErrors;
 use crate::web::list::url;
 use crate::web::{next, see_other};
+
+/// Stands in the place of what could not be kept.
+const LOST: &str = "lost";
 
 /// The query of a form's page, to which one comes back with what was typed.
 #[derive(serde::Deserialize)]
@@ -19,16 +23,23 @@ pub struct TypedQuery {
 }
 
 impl TypedQuery {
-    /// What was typed into the form that is sent to `path`. It is not done yet.
-    pub(super) fn form<T: DeserializeOwned>(
+    /// What was typed into the form that is sent to `path`, and what is to be said of it: it is not done yet, or it is lost.
+    pub(super) fn form<T: DeserializeOwned + Default>(
         &self,
         services: &Services,
         current: &CurrentUser,
         path: &str,
-    ) -> Option<T> {
+    ) -> (T, FormErrors) {
+        if self.typed.is_empty() {
+            return (T::default(), FormErrors::none());
+        }
         let form = TypedForm { session: current.session.id, path };
-        let typed = form.open(&services.root_key, &self.typed, services.clock.now())?;
-        Fields::parse(typed.as_bytes(), Repeated::Refused).and_then(Fields::into).ok()
+        let typed = form.open(&services.root_key, &self.typed, services.clock.now());
+        let fields = typed.and_then(|typed| Fields::parse(typed.as_bytes(), Repeated::Refused).ok());
+        match fields.and_then(|fields| fields.into().ok()) {
+            Some(form) => (form, FormErrors::not_sent_yet()),
+            None => (T::default(), FormErrors::not_kept()),
+        }
     }
 }
 
@@ -41,8 +52,9 @@ pub(super) fn password_first(
 ) -> HttpResponse {
     let typed = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     let form = TypedForm { session: current.session.id, path };
-    let sealed = form.seal(&services.root_key, &typed, services.clock.now()).unwrap_or_default();
-    // No browser lets anybody type more into these fields than an address holds.
-    let asked = url(path, &[("typed", &sealed)]);
-    see_other(&confirm_url(next::or(path, &asked, services.settings.public_url.as_str())))
+    let sealed = form.seal(&services.root_key, &typed, services.clock.now());
+    let asked = sealed.map(|sealed| url(path, &[("typed", &sealed)])).unwrap_or_default();
+    // More than an address holds is lost, and told to be.
+    let lost = url(path, &[("typed", LOST)]);
+    see_other(&confirm_url(next::or(&lost, &asked, services.settings.public_url.as_str())))
 }

@@ -5,8 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::typed::{TypedQuery, password_first};
-use super::user_role::GIVES_UP;
-use super::{administers, last_sign_in, roles};
+use super::{GIVES_UP, administers, last_sign_in, roles};
 use crate::domain::audit::Client;
 use crate::domain::{User, UserId};
 use crate::http::client_address::ClientInfo;
@@ -14,7 +13,7 @@ use crate::http::current_user::{CurrentUser, confirm_url};
 use crate::http::flash::{self, Flash, Notice};
 use crate::http::forms::{Form, Sent};
 use crate::http::parameters::{PathParam, Query};
-use crate::http::problem::wants_json;
+use crate::http::problem::{Problem, wants_json};
 use crate::http::step_up::SteppedUp;
 use crate::services::accounts::{links, lookup};
 use crate::services::administration::users::{self, UserChange};
@@ -107,10 +106,7 @@ pub async fn show(
         Some(Notice::ResetLink(of, token)) if of == id => Some(links::reset_url(&services.settings, &token.0)),
         _ => None,
     };
-    let (form, form_errors) = match query.form(&services, &current, request.path()) {
-        Some(form) => (form, FormErrors::not_sent_yet()),
-        None => (UserForm::default(), FormErrors::none()),
-    };
+    let (form, form_errors) = query.form::<UserForm>(&services, &current, request.path());
     user_page(&request, &services, &current, &reader, user, &form, form_errors, link).await
 }
 
@@ -120,12 +116,13 @@ pub async fn update(
     services: web::Data<Services>,
     current: CurrentUser,
     recent: Result<SteppedUp, actix_web::Error>,
-    PathParam(id): PathParam<UserId>,
+    account: Result<PathParam<UserId>, Problem>,
     ClientInfo(client): ClientInfo,
     Form(sent): Form<UserForm>,
 ) -> Result<HttpResponse, actix_web::Error> {
     match recent {
-        Ok(recent) => Ok(update_user(&request, &services, &recent, id, &client, sent).await?),
+        // What there is, is told to those who may ask.
+        Ok(recent) => Ok(update_user(&request, &services, &recent, account?.0, &client, sent).await?),
         Err(refusal) if wants_json(&request) => Err(refusal),
         Err(_) => {
             let (Sent::Good(form) | Sent::Stale(form)) = sent;

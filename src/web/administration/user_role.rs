@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::new_user::known_role;
-use super::roles;
 use super::user_acts::{AccountSummary, Asked};
+use super::{GIVES_UP, roles};
 use crate::domain::audit::Client;
 use crate::domain::{Error, Role, User, UserId};
 use crate::http::client_address::ClientInfo;
@@ -22,11 +22,6 @@ use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
 use crate::web::list::Choice;
 use crate::web::{Answer, next, see_other};
-
-/// What an administrator who takes another role gives up.
-pub(super) const GIVES_UP: &str = "This is your own account. As a manager you can no longer change accounts, keys or \
-                                   settings; as a user you lose access to the administration. Only another \
-                                   administrator can give it back.";
 
 #[derive(Template)]
 #[template(path = "administration/role.html")]
