@@ -14,8 +14,10 @@ use crate::support::spawn::command_line;
 use crate::support::stores::Stores;
 use crate::support::*;
 
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 /// The forms that give a session that there is a new secret: page, fields, and where it goes on.
-const RENEWING: [(&str, &[(&str, &str)], &str); 2] = [
+const RENEWING: [(&str, Fields<'_>, &str); 2] = [
     ("/confirm", &[("password", PASSWORD)], "/account"),
     ("/account/password", &[("current_password", PASSWORD), ("new_password", NEW_PASSWORD)], "/account"),
 ];

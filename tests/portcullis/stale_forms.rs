@@ -8,6 +8,8 @@ use rstest::rstest;
 
 use crate::support::*;
 
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 #[rstest]
 #[tokio::test]
 async fn a_form_stays_good_while_another_tab_enters_the_password(
@@ -46,7 +48,7 @@ async fn a_form_of_an_earlier_sign_in_does_nothing_and_comes_back_filled_in() {
     let new_user: &[(&str, &str)] =
         &[("username", "bert"), ("email", "bert@example.com"), ("name", "Bert"), ("role", "manager")];
     // Page, form, what is typed, and where it goes on when it is sent again.
-    let forms: [(&str, &str, &[(&str, &str)], Option<&str>); 14] = [
+    let forms: [(&str, &str, Fields<'_>, Option<&str>); 14] = [
         ("/account/profile", "/account/profile", typed_profile, Some("/account/profile")),
         ("/confirm?next=%2Fadmin", "/confirm", &[("password", PASSWORD)], Some("/admin")),
         ("/account/sessions", &end_own, &[], Some("/account/sessions")),

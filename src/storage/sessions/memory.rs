@@ -192,7 +192,7 @@ mod tests {
         let changes = |live: &LiveSession| Change::SessionEnded(live.user_id, live.id);
         let known = |live: &LiveSession| memory.session(live.user_id, live.id, None, now).is_some();
         let remember = |ticket, live: &LiveSession| {
-            memory.remember_session(ticket, Remembered { live: live.clone(), ..remembered(now, None) });
+            memory.remember_session(ticket, Remembered { live: *live, ..remembered(now, None) });
         };
 
         let ticket = memory.ticket(early.user_id);
@@ -232,7 +232,7 @@ mod tests {
             let mut session = remembered(now, None);
             session.live.core.absolute_limit = now + absolute;
             session.idle = idle;
-            let live = session.live.clone();
+            let live = session.live;
             memory.remember_session(memory.ticket(live.user_id), session);
             move |memory: &Memory, after: TimeDelta| memory.session(live.user_id, live.id, None, now + after).is_some()
         };
