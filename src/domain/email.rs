@@ -61,6 +61,12 @@ impl EmailAddress {
         &self.0
     }
 
+    /// With the domain as people write it, where a label of it may be international: for searching, never for showing.
+    pub fn as_unicode(&self) -> Option<String> {
+        let (local, domain) = self.0.split_once('@')?;
+        domain.contains("xn--").then(|| format!("{local}@{}", quirks::domain_to_unicode(domain)))
+    }
+
     /// For comparing and for the `UNIQUE` column. Mail servers may tell apart the cases of what is before the `@`;
     /// none that people use does.
     pub fn key(&self) -> NameKey {

@@ -45,9 +45,17 @@ pub fn parse_search(typed: &str) -> Result<&str, FieldError> {
     Ok(text)
 }
 
-/// The form in which searching compares text: a part of a name is found in whatever case or width it was written.
+/// The form in which searching compares text: a part of a name is found in whatever case, width or composition it was
+/// written. A sigma is one letter wherever it stands, as in a domain, and so is the full stop of Chinese and Japanese.
 pub fn search_form(text: &str) -> String {
-    fold(&text.nfkc().collect::<String>())
+    fold(&text.nfkc().collect::<String>()).replace('ς', "σ").replace('。', ".")
+}
+
+/// What a search for an account looks into: a part of it never spans two lines. An international domain is found as it is
+/// kept and shown (`xn--…`), and as people write it.
+pub fn search_text(username: &Username, email: &EmailAddress, name: Option<&str>) -> String {
+    let unicode = email.as_unicode().map(|address| format!("\n{address}"));
+    search_form(&format!("{username}\n{email}\n{}{}", name.unwrap_or_default(), unicode.unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -107,6 +115,20 @@ mod tests {
     #[test]
     fn long_text_names_nobody_and_costs_nothing() {
         assert_eq!(key(&"ﷺ".repeat(1_000_000)), None);
+    }
+
+    #[rstest]
+    #[case("müll")]
+    #[case("@MÜLLER.de")]
+    #[case("mu\u{308}ller")]
+    #[case("müller。de")]
+    #[case("X@XN--Mller-KVA.de")]
+    #[case("ΟΔΟΣ")]
+    #[case("οδος")]
+    fn every_spelling_of_a_part_of_an_account_is_found(#[case] typed: &str) {
+        let (username, email) = (Username::well_formed("x").unwrap(), EmailAddress::parse("x@müller.de").unwrap());
+        let text = search_text(&username, &email, Some("Οδοσσεύς"));
+        assert!(text.contains(&search_form(typed)), "{text}");
     }
 
     #[test]

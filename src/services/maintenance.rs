@@ -10,7 +10,7 @@ use super::{Result, Services};
 use crate::domain::Timestamp;
 use crate::domain::session::UNCLAIMED_TIMEOUT;
 use crate::storage::Database;
-use crate::storage::accounts::{former_usernames, links};
+use crate::storage::accounts::{former_usernames, links, search_texts};
 use crate::storage::audit::{self, failing_addresses, hours};
 use crate::storage::authentication::lockouts;
 use crate::storage::database::AnyConnection;
@@ -19,6 +19,8 @@ use crate::storage::sessions::{SessionStore, changes, expiry, unclaimed};
 
 /// Rows that one transaction of a sweep writes: sign-ins wait no longer than for these.
 const BATCH: i64 = 1000;
+/// The same of texts for searching: with each, SQLite looks through its index of all accounts.
+const TEXTS: i64 = 50;
 /// After each batch of rows that nodes read in the feed.
 const PACE: Duration = Duration::from_millis(250);
 const SWEEP: &str = "sweep";
@@ -77,6 +79,7 @@ async fn sweep_all(services: &Services, now: Timestamp) -> Result<()> {
         in_batches(database, move |connection| audit::prune(connection, retention, BATCH)).await,
         in_batches(database, move |connection| former_usernames::prune(connection, retention)).await,
         in_batches(database, move |connection| links::prune(connection, now)).await,
+        refresh_search_texts(database).await,
         in_batches(database, move |connection| lockouts::prune(connection, now)).await,
         in_batches(database, changes::prune).await,
         in_batches(database, move |connection| hours::prune(connection, now - KEPT_HOURS)).await,
@@ -111,6 +114,13 @@ async fn pause(services: &Services) {
     if let SessionStore::Redis(_) = services.sessions {
         tokio::time::sleep(PACE).await;
     }
+}
+
+/// Writes anew what is of an earlier form: much after an update, and then nothing.
+async fn refresh_search_texts(database: &Database) -> Result<()> {
+    let database = database.clone().with_long_timeout();
+    while database.write(|connection| search_texts::refresh(connection, TEXTS)).await? as i64 >= TEXTS {}
+    Ok(())
 }
 
 /// Writes all that has expired into the history. Not faster than every node can carry out the feed's rows of it.

@@ -38,6 +38,7 @@ mod flood;
 mod foreign_clients;
 mod forgery;
 mod forms;
+mod found_as_typed;
 mod headers;
 mod held_requests;
 mod hostile_input;

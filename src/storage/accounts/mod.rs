@@ -3,4 +3,5 @@
 pub mod former_usernames;
 pub mod links;
 pub mod profiles;
+pub mod search_texts;
 pub mod users;

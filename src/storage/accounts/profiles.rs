@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use crate::domain::lookup::search_form;
+use crate::domain::lookup::search_text;
 use crate::domain::{EmailAddress, Error, FieldError, FieldErrors, User, UserId, Username};
 use crate::storage::Result;
 use crate::storage::database::{AnyConnection, MultiBackend};
@@ -68,11 +68,6 @@ pub fn update(
         .execute(connection)
         .map_err(raced_for_a_name)?;
     changes::append(connection, Change::User(id))
-}
-
-/// What [`crate::storage::administration::user_search`] looks into: a part of it never spans two lines.
-pub fn search_text(username: &Username, email: &EmailAddress, name: Option<&str>) -> String {
-    search_form(&format!("{username}\n{email}\n{}", name.unwrap_or_default()))
 }
 
 fn refuse(taken: FieldErrors) -> Result<()> {
