@@ -52,6 +52,10 @@ impl AuditQuery {
         for (field, text) in typed.fields() {
             if text.is_some_and(|text| text.is_empty() || text.trim() != text) {
                 errors.push(FieldError::new(field, "invalid", "Write it without spaces around it, or leave it out."));
+            } else if field == "user" && text.is_some_and(|text| text.contains(' ') && text.contains('@')) {
+                // It would find nobody, without a word.
+                let advice = "An e-mail has no space. In an address + is one: write %2B for it.";
+                errors.push(FieldError::new(field, "invalid", advice));
             }
         }
         if errors.is_empty() { typed.parse() } else { Err(errors) }

@@ -110,8 +110,19 @@ fn moment(field: &'static str, text: &str, days: u64) -> Result<Timestamp, Field
     let day = text.parse::<NaiveDate>().ok().and_then(|day| day.checked_add_days(Days::new(days)));
     let midnight = day.and_then(|day| day.and_hms_opt(0, 0, 0)).map(|moment| moment.and_utc().into());
     midnight.ok_or_else(|| {
-        FieldError::new(field, "invalid", "Write a day or a moment, such as 2026-11-20 or 2026-11-20T14:00.")
+        let advice = match lost_plus(text) {
+            Some(meant) => format!("In an address + is a space. Write %2B for it: {}.", meant.replace('+', "%2B")),
+            None => "Write a day or a moment, such as 2026-11-20 or 2026-11-20T14:00.".to_owned(),
+        };
+        FieldError::new(field, "invalid", advice)
     })
+}
+
+/// What a moment was before its plus became a space, as a bare one in a query does.
+fn lost_plus(text: &str) -> Option<String> {
+    let (moment, offset) = text.rsplit_once(' ')?;
+    let meant = format!("{}+{offset}", moment.trim_end());
+    DateTime::parse_from_rfc3339(&meant).is_ok().then_some(meant)
 }
 
 #[cfg(test)]
@@ -148,6 +159,21 @@ mod tests {
         for (since, read) in [("14:00", "14:00:00"), ("14:00:30", "14:00:30"), ("14:00:30.25", "14:00:30.250")] {
             let filter = typed(&format!("2026-11-20T{since}"), "", "", "", "").parse().unwrap();
             assert_eq!(filter.since.unwrap().to_rfc3339(), format!("2026-11-20T{read}+00:00"));
+        }
+    }
+
+    #[test]
+    fn a_plus_that_became_a_space_is_asked_for_by_its_code() {
+        for lost in ["2026-11-20T00:00:00 01:00", "2026-11-20T00:00:00.5 05:30"] {
+            let errors = typed(lost, lost, "", "", "").parse().unwrap_err();
+            for field in ["since", "until"] {
+                let advice = errors.of(field).unwrap();
+                assert!(advice.contains(&lost.replace(' ', "%2B")), "{advice}");
+            }
+        }
+        for other in ["2026-11-20T00:00:00 x", "2026-11-20 01:00", "20 November"] {
+            let errors = typed(other, "", "", "", "").parse().unwrap_err();
+            assert!(!errors.of("since").unwrap().contains("%2B"), "{other}");
         }
     }
 

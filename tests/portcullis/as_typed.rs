@@ -59,3 +59,24 @@ async fn a_script_that_says_false_is_not_remembered() {
         assert_eq!(session.contains("Max-Age"), lasts, "{remember}: {session}");
     }
 }
+
+#[tokio::test]
+async fn a_bare_plus_in_an_address_is_answered_with_how_to_write_it() {
+    let server = TestServer::start(Sqlite).await;
+    let mut keeper = server.signed_in(KEEPER).await;
+    let program = server.program(KEEPER).await;
+    for field in ["since", "until"] {
+        let asked = format!("{field}=2026-11-20T00:00:00+01:00");
+        let page = keeper.get(&format!("/admin/audit?{asked}")).await.expect(422);
+        let advice = page.field_error(field).unwrap();
+        assert!(advice.contains("2026-11-20T00:00:00%2B01:00"), "{advice}");
+        let problem = program.get(&format!("/api/v1/audit?{asked}")).await.expect(422).json();
+        assert!(problem["errors"][0]["message"].as_str().unwrap().contains("00:00%2B01:00"), "{problem}");
+        let written = asked.replace('+', "%2B");
+        keeper.get(&format!("/admin/audit?{written}")).await.expect(200);
+        program.get(&format!("/api/v1/audit?{written}")).await.expect(200);
+    }
+    let problem = program.get("/api/v1/audit?user=anna+news@example.com").await.expect(422).json();
+    assert!(problem["errors"][0]["message"].as_str().unwrap().contains("%2B"), "{problem}");
+    program.get("/api/v1/audit?user=anna%2Bnews@example.com").await.expect(200);
+}
