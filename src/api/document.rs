@@ -21,7 +21,7 @@ use super::{audit, texts};
 use crate::domain::session_list::SessionState;
 use crate::http::access::Route;
 use crate::http::api_document::ApiDocument;
-use crate::http::cookies::OurCookie;
+use crate::http::cookies::{CookieNames, OurCookie};
 use crate::http::problem::ProblemBody;
 use crate::services::administration::users::UserSort;
 use crate::settings::Settings;
@@ -88,7 +88,7 @@ pub fn of(settings: &Settings, routes: &[Route]) -> Value {
     document["components"]["securitySchemes"]["refresh_cookie"] = json!({
         "type": "apiKey",
         "in": "cookie",
-        "name": OurCookie::Refresh.name(settings.public_url.is_https()),
+        "name": OurCookie::Refresh.name(&CookieNames::of(settings)),
         "description": "The refresh token of a browser application. Taken only from our own origin or one of \
                         cors_origins.",
     });

@@ -16,7 +16,7 @@ use actix_web::http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, ResponseError as _};
 
-use super::cookies::OurCookie;
+use super::cookies::{CookieNames, OurCookie};
 use super::problem::Problem;
 use super::session_cookie::CookieChange;
 use super::site::Site;
@@ -27,8 +27,7 @@ pub async fn guard<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let https = Site::of(request.request()).https;
-    let ours = match our_cookies(request.headers(), https) {
+    let ours = match our_cookies(request.headers(), &Site::of(request.request()).cookies) {
         Ok(ours) => ours,
         Err(Repeated(name)) => {
             let detail = format!("The cookie “{name}” came twice. Delete the cookies of this site and try again.");
@@ -52,23 +51,22 @@ pub async fn guard<B: MessageBody + 'static>(
 
 /// A cookie of ours that came more than once: which one is meant can't be known.
 #[derive(Debug, PartialEq)]
-struct Repeated(&'static str);
+struct Repeated(String);
 
 /// The `Cookie` header with our well-formed cookies only; all header lines count as one. `None` where there are none.
-fn our_cookies(headers: &HeaderMap, https: bool) -> Result<Option<HeaderValue>, Repeated> {
-    let names = OurCookie::ALL.map(|cookie| cookie.name(https));
+fn our_cookies(headers: &HeaderMap, names: &CookieNames) -> Result<Option<HeaderValue>, Repeated> {
     let mut seen = [false; OurCookie::ALL.len()];
     let mut kept: Vec<&[u8]> = Vec::new();
     for pair in headers.get_all(COOKIE).flat_map(|line| line.as_bytes().split(|byte| *byte == b';')) {
         let pair = pair.trim_ascii();
-        let Some((position, name, value)) = names.iter().enumerate().find_map(|(position, name)| {
+        let Some((position, name, value)) = names.all().iter().enumerate().find_map(|(position, name)| {
             let value = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-            Some((position, *name, value))
+            Some((position, name, value))
         }) else {
             continue;
         };
         if std::mem::replace(&mut seen[position], true) {
-            return Err(Repeated(name));
+            return Err(Repeated(name.clone()));
         }
         if value.iter().all(|byte| is_cookie_octet(*byte)) {
             kept.push(pair);
@@ -89,7 +87,7 @@ fn outgoing<B>(response: &ServiceResponse<B>) -> Vec<HeaderValue> {
     let site = Site::of(request);
     let is_session = |line: &&HeaderValue| {
         line.as_bytes()
-            .strip_prefix(OurCookie::Session.name(site.https).as_bytes())
+            .strip_prefix(OurCookie::Session.name(&site.cookies).as_bytes())
             .is_some_and(|rest| rest.starts_with(b"="))
     };
     let (session, others): (Vec<_>, Vec<_>) = response.headers().get_all(SET_COOKIE).partition(is_session);
@@ -98,7 +96,7 @@ fn outgoing<B>(response: &ServiceResponse<B>) -> Vec<HeaderValue> {
     let change = request.extensions().get::<CookieChange>().copied();
     let session = match change {
         None => None,
-        Some(CookieChange::Removed) => Some(OurCookie::Session.removal(site.https)),
+        Some(CookieChange::Removed) => Some(OurCookie::Session.removal(&site.cookies)),
         Some(CookieChange::Issued { remember }) => session.last().and_then(|line| {
             let mut cookie = Cookie::parse(line.to_str().ok()?.to_owned()).ok()?;
             if remember {

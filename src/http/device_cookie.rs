@@ -14,7 +14,7 @@ const MAX_AGE: Duration = Duration::days(365);
 
 /// What the browser sent.
 pub(super) fn of(request: &HttpRequest) -> Option<DeviceCookie> {
-    let cookie = request.cookie(OurCookie::Device.name(Site::of(request).https))?;
+    let cookie = request.cookie(OurCookie::Device.name(&Site::of(request).cookies))?;
     Some(DeviceCookie::of_value(cookie.value()))
 }
 
@@ -26,7 +26,7 @@ pub fn set(request: &HttpRequest, cookie: DeviceCookie) {
 /// The cookie that [`super::cookie_guard`] sends along.
 pub(super) fn outgoing(request: &HttpRequest) -> Option<Cookie<'static>> {
     let value = request.extensions().get::<DeviceCookie>()?.reveal().to_owned();
-    let mut cookie = OurCookie::Device.with_value(value, Site::of(request).https);
+    let mut cookie = OurCookie::Device.with_value(value, &Site::of(request).cookies);
     cookie.set_max_age(MAX_AGE);
     Some(cookie)
 }

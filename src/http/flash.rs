@@ -120,7 +120,7 @@ impl FromRequest for Flash {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let site = Site::of(request);
-        let notice = request.cookie(OurCookie::Flash.name(site.https)).and_then(|cookie| {
+        let notice = request.cookie(OurCookie::Flash.name(&site.cookies)).and_then(|cookie| {
             request.extensions_mut().insert(FlashChange::Removed);
             verified(&site.flash_key, cookie.value())
         });
@@ -133,9 +133,9 @@ pub(super) fn outgoing(request: &HttpRequest) -> Option<Cookie<'static>> {
     let site = Site::of(request);
     let change = request.extensions().get::<FlashChange>().cloned()?;
     Some(match change {
-        FlashChange::Removed => OurCookie::Flash.removal(site.https),
+        FlashChange::Removed => OurCookie::Flash.removal(&site.cookies),
         FlashChange::Set(notice) => {
-            let mut cookie = OurCookie::Flash.with_value(signed(&site.flash_key, &notice), site.https);
+            let mut cookie = OurCookie::Flash.with_value(signed(&site.flash_key, &notice), &site.cookies);
             cookie.set_max_age(MAX_AGE);
             cookie
         }

@@ -17,7 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::authenticate::{self, Loaded};
 use super::cookie_session::{CookieSession, Former};
-use super::cookies::OurCookie;
+use super::cookies::{CookieNames, OurCookie};
 use super::problem::Problem;
 use crate::domain::SessionId;
 use crate::domain::keys::{SessionHandle, mac};
@@ -35,7 +35,7 @@ pub fn session_middleware(services: &Services) -> SessionMiddleware<Records> {
     let key = Key::derive_from(&services.root_key.derive("cookie"));
     let records = Records { services: services.clone(), csrf_key: services.root_key.derive("csrf") };
     SessionMiddleware::builder(records, key)
-        .cookie_name(OurCookie::Session.name(https).to_owned())
+        .cookie_name(OurCookie::Session.name(&CookieNames::of(&services.settings)).to_owned())
         .cookie_secure(https)
         .cookie_http_only(true)
         .cookie_same_site(SameSite::Lax)

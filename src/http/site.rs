@@ -6,6 +6,7 @@ use std::sync::{Mutex, Once};
 use actix_web::{HttpRequest, web};
 use ipnet::IpNet;
 
+use super::cookies::CookieNames;
 use crate::domain::link::LinkPurpose;
 use crate::services::Services;
 
@@ -15,6 +16,8 @@ pub struct Site {
     pub origin: String,
     /// Cookies are `Secure` with a `__Host-` name, and HSTS is sent, exactly when this is so.
     pub https: bool,
+    /// What our cookies are called.
+    pub cookies: CookieNames,
     /// Whose scripts may use the API, spelt likewise.
     pub cors_origins: Vec<String>,
     /// From whom `X-Forwarded-For` is believed.
@@ -37,6 +40,7 @@ impl Site {
         Self {
             origin: settings.public_url.as_str().to_owned(),
             https: settings.public_url.is_https(),
+            cookies: CookieNames::of(settings),
             cors_origins: settings.cors_origins.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
             unbelieved_proxy: Mutex::default(),
@@ -71,6 +75,7 @@ pub(super) mod tests {
         web::Data::new(Site {
             origin: origin.to_owned(),
             https: origin.starts_with("https://"),
+            cookies: CookieNames::new("portcullis", origin.starts_with("https://")),
             cors_origins: Vec::new(),
             trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
             unbelieved_proxy: Mutex::default(),

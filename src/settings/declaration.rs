@@ -59,6 +59,8 @@ declare! {
         "Where to listen: ADDRESS:PORT, localhost:PORT, :PORT (all addresses) or unix:/PATH; several with commas";
     public_url: PublicUrl, Text("http://localhost:8080"), Public, "URL", given(urls::origin),
         "Where browsers reach this server: scheme and host of links, cookies and tokens";
+    cookie_name: String, Text("portcullis"), Public, "NAME", given(parse::cookie_name),
+        "Begins the names of all cookies; another one for each server of a host, whatever their ports";
     data_dir: PathBuf, Text("./data"), Public, "FOLDER", given(parse::path),
         "SQLite file and generated keys";
     database_url: DatabaseUrl,

@@ -144,6 +144,17 @@ pub fn redis_prefix(text: &str) -> Parsed<String> {
     }
 }
 
+/// What names of cookies begin with. A hyphen follows it in some of them, so that with none in it no cookie of one server
+/// has the name of another's.
+pub fn cookie_name(text: &str) -> Parsed<String> {
+    let fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.len() <= 64 && text.bytes().all(fine) {
+        Ok(text.to_owned())
+    } else {
+        Err("write 1 to 64 letters, digits and underscores, a letter first, such as portcullis_staging".to_owned())
+    }
+}
+
 /// A filter of tracing-subscriber: a level, and levels of single targets. It would take a misspelled level for a target.
 pub fn log_level(text: &str) -> Parsed<String> {
     let is_level = |word: &str| matches!(word, "off" | "error" | "warn" | "info" | "debug" | "trace");
@@ -255,6 +266,14 @@ mod tests {
         assert!(redis_prefix("portcullis:eu-1").is_ok());
         for text in ["", "a{b}", "a}", "a b", "a\n", "ä"] {
             assert!(redis_prefix(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_cookie_of_one_name_is_called_as_one_of_another() {
+        assert!(cookie_name("portcullis").is_ok() && cookie_name("Staging_2").is_ok());
+        for text in ["", "portcullis-flash", "__Host-a", "_a", "2a", "a b", "a=b", "a;b", "ä", &"a".repeat(65)] {
+            assert!(cookie_name(text).is_err(), "{text}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use portcullis::services::sessions::counts;
 use rstest::rstest;
+use serde_json::json;
 
 use crate::support::spawn::command_line;
 use crate::support::*;
@@ -282,4 +283,41 @@ async fn the_session_id_is_not_the_secret() {
     // Nor is the cookie a bearer token.
     let line = format!("Authorization: Bearer {}", here.cookie().unwrap());
     assert_eq!(raw::get(server.address, b"/account", &[line.as_bytes()]).await.status, 303);
+}
+
+#[rstest]
+#[tokio::test]
+async fn two_servers_on_one_host_leave_each_others_cookies_alone(
+    #[values("http://127.0.0.1:8080", "https://auth.example.test")] public_url: &str,
+) {
+    let first = TestServer::with(Sqlite, &[("public_url", public_url)]).await;
+    let second = TestServer::with(Sqlite, &[("public_url", public_url), ("cookie_name", "staging")]).await;
+    for server in [&first, &second] {
+        server.create_user("anna").await;
+    }
+    // A browser knows no ports: one jar for both.
+    let mut browser = first.signed_in("anna").await;
+    browser.go_to(&second);
+    let signed_in = browser.try_sign_in("anna", PASSWORD).await.expect_redirect("/account");
+    let prefix = if public_url.starts_with("https") { "__Host-" } else { "" };
+    let names: Vec<_> = signed_in.set_cookies().into_iter().map(|cookie| cookie.name).collect();
+    assert!(names.contains(&format!("{prefix}staging")), "{names:?}");
+    assert!(names.iter().all(|name| name.starts_with(&format!("{prefix}staging"))), "{names:?}");
+    browser.get("/account").await.expect(200);
+    browser.submit("/account/profile", &[("name", "Anna")]).await.expect_redirect("/account/profile");
+    browser.go_to(&first);
+    browser.get("/account").await.expect(200);
+    browser.submit("/logout", &[]).await;
+    browser.get("/account").await.expect_sign_in();
+    browser.go_to(&second);
+    browser.get("/account").await.expect(200);
+
+    // The same of the refresh token of an application in the browser, and of the document that names it.
+    let program = ApiClient::new(&second);
+    let body = json!({ "username": "anna", "password": PASSWORD, "refresh_cookie": true });
+    let cookies = program.post("/api/v1/auth/login", &body).await.expect(200).set_cookies();
+    let refresh = if prefix.is_empty() { "staging-refresh" } else { "__Secure-staging-refresh" };
+    assert!(cookies.iter().any(|cookie| cookie.name == refresh), "{cookies:?}");
+    let document = program.get("/openapi.json").await.expect(200).json();
+    assert_eq!(document["components"]["securitySchemes"]["refresh_cookie"]["name"], refresh);
 }

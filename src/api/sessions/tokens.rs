@@ -60,7 +60,7 @@ pub async fn answer(
     let user = own_shape(services, &*own_account(services, issued.user.id).await?);
     let refresh_token = issued.refresh_token.expose_secret();
     if delivery == Delivery::Cookie {
-        let mut cookie = OurCookie::Refresh.with_value(refresh_token.to_owned(), Site::of(request).https);
+        let mut cookie = OurCookie::Refresh.with_value(refresh_token.to_owned(), &Site::of(request).cookies);
         cookie.set_max_age(Duration::seconds(issued.refresh_expires_in));
         response.cookie(cookie);
     }
@@ -78,14 +78,14 @@ pub async fn answer(
 /// The refresh token of the cookie, if there is one; where another site may have made the browser send it, it is 403.
 pub fn from_cookie(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let site = Site::of(request);
-    let Some(cookie) = request.cookie(OurCookie::Refresh.name(site.https)) else { return Ok(None) };
+    let Some(cookie) = request.cookie(OurCookie::Refresh.name(&site.cookies)) else { return Ok(None) };
     cors::check_origin(request.headers(), site)?;
     Ok(Some(cookie.value().to_owned()))
 }
 
 /// Makes the browser forget the cookie.
 pub fn forget_cookie(request: &HttpRequest, response: &mut HttpResponseBuilder) {
-    response.cookie(OurCookie::Refresh.removal(Site::of(request).https));
+    response.cookie(OurCookie::Refresh.removal(&Site::of(request).cookies));
 }
 
 /// A refresh token, unless it is in the cookie.

@@ -16,7 +16,7 @@ fn cleaned(lines: &[&[u8]], https: bool) -> Result<Option<String>, Repeated> {
     for line in lines {
         headers.append(COOKIE, HeaderValue::from_bytes(line).unwrap());
     }
-    Ok(our_cookies(&headers, https)?.map(|value| value.to_str().unwrap().to_owned()))
+    Ok(our_cookies(&headers, &CookieNames::new("portcullis", https))?.map(|value| value.to_str().unwrap().to_owned()))
 }
 
 #[test]
@@ -52,8 +52,8 @@ fn one_bad_cookie_does_not_take_the_others_along() {
 
 #[test]
 fn our_name_twice_is_refused_in_either_order_and_over_several_lines() {
-    assert_eq!(cleaned(&[b"portcullis=bad; portcullis=good"], false), Err(Repeated("portcullis")));
-    assert_eq!(cleaned(&[b"portcullis=good", b"portcullis=\xff"], false), Err(Repeated("portcullis")));
+    assert_eq!(cleaned(&[b"portcullis=bad; portcullis=good"], false), Err(Repeated("portcullis".into())));
+    assert_eq!(cleaned(&[b"portcullis=good", b"portcullis=\xff"], false), Err(Repeated("portcullis".into())));
     assert_eq!(
         cleaned(&[b"portcullis=a", b"portcullis-flash=b"], false),
         Ok(Some("portcullis=a; portcullis-flash=b".into()))
@@ -154,7 +154,7 @@ async fn a_removal_has_the_attributes_of_the_cookie_even_for_a_session_that_is_g
             ["portcullis=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"]
         );
     }
-    let removal = OurCookie::Session.removal(true).to_string();
+    let removal = OurCookie::Session.removal(&CookieNames::new("portcullis", true)).to_string();
     assert!(removal.starts_with("__Host-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"));
 }
 
