@@ -237,3 +237,20 @@ async fn an_administrator_rotates_the_keys_after_the_password() {
     assert!(page.text().contains("jwt_secret") && !page.body.contains("thirty-two-bytes"), "{}", page.text());
     keeper.submit("/admin/keys/rotate", &[]).await.expect(422);
 }
+
+#[tokio::test]
+async fn the_state_of_a_node_is_read_on_a_telephone_without_scrolling() {
+    let server = TestServer::start(SqliteRedis).await;
+    let chromium = Chromium::open(&server.public_url, true).await;
+    chromium.goto("/login").await;
+    chromium.submit(&[("username", KEEPER), ("password", PASSWORD)], "/account").await;
+    chromium.look(360, false).await;
+    chromium.goto("/admin").await;
+    let hidden = "const table = document.querySelector('.scroll[aria-label=\"Node figures\"]');
+                  arguments[0](table.scrollWidth - table.clientWidth)";
+    assert_eq!(chromium.run(hidden, vec![]).await, 0);
+    // Never relative: "since Just now" is no English.
+    let signs = chromium.texts("section[aria-labelledby='node'] tr:last-child time").await;
+    assert!(signs[0].ends_with(" UTC"), "{signs:?}");
+    chromium.quit().await;
+}
