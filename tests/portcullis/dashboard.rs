@@ -249,6 +249,11 @@ async fn the_state_of_a_node_is_read_on_a_telephone_without_scrolling() {
     let hidden = "const table = document.querySelector('.scroll[aria-label=\"Node figures\"]');
                   arguments[0](table.scrollWidth - table.clientWidth)";
     assert_eq!(chromium.run(hidden, vec![]).await, 0);
+    // Words of one cell stay together, beside what it is about.
+    let indent = "const [cell, time] = ['td:last-child', 'time'].map((css) =>
+                      document.querySelector(`section[aria-labelledby='node'] tr:last-child ${css}`));
+                  arguments[0](time.getBoundingClientRect().left - cell.getBoundingClientRect().left > 90)";
+    assert_eq!(chromium.run(indent, vec![]).await, true);
     // Never relative: "since Just now" is no English.
     let signs = chromium.texts("section[aria-labelledby='node'] tr:last-child time").await;
     assert!(signs[0].ends_with(" UTC"), "{signs:?}");
