@@ -145,7 +145,10 @@ impl RedisServer {
     /// All keys that begin with `prefix`.
     pub fn keys(&self, prefix: &str) -> Vec<String> {
         let keys = self.cli(&["--scan", "--pattern", &format!("{prefix}*")]);
-        keys.lines().map(str::to_owned).collect()
+        let mut keys: Vec<_> = keys.lines().map(str::to_owned).collect();
+        // In whatever order the server has them.
+        keys.sort();
+        keys
     }
 
     /// Everything below `prefix` as text: keys, types and values; to be searched for what must not be there.

@@ -22,9 +22,9 @@ type Loss = Arc<Mutex<Option<Lost>>>;
 /// See [`Relay::lose`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
-    /// What a client sends next: the server has not heard it.
+    /// The script that a client asks for next: the server has not heard it.
     Request,
-    /// What a server sends next: it has done what it was asked for.
+    /// What a script answers next: it has done what it was asked for.
     Answer,
 }
 
@@ -156,6 +156,14 @@ async fn pass_on(client: &mut TcpStream, server: &mut TcpStream, loss: &Loss) {
     let _ = tokio::try_join!(requests, answers);
 }
 
+/// Whether a script is asked for, or answers: what nodes say to one another, and hear, is nothing to lose here.
+fn is_of_script(what: Lost, data: &[u8]) -> bool {
+    match what {
+        Lost::Request => data.windows(7).any(|word| word == b"EVALSHA"),
+        Lost::Answer => data.starts_with(b"*") && !data.starts_with(b"*3\r\n$7\r\nmessage"),
+    }
+}
+
 async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, what: Lost, loss: &Loss) -> std::io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
     loop {
@@ -163,7 +171,9 @@ async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, what: Lost, loss: &
         if read == 0 {
             return to.shutdown().await;
         }
-        if loss.lock().unwrap_or_else(PoisonError::into_inner).take_if(|lost| *lost == what).is_some() {
+        let is_meant = is_of_script(what, &buffer[..read]);
+        let lose = |lost: &mut Lost| *lost == what && is_meant;
+        if loss.lock().unwrap_or_else(PoisonError::into_inner).take_if(lose).is_some() {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
         to.write_all(&buffer[..read]).await?;
