@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use portcullis::domain::audit::ActorKind;
+use portcullis::domain::lookup::search_text;
 use portcullis::domain::{
     EmailAddress, EndReason, Event, EventId, Outcome, Role, SessionId, SessionKind, Timestamp, UserId, UserStatus,
     Username,
 };
-use portcullis::storage::accounts::profiles::search_text;
 use portcullis::storage::audit::hours::{HourCounts, hour_of};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
