@@ -1,7 +1,7 @@
 //! Portcullis: a self-hosted sign-in server.
 //!
 //! One sign-in is one session record. The cookie carries its secret, tokens carry its id; ending the record ends
-//! them all, on every node. SQL holds the truth, Redis (where there is one) a copy that each request asks.
+//! them all, on every node. SQL holds the truth, Redis (where there is one) a copy that requests ask.
 //!
 //! The layers, each calling only those after it:
 //!
