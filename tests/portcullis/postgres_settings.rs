@@ -70,6 +70,9 @@ async fn what_a_database_sets_for_its_sessions_is_not_in_the_way() {
     let found = keeper.get("/api/v1/users?q=%F0%9F%A6%89_%25%5C").await.expect(200).json();
     assert_eq!(found["data"][0]["username"], "anna", "{found}");
     let all = keeper.get("/api/v1/users?q=example.com&limit=200").await.expect(200).json();
+    // The question of this test is under no limit of ten milliseconds.
+    let name = database_of(&server.stores.database_url);
+    sql(&postgres_database("postgres").await, &[&format!("ALTER DATABASE {name} RESET statement_timeout")]).await;
     let accounts = value(&server.stores.database_url, "SELECT count(*) FROM users").await;
     assert_eq!(all["data"].as_array().unwrap().len().to_string(), accounts);
 }

@@ -13,10 +13,11 @@ use super::remedy::failed;
 /// Nothing else that a session may set does: values travel in binary, so that no style of dates, bytes or numbers
 /// counts, the time zone is not used, and `client_encoding` is said by the driver when it connects.
 const SETTINGS: &[(&str, &str)] = &[
-    ("default_transaction_isolation", "'read committed'"),
-    ("default_transaction_deferrable", "off"),
+    // First, for until then the role's own holds, which may be shorter than what follows takes.
     ("statement_timeout", "'5s'"),
     ("lock_timeout", "'900ms'"),
+    ("default_transaction_isolation", "'read committed'"),
+    ("default_transaction_deferrable", "off"),
     ("idle_in_transaction_session_timeout", "'5s'"),
     ("standard_conforming_strings", "on"),
     ("transform_null_equals", "off"),
