@@ -144,11 +144,13 @@ impl Pool {
 }
 
 /// Lets requests that need no hash go first where there are fewer cores than threads with work: a hash takes tens of
-/// milliseconds, and without this whoever needs a core for some microseconds waits for a share of them.
+/// milliseconds, and without this whoever needs a core for some microseconds waits for a share of them. No more than that:
+/// where all cores are busy with something else for long, five steps leave a hash a third of a full share, ten a ninth,
+/// and people who sign in would be refused for it.
 fn yield_to_other_threads() {
     // Counted from what the operator gave the process. Linux keeps it for each thread, others for the whole process.
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(10) {
+    if let Err(error) = rustix::process::nice(5) {
         tracing::debug!(%error, "hashing runs with the priority of all else");
     }
 }
