@@ -3,10 +3,11 @@
 use std::net::{Ipv6Addr, TcpListener};
 use std::os::unix::fs::{FileTypeExt as _, symlink};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
+use crate::support::nginx::Nginx;
 use crate::support::program::{CommandOutput, mode};
 use crate::support::*;
 
@@ -213,57 +214,6 @@ async fn what_is_no_socket_is_never_removed_and_a_path_that_cannot_be_is_named()
     told(&elsewhere(&format!("/tmp/{}", "x".repeat(104))), 78, "109 bytes");
 }
 
-/// nginx of Debian in front of the socket, on a port of its own; killed on drop.
-struct Nginx {
-    process: Child,
-    port: Port,
-}
-
-impl Nginx {
-    async fn before(socket: &Path, folder: &Path) -> Self {
-        let port = Port::reserve();
-        let config = format!(
-            "daemon off; master_process off; pid {0}/nginx.pid; error_log {0}/nginx.log;
-             events {{}}
-             http {{
-               access_log off; client_body_temp_path {0}/body; proxy_temp_path {0}/proxy;
-               fastcgi_temp_path {0}/fastcgi; uwsgi_temp_path {0}/uwsgi; scgi_temp_path {0}/scgi;
-               upstream portcullis {{ server unix:{1}; keepalive 4; }}
-               server {{
-                 listen 127.0.0.1:{2};
-                 location / {{
-                   proxy_pass http://portcullis;
-                   proxy_http_version 1.1;
-                   proxy_set_header Connection \"\";
-                   proxy_set_header Host $host;
-                   proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-                 }}
-               }}
-             }}",
-            folder.display(),
-            socket.display(),
-            port.number()
-        );
-        std::fs::write(folder.join("nginx.conf"), config).unwrap();
-        let mut nginx = Command::new("nginx");
-        nginx.arg("-p").arg(folder).arg("-c").arg(folder.join("nginx.conf"));
-        let process = nginx.spawn().expect("nginx: run tests/run.sh, which installs it");
-        let nginx = Self { process, port };
-        eventually("nginx listens", Duration::from_secs(30), async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", nginx.port.number())).await.is_ok()
-        })
-        .await;
-        nginx
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 /// The addresses of the newest events of the log, as many as there are failed sign-ins.
 fn audited(program: &Program) -> Vec<String> {
     let exported = program.run(&["audit", "export", "--event", "sign_in.failed"]);
@@ -276,12 +226,13 @@ async fn behind_nginx_on_the_socket_clients_are_told_apart_limited_and_written_d
     // Loopback is no proxy here, so that addresses of it are clients: on the socket the proxy is believed all the same.
     let program = on_socket().set("trusted_proxies", "192.0.2.0/24").set("login_rate", "3/1h");
     let running = serves_on_socket(&program).await;
-    let nginx = Nginx::before(&socket_of(&program), &program.folder).await;
+    let socket = format!("unix:{}", socket_of(&program).display());
+    let nginx = Nginx::before(&[&socket], &program.folder).await;
     let attempt = |from: &str, claimed: &str| {
         let outcome = program.shell(&format!(
             "curl -s -o /dev/null -w '%{{http_code}}' --interface {from} -H 'X-Forwarded-For: {claimed}' \
              -H 'Sec-Fetch-Site: same-origin' -d 'username=keeper&password=wrong' http://127.0.0.1:{}/login",
-            nginx.port.number()
+            nginx.port()
         ));
         outcome.stdout.trim().to_owned()
     };

@@ -69,6 +69,7 @@ mod redis_switch;
 mod refresh;
 mod remembered;
 mod repeats;
+mod roll_out;
 mod schemathesis;
 mod sessions;
 mod settings;

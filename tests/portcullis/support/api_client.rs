@@ -24,6 +24,11 @@ pub struct ApiClient {
 impl ApiClient {
     /// Nobody yet.
     pub fn new(server: &TestServer) -> Self {
+        Self::to(server.address)
+    }
+
+    /// Nobody yet, who asks whatever listens there.
+    pub fn to(address: SocketAddr) -> Self {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -32,7 +37,7 @@ impl ApiClient {
             .pool_idle_timeout(KEEP_ALIVE / 2)
             .build()
             .expect("an HTTP client");
-        Self { client, address: server.address, access_token: None, refresh_token: None, session_id: String::new() }
+        Self { client, address, access_token: None, refresh_token: None, session_id: String::new() }
     }
 
     /// The same program as a load balancer would send it to another node.

@@ -1,7 +1,8 @@
 //! What the tests stand on.
 //!
 //! [`TestServer`] is the production server on fresh [`stores`]; [`Browser`] and [`Chromium`] are people with a
-//! browser, [`ApiClient`] is a program, [`raw`] a client that keeps no rule, [`Program`] the binary, [`tools`] what others
+//! browser, [`ApiClient`] is a program, [`raw`] a client that keeps no rule, [`Program`] the binary, [`nginx`] a
+//! proxy, [`tools`] what others
 //! wrote, [`gallery`] what was seen. [`held`] lets transactions meet, [`mixed`] everyone.
 
 pub mod api_client;
@@ -15,6 +16,7 @@ pub mod held;
 pub mod hostile;
 pub mod jar;
 pub mod mixed;
+pub mod nginx;
 pub mod page;
 pub mod port;
 pub mod postgres_pair;
