@@ -53,7 +53,7 @@ async fn main() -> std::io::Result<()> {
             .route("/page", web::get().to(async |worker: web::Data<Worker>| worker.get(PAGE).await))
             .route(
                 "/twice",
-                web::post().to(async |worker: web::Data<Worker>| {
+                web::get().to(async |worker: web::Data<Worker>| {
                     let () = worker.connection().await.set("bare-twice", "x").await.expect("an answer");
                     worker.get(JSON).await
                 }),
