@@ -19,6 +19,7 @@ pub mod postgres;
 pub mod readiness;
 pub mod schema;
 pub mod sessions;
+mod sqlite_file;
 mod text_search;
 pub mod types;
 

@@ -58,7 +58,11 @@ impl ManageConnection for Manager {
     }
 
     fn is_valid(&self, connection: &mut AnyConnection) -> std::result::Result<(), OpenError> {
-        connection.ping().map_err(OpenError::unreachable)
+        match connection {
+            AnyConnection::Postgres(postgres) => postgres.ping().map_err(OpenError::unreachable),
+            // A file has no other end that could have gone.
+            AnyConnection::Sqlite(_) => Ok(()),
+        }
     }
 
     fn has_broken(&self, connection: &mut AnyConnection) -> bool {

@@ -28,7 +28,7 @@ pub async fn read(services: &Services, reader: &LiveSession, sessions: i64, even
     let (user, began, now) = (reader.user_id, reader.created_at, services.clock.now());
     services
         .database
-        .read(move |connection| {
+        .read_few(move |connection| {
             let (sessions, counts) = account::read_live(connection, user, now, sessions)?;
             Ok(Overview {
                 sessions,

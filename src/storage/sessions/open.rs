@@ -1,10 +1,12 @@
 //! Which sessions live, as a part of queries: not ended by an act, before both limits, of the owner's present epoch. What
 //! suspends an account ends its sessions, so that nobody asks for the status of their owners.
 
-use diesel::dsl::{AsExprOf, sql};
-use diesel::expression::{SqlLiteral, UncheckedBind};
+use std::fmt;
+
+use diesel::backend::Backend;
+use diesel::expression::{ValidGrouping, is_aggregate};
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 
 use super::super::database::AnyConnection;
 use super::super::schema::{sessions, users};
@@ -29,23 +31,55 @@ pub fn of_present_epoch() -> diesel::dsl::Eq<sessions::epoch, users::epoch> {
     sessions::epoch.eq(users::epoch)
 }
 
-/// A comparison with the nearer limit.
-type Limit = UncheckedBind<SqlLiteral<Bool, SqlLiteral<Bool>>, AsExprOf<Timestamp, TimestampColumn>>;
-
 /// Neither limit has passed. `limit` is [`nearer_limit`].
-pub fn unexpired(limit: &str, now: Timestamp) -> Limit {
-    sql(limit).sql(" > ").bind::<TimestampColumn, _>(now)
+pub fn unexpired(limit: NearerLimit, now: Timestamp) -> diesel::dsl::Gt<NearerLimit, Timestamp> {
+    limit.gt(now)
 }
 
 /// A limit has passed.
-pub fn expired(limit: &str, now: Timestamp) -> Limit {
-    sql(limit).sql(" <= ").bind::<TimestampColumn, _>(now)
+pub fn expired(limit: NearerLimit, now: Timestamp) -> diesel::dsl::LtEq<NearerLimit, Timestamp> {
+    limit.le(now)
 }
 
 /// The moment at which a session expires. PostgreSQL and SQLite add milliseconds to a moment each in their own way.
-pub fn nearer_limit(connection: &AnyConnection) -> &'static str {
-    match connection {
+pub fn nearer_limit(connection: &AnyConnection) -> NearerLimit {
+    NearerLimit(match connection {
         AnyConnection::Postgres(_) => "LEAST(absolute_limit, last_active_at + idle_ms * interval '1 millisecond')",
         AnyConnection::Sqlite(_) => "MIN(absolute_limit, last_active_at + idle_ms)",
+    })
+}
+
+/// See [`nearer_limit`]. Unlike `diesel::dsl::sql` it leaves the statement it stands in prepared.
+#[derive(Clone, Copy, Debug)]
+pub struct NearerLimit(&'static str);
+
+/// As a part of a statement that is written by hand.
+impl fmt::Display for NearerLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Expression for NearerLimit {
+    type SqlType = TimestampColumn;
+}
+
+impl<T> AppearsOnTable<T> for NearerLimit {}
+
+impl<T> SelectableExpression<T> for NearerLimit {}
+
+impl<G> ValidGrouping<G> for NearerLimit {
+    type IsAggregate = is_aggregate::No;
+}
+
+impl QueryId for NearerLimit {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<DB: Backend> QueryFragment<DB> for NearerLimit {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.push_sql(self.0);
+        Ok(())
     }
 }

@@ -13,7 +13,7 @@ use self::needle::Needle;
 use super::super::database::{AnyConnection, MultiBackend};
 use super::super::functions::lower;
 use super::super::schema::{sessions, users};
-use super::open::{nearer_limit, open, unexpired};
+use super::open::{NearerLimit, nearer_limit, open, unexpired};
 use super::rows::Row;
 use crate::domain::cursor::cut;
 use crate::domain::session_list::{ListedSession, Owner, Position, SessionFilter, SessionOrder, SessionState};
@@ -78,7 +78,7 @@ struct List<'f> {
     after: Option<Position>,
     now: Timestamp,
     /// The moment at which a session expires, in SQL.
-    limit: &'static str,
+    limit: NearerLimit,
 }
 
 impl List<'_> {

@@ -43,7 +43,8 @@ impl SqlSessions {
             return Ok(Some(known));
         }
         let ticket = memory.map(|memory| memory.ticket(user));
-        let Some(found) = self.database.read(move |connection| snapshot::read(connection, user, session)).await? else {
+        let Some(found) = self.database.read_few(move |connection| snapshot::read(connection, user, session)).await?
+        else {
             return Ok(None);
         };
         if !found.is_live(now, TimeDelta::zero()) || !found.admits(secret) {

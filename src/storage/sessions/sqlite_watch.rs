@@ -6,10 +6,10 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use diesel::connection::SimpleConnection as _;
+use diesel::backend::Backend;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::BigInt;
 
 use super::changes;
@@ -17,6 +17,7 @@ use super::memory::Memory;
 use crate::domain::Error;
 use crate::storage::Result;
 use crate::storage::database::AnyConnection;
+use crate::storage::sqlite_file::SqliteFile;
 
 thread_local! {
     /// Of the watch that this thread asked last: in a server there is one.
@@ -28,8 +29,7 @@ const AT_ONCE: i64 = 1000;
 
 /// A memory, and whether it has been told of all that was written.
 pub struct SqliteWatch {
-    number: u64,
-    path: PathBuf,
+    file: SqliteFile,
     memory: Memory,
 }
 
@@ -43,8 +43,7 @@ struct Seen {
 
 impl SqliteWatch {
     pub fn new(path: PathBuf) -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        Self { number: COUNT.fetch_add(1, Ordering::Relaxed), path, memory: Memory::default() }
+        Self { file: SqliteFile::new(path), memory: Memory::default() }
     }
 
     /// The memory, where it was told of all that was committed before this call.
@@ -60,7 +59,7 @@ impl SqliteWatch {
     fn is_told(&self) -> bool {
         SEEN.with_borrow_mut(|seen| {
             let looked = match seen {
-                Some(seen) if seen.by == self.number => seen.look(&self.memory),
+                Some(seen) if seen.by == self.file.number() => seen.look(&self.memory),
                 _ => self.begin().map(|began| *seen = Some(began)),
             };
             if let Err(error) = &looked {
@@ -72,15 +71,12 @@ impl SqliteWatch {
     }
 
     fn begin(&self) -> Result<Seen> {
-        let path = self.path.to_str().ok_or_else(|| Error::internal("a path that is no UTF-8"))?;
-        let mut connection = SqliteConnection::establish(path).map_err(Error::database)?;
-        connection.batch_execute("PRAGMA busy_timeout = 0; PRAGMA query_only = ON;")?;
-        let mut connection = AnyConnection::Sqlite(connection);
+        let mut connection = self.file.connect().map_err(Error::database)?;
         let version = version(&mut connection)?;
         let position = changes::position(&mut connection)?;
         // Of what was committed before, this thread will not be told.
         self.memory.forget_everyone();
-        Ok(Seen { by: self.number, connection, version, position })
+        Ok(Seen { by: self.file.number(), connection, version, position })
     }
 }
 
@@ -103,12 +99,23 @@ impl Seen {
     }
 }
 
-#[derive(QueryableByName)]
-struct DataVersion {
-    #[diesel(sql_type = BigInt)]
-    data_version: i64,
+/// `PRAGMA data_version`, which stays prepared.
+#[derive(Clone, Copy, QueryId)]
+struct DataVersion;
+
+impl Query for DataVersion {
+    type SqlType = BigInt;
+}
+
+impl<C> RunQueryDsl<C> for DataVersion {}
+
+impl<DB: Backend> QueryFragment<DB> for DataVersion {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.push_sql("PRAGMA data_version");
+        Ok(())
+    }
 }
 
 fn version(connection: &mut AnyConnection) -> Result<i64> {
-    Ok(diesel::sql_query("PRAGMA data_version").get_result::<DataVersion>(connection)?.data_version)
+    Ok(DataVersion.get_result(connection)?)
 }
