@@ -306,10 +306,11 @@ async fn a_node_that_comes_to_another_server_believes_no_copy_from_before_its_ac
         } else {
             moving.ends_all(&user).await;
         }
-        // The act is acknowledged, and at once the node is led to the other side, where the copies still are.
-        line.switch_to(right.port);
+        // The act is acknowledged, and at once the node is led to the other side, where the copies still are: there it may
+        // take them away itself, as soon as it comes.
         let copies = right.cli(&["hexists", &user_key(&cluster, &user), "r"]);
         assert_eq!(copies, "1", "there is no copy to be wary of");
+        line.switch_to(right.port);
         let asked = (0..16).map(|_| {
             let (services, handle) = (moving.services.clone(), handle.clone());
             tokio::spawn(async move { super::view(&services, &handle).await.is_some() })
