@@ -10,6 +10,7 @@
 //! more memory than one, and a flood at such accounts holds up nobody else. Until it is hashed anew at the first sign-in,
 //! the time may tell that the account exists, for the decoy takes as long as our own.
 
+mod argon;
 mod check;
 mod pool;
 #[cfg(test)]
@@ -18,7 +19,7 @@ mod tests;
 use std::sync::Arc;
 
 use argon2::password_hash::Error as HashError;
-use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHasher as _, Version};
+use argon2::{ARGON2ID_IDENT, Params, Version};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -153,26 +154,26 @@ impl Hasher {
 /// Argon2id with the configured parameters.
 struct Engine {
     params: Params,
-    /// Of an empty password; it matches nothing, whatever the comparison says.
+    /// It matches nothing, whatever the comparison says.
     decoy: PasswordHash,
 }
 
 impl Engine {
     fn new(cost: Argon2Cost) -> Result<Self, HashError> {
         let params = Params::new(cost.memory_kib, cost.iterations, cost.lanes, Some(Params::DEFAULT_OUTPUT_LEN))?;
-        let decoy = PasswordHash::Argon2(Box::new(argon2id(&params).hash_password(b"")?));
+        let decoy = PasswordHash::Argon2(Box::new(argon::decoy(&params)?));
         Ok(Self { params, decoy })
     }
 
     fn hash(&self, password: &Zeroizing<String>) -> Result<String, HashError> {
-        Ok(argon2id(&self.params).hash_password(password.as_bytes())?.to_string())
+        Ok(argon::hash(&self.params, password.as_bytes())?.to_string())
     }
 
     fn verify(&self, password: &SecretString, known: Option<&PasswordHash>) -> Result<Verdict, HashError> {
         let hash = known.unwrap_or(&self.decoy);
         let mut matches = false;
         for spelling in password::spellings(password) {
-            matches |= check::matches(hash, spelling.as_bytes())?;
+            matches |= check::matches(hash, spelling.as_bytes(), &self.params)?;
         }
         // One that is longer than ours may be can't be hashed anew.
         let outdated = self.is_outdated(hash) && password::prepared(password).is_some();
@@ -185,10 +186,6 @@ impl Engine {
             || hash.version != Some(Version::V0x13.into())
             || Params::try_from(&**hash).as_ref() != Ok(&self.params)
     }
-}
-
-fn argon2id(params: &Params) -> Argon2<'static> {
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
 }
 
 /// What can't be read is a damaged row: logged, and from then on like no password at all.

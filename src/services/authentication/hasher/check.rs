@@ -1,24 +1,22 @@
 //! Whether a password makes a hash, computed as the hash says and compared in constant time.
 
+use argon2::Params;
 use argon2::password_hash::Error as HashError;
-use argon2::{Argon2, PasswordVerifier as _};
 use aws_lc_rs::pbkdf2;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use super::argon;
 use crate::domain::password_hash::{Bcrypt, Digest, PasswordHash};
 
 /// Bytes of a password that bcrypt looks at; its libraries cut the others off.
 const BCRYPT_LENGTH: usize = 72;
 
-pub(super) fn matches(hash: &PasswordHash, password: &[u8]) -> Result<bool, HashError> {
+/// `ours` says how much memory a thread keeps for Argon2.
+pub(super) fn matches(hash: &PasswordHash, password: &[u8], ours: &Params) -> Result<bool, HashError> {
     match hash {
-        PasswordHash::Argon2(hash) => match Argon2::default().verify_password(password, &**hash) {
-            Ok(()) => Ok(true),
-            Err(HashError::PasswordInvalid) => Ok(false),
-            Err(error) => Err(error),
-        },
+        PasswordHash::Argon2(hash) => argon::matches(hash, password, ours),
         PasswordHash::Bcrypt(expected) => Ok(bcrypt(expected, password)),
         PasswordHash::Scrypt { params, salt, hash } => {
             let mut made = Zeroizing::new(vec![0; hash.len()]);
@@ -61,7 +59,7 @@ mod tests {
     const PASSWORD: &str = "copper lantern drifts at noon";
 
     fn matches(hash: &str, password: &str) -> bool {
-        super::matches(&PasswordHash::parse(hash).unwrap(), password.as_bytes()).unwrap()
+        super::matches(&PasswordHash::parse(hash).unwrap(), password.as_bytes(), &Params::default()).unwrap()
     }
 
     /// Made by Django 5.2, bcrypt 5.0, passlib (libpass 1.9) and hashlib.
