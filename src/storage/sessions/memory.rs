@@ -15,10 +15,11 @@ use quick_cache::sync::Cache;
 use super::snapshot::Snapshot;
 use super::{Change, TOUCH_INTERVAL};
 use crate::domain::keys::SecretHash;
+use crate::domain::refresh_token::TokenFamily;
 use crate::domain::session::LiveSession;
 use crate::domain::{OwnAccount, Session, SessionId, Timestamp, UserId};
 
-/// So many sessions and accounts are remembered, each with less than 600 bytes.
+/// So many sessions, families of refresh tokens and accounts are remembered, each with less than 600 bytes.
 const CAPACITY: usize = 10_000;
 /// Accounts share counters; a change of one makes those beside it be read again.
 const COUNTERS: usize = 1 << 12;
@@ -54,6 +55,7 @@ impl Remembered {
 pub struct Memory {
     sessions: Cache<SessionId, Read<Remembered>>,
     accounts: Cache<UserId, Read<OwnAccount>>,
+    families: Cache<SessionId, Read<TokenFamily>>,
     changes: Box<[AtomicU64]>,
     changes_of_everyone: AtomicU64,
 }
@@ -86,6 +88,7 @@ impl Default for Memory {
         Self {
             sessions: Cache::new(CAPACITY),
             accounts: Cache::new(CAPACITY),
+            families: Cache::new(CAPACITY),
             changes: (0..COUNTERS).map(|_| AtomicU64::new(0)).collect(),
             changes_of_everyone: AtomicU64::new(0),
         }
@@ -124,6 +127,16 @@ impl Memory {
 
     pub(super) fn remember_session(&self, ticket: Ticket, session: Remembered) {
         self.sessions.insert(session.live.id, Read::now(ticket, Arc::new(session)));
+    }
+
+    /// Of a session that lived; what in it changes with each rotation, and whether the session still lives, the store says.
+    pub(super) fn family(&self, user: UserId, session: SessionId) -> Option<Arc<TokenFamily>> {
+        let read = self.families.get(&session)?;
+        (read.found.session.user_id == user && read.counts(self.ticket(user))).then_some(read.found)
+    }
+
+    pub(super) fn remember_family(&self, ticket: Ticket, family: Arc<TokenFamily>) {
+        self.families.insert(family.session.id, Read::now(ticket, family));
     }
 
     pub(super) fn account(&self, user: UserId) -> Option<Arc<OwnAccount>> {

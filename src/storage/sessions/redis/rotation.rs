@@ -1,7 +1,9 @@
 //! Refresh tokens with Redis: the counter lives in the copy, and reaches SQL in the batch of last activity.
 //!
-//! A look at the record finds the seed, the MAC is checked here, and only then one script rotates. It asks again
-//! whether the session lives; what has ended between the two stays ended.
+//! A look at the record, or what this process remembers of it, has the seed; the MAC is checked here, and only then one
+//! script rotates. It asks again whether the session lives; what has ended between the two stays ended.
+
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 
@@ -38,6 +40,26 @@ impl RedisSessions {
         Ok(family.filter(|family| key.made(token, &family.refresh_state.seed)))
     }
 
+    /// The same, also from memory. There its counter is not the present one.
+    async fn remembered_family(
+        &self,
+        token: &RefreshToken,
+        key: &RefreshKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<TokenFamily>>> {
+        let memory = self.memory();
+        let known = memory.and_then(|memory| memory.family(token.user_id, token.session_id));
+        if let Some(known) = known.filter(|known| key.made(token, &known.refresh_state.seed)) {
+            return Ok(Some(known));
+        }
+        let ticket = memory.map(|memory| memory.ticket(token.user_id));
+        let family = self.token_family(token, key, now).await?.map(Arc::new);
+        if let (Some((memory, ticket)), Some(family)) = (memory.zip(ticket), &family) {
+            memory.remember_family(ticket, family.clone());
+        }
+        Ok(family)
+    }
+
     /// Puts the token's successor in its place.
     pub async fn rotate(
         &self,
@@ -46,7 +68,7 @@ impl RedisSessions {
         grace: TimeDelta,
         now: Timestamp,
     ) -> Result<Rotation> {
-        let Some(mut family) = self.token_family(token, key, now).await? else { return Ok(Rotation::Refused) };
+        let Some(family) = self.remembered_family(token, key, now).await? else { return Ok(Rotation::Refused) };
         let (user, session) = (token.user_id, token.session_id);
         let (fill_token, this_use): ([u8; 16], [u8; 16]) = (rand::random(), rand::random());
         for _ in 0..ATTEMPTS {
@@ -70,8 +92,8 @@ impl RedisSessions {
             match reply.word.as_str() {
                 "rotated" => {
                     self.0.activity.note(session, now, Some(token.counter + 1));
-                    family.last_active_at = family.last_active_at.max(now);
-                    return Ok(Rotation::Rotated(family));
+                    let last_active_at = family.last_active_at.max(now);
+                    return Ok(Rotation::Rotated(TokenFamily { last_active_at, ..(*family).clone() }));
                 }
                 "reused" => return Ok(Rotation::Reused),
                 "ended" => return Ok(Rotation::Refused),
