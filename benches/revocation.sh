@@ -72,7 +72,7 @@ measure() {
   first=$server first_url=$url
   create_user anna
   create_user others
-  start_server "$pair-second" "$2" "$3" "${flags[@]}" --public-url "$first_url"
+  public_url=$first_url start_server "$pair-second" "$2" "$3" "${flags[@]}"
   second=$server
   token=$(sign_in others | jq -r .access_token)
   for load in "$first_url" "$url"; do

@@ -49,7 +49,8 @@ for_each_pair() {
   pair postgres+redis "$TEST_POSTGRES_URL" "$with_redis"
 }
 
-# start_server NAME DATABASE REDIS [flags]: a server that answers at $url, its process $server.
+# start_server NAME DATABASE REDIS [flags]: a server that answers at $url, its process $server. One node more of the
+# deployment at $public_url, where that is set.
 start_server() {
   name=$1 database=$2 redis=$3
   shift 3
@@ -58,7 +59,7 @@ start_server() {
   mkdir "$folder/$name"
   # Not by the function below: its process would be a shell, and the server would outlive it.
   "$PORTCULLIS" --data-dir "$folder/$name" --database-url "$database" ${redis:+--redis-url "$redis"} serve \
-    --listen "127.0.0.1:$port" --public-url "$url" --api-rate 1000000/1s "$@" >"$folder/$name.log" 2>&1 &
+    --listen "127.0.0.1:$port" --public-url "${public_url:-$url}" --api-rate 1000000/1s "$@" >"$folder/$name.log" 2>&1 &
   server=$!
   pids+=("$server")
   for _ in $(seq 100); do
