@@ -64,6 +64,10 @@ pub async fn end_others(services: &Services, caller: &Caller, client: &Client) -
         .database
         .write(move |connection| {
             let user = users::lock(connection, caller_.user_id)?.ok_or(Error::NotSignedIn)?.user;
+            // Whose session has ended with everyone's since the request began does not take it along into a new epoch.
+            if !rows::is_open(connection, &user, caller_.session_id)? {
+                return Err(Error::NotSignedIn);
+            }
             let actor = Actor::user(&user);
             let end = End { reason: EndReason::EndedAll, by: &actor, at: now };
             let ended = rows::end_all(connection, user.id, Some(caller_.session_id), &end)?;

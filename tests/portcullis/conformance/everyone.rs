@@ -10,7 +10,7 @@ use portcullis::domain::session_list::{SessionFilter, SessionOrder, SessionState
 use portcullis::domain::{Actor, EndReason, Error, Role, Session};
 use portcullis::services::accounts::lookup;
 use portcullis::services::maintenance;
-use portcullis::services::sessions::{self, account};
+use portcullis::services::sessions::{self, account, own};
 use portcullis::storage::accounts::users;
 use portcullis::storage::database::AnyConnection;
 use portcullis::storage::sessions::everyone;
@@ -221,6 +221,28 @@ async fn what_was_committed_too_late_for_the_feed_is_told_once_more(
     for node in nodes {
         second.expect_soon("ended", async || !node.alive(&handle).await).await;
     }
+}
+
+/// As long as the history has not noted their ends, only the epoch says that they are dead.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_ends_their_other_sessions_does_not_bring_back_the_one_that_ended_with_everyones(
+    #[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let cluster = TestCluster::new(backend).await;
+    let node = cluster.node().await;
+    node.create("ann").await;
+    let handle = node.opens("ann").await;
+    // A request that is under way knows already who asks.
+    let me = node.caller(&handle).await;
+    let (go_on, transaction) = half_done(&node, Role::ALL).await;
+    go_on.send(()).unwrap();
+    transaction.await.unwrap().unwrap();
+    let outcome = own::end_others(&node.with_long_timeout(), &me, &Client::default()).await;
+    assert!(matches!(outcome, Err(Error::NotSignedIn)), "{outcome:?}");
+    let second = Deadline::second();
+    second.expect_soon("ended with everyone's", async || !node.alive(&handle).await).await;
+    assert!(!cluster.witness().await.alive(&handle).await);
 }
 
 #[rstest]
