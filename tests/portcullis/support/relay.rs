@@ -156,11 +156,16 @@ async fn pass_on(client: &mut TcpStream, server: &mut TcpStream, loss: &Loss) {
     let _ = tokio::try_join!(requests, answers);
 }
 
-/// Whether a script is asked for, or answers: what nodes say to one another, and hear, is nothing to lose here.
+/// Whether a script is asked for, or answers: what nodes say to one another, and hear, is nothing to lose here. An answer
+/// may come behind that to a `PUBLISH`, in one piece.
 fn is_of_script(what: Lost, data: &[u8]) -> bool {
     match what {
         Lost::Request => data.windows(7).any(|word| word == b"EVALSHA"),
-        Lost::Answer => data.starts_with(b"*") && !data.starts_with(b"*3\r\n$7\r\nmessage"),
+        Lost::Answer => {
+            let is_of_channel =
+                [&b"*3\r\n$7\r\nmessage"[..], b"*3\r\n$9\r\nsubscribe"].iter().any(|of| data.starts_with(of));
+            !is_of_channel && (data.starts_with(b"*") || data.windows(3).any(|part| part == b"\r\n*"))
+        }
     }
 }
 
