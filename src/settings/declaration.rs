@@ -11,8 +11,9 @@ use secrecy::SecretString;
 use super::declared::{Declared, Fallback, Secrecy, Texts};
 use super::listen::{self, Listen};
 use super::parse::{self, given, list, number, optional};
-use super::urls::{self, database_url, redis_url};
-use super::{DatabaseUrl, JwtAlgorithm, LogFormat, PublicUrl, Rate, RedisUrl, Registration};
+use super::redis_url::{RedisUrl, redis_url};
+use super::urls::{self, database_url};
+use super::{DatabaseUrl, JwtAlgorithm, LogFormat, PublicUrl, Rate, Registration};
 use crate::domain::keys::RootKey;
 
 /// `key: type, default, secrecy, form, parser, help;` for each setting.
@@ -66,13 +67,13 @@ declare! {
     database_url: DatabaseUrl,
         Derived { says: "sqlite://{data_dir}/portcullis.db", compute: urls::default_database_url },
         Url, "URL", given(database_url),
-        "sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME?sslmode=…, several servers as HOST:PORT,HOST:PORT, behind a \
-         transaction pooler with &statement_cache=off; DATABASE_URL is read too";
+        "sqlite://PATH, or as psql takes it: postgres://USER:PASSWORD@HOST/NAME?sslmode=…, several servers as \
+         HOST:PORT,HOST:PORT, behind a transaction pooler with &statement_cache=off; DATABASE_URL is read too";
     database_pool: u32, Text("8"), Public, "NUMBER", given(number(1..=1000)),
         "Connections to the database";
     redis_url: Option<RedisUrl>, Unset, Url, "URL", optional(redis_url),
-        "redis://, rediss://, redis+unix:// or redis-cluster://HOST:PORT,HOST:PORT; unset: sessions live in the \
-         database; REDIS_URL is read too";
+        "redis://USER:PASSWORD@HOST:PORT/DB, rediss:// with TLS, redis+unix:///PATH?db=, or redis-cluster://HOST:PORT,HOST:PORT \
+         (rediss-cluster:// with TLS); unset: sessions live in the database; REDIS_URL is read too";
     redis_prefix: String, Text("portcullis"), Public, "TEXT", given(parse::redis_prefix),
         "Begins every key in Redis; no braces";
     secret_key: Option<RootKey>, Unset, Secret, "SECRET", optional(parse::secret_key),

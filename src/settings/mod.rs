@@ -3,6 +3,7 @@
 //! tells all that is wrong at once.
 
 mod check;
+mod connection_text;
 pub mod declaration;
 mod declared;
 mod dot_env;
@@ -10,8 +11,10 @@ pub mod flags;
 mod layer;
 mod listen;
 mod parse;
+mod postgres_parts;
 mod postgres_url;
 mod problem;
+mod redis_url;
 mod resolve;
 mod show;
 mod source;
@@ -22,13 +25,15 @@ mod urls;
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
-use secrecy::SecretString;
 
+pub use self::connection_text::TlsFiles;
 pub use self::declaration::Settings;
 use self::declaration::Values;
 pub use self::listen::Listen;
-pub use self::postgres_url::{PostgresUrl, postgres_url};
+pub use self::postgres_parts::PostgresUrl;
+pub use self::postgres_url::postgres_url;
 pub use self::problem::{Problems, SettingProblem};
+pub use self::redis_url::RedisUrl;
 use self::resolve::Resolved;
 pub use self::show::Effective;
 pub use self::source::Source;
@@ -84,15 +89,6 @@ impl PublicUrl {
 pub enum DatabaseUrl {
     Sqlite(PathBuf),
     Postgres(Box<PostgresUrl>),
-}
-
-/// Where live copies of sessions are kept.
-#[derive(Clone, Debug)]
-pub enum RedisUrl {
-    /// `redis://`, `rediss://` or `redis+unix://`, as the `redis` crate takes it.
-    Single(SecretString),
-    /// The nodes of a cluster, each as a `redis://` URL.
-    Cluster(Vec<SecretString>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

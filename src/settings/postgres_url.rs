@@ -1,142 +1,103 @@
-//! `database_url` where it names a PostgreSQL: what its query may say beside what the driver knows.
+//! `database_url` where it names a PostgreSQL: a URL or keywords with values, as libpq reads them (PostgreSQL 17,
+//! "Connection Strings"). What they say is in [`super::postgres_parts`].
 
-use std::path::PathBuf;
+use super::connection_text::{Part, decoded, host_and_port, options};
+use super::parse::Parsed;
+use super::postgres_parts::{PostgresUrl, server};
 
-use percent_encoding::percent_decode_str;
-use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+pub(super) const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
-use super::parse::{Parsed, alternatives};
-
-/// What `sslmode` may be (PostgreSQL 17, "SSL Support", without `allow`).
-pub(super) const SSL_MODES: &[&str] = &["disable", "prefer", "require", "verify-ca", "verify-full"];
-const SESSION_ATTRIBUTES: &[&str] = &["read-write", "primary", "any"];
-const STATEMENT_CACHES: &[&str] = &["on", "off"];
-
-const WRONG: &str = "write postgres://USER:PASSWORD@HOST:PORT/NAME, with % codes for special characters of the password, \
-                     and after a ? only options that PostgreSQL knows";
-
-/// A PostgreSQL, or several of which one takes writes. `Debug` hides the password.
-#[derive(Clone, Debug)]
-pub struct PostgresUrl {
-    /// Hosts, account and all else that the driver knows.
-    pub config: tokio_postgres::Config,
-    /// The certificate authority to trust in place of the system's.
-    pub root_certificate: Option<PathBuf>,
-    /// Nothing is kept in a session of the server: a pooler may give each transaction another one.
-    pub pooled: bool,
+/// `postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/NAME?…`, or `host=HOST dbname=NAME …`.
+pub fn postgres_url(text: &str) -> Parsed<PostgresUrl> {
+    match SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme)) {
+        Some(rest) => server(&parts_of_url(rest)?),
+        None => server(&parts_of_keywords(text)?),
+    }
 }
 
-/// `postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/NAME?…`.
-pub fn postgres_url(text: &str) -> Parsed<PostgresUrl> {
-    let (rest, modes) = take_option(text, "sslmode");
-    let (rest, certificates) = take_option(&rest, "sslrootcert");
-    let (rest, attributes) = take_option(&rest, "target_session_attrs");
-    let (rest, caches) = take_option(&rest, "statement_cache");
-    // The driver takes the several of this one for a single name.
-    let (rest, hosts) = take_option(&rest, "host");
-    for (option, values, known) in [
-        ("sslmode", &modes, SSL_MODES),
-        ("target_session_attrs", &attributes, SESSION_ATTRIBUTES),
-        ("statement_cache", &caches, STATEMENT_CACHES),
-    ] {
-        if !values.iter().all(|value| known.contains(&value.as_str())) {
-            return Err(format!("write {option} as {}", alternatives(known)));
-        }
-    }
-    let Ok(mut config) = rest.parse::<tokio_postgres::Config>() else { return Err(WRONG.into()) };
-    for host in hosts.iter().flat_map(|hosts| hosts.split(',')) {
-        // A folder is that of a Unix socket.
-        config.host(host);
-    }
-    match (config.get_hosts().len(), config.get_ports().len()) {
-        (0, _) => return Err(WRONG.into()),
-        (hosts, ports) if ports > 1 && ports != hosts => {
-            return Err("write as many ports as hosts, or one port for all".into());
-        }
-        _ => {}
-    }
-    // The driver knows fewer modes. rustls always verifies chain and host name, so all from `require` on mean the same.
-    config.ssl_mode(match modes.last().map(String::as_str) {
-        Some("disable") => SslMode::Disable,
-        Some("prefer") | None => SslMode::Prefer,
-        _ => SslMode::Require,
-    });
-    // Whatever it says: everything that this server does writes.
-    config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-    if config.get_application_name().is_none() {
-        config.application_name("portcullis");
-    }
-    Ok(PostgresUrl {
-        config,
-        root_certificate: certificates.into_iter().next_back().map(PathBuf::from),
-        pooled: caches.last().is_some_and(|cache| cache == "off"),
+/// Whether the text begins as keywords with values do.
+pub(super) fn has_keywords(text: &str) -> bool {
+    text.split_once('=').is_some_and(|(name, _)| {
+        let name = name.trim();
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     })
 }
 
-/// The URL without that option of its query, and the values that the option had.
-fn take_option(url: &str, option: &str) -> (String, Vec<String>) {
-    let Some((head, query)) = url.split_once('?') else { return (url.to_owned(), Vec::new()) };
-    let mut values = Vec::new();
-    let mut others = Vec::new();
-    for pair in query.split('&') {
-        match pair.strip_prefix(option).and_then(|rest| rest.strip_prefix('=')) {
-            Some(value) => values.push(percent_decode_str(value).decode_utf8_lossy().into_owned()),
-            None => others.push(pair),
+fn parts_of_url(rest: &str) -> Parsed<Vec<Part>> {
+    let mut parts = Vec::new();
+    let mut part = |name: &str, text: &str| {
+        if !text.is_empty() {
+            parts.push((name.to_owned(), decoded(name, text)?));
+        }
+        Ok::<_, String>(())
+    };
+    // The first @ ends them, unless the hosts have ended before.
+    let rest = match rest.find(['@', '/']).filter(|at| rest[*at..].starts_with('@')) {
+        None => rest,
+        Some(at) => {
+            let (user, password) = rest[..at].split_once(':').unwrap_or((&rest[..at], ""));
+            part("user", user)?;
+            part("password", password)?;
+            &rest[at + 1..]
+        }
+    };
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    if rest.contains('@') {
+        return Err("write @ as %40, / as %2F and ? as %3F in user and password".to_owned());
+    }
+    let (places, name) = rest.split_once('/').unwrap_or((rest, ""));
+    if !places.is_empty() {
+        let places = places.split(',').map(host_and_port).collect::<Parsed<Vec<_>>>()?;
+        let (hosts, ports): (Vec<_>, Vec<_>) = places.into_iter().unzip();
+        part("host", &hosts.join(","))?;
+        if ports.iter().any(Option::is_some) {
+            part("port", &ports.iter().map(|port| port.unwrap_or_default()).collect::<Vec<_>>().join(","))?;
         }
     }
-    (if others.is_empty() { head.to_owned() } else { format!("{head}?{}", others.join("&")) }, values)
+    part("dbname", name)?;
+    let mut given = options(query)?;
+    for (name, value) in &mut given {
+        // As JDBC says it.
+        if name.as_str() == "ssl" && value.as_slice() == b"true" {
+            (*name, *value) = ("sslmode".to_owned(), b"require".to_vec());
+        }
+    }
+    parts.extend(given);
+    Ok(parts)
+}
+
+/// `name = value`, a value with spaces in single quotes, and a backslash before a quote or a backslash.
+fn parts_of_keywords(text: &str) -> Parsed<Vec<Part>> {
+    let mut parts = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(rest.len());
+        let name = &rest[..end];
+        let Some(after) = rest[end..].trim_start().strip_prefix('=') else {
+            // The word may belong to a password.
+            return Err("write KEYWORD=VALUE with spaces between them, and a value with spaces in single quotes".into());
+        };
+        let (value, after) = keyword_value(after.trim_start())?;
+        parts.push((name.to_owned(), value.into_bytes()));
+        rest = after.trim_start();
+    }
+    Ok(parts)
+}
+
+fn keyword_value(text: &str) -> Parsed<(String, &str)> {
+    let quoted = text.starts_with('\'');
+    let mut value = String::new();
+    let mut characters = text.char_indices().skip(usize::from(quoted));
+    while let Some((at, c)) = characters.next() {
+        match c {
+            '\\' => value.extend(characters.next().map(|(_, c)| c)),
+            '\'' if quoted => return Ok((value, &text[at + 1..])),
+            c if !quoted && c.is_whitespace() => return Ok((value, &text[at..])),
+            c => value.push(c),
+        }
+    }
+    if quoted { Err("close the single quotes of the last value".to_owned()) } else { Ok((value, "")) }
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio_postgres::config::Host;
-
-    use super::*;
-
-    #[test]
-    fn what_the_driver_does_not_know_is_taken_out_and_anything_above_prefer_verifies() {
-        let url =
-            postgres_url("postgres://a:b@h/d?sslmode=verify-full&sslrootcert=/my%20ca.pem&options=-cx%3D1").unwrap();
-        assert_eq!(url.config.get_ssl_mode(), SslMode::Require);
-        assert_eq!(url.root_certificate.as_deref(), Some(std::path::Path::new("/my ca.pem")));
-        assert_eq!(url.config.get_options(), Some("-cx=1"));
-        assert_eq!(postgres_url("postgres://h/d").unwrap().config.get_ssl_mode(), SslMode::Prefer);
-        let disabled = postgres_url("postgres://h/d?sslmode=disable").unwrap();
-        assert_eq!(disabled.config.get_ssl_mode(), SslMode::Disable);
-    }
-
-    #[test]
-    fn several_hosts_are_tried_and_only_one_that_takes_writes_is_used() {
-        for text in [
-            "postgres://u:p@a:1,b:2/d",
-            "postgres:///d?host=a,b&port=1,2&user=u&target_session_attrs=primary",
-            "postgres://a:1,b:2/d?target_session_attrs=any",
-        ] {
-            let url = postgres_url(text).unwrap();
-            assert_eq!(url.config.get_hosts(), [Host::Tcp("a".into()), Host::Tcp("b".into())], "{text}");
-            assert_eq!(url.config.get_ports(), [1, 2], "{text}");
-            assert_eq!(url.config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite, "{text}");
-        }
-        for text in [
-            "postgres://a:1,b:2/d?target_session_attrs=standby",
-            "postgres://a:1,b:2/d?target_session_attrs=",
-            "postgres:///d?host=a,b,c&port=1,2",
-        ] {
-            assert!(postgres_url(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_statement_cache_is_on_or_off() {
-        assert!(postgres_url("postgres://h/d?statement_cache=off").unwrap().pooled);
-        assert!(!postgres_url("postgres://h/d?statement_cache=on").unwrap().pooled);
-        assert!(!postgres_url("postgres://h/d").unwrap().pooled);
-        assert!(postgres_url("postgres://h/d?statement_cache=0").is_err());
-    }
-
-    #[test]
-    fn the_password_is_not_in_debug_output() {
-        let url = postgres_url("postgres://u:correct-horse@h/d").unwrap();
-        assert!(!format!("{url:?}").contains("correct-horse"));
-    }
-}
+mod tests;

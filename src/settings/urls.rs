@@ -1,14 +1,16 @@
-//! Settings that are URLs: origins, the database, Redis; and how their passwords are hidden.
+//! Settings that are URLs: origins and the database; and how passwords in URLs are hidden.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
-use redis::IntoConnectionInfo as _;
-use secrecy::SecretString;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
+use super::connection_text::decoded;
 use super::parse::Parsed;
-use super::postgres_url::postgres_url;
-use super::{DatabaseUrl, PublicUrl, RedisUrl};
+use super::postgres_url::{SCHEMES, has_keywords, postgres_url};
+use super::{DatabaseUrl, PublicUrl};
 
 /// Shown instead of a secret.
 pub const MASK: &str = "********";
@@ -44,59 +46,30 @@ pub fn default_audience(text_of: &dyn Fn(&str) -> String) -> String {
     origin(&text).map_or(text, |origin| origin.0)
 }
 
+/// What would end the path of a file, or be taken for a code.
+const OF_URLS: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
+
 /// The same.
 pub fn default_database_url(text_of: &dyn Fn(&str) -> String) -> String {
-    let folder = PathBuf::from(text_of("data_dir"));
-    format!("sqlite://{}", folder.join("portcullis.db").display())
+    let file = PathBuf::from(text_of("data_dir")).join("portcullis.db");
+    format!("sqlite://{}", utf8_percent_encode(&file.to_string_lossy(), OF_URLS))
 }
 
-/// `sqlite://path` or `postgres://…`.
+/// `sqlite://path`, `postgres://…`, or what libpq takes beside that.
 pub fn database_url(text: &str) -> Parsed<DatabaseUrl> {
     if let Some(path) = text.strip_prefix("sqlite://") {
         return match path {
             "" | ":memory:" => Err("write the path of a file after sqlite://, such as sqlite://./portcullis.db".into()),
-            path if path.contains(['?', '#']) => Err("write sqlite:// and the path of a file without ? and #".into()),
-            path => Ok(DatabaseUrl::Sqlite(PathBuf::from(path))),
+            path if path.contains(['?', '#']) => {
+                Err("write sqlite:// and the path of a file, with %3F for a ? and %23 for a #".into())
+            }
+            path => Ok(DatabaseUrl::Sqlite(PathBuf::from(OsString::from_vec(decoded("the path", path)?)))),
         };
     }
-    if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+    if !SCHEMES.iter().any(|scheme| text.starts_with(scheme)) && !has_keywords(text) {
         return Err("write sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/NAME".into());
     }
     postgres_url(text).map(|url| DatabaseUrl::Postgres(Box::new(url)))
-}
-
-/// `redis://`, `rediss://`, `redis+unix://`, or `redis-cluster://[user:password@]host:port,host:port`.
-pub fn redis_url(text: &str) -> Parsed<RedisUrl> {
-    let fine = |url: &str| url.into_connection_info().is_ok();
-    if let Some(nodes) = text.strip_prefix("redis-cluster://") {
-        let (credentials, nodes) = match nodes.rsplit_once('@') {
-            Some((credentials, nodes)) => (format!("{credentials}@"), nodes),
-            None => (String::new(), nodes),
-        };
-        let urls: Vec<_> = nodes
-            .trim_end_matches('/')
-            .split(',')
-            .map(|node| format!("redis://{credentials}{}", node.trim()))
-            .collect();
-        // A node is a host with its port and nothing else: a cluster has no numbered databases.
-        if urls.iter().all(|url| fine(url) && is_host_and_port(url)) {
-            return Ok(RedisUrl::Cluster(urls.into_iter().map(SecretString::from).collect()));
-        }
-        return Err("write redis-cluster://HOST:PORT,HOST:PORT with the nodes of the cluster".into());
-    }
-    if ["redis://", "rediss://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme)) && fine(text) {
-        Ok(RedisUrl::Single(text.into()))
-    } else {
-        Err("write redis://HOST:PORT, rediss://HOST:PORT, redis+unix:///PATH or redis-cluster://HOST:PORT,HOST:PORT, \
-             with % codes for special characters of the password"
-            .into())
-    }
-}
-
-fn is_host_and_port(url: &str) -> bool {
-    Url::parse(url).is_ok_and(|url| {
-        url.port().is_some() && url.path().is_empty() && url.query().is_none() && url.fragment().is_none()
-    })
 }
 
 /// The URL with its password hidden, in the userinfo and in the query. Hides rather too much: in a password that was
@@ -116,16 +89,20 @@ pub fn masked(url: &str) -> String {
 
 fn masked_option(pair: &str) -> String {
     match pair.split_once('=') {
-        Some((name, _)) if name.contains("pass") => format!("{name}={MASK}"),
+        Some((name, _)) if is_secret(name) => format!("{name}={MASK}"),
         _ => pair.to_owned(),
     }
 }
 
+/// Whether an option may be a password, however its name is written.
+fn is_secret(name: &str) -> bool {
+    let name = percent_decode_str(name).decode_utf8_lossy().to_ascii_lowercase();
+    ["pass", "secret", "scram"].iter().any(|part| name.contains(part))
+}
+
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
-
-    use super::super::postgres_url::SSL_MODES;
+    use super::super::postgres_parts::SSL_MODES;
     use super::*;
 
     #[test]
@@ -170,6 +147,9 @@ mod tests {
         assert!(
             matches!(database_url("sqlite://./p.db"), Ok(DatabaseUrl::Sqlite(path)) if path == std::path::Path::new("./p.db"))
         );
+        assert!(
+            matches!(database_url("sqlite://./a%3f%25%20%23.db"), Ok(DatabaseUrl::Sqlite(path)) if path == std::path::Path::new("./a?% #.db"))
+        );
         for mode in SSL_MODES {
             let url = format!("postgres://u:p@h:5432/n?sslmode={mode}&application_name=x");
             assert!(matches!(database_url(&url), Ok(DatabaseUrl::Postgres(_))), "{mode}");
@@ -187,35 +167,9 @@ mod tests {
             "postgres://h/n?sslmode=",
             "postgres://h:port/n",
             "postgres://h/n?color=red",
+            "mysql://h/n?host=h",
         ] {
             assert!(database_url(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn redis_is_one_server_or_a_cluster_whose_nodes_share_the_credentials() {
-        for text in ["redis://h", "rediss://u:p@h:6380/1", "redis+unix:///run/redis.sock?pass=p"] {
-            assert!(matches!(redis_url(text), Ok(RedisUrl::Single(_))), "{text}");
-        }
-        let Ok(RedisUrl::Cluster(nodes)) = redis_url("redis-cluster://u:p@a:7000,b:7001,[::1]:7002") else {
-            panic!("a cluster");
-        };
-        let nodes: Vec<_> = nodes.iter().map(|node| node.expose_secret()).collect();
-        assert_eq!(nodes, ["redis://u:p@a:7000", "redis://u:p@b:7001", "redis://u:p@[::1]:7002"]);
-        for text in [
-            "",
-            "h:6379",
-            "http://h",
-            "redis://",
-            "redis://h/x",
-            "unix:///s",
-            "redis-cluster://",
-            "redis-cluster://a",
-            "redis-cluster://a:1,",
-            "redis-cluster://a:1/2",
-            "redis-cluster://a:1,b:x",
-        ] {
-            assert!(redis_url(text).is_err(), "{text}");
         }
     }
 
@@ -225,6 +179,8 @@ mod tests {
             ("postgres://u:secret@h/n", "postgres://u:********@h/n"),
             ("postgres://u:sec/ret?x@y@h/n", "postgres://u:********@h/n"),
             ("postgres://h/n?password=secret&sslmode=require", "postgres://h/n?password=********&sslmode=require"),
+            ("postgres://h/n?p%61ssword=secret", "postgres://h/n?p%61ssword=********"),
+            ("host=h password=secret", "********"),
             ("redis+unix:///s?db=1&pass=secret", "redis+unix:///s?db=1&pass=********"),
             ("redis-cluster://:secret@a:1,b:2", "redis-cluster://:********@a:1,b:2"),
             ("sqlite://./data/p.db", "sqlite://./data/p.db"),

@@ -9,7 +9,7 @@ mod server;
 
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use redis::ConnectionAddr;
 use tokio_postgres::config::Host;
 
 pub use self::checkup::{Checkup, checkup};
@@ -104,32 +104,32 @@ fn database_target(url: &DatabaseUrl) -> String {
     match url {
         DatabaseUrl::Sqlite(path) => path.display().to_string(),
         DatabaseUrl::Postgres(url) => {
-            let ports = url.config.get_ports();
-            let places = url.config.get_hosts().iter().enumerate().map(|(index, host)| {
-                let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-                match host {
-                    Host::Tcp(name) => format!("{name}:{port}"),
-                    #[cfg(unix)]
-                    Host::Unix(folder) => format!("{}:{port}", folder.display()),
-                }
+            let places = url.hosts.iter().flat_map(|host| host.get_hosts().iter().zip(host.get_ports()));
+            let places = places.map(|(host, port)| match host {
+                Host::Tcp(name) if name.contains(':') => format!("[{name}]:{port}"),
+                Host::Tcp(name) => format!("{name}:{port}"),
+                #[cfg(unix)]
+                Host::Unix(folder) => format!("{}:{port}", folder.display()),
             });
-            format!(
-                "postgres://{}/{}",
-                places.collect::<Vec<_>>().join(","),
-                url.config.get_dbname().unwrap_or_default()
-            )
+            let name = url.hosts.first().and_then(|host| host.get_dbname()).unwrap_or_default();
+            format!("postgres://{}/{name}", places.collect::<Vec<_>>().join(","))
         }
     }
 }
 
 /// Where live copies are kept, without the password.
 fn redis_target(url: &RedisUrl) -> String {
-    let host = |url: &SecretString| {
-        let host = |url: url::Url| Some(format!("{}:{}", url.host_str()?, url.port().unwrap_or(6379)));
-        url::Url::parse(url.expose_secret()).ok().and_then(host).unwrap_or_else(|| "its socket".to_owned())
-    };
     match url {
-        RedisUrl::Single(url) => host(url),
-        RedisUrl::Cluster(nodes) => nodes.iter().map(host).collect::<Vec<_>>().join(", "),
+        RedisUrl::Single(address, _) => redis_place(address),
+        RedisUrl::Cluster(nodes, ..) => nodes.iter().map(redis_place).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn redis_place(address: &ConnectionAddr) -> String {
+    match address {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } if host.contains(':') => {
+            format!("[{host}]:{port}")
+        }
+        other => other.to_string(),
     }
 }

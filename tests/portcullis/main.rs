@@ -28,6 +28,7 @@ mod cases;
 mod client_address;
 mod command_line;
 mod conformance;
+mod connection_strings;
 mod cookies;
 mod dashboard;
 mod database_schema;

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rand::seq::SliceRandom as _;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_postgres::config::{LoadBalanceHosts, SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{SslMode, SslNegotiation, TargetSessionAttrs};
 use tokio_postgres::{Client, Config, Connection, Socket};
 
 use super::remedy::failed;
@@ -139,7 +139,7 @@ impl Server {
     /// To the first host that can be used.
     async fn client(&self, limit: Duration) -> Result<Driven, OpenError> {
         let mut problem = OpenError::Unreachable("no host is named".to_owned());
-        for config in each_host(&self.url.config) {
+        for config in each_host(&self.url) {
             match tokio::time::timeout(limit, self.greet(&config)).await {
                 Ok(Ok(client)) => return Ok(client),
                 Ok(Err(error)) => problem = error,
@@ -167,14 +167,17 @@ impl Server {
             let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
             return Ok(Driven::new(client, connection));
         }
-        let tls = tokio_postgres_rustls::MakeRustlsConnect::new(self.tls()?);
+        let tls = tokio_postgres_rustls::MakeRustlsConnect::new(self.tls(config.get_ssl_negotiation())?);
         let (client, connection) = config.connect(tls).await?;
         Ok(Driven::new(client, connection))
     }
 
-    fn tls(&self) -> Result<rustls::ClientConfig, Box<dyn std::error::Error + Send + Sync>> {
+    fn tls(
+        &self,
+        negotiation: SslNegotiation,
+    ) -> Result<rustls::ClientConfig, Box<dyn std::error::Error + Send + Sync>> {
         let mut roots = rustls::RootCertStore::empty();
-        if let Some(path) = &self.url.root_certificate {
+        if let Some(path) = &self.url.tls.root {
             for certificate in CertificateDer::pem_file_iter(path)? {
                 roots.add(certificate?)?;
             }
@@ -182,10 +185,21 @@ impl Server {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        Ok(rustls::ClientConfig::builder_with_provider(provider)
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth())
+            .with_root_certificates(roots);
+        let mut tls = match &self.url.tls.own {
+            Some((certificate, key)) => {
+                let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<_, _>>()?;
+                builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key)?)?
+            }
+            None => builder.with_no_client_auth(),
+        };
+        if negotiation == SslNegotiation::Direct {
+            // PostgreSQL 17 asks for it ("SSL Session Encryption").
+            tls.alpn_protocols = vec![b"postgresql".to_vec()];
+        }
+        Ok(tls)
     }
 }
 
@@ -199,70 +213,22 @@ fn silent() -> OpenError {
     OpenError::Unreachable("it does not answer".to_owned())
 }
 
-/// A configuration for each host. The driver's own way through the hosts waits for ever for one that takes a connection
-/// and says nothing.
-fn each_host(config: &Config) -> Vec<Config> {
-    if config.get_hosts().len() <= 1 {
-        return vec![bounded(config.clone())];
-    }
-    let mut all: Vec<_> =
-        config.get_hosts().iter().enumerate().map(|(index, host)| bounded(of_host(config, index, host))).collect();
-    if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
+/// The hosts in the order in which they are tried, one after the other. The driver's own way through several waits for
+/// ever for one that takes a connection and says nothing.
+fn each_host(url: &PostgresUrl) -> Vec<Config> {
+    let mut all: Vec<_> = url.hosts.iter().cloned().map(bounded).collect();
+    if url.shuffled {
         all.shuffle(&mut rand::rng());
     }
     all
 }
 
+/// What the URL says can but shorten how long is waited.
 fn bounded(mut config: Config) -> Config {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(REACH);
     }
-    config.tcp_user_timeout(GIVE_UP);
+    let limit = config.get_tcp_user_timeout().map_or(GIVE_UP, |limit| (*limit).min(GIVE_UP));
+    config.tcp_user_timeout(limit);
     config
-}
-
-fn of_host(config: &Config, index: usize, host: &tokio_postgres::config::Host) -> Config {
-    let mut one = Config::new();
-    match host {
-        tokio_postgres::config::Host::Tcp(name) => one.host(name),
-        #[cfg(unix)]
-        tokio_postgres::config::Host::Unix(folder) => one.host_path(folder),
-    };
-    if let Some(port) = config.get_ports().get(index).or(config.get_ports().first()) {
-        one.port(*port);
-    }
-    if let Some(address) = config.get_hostaddrs().get(index) {
-        one.hostaddr(*address);
-    }
-    if let Some(user) = config.get_user() {
-        one.user(user);
-    }
-    if let Some(password) = config.get_password() {
-        one.password(password);
-    }
-    if let Some(name) = config.get_dbname() {
-        one.dbname(name);
-    }
-    if let Some(options) = config.get_options() {
-        one.options(options);
-    }
-    if let Some(name) = config.get_application_name() {
-        one.application_name(name);
-    }
-    if let Some(limit) = config.get_connect_timeout() {
-        one.connect_timeout(*limit);
-    }
-    if let Some(interval) = config.get_keepalives_interval() {
-        one.keepalives_interval(interval);
-    }
-    if let Some(retries) = config.get_keepalives_retries() {
-        one.keepalives_retries(retries);
-    }
-    one.keepalives(config.get_keepalives())
-        .keepalives_idle(config.get_keepalives_idle())
-        .ssl_mode(config.get_ssl_mode())
-        .ssl_negotiation(config.get_ssl_negotiation())
-        .channel_binding(config.get_channel_binding())
-        .target_session_attrs(config.get_target_session_attrs());
-    one
 }

@@ -7,6 +7,7 @@
 
 pub mod api_client;
 pub mod browser;
+pub mod certificates;
 pub mod chromium;
 pub mod crowd;
 pub mod deadline;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::certificates::Certificates;
 use super::folder::Folder;
 use super::port::Port;
 use super::postgres_server::{folder, sql, unprivileged, value};
@@ -114,6 +115,19 @@ impl PostgresServer {
     pub async fn fence(&self) {
         let fence = ["ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"];
         sql(&self.url("postgres"), &fence).await;
+    }
+
+    /// From now on nobody gets in without TLS and a certificate of that authority.
+    pub async fn ask_for_certificates(&self) -> Certificates {
+        let certificates = Certificates::new(&self.folder);
+        let alter = |setting: &str, file: &str| format!("ALTER SYSTEM SET {setting} = '{}'", certificates.path(file));
+        let files =
+            [alter("ssl_cert_file", "server.pem"), alter("ssl_key_file", "server.key"), alter("ssl_ca_file", "ca.pem")];
+        sql(&self.url("postgres"), &files.each_ref().map(String::as_str)).await;
+        let rule = "hostssl all all 127.0.0.1/32 trust clientcert=verify-full\n";
+        std::fs::write(self.folder.join("data/pg_hba.conf"), rule).expect("its rules");
+        sql(&self.url("postgres"), &["ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()"]).await;
+        certificates
     }
 
     pub fn url(&self, database: &str) -> String {

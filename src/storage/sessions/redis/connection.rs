@@ -11,9 +11,8 @@ use redis::cluster_async::ClusterConnection;
 use redis::io::AsyncDNSResolver;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo as _,
-    RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
+    RedisConnectionInfo, RedisError, RedisFuture, RedisResult, TlsCertificates,
 };
-use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
@@ -52,28 +51,22 @@ impl Connection {
     }
 }
 
-/// Where a line leads to.
-pub enum Endpoint {
-    /// An address or a name, and who signs in there.
-    Single(ConnectionAddr, RedisConnectionInfo),
-    Cluster(Vec<SecretString>),
-}
+/// Where a line leads to, and who signs in there.
+pub struct Endpoint(RedisUrl);
 
 impl Endpoint {
-    pub fn of(url: &RedisUrl) -> RedisResult<Self> {
-        Ok(match url {
-            RedisUrl::Single(url) => {
-                let info = url.expose_secret().into_connection_info()?;
-                Self::Single(info.addr().clone(), info.redis_settings().clone())
-            }
-            RedisUrl::Cluster(nodes) => Self::Cluster(nodes.clone()),
-        })
+    pub fn new(url: &RedisUrl) -> Self {
+        Self(url.clone())
+    }
+
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.0, RedisUrl::Cluster(..))
     }
 
     /// What is looked up to reach it.
     pub fn name(&self) -> Option<(&str, u16)> {
-        match self {
-            Self::Single(ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }, _) => {
+        match &self.0 {
+            RedisUrl::Single(ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }, _) => {
                 Some((host, *port))
             }
             _ => None,
@@ -82,8 +75,8 @@ impl Endpoint {
 
     /// A connection on which commands can be given, and to whom it leads.
     pub async fn connect(&self) -> Result<(Connection, Option<SocketAddr>), Refusal> {
-        match self {
-            Self::Single(address, who) => {
+        match &self.0 {
+            RedisUrl::Single(address, who) => {
                 let (connection, peer) = self.open(address).await.map_err(|error| Refusal::to_connect(&error))?;
                 let refused = match (sign_in(&connection, who).await, peer) {
                     (Ok(()), _) => return Ok((connection, peer)),
@@ -94,8 +87,10 @@ impl Endpoint {
                 };
                 Err(Refusal::of(&refused).at_connecting())
             }
-            Self::Cluster(nodes) => {
-                let cluster = open_cluster(nodes).await.map_err(|error| Refusal::to_connect(&error))?;
+            RedisUrl::Cluster(nodes, who, certificates) => {
+                let cluster = open_cluster(nodes, who, certificates.as_ref())
+                    .await
+                    .map_err(|error| Refusal::to_connect(&error))?;
                 Ok((Connection::Cluster(cluster), None))
             }
         }
@@ -103,7 +98,7 @@ impl Endpoint {
 
     /// A connection that hears what is said on a channel. Not on a cluster.
     pub async fn subscribe(&self, channel: &str) -> RedisResult<PubSubStream> {
-        let Self::Single(address, who) = self else {
+        let RedisUrl::Single(address, who) = &self.0 else {
             return Err(io::Error::from(io::ErrorKind::Unsupported).into());
         };
         let info = address.clone().into_connection_info()?.set_redis_settings(who.clone().set_skip_set_lib_name());
@@ -124,16 +119,23 @@ impl Endpoint {
     }
 }
 
-async fn open_cluster(nodes: &[SecretString]) -> RedisResult<ClusterConnection> {
-    let client = ClusterClient::builder(nodes.iter().map(|node| node.expose_secret()))
+async fn open_cluster(
+    nodes: &[ConnectionAddr],
+    who: &RedisConnectionInfo,
+    certificates: Option<&TlsCertificates>,
+) -> RedisResult<ClusterConnection> {
+    let info = |node: &ConnectionAddr| Ok(node.clone().into_connection_info()?.set_redis_settings(who.clone()));
+    let mut builder = ClusterClient::builder(nodes.iter().map(info).collect::<RedisResult<Vec<ConnectionInfo>>>()?)
         .connection_timeout(CONNECT)
         .response_timeout(ANSWER)
         .overall_response_timeout(Some(CLUSTER_ANSWER))
         .retries(3)
         .min_retry_wait(20)
-        .max_retry_wait(200)
-        .build()?;
-    client.get_async_connection().await
+        .max_retry_wait(200);
+    if let Some(certificates) = certificates {
+        builder = builder.certs(certificates.clone());
+    }
+    builder.build()?.get_async_connection().await
 }
 
 async fn open(address: &ConnectionAddr, peer: Option<SocketAddr>) -> RedisResult<(Connection, Option<SocketAddr>)> {

@@ -59,7 +59,7 @@ impl Line {
     /// Connects for the first time; where that is refused, the caller tells of it.
     pub async fn open(url: &RedisUrl) -> Result<Arc<Self>, Refusal> {
         let line = Arc::new(Self {
-            target: Endpoint::of(url).map_err(|error| Refusal::of(&error))?,
+            target: Endpoint::new(url),
             runtime: Handle::current(),
             state: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
@@ -196,7 +196,7 @@ impl Line {
     }
 
     pub fn is_cluster(&self) -> bool {
-        matches!(self.target, Endpoint::Cluster(_))
+        self.target.is_cluster()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
