@@ -33,7 +33,7 @@ pub async fn checkup(settings: &Settings) -> Result<Vec<Checkup>, StartupFailure
 async fn try_database(settings: &Settings) -> Result<Result<Duration, Fault>, StartupFailure> {
     let target = database_target(&settings.database_url);
     Ok(match open_database(settings, &target).await? {
-        Ok(database) => readiness::try_database(&database).await,
+        Ok(database) => readiness::try_database(&database, false).await,
         Err(error) => Err(Fault {
             failed: "open",
             code: "unavailable".to_owned(),

@@ -19,7 +19,7 @@ pub(super) fn prepare(settings: &Settings) -> Result<(), StartupFailure> {
     let shown = folder.display();
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
         StartupFailure::configuration(format!(
-            "can't make the data folder {shown}: {error}; set data_dir to a folder that can"
+            "can't make the data folder {shown}: {error}; set data_dir to a folder, or to where one can be made"
         ))
     })?;
     let owner = fs::metadata(folder).map_err(|error| unusable(folder, &error))?.uid();
@@ -53,7 +53,12 @@ fn unusable(folder: &Path, error: &std::io::Error) -> StartupFailure {
 pub(super) fn secret_key(folder: &Path) -> Result<RootKey, StartupFailure> {
     let path = folder.join("secret_key");
     let shown = path.display();
-    let failed = |error: std::io::Error| StartupFailure::configuration(format!("{shown}: {error}"));
+    let failed = |error: std::io::Error| {
+        StartupFailure::configuration(format!(
+            "can't read or make {shown}: {error}; let this user read and write it, restore it from a backup, or set \
+             secret_key"
+        ))
+    };
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => {

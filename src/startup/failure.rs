@@ -36,6 +36,9 @@ impl StartupFailure {
 
     pub(super) fn database(target: &str, error: &OpenError) -> Self {
         let text = one_line(&error.to_string());
+        if ["disk is full", "No space left"].iter().any(|words| text.contains(words)) {
+            return Self::unavailable(format!("the disk of the database {target} is full ({text}); make room there"));
+        }
         match error {
             OpenError::Unreachable(_) if text.contains("locked") => Self::unavailable(format!(
                 "the database {target} is locked by another program; stop that program, or wait until it is done"

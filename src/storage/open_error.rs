@@ -5,7 +5,7 @@
 pub enum OpenError {
     #[error("{0}")]
     Unreachable(String),
-    #[error("the path of the database is not UTF-8")]
+    #[error("the path of the database is not UTF-8; set data_dir or database_url to one that is")]
     Path,
     /// A setting of the database with which it can't be used, and what to do.
     #[error("{0}")]

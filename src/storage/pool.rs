@@ -1,6 +1,6 @@
 //! How connections of the pool are made, and why one can't be.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use diesel::connection::SimpleConnection as _;
@@ -43,6 +43,8 @@ impl ManageConnection for Manager {
         match self {
             Self::Postgres(server) => PgConnection::another(server).map(AnyConnection::Postgres),
             Self::Sqlite(path) => {
+                // A name that begins with `file:`, or with `:`, would not be taken for one.
+                let path = if path.is_relative() { &Path::new(".").join(path) } else { path };
                 let path = path.to_str().ok_or(OpenError::Path)?;
                 let mut connection = SqliteConnection::establish(path).map_err(OpenError::unreachable)?;
                 // FULL: what was answered as ended stays ended after a power cut.

@@ -55,6 +55,7 @@ mod matrix;
 mod output;
 mod pages;
 mod passwords;
+mod places;
 mod postgres_errors;
 mod postgres_failover;
 mod postgres_pooler;

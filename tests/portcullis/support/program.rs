@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -81,6 +81,12 @@ impl Program {
         self
     }
 
+    /// Another one in the same folder and with the same settings, on the same port.
+    pub fn in_the_folder_of(other: &Self) -> Self {
+        let folder = Folder::from(other.folder.to_path_buf());
+        Self { folder, port: other.port, _port: Port::reserve(), environment: other.environment.clone() }
+    }
+
     /// Writes a file of the working folder.
     pub fn file(&self, name: &str, text: &str) -> &Self {
         std::fs::write(self.folder.join(name), text).expect("the file is written");
@@ -108,10 +114,20 @@ impl Program {
 
     /// Runs a script of bash in the folder, where the binary is the command `portcullis`.
     pub fn shell(&self, script: &str) -> CommandOutput {
+        finish(&mut self.bash(script), "")
+    }
+
+    /// Starts a script that becomes `serve`.
+    pub fn start_in_shell(&self, script: &str) -> Running {
+        self.spawn(&mut self.bash(script))
+    }
+
+    fn bash(&self, script: &str) -> Command {
         let binaries = Path::new(env!("CARGO_BIN_EXE_portcullis")).parent().expect("its folder");
         let path = std::env::var("PATH").expect("a PATH");
         let mut bash = self.within("bash");
-        finish(bash.args(["-c", script]).env("PATH", format!("{}:{path}", binaries.display())), "")
+        bash.args(["-c", script]).env("PATH", format!("{}:{path}", binaries.display()));
+        bash
     }
 
     /// Runs a command to its end whose stdout goes there.
@@ -140,7 +156,11 @@ impl Program {
 
     /// Starts `serve`, as no command at all does.
     pub fn start(&self) -> Running {
-        let mut child = self.command(&[]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary");
+        self.spawn(&mut self.command(&[]))
+    }
+
+    fn spawn(&self, command: &mut Command) -> Running {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the process");
         let stderr = Lines::of(child.stderr.take().expect("its errors"));
         let stdout = Lines::of(child.stdout.take().expect("its output"));
         Running { child, stdout, stderr, address: self.address() }
@@ -185,6 +205,13 @@ pub struct Running {
 }
 
 impl Running {
+    /// Its working folder as it sees it, with what is mounted for it alone.
+    pub fn folder(&self) -> PathBuf {
+        let process = Path::new("/proc").join(self.child.id().to_string());
+        let folder = std::fs::read_link(process.join("cwd")).expect("its folder");
+        process.join("root").join(folder.strip_prefix("/").expect("a whole path"))
+    }
+
     /// MiB of memory that it had at most.
     pub fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
