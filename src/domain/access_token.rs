@@ -15,8 +15,9 @@ use uuid::Uuid;
 use super::signing_key::{Signer, SigningAlgorithm, Verifier};
 use super::{Error, Role, SessionId, Timestamp, User, UserId};
 
-/// By how much another node's clock may be ahead of ours: for `nbf` and `iat`. `exp` gets none.
-pub const LEEWAY: TimeDelta = TimeDelta::seconds(30);
+/// By how much another node's clock may be ahead of ours: for `nbf` and `iat`. `exp` gets none. Nodes go by the database's
+/// clock; this is for one that has not asked it of late.
+pub const LEEWAY: TimeDelta = TimeDelta::seconds(60);
 
 /// RFC 9068, section 2.1.
 const TYPE: &str = "at+jwt";

@@ -56,38 +56,101 @@ impl std::ops::Sub for Timestamp {
     }
 }
 
-/// Where the current time comes from. Cheap to clone; clones of a manual clock move together.
+/// What is measured of another clock, and is no more than the noise of it.
+const JITTER: TimeDelta = TimeDelta::milliseconds(250);
+
+/// Where the current time comes from: the clock of this host or, where several hosts share a database, that one's, which
+/// they [follow](Clock::follow). Cheap to clone; clones go by one time.
 #[derive(Clone, Debug, Default)]
-pub struct Clock(Source);
+pub struct Clock {
+    source: Source,
+    /// Milliseconds by which the clock that is followed is ahead of this host's.
+    ahead: Arc<AtomicI64>,
+}
 
 #[derive(Clone, Debug, Default)]
 enum Source {
     #[default]
     System,
-    /// Milliseconds added to the system's time.
-    Shifted(Arc<AtomicI64>),
+    /// Milliseconds added to the system's time: those that tests let pass, for all alike, and those by which a host's
+    /// clock is wrong.
+    Shifted { passed: Arc<AtomicI64>, wrong: i64 },
 }
 
 impl Clock {
     /// The system's clock, which can be moved with [`Clock::advance`]. For tests.
     pub fn adjustable() -> Self {
-        Self(Source::Shifted(Arc::default()))
+        Self { source: Source::Shifted { passed: Arc::default(), wrong: 0 }, ahead: Arc::default() }
+    }
+
+    /// That of another host, which is ahead by so much; time passes for both. For tests.
+    pub fn of_other_host(&self, ahead: TimeDelta) -> Self {
+        let passed = match &self.source {
+            Source::System => Arc::default(),
+            Source::Shifted { passed, .. } => passed.clone(),
+        };
+        Self { source: Source::Shifted { passed, wrong: ahead.num_milliseconds() }, ahead: Arc::default() }
     }
 
     /// The current time, cut to milliseconds.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
     pub fn now(&self) -> Timestamp {
-        let shift = match &self.0 {
+        let passed = match &self.source {
             Source::System => 0,
-            Source::Shifted(millis) => millis.load(Ordering::SeqCst),
+            Source::Shifted { passed, .. } => passed.load(Ordering::SeqCst),
         };
-        Timestamp::from_millis(Utc::now().timestamp_millis() + shift)
+        self.of_host() + TimeDelta::milliseconds(passed + self.ahead.load(Ordering::SeqCst))
+    }
+
+    /// What the clock of this host says, right or wrong.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    pub fn of_host(&self) -> Timestamp {
+        let wrong = match &self.source {
+            Source::System => 0,
+            Source::Shifted { wrong, .. } => *wrong,
+        };
+        Timestamp::from_millis(Utc::now().timestamp_millis() + wrong)
+    }
+
+    /// Goes by a clock that is `ahead` of this host's, give or take `error`. Where that is what it does already, nothing
+    /// changes: time does not jump to and fro.
+    pub fn follow(&self, ahead: TimeDelta, error: TimeDelta) {
+        let ahead = ahead.num_milliseconds();
+        let change = TimeDelta::milliseconds(ahead.saturating_sub(self.ahead.load(Ordering::SeqCst)));
+        if change.abs() > JITTER + error {
+            self.ahead.store(ahead, Ordering::SeqCst);
+        }
     }
 
     /// Moves an adjustable clock forward; the system's own clock stays as it is.
     pub fn advance(&self, by: TimeDelta) {
-        if let Source::Shifted(millis) = &self.0 {
-            millis.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+        if let Source::Shifted { passed, .. } = &self.source {
+            passed.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_followed_counts_and_noise_does_not_move_it() {
+        let clock = Clock::adjustable();
+        let host = clock.of_other_host(TimeDelta::seconds(-31));
+        let apart = || (clock.now() - host.now()).num_milliseconds();
+        let is_about = |millis: i64| (apart() - millis).abs() < 100;
+        assert!(is_about(31_000), "{}", apart());
+        let (noise, none) = (TimeDelta::milliseconds(200), TimeDelta::zero());
+        host.follow(TimeDelta::seconds(31), none);
+        assert!(is_about(0), "{}", apart());
+        host.follow(TimeDelta::seconds(31) + noise, none);
+        host.follow(TimeDelta::seconds(33), TimeDelta::seconds(2));
+        assert!(is_about(0), "{}", apart());
+        host.follow(TimeDelta::seconds(33), TimeDelta::seconds(1));
+        assert!(is_about(-2000), "{}", apart());
+        // Tests let time pass for every host.
+        let before = (clock.now(), host.now());
+        clock.advance(TimeDelta::hours(1));
+        assert!(clock.now() - before.0 >= TimeDelta::hours(1) && host.now() - before.1 >= TimeDelta::hours(1));
     }
 }

@@ -33,12 +33,15 @@ struct Check {
     advice: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<String>,
+    /// By how much the clock of this host is ahead of that of the database, where that may be on another host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_ahead_seconds: Option<f64>,
 }
 
 impl From<Health> for Check {
     fn from(health: Health) -> Self {
-        let milliseconds = health.milliseconds();
-        let Health { tried, warning } = health;
+        let (milliseconds, clock_ahead_seconds) = (health.milliseconds(), health.clock_ahead_seconds());
+        let Health { tried, warning, .. } = health;
         let (status, fault) = match tried {
             Ok(_) => ("ok", None),
             Err(fault) => ("unavailable", Some(fault)),
@@ -47,7 +50,7 @@ impl From<Health> for Check {
             Some(Fault { failed, code, advice, .. }) => (Some(failed), Some(code), Some(advice)),
             None => (None, None, None),
         };
-        Self { status, milliseconds, failed, code, advice, warning }
+        Self { status, milliseconds, failed, code, advice, warning, clock_ahead_seconds }
     }
 }
 

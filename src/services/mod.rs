@@ -41,6 +41,7 @@ pub struct Services {
     pub clock: Clock,
     pub database: Database,
     pub try_out: Arc<health::TryOut>,
+    pub clocks: Arc<health::Clocks>,
     pub sessions: SessionStore,
     pub hasher: authentication::hasher::Hasher,
     pub waiting_room: Arc<authentication::lockout::WaitingRoom>,

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::{StartupFailure, data_dir, database_target, open_database};
-use crate::services::health::Health;
+use crate::domain::Clock;
+use crate::services::health::{self, Health};
 use crate::settings::{DatabaseUrl, Settings};
+use crate::storage::database_time::{ClockDifference, clock_difference};
 use crate::storage::readiness::{self, Fault};
 use crate::storage::sessions::redis;
 
@@ -19,26 +21,34 @@ pub async fn checkup(settings: &Settings) -> Result<Vec<Checkup>, StartupFailure
     if matches!(settings.database_url, DatabaseUrl::Sqlite(_)) {
         data_dir::prepare(settings)?;
     }
-    let database = Health { tried: try_database(settings).await?, warning: None };
+    let (tried, difference) = try_database(settings).await?;
+    let database = health::of_database(tried, difference);
     let redis = match &settings.redis_url {
         None => None,
         Some(url) => Some(match redis::try_out(url, &settings.redis_prefix).await {
-            Ok((latency, warning)) => Health { tried: Ok(latency), warning },
-            Err(fault) => Health { tried: Err(fault), warning: None },
+            Ok((latency, warning)) => Health { tried: Ok(latency), warning, clock_ahead: None },
+            Err(fault) => Health { tried: Err(fault), warning: None, clock_ahead: None },
         }),
     };
     Ok(vec![Checkup { name: "database", health: Some(database) }, Checkup { name: "redis", health: redis }])
 }
 
-async fn try_database(settings: &Settings) -> Result<Result<Duration, Fault>, StartupFailure> {
+type Tried = Result<Duration, Fault>;
+
+async fn try_database(settings: &Settings) -> Result<(Tried, Option<ClockDifference>), StartupFailure> {
     let target = database_target(&settings.database_url);
-    Ok(match open_database(settings, &target).await? {
-        Ok(database) => readiness::try_database(&database, false).await,
-        Err(error) => Err(Fault {
+    let fault = match open_database(settings, &target).await? {
+        Ok(database) => {
+            let tried = readiness::try_database(&database, false).await;
+            let difference = clock_difference(&database, &Clock::default()).await;
+            return Ok((tried, difference.unwrap_or_default()));
+        }
+        Err(error) => Fault {
             failed: "open",
             code: "unavailable".to_owned(),
             said: String::new(),
             advice: StartupFailure::database(&target, &error).to_string(),
-        }),
-    })
+        },
+    };
+    Ok((Err(fault), None))
 }

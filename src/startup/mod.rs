@@ -21,11 +21,15 @@ use crate::services::Services;
 use crate::services::audit::Exports;
 use crate::services::authentication::hasher::Hasher;
 use crate::services::authentication::lockout::WaitingRoom;
+use crate::services::health;
 use crate::services::sessions::signing_keys::KeyTable;
 use crate::settings::{DatabaseUrl, Loaded, RedisUrl, Settings};
 use crate::storage::database::OpenError;
 use crate::storage::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::storage::{Database, installation};
+
+/// How often a database that was just opened is asked what time it is.
+const START_TRIES: usize = 5;
 
 /// Opens the stores and migrates the database: all that the server and the command line need.
 pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, StartupFailure> {
@@ -74,12 +78,13 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, StartupF
         }
     };
     let waiting_room = Arc::new(WaitingRoom::new(settings.hash_queue));
-    Ok(Services {
+    let services = Services {
         settings: Arc::new(settings),
         effective: effective.into(),
         clock,
         database,
         try_out: Arc::default(),
+        clocks: Arc::default(),
         sessions,
         hasher,
         waiting_room,
@@ -88,7 +93,17 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, StartupF
         root_key,
         keys: KeyTable::default(),
         verified_tokens: Arc::default(),
-    })
+    };
+    // Before anything is dated. A busy database is asked again: nobody waits for an answer yet.
+    let patient = Services { database: services.database.clone().with_long_timeout(), ..services.clone() };
+    let mut compared = health::compare_clocks(&patient).await;
+    for _ in 1..START_TRIES {
+        if compared.is_err() {
+            compared = health::compare_clocks(&patient).await;
+        }
+    }
+    compared.map_err(|error| StartupFailure::services(&error))?;
+    Ok(services)
 }
 
 /// Opens and migrates it; `target` is what may be shown of its URL.

@@ -18,7 +18,7 @@ use crate::http::limits::Limits;
 use crate::http::site::Site;
 use crate::http::{cookie_guard, headers, parameters, problem, request_log};
 use crate::services::sessions::signing_keys;
-use crate::services::{Services, maintenance};
+use crate::services::{Services, health, maintenance};
 use crate::storage::sessions::SessionStore;
 use crate::{routes, web as pages};
 
@@ -28,6 +28,8 @@ const START: Duration = Duration::from_secs(30);
 const ACTIVITY_BATCH: Duration = Duration::from_secs(60);
 /// How often it is looked whether a signing key is due for rotation.
 const KEY_ROTATION: Duration = Duration::from_secs(3600);
+/// How often the database is asked what time it is.
+const CLOCK: Duration = Duration::from_secs(30);
 /// How often what has expired is noted, and what is old forgotten.
 const SWEEP: Duration = Duration::from_secs(600);
 
@@ -168,6 +170,14 @@ impl Background {
             limits.retain_recent();
             let services = services_.clone();
             async move { maintenance::flush_activity(&services.sessions).await }
+        }));
+        let services_ = services.clone();
+        tasks.push(every(CLOCK, "the clocks were not compared", move || {
+            let services = services_.clone();
+            async move {
+                health::compare_clocks_again(&services).await;
+                Ok(())
+            }
         }));
         let services_ = services.clone();
         tasks.push(every(KEY_ROTATION, "the signing keys were not rotated", move || {

@@ -9,6 +9,7 @@ mod any_connection;
 pub mod audit;
 pub mod authentication;
 pub mod database;
+pub mod database_time;
 mod functions;
 pub mod installation;
 pub mod leases;

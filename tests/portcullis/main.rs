@@ -82,4 +82,5 @@ mod stale_forms;
 mod static_files;
 mod stores_down;
 mod transfer;
+mod two_clocks;
 mod typed_forms;

@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Nullable;
 
 use super::super::database::AnyConnection;
+use super::super::database_time::database_time;
 use super::super::schema::changes;
 use super::super::types::TimestampColumn;
 use super::change_kind::ChangeKind;
@@ -138,18 +139,4 @@ pub fn prune(connection: &mut AnyConnection) -> Result<usize> {
     let newest = position(connection)?;
     let old = changes::table.filter(changes::at.lt(limit)).filter(changes::id.lt(newest));
     Ok(diesel::delete(old).execute(connection)?)
-}
-
-#[derive(QueryableByName)]
-struct DatabaseTime {
-    #[diesel(sql_type = TimestampColumn)]
-    now: Timestamp,
-}
-
-fn database_time(connection: &mut AnyConnection) -> Result<Timestamp> {
-    let query = match connection {
-        AnyConnection::Postgres(_) => "SELECT clock_timestamp() AS now",
-        AnyConnection::Sqlite(_) => "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now",
-    };
-    Ok(diesel::sql_query(query).get_result::<DatabaseTime>(connection)?.now)
 }

@@ -80,8 +80,16 @@ struct Figures {
 struct Node {
     /// The database and, where there is one, Redis.
     stores: Vec<StoreRow>,
+    /// Where the database may be on another host.
+    clock: Option<ClockRow>,
     /// Since when the present key signs.
     key: Option<TimeTag>,
+}
+
+struct ClockRow {
+    is_right: bool,
+    /// How far it is from the database's.
+    difference: String,
 }
 
 struct StoreRow {
@@ -165,8 +173,18 @@ fn node(database: &Health, redis: Option<&Health>, key: Option<Timestamp>, now: 
     let stores = [Some(("Database", database)), redis.map(|health| ("Redis", health))];
     Node {
         stores: stores.into_iter().flatten().map(|(name, health)| store_row(name, health)).collect(),
+        clock: database.clock_ahead_seconds().map(|ahead| clock_row(ahead, database.warning.is_none())),
         key: key.map(|since| deadline(since, now)),
     }
+}
+
+fn clock_row(ahead: f64, is_right: bool) -> ClockRow {
+    let difference = match ahead {
+        none if none.abs() < 0.1 => "that of the database".to_owned(),
+        behind if behind < 0.0 => format!("{:.1} s behind the database", -behind),
+        ahead => format!("{ahead:.1} s ahead of the database"),
+    };
+    ClockRow { is_right, difference }
 }
 
 fn store_row(name: &'static str, health: &Health) -> StoreRow {
@@ -233,6 +251,9 @@ fn attention(
                 say(format!("This node fails to {failed} with {store} ({code}): {advice}."), None);
             }
         }
+    }
+    if let Some(warning) = &database.warning {
+        say(format!("This node's time is wrong: {warning}."), None);
     }
     if let Some(warning) = redis.and_then(|health| health.warning.as_ref()) {
         say(format!("Redis may forget what it must keep: {warning}."), None);
