@@ -6,6 +6,7 @@
 #   tests/run.sh --long       those too
 #   tests/run.sh sessions::   only the tests whose name contains this
 #
+# TEST_SEED=<n> tests/run.sh histories:: runs one history again, eight times on each pair of stores (with --long, a long one).
 # TEST_SCREENSHOTS=<folder> tests/run.sh pages:: leaves a picture of every page there, wide and narrow, light and dark.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,7 +21,7 @@ for argument in "$@"; do
   case $argument in
     --long) export TEST_LONG=1 ;;
     -h | --help)
-      sed -n '2,10s/^# \{0,1\}//p' "$0"
+      sed -n '2,11s/^# \{0,1\}//p' "$0"
       exit 0
       ;;
     *) arguments+=("$argument") ;;

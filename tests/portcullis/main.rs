@@ -42,6 +42,7 @@ mod forms;
 mod found_as_typed;
 mod headers;
 mod held_requests;
+mod histories;
 mod hostile_input;
 mod journey;
 mod last_administrator;

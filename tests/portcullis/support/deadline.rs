@@ -21,7 +21,7 @@ pub struct Deadline {
 impl Deadline {
     /// From now on.
     pub fn within(limit: Duration) -> Self {
-        LazyLock::force(&PULSE);
+        feel_the_pulse();
         Self { start: Instant::now(), limit }
     }
 
@@ -77,4 +77,16 @@ static PULSE: LazyLock<Mutex<Vec<(Instant, Duration)>>> = LazyLock::new(|| {
 fn lateness_since(start: Instant) -> Duration {
     let beats = PULSE.lock().unwrap_or_else(PoisonError::into_inner);
     beats.iter().rev().take_while(|(woke, _)| *woke >= start).map(|(_, late)| *late).max().unwrap_or_default()
+}
+
+/// Sees from now on how late threads wake.
+pub fn feel_the_pulse() {
+    LazyLock::force(&PULSE);
+}
+
+/// When threads woke since then, and how much too late each, where that is a millisecond or more.
+pub fn lateness_from(start: Instant) -> Vec<(Duration, Duration)> {
+    let beats = PULSE.lock().unwrap_or_else(PoisonError::into_inner);
+    let late = beats.iter().filter(|(woke, late)| *woke >= start && *late >= Duration::from_millis(1));
+    late.map(|(woke, late)| (*woke - start, *late)).collect()
 }

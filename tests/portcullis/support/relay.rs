@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -34,6 +35,8 @@ struct State {
     /// How often the connections that there were came to an end, and whether by hanging, the last time.
     cuts: u64,
     hangs: bool,
+    /// What passes is held up for any time up to this.
+    delay: Duration,
 }
 
 /// What becomes of new connections.
@@ -56,7 +59,7 @@ impl Relay {
         let listener = std::net::TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("its address");
         listener.set_nonblocking(true).expect("non-blocking");
-        let state = watch::Sender::new(State { line: Line::To(port), cuts: 0, hangs: false });
+        let state = watch::Sender::new(State { line: Line::To(port), cuts: 0, hangs: false, delay: Duration::ZERO });
         let changes = state.subscribe();
         let loss = Loss::default();
         std::thread::spawn({
@@ -103,6 +106,12 @@ impl Relay {
         self.loss.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
+    /// Holds everything up from now on, each time for any time up to `most`: on two connections what was sent later may
+    /// arrive first.
+    pub fn delay(&self, most: Duration) {
+        self.state.send_modify(|state| state.delay = most);
+    }
+
     /// Lets nothing pass until the next change.
     pub fn freeze(&self) {
         self.cut(Line::Frozen);
@@ -110,7 +119,7 @@ impl Relay {
 
     fn cut(&self, line: Line) {
         let hangs = matches!(line, Line::Frozen);
-        self.state.send_modify(|state| *state = State { line, cuts: state.cuts + 1, hangs });
+        self.state.send_modify(|state| *state = State { line, cuts: state.cuts + 1, hangs, delay: state.delay });
     }
 }
 
@@ -135,8 +144,9 @@ async fn relay(mut client: TcpStream, mut changes: watch::Receiver<State>, loss:
     if let Line::To(port) = line {
         let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
         let _ = (client.set_nodelay(true), stream.set_nodelay(true));
+        let state = changes.clone();
         tokio::select! {
-            () = pass_on(&mut client, &mut stream, &loss) => return,
+            () = pass_on(&mut client, &mut stream, &loss, &state) => return,
             _ = changes.wait_for(|state| state.cuts != cuts) => server = Some(stream),
         }
     }
@@ -149,10 +159,10 @@ async fn relay(mut client: TcpStream, mut changes: watch::Receiver<State>, loss:
 }
 
 /// Until both ends have nothing more to say, or something is lost.
-async fn pass_on(client: &mut TcpStream, server: &mut TcpStream, loss: &Loss) {
+async fn pass_on(client: &mut TcpStream, server: &mut TcpStream, loss: &Loss, state: &watch::Receiver<State>) {
     let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
-    let requests = pass(from_client, to_server, Lost::Request, loss);
-    let answers = pass(from_server, to_client, Lost::Answer, loss);
+    let requests = pass(from_client, to_server, Lost::Request, loss, state);
+    let answers = pass(from_server, to_client, Lost::Answer, loss, state);
     let _ = tokio::try_join!(requests, answers);
 }
 
@@ -169,7 +179,13 @@ fn is_of_script(what: Lost, data: &[u8]) -> bool {
     }
 }
 
-async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, what: Lost, loss: &Loss) -> std::io::Result<()> {
+async fn pass(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    what: Lost,
+    loss: &Loss,
+    state: &watch::Receiver<State>,
+) -> std::io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = from.read(&mut buffer).await?;
@@ -180,6 +196,10 @@ async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, what: Lost, loss: &
         let lose = |lost: &mut Lost| *lost == what && is_meant;
         if loss.lock().unwrap_or_else(PoisonError::into_inner).take_if(lose).is_some() {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
+        let delay = state.borrow().delay;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay.mul_f64(rand::random())).await;
         }
         to.write_all(&buffer[..read]).await?;
     }

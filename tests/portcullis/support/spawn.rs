@@ -76,10 +76,15 @@ impl TestServer {
 
     /// Another node on the same stores that differs in these settings.
     pub async fn second_node_with(&self, settings: &[(&str, &str)]) -> Self {
+        self.second_node_by(self.clock.clone(), settings).await
+    }
+
+    /// The same by another clock.
+    pub async fn second_node_by(&self, clock: Clock, settings: &[(&str, &str)]) -> Self {
         let mut all = self.settings.clone();
         all.push(("public_url".to_owned(), self.public_url.clone()));
         all.extend(settings.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
-        Self::run(self.stores.clone(), all, self.clock.clone()).await
+        Self::run(self.stores.clone(), all, clock).await
     }
 
     /// Another node on the same stores, on a host whose clock is wrong by so much.
