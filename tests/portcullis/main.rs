@@ -61,6 +61,7 @@ mod postgres_errors;
 mod postgres_failover;
 mod postgres_pooler;
 mod postgres_settings;
+mod protocol_model;
 mod readiness;
 mod readme;
 mod reads;
