@@ -147,6 +147,9 @@ impl std::fmt::Display for Label {
     }
 }
 
+/// What a step changes; says which promise it breaks.
+type Change<'a> = &'a dyn Fn(&mut State) -> Option<&'static str>;
+
 enum Outcome {
     Rotated,
     Reused,
@@ -159,7 +162,7 @@ impl Model for Rotation {
 
     fn steps(&self, state: &State) -> Vec<Step<State, Label>> {
         let mut next = Vec::new();
-        let mut may = |what, number, change: &dyn Fn(&mut State) -> Option<&'static str>| {
+        let mut may = |what, number, change: Change<'_>| {
             let mut changed = state.clone();
             let broken = change(&mut changed);
             next.push(Step { label: Label(what, number), state: changed, broken });
@@ -222,12 +225,7 @@ impl Model for Rotation {
 const THIEF: usize = 2;
 
 impl Rotation {
-    fn of_request(
-        &self,
-        state: &State,
-        number: usize,
-        may: &mut dyn FnMut(&'static str, usize, &dyn Fn(&mut State) -> Option<&'static str>),
-    ) {
+    fn of_request(&self, state: &State, number: usize, may: &mut dyn FnMut(&'static str, usize, Change<'_>)) {
         let is_thief = number == THIEF;
         let node = number % THIEF;
         match state.requests[number] {
