@@ -12,7 +12,7 @@
 //! - [`representations`]: accounts, sessions, events and keys as JSON, and the audit log as files, for all edges.
 //! - [`services`]: one function for each thing that the server can do. The audit log is written here.
 //! - [`storage`]: SQL and Redis. Rows in, domain types out.
-//! - [`telemetry`], [`settings`]: logs; the one declaration of all settings.
+//! - [`telemetry`], [`settings`]: logs, and what is counted; the one declaration of all settings.
 //! - [`domain`]: types and rules. No web server, no database.
 //!
 //! `tests/portcullis/layers.rs` has the same as a table, and fails where a file imports from above.

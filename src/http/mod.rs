@@ -2,7 +2,7 @@
 //!
 //! A request passes these, outermost first; the last `wrap` of actix-web is the outermost:
 //!
-//! 1. [`request_log::log`]: an id, for the answer and all that is logged.
+//! 1. [`request_log::log`]: an id, for the answer and all that is logged; where `/metrics` is served, it is counted too.
 //! 2. [`headers::add`]: on every answer, errors included.
 //! 3. [`problem::render`]: each error answer becomes `application/problem+json` with the request id. A renderer of
 //!    pages belongs right inside it and takes the [`problem::Problem`] with [`problem::take`].
@@ -46,6 +46,7 @@ pub mod problem;
 mod repeat;
 pub mod request_id;
 pub mod request_log;
+pub mod request_metrics;
 pub mod require_role;
 pub mod selection;
 pub mod session_cookie;

@@ -1,4 +1,5 @@
-//! What is logged of a request: on each line which request it belongs to, and a line that says how it ended.
+//! What is logged of a request: on each line which request it belongs to, and a line that says how it ended. How it ended is
+//! [counted](super::request_metrics) too.
 
 use std::time::Instant;
 
@@ -8,6 +9,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest};
 
 use super::client_address::client_address;
+use super::request_metrics::Requests;
 use super::{request_id, site};
 use crate::telemetry::Request;
 
@@ -29,7 +31,9 @@ pub async fn log<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Resu
             let outcome = next.call(request).await;
             match &outcome {
                 Ok(response) => {
-                    let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    let took = start.elapsed();
+                    Requests::count(response, took);
+                    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
                     tracing::info!(status = response.status().as_u16(), millis, "answered");
                 }
                 Err(error) => tracing::error!(%error, "a middleware failed"),

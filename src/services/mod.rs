@@ -9,7 +9,7 @@
 //! - [`sessions`]: of one account and of all, and the tokens that stand for them.
 //!
 //! [`audit`] searches the log that all of them write. Who may act on whom is [`authorization`]'s to say; what runs by itself
-//! is [`maintenance`].
+//! is [`maintenance`]. What they count is [`tally`], and [`metrics`] tells it.
 
 pub mod accounts;
 pub mod administration;
@@ -18,7 +18,9 @@ pub mod authentication;
 pub mod authorization;
 pub mod health;
 pub mod maintenance;
+pub mod metrics;
 pub mod sessions;
+pub mod tally;
 
 use std::sync::Arc;
 
@@ -50,6 +52,7 @@ pub struct Services {
     pub keys: sessions::signing_keys::KeyTable,
     pub verified_tokens: Arc<sessions::verified_tokens::VerifiedTokens>,
     pub backfill: Arc<sessions::history::Backfill>,
+    pub tally: tally::Tally,
 }
 
 /// A signed-in caller: what the store said of the session that the request came with.

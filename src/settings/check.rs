@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 
+use super::JwtAlgorithm;
 use super::declaration::Values;
 use super::resolve::Resolved;
-use super::{JwtAlgorithm, Listen};
 
 /// Notes what doesn't fit together. Values that are wrong by themselves are left out: that was noted before.
 pub fn together(values: &Values, resolved: &mut Resolved) {
@@ -21,8 +21,8 @@ pub fn together(values: &Values, resolved: &mut Resolved) {
     );
     argon2_cost(values, resolved);
     jwt_secret(values, resolved);
-    if let (Some(listen), Some(Some(metrics))) = (&values.listen, values.metrics_listen)
-        && listen.iter().any(|place| place.meets(&Listen::Address(metrics)))
+    if let (Some(listen), Some(Some(metrics))) = (&values.listen, &values.metrics_listen)
+        && listen.iter().any(|place| metrics.iter().any(|other| place.meets(other)))
     {
         resolved.complain("metrics_listen", "is the same as listen: write another port");
     }

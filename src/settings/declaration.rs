@@ -1,7 +1,6 @@
 //! The one declaration of all settings: name, type, default, secrecy, parser and help. Flags, environment, files,
 //! `--help`, `config show` and [`Settings`] all come from it: a new setting is one entry here.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
@@ -144,8 +143,8 @@ declare! {
     log_format: LogFormat, Text("auto"), Public, "auto|text|json",
         given(parse::word(&[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)])),
         "auto: text on a terminal, JSON elsewhere";
-    metrics_listen: Option<SocketAddr>, Unset, Public, "ADDRESS:PORT", optional(parse::address),
-        "Where to listen for /metrics; unset: nowhere";
+    metrics_listen: Option<Vec<Listen>>, Unset, Public, "PLACES", optional(listen::places),
+        "Where to listen for /metrics, and for nothing else; as listen, such as 127.0.0.1:9464; unset: nowhere";
     audit_retention: TimeDelta, Text("180d"), Public, "DURATION", given(parse::some_time),
         "How long security events and ended sessions are kept";
     shutdown_timeout: TimeDelta, Text("8s"), Public, "DURATION", given(parse::duration),

@@ -1,7 +1,7 @@
 //! How one value is read. A parser that refuses says what to write, never what it was given: that may be a secret.
 
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -106,11 +106,6 @@ pub fn rate(text: &str) -> Parsed<Rate> {
         Some((count, per)) if count > 0 => Ok(Rate { count, per }),
         _ => Err("write how many in how long, both above zero, such as 10/1m".to_owned()),
     }
-}
-
-/// An IP address with its port; port 0 lets the system choose one.
-pub fn address(text: &str) -> Parsed<SocketAddr> {
-    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::]:8080".to_owned())
 }
 
 /// A network in CIDR notation, or a single address.

@@ -1,4 +1,4 @@
-//! The sockets of the setting `listen`, taken before anything answers.
+//! The sockets of the settings `listen` and `metrics_listen`, taken before anything answers.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
@@ -22,30 +22,56 @@ pub(super) enum Listener {
     Unix { file: SocketFile, socket: UnixListener },
 }
 
-/// Takes every place, or none.
-pub(super) fn bind(places: &[Listen]) -> Result<Vec<Listener>, StartupFailure> {
+/// Takes every place of this setting, or none. `all` are those of other settings too.
+pub(super) fn bind(setting: &str, places: &[Listen], all: &[Listen]) -> Result<Vec<Listener>, StartupFailure> {
     let mut listeners = Vec::new();
     for place in places {
         match place {
-            Listen::Unix(path) => listeners.push(unix(path)?),
-            _ => listeners.extend(tcp(place, places)?),
+            Listen::Unix(path) => listeners.push(unix(setting, path)?),
+            _ => listeners.extend(tcp(setting, place, all)?),
         }
     }
     Ok(listeners)
 }
 
-fn tcp(place: &Listen, places: &[Listen]) -> Result<Vec<Listener>, StartupFailure> {
+/// Gives a server these sockets, each by one of two functions, and tells the log which they are. The files are to be dropped
+/// when the server stops.
+pub(super) fn hand_over<S>(
+    mut server: S,
+    listeners: Vec<Listener>,
+    what: &'static str,
+    tcp: fn(S, TcpListener) -> io::Result<S>,
+    unix: fn(S, UnixListener) -> io::Result<S>,
+) -> io::Result<(S, Vec<SocketFile>)> {
+    let mut files = Vec::new();
+    for listener in listeners {
+        server = match listener {
+            Listener::Tcp { socket, address } => {
+                tracing::info!(%address, "{what}");
+                tcp(server, socket)
+            }
+            Listener::Unix { file, socket } => {
+                tracing::info!(address = format!("unix:{}", file.path().display()), "{what}");
+                files.push(file);
+                unix(server, socket)
+            }
+        }?;
+    }
+    Ok((server, files))
+}
+
+fn tcp(setting: &str, place: &Listen, places: &[Listen]) -> Result<Vec<Listener>, StartupFailure> {
     let (mut listeners, mut missing) = (Vec::new(), None);
     for address in place.addresses() {
         match listen(address, is_of_ipv6_alone(address, place, places)) {
             Ok(listener) => listeners.push(listener),
             Err(error) if is_missing(&error) => missing = missing.or(Some((address, error))),
-            Err(error) => return Err(taken(place, address, &error)),
+            Err(error) => return Err(taken(setting, place, address, &error)),
         }
     }
     // A host may have one of the two families.
     match missing {
-        Some((address, error)) if listeners.is_empty() => Err(taken(place, address, &error)),
+        Some((address, error)) if listeners.is_empty() => Err(taken(setting, place, address, &error)),
         _ => Ok(listeners),
     }
 }
@@ -76,26 +102,26 @@ fn is_missing(error: &io::Error) -> bool {
     error.kind() == ErrorKind::AddrNotAvailable || Errno::from_io_error(error) == Some(Errno::AFNOSUPPORT)
 }
 
-fn taken(place: &Listen, address: SocketAddr, error: &io::Error) -> StartupFailure {
+fn taken(setting: &str, place: &Listen, address: SocketAddr, error: &io::Error) -> StartupFailure {
     let advice = match error.kind() {
-        ErrorKind::AddrInUse => "another program has it; stop that, or set listen to another port",
-        ErrorKind::PermissionDenied => "a port below 1024 needs a right; set listen to another port",
-        _ => "set listen to an address of this machine",
+        ErrorKind::AddrInUse => format!("another program has it; stop that, or set {setting} to another port"),
+        ErrorKind::PermissionDenied => format!("a port below 1024 needs a right; set {setting} to another port"),
+        _ => format!("set {setting} to an address of this machine"),
     };
     let shown = if matches!(place, Listen::Address(_)) { String::new() } else { format!(" ({place})") };
     StartupFailure::general(format!("can't listen on {address}{shown}: {error}; {advice}"))
 }
 
-fn unix(path: &Path) -> Result<Listener, StartupFailure> {
+fn unix(setting: &str, path: &Path) -> Result<Listener, StartupFailure> {
     let shown = path.display();
     let failed = |error: io::Error| {
-        let advice = "set listen to a socket in a folder that is there and that this user can write to";
+        let advice = format!("set {setting} to a socket in a folder that is there and that this user can write to");
         StartupFailure::general(format!("can't listen on unix:{shown}: {error}; {advice}"))
     };
     // Of two servers that start at once, the second finds the first one listening.
     let folder = File::open(path.parent().unwrap_or(path)).map_err(failed)?;
     folder.lock().map_err(failed)?;
-    make_room(path)?;
+    make_room(setting, path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
     socket.bind(&SockAddr::unix(path).map_err(failed)?).map_err(failed)?;
     let file = SocketFile::of(path).map_err(failed)?;
@@ -106,14 +132,16 @@ fn unix(path: &Path) -> Result<Listener, StartupFailure> {
 }
 
 /// Removes the socket of a server that is gone, and nothing else.
-fn make_room(path: &Path) -> Result<(), StartupFailure> {
+fn make_room(setting: &str, path: &Path) -> Result<(), StartupFailure> {
     let refused = |why: &str| StartupFailure::general(format!("can't listen on unix:{}: {why}", path.display()));
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
-            Err(refused("something that is no socket is there; move it away, or set listen to another path"))
+            let advice =
+                format!("something that is no socket is there; move it away, or set {setting} to another path");
+            Err(refused(&advice))
         }
         Ok(_) if is_abandoned(path) => fs::remove_file(path).map_err(|error| refused(&error.to_string())),
-        Ok(_) => Err(refused("another program has it; stop that, or set listen to another path")),
+        Ok(_) => Err(refused(&format!("another program has it; stop that, or set {setting} to another path"))),
         // Whatever else is wrong, the attempt to listen tells.
         Err(_) => Ok(()),
     }

@@ -4,6 +4,7 @@ mod checkup;
 mod data_dir;
 mod failure;
 mod listeners;
+mod metrics;
 mod serve;
 mod server;
 
@@ -23,6 +24,7 @@ use crate::services::authentication::hasher::Hasher;
 use crate::services::authentication::lockout::WaitingRoom;
 use crate::services::health;
 use crate::services::sessions::signing_keys::KeyTable;
+use crate::services::tally::Tally;
 use crate::settings::{DatabaseUrl, Loaded, RedisUrl, Settings};
 use crate::storage::database::OpenError;
 use crate::storage::sessions::{RedisSessions, SessionStore, SqlSessions};
@@ -93,6 +95,7 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, StartupF
         root_key,
         keys: KeyTable::default(),
         verified_tokens: Arc::default(),
+        tally: Tally::default(),
     };
     // Before anything is dated. A busy database is asked again: nobody waits for an answer yet.
     let patient = Services { database: services.database.clone().with_long_timeout(), ..services.clone() };

@@ -8,13 +8,14 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use tokio::task::AbortHandle;
 
-use super::StartupFailure;
 use super::listeners::{self, Listener};
+use super::{StartupFailure, metrics};
 use crate::api::document;
 use crate::domain::Error;
 use crate::http::api_document::ApiDocument;
 use crate::http::draining::Draining;
 use crate::http::limits::Limits;
+use crate::http::request_metrics::Requests;
 use crate::http::site::Site;
 use crate::http::{cookie_guard, headers, parameters, problem, request_log};
 use crate::services::sessions::signing_keys;
@@ -37,6 +38,8 @@ const SWEEP: Duration = Duration::from_secs(600);
 pub struct Server {
     services: Services,
     listeners: Vec<Listener>,
+    /// Those of `metrics_listen`.
+    metrics_listeners: Vec<Listener>,
     draining: Draining,
     /// What a second call to stop, or the signal, uses.
     stopping: tokio::sync::watch::Sender<bool>,
@@ -54,10 +57,14 @@ impl Handle {
 }
 
 impl Server {
-    /// Takes every place of the setting `listen`.
+    /// Takes every place of the settings `listen` and `metrics_listen`.
     pub fn bind(services: Services) -> Result<Self, StartupFailure> {
-        let listeners = listeners::bind(&services.settings.listen)?;
-        Ok(Self { services, listeners, draining: Draining::default(), stopping: Default::default() })
+        let own = &services.settings.listen;
+        let of_metrics = services.settings.metrics_listen.as_deref().unwrap_or_default();
+        let all = [own, of_metrics].concat();
+        let listeners = listeners::bind("listen", own, &all)?;
+        let metrics_listeners = listeners::bind("metrics_listen", of_metrics, &all)?;
+        Ok(Self { services, listeners, metrics_listeners, draining: Draining::default(), stopping: Default::default() })
     }
 
     /// The first address that it listens on, with the port that the system chose where the setting says 0. `None` where
@@ -75,7 +82,7 @@ impl Server {
 
     /// Answers until [`Handle::stop`], then lets what is under way finish and brings the last activity to SQL.
     pub async fn run(self) -> Result<(), StartupFailure> {
-        let Self { services, listeners, draining, stopping } = self;
+        let Self { services, listeners, metrics_listeners, draining, stopping } = self;
         let failed = |error: std::io::Error| StartupFailure::general(error.to_string());
         let timeout = services.settings.shutdown_timeout.num_seconds().unsigned_abs();
         prepare_keys(&services).await.map_err(|error| StartupFailure::services(&error))?;
@@ -85,14 +92,23 @@ impl Server {
         let site = web::Data::new(Site::new(&services));
         let settings = services.settings.clone();
         let document = web::Data::new(ApiDocument::new(move || document::of(&settings, routes::ALL)));
+        // Where nobody can ask for it, it isn't counted.
+        let requests = (!metrics_listeners.is_empty()).then(|| web::Data::new(Requests::new(routes::ALL)));
+        let metrics = requests.as_ref().map(|requests| metrics::serve(&services, requests, metrics_listeners));
+        let metrics = metrics.transpose().map_err(failed)?;
         let (shared, ready) = (services.clone(), draining.clone());
-        let mut server = HttpServer::new(move || {
+        let server = HttpServer::new(move || {
             App::new()
                 .app_data(site.clone())
                 .app_data(web::Data::new(shared.clone()))
                 .app_data(web::Data::new(ready.clone()))
                 .app_data(document.clone())
                 .configure(|config| routes::configure(config, &shared, &limits))
+                .configure(|config| {
+                    if let Some(requests) = &requests {
+                        config.app_data(requests.clone());
+                    }
+                })
                 // The last wrap is the outermost: see `crate::http`.
                 .wrap(from_fn(parameters::check_target))
                 .wrap(from_fn(cookie_guard::guard))
@@ -103,21 +119,8 @@ impl Server {
         })
         .disable_signals()
         .shutdown_timeout(timeout);
-        let mut files = Vec::new();
-        for listener in listeners {
-            server = match listener {
-                Listener::Tcp { socket, address } => {
-                    tracing::info!(%address, "listening");
-                    server.listen(socket)
-                }
-                Listener::Unix { file, socket } => {
-                    tracing::info!(address = format!("unix:{}", file.path().display()), "listening");
-                    files.push(file);
-                    server.listen_uds(socket)
-                }
-            }
-            .map_err(failed)?;
-        }
+        let given = listeners::hand_over(server, listeners, "listening", HttpServer::listen, HttpServer::listen_uds);
+        let (server, files) = given.map_err(failed)?;
         let server = server.run();
 
         let mut asked = stopping.subscribe();
@@ -126,6 +129,10 @@ impl Server {
             drop(files);
         });
         let (ended, ()) = futures_util::future::join(server, stop).await;
+        // To the last: what is stopped may be watched meanwhile.
+        if let Some(metrics) = metrics {
+            metrics.stop().await;
+        }
         background.stop();
         if let Err(error) = maintenance::flush_activity(&services.sessions).await {
             tracing::warn!(%error, "the last activity of sessions was not brought to the database");

@@ -20,6 +20,7 @@ use crate::domain::Error;
 use crate::domain::error::Dependency;
 use crate::settings::DatabaseUrl;
 use crate::storage::Result;
+use crate::telemetry::metrics::Counter;
 
 /// How long a request waits for the database before it is answered with 503.
 const PATIENCE: Duration = Duration::from_millis(900);
@@ -63,6 +64,7 @@ pub struct Database {
     /// Where it is a file.
     file: Option<SqliteFile>,
     patience: Duration,
+    errors: Counter,
 }
 
 impl Database {
@@ -89,6 +91,7 @@ impl Database {
                 DatabaseUrl::Postgres(_) => None,
             },
             patience: PATIENCE,
+            errors: Counter::default(),
         })
     }
 
@@ -100,6 +103,11 @@ impl Database {
 
     fn patience(&self) -> Patience {
         if self.patience > PATIENCE { Patience::Patient } else { Patience::Request }
+    }
+
+    /// How often it did not do in time what it was asked.
+    pub fn errors(&self) -> &Counter {
+        &self.errors
     }
 
     /// Whether all transactions that write wait for one another, also those of other processes.
@@ -191,7 +199,11 @@ impl Database {
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        timeout(self.patience, work).await.map_err(Error::database)?
+        let done = timeout(self.patience, work).await.unwrap_or_else(|elapsed| Err(Error::database(elapsed)));
+        if let Err(Error::Unavailable(Dependency::Database, _)) = &done {
+            self.errors.inc();
+        }
+        done
     }
 }
 

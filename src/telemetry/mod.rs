@@ -1,9 +1,10 @@
-//! Logs: to stderr, as text on a terminal and as JSON elsewhere, one line for each event.
+//! Logs: to stderr, as text on a terminal and as JSON elsewhere, one line for each event. And [`metrics`], what is counted.
 //!
 //! Whoever logs never waits. A thread of its own writes; where the reader of the log stops reading, lines are lost and
 //! counted, and the service goes on.
 
 mod line;
+pub mod metrics;
 mod queue;
 
 use std::borrow::Cow;

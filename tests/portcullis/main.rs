@@ -53,6 +53,7 @@ mod listen;
 mod lockout;
 mod maintenance;
 mod matrix;
+mod metrics;
 mod output;
 mod pages;
 mod passwords;

@@ -42,6 +42,7 @@ const RUN: &[(&str, &str)] = &[
     ("Redis and PostgreSQL", "console"),
     ("Settings", "console"),
     ("Command line", "console"),
+    ("Metrics", "console"),
     (COMING_FROM, "console"),
     (COMING_FROM, "jq"),
 ];
@@ -254,6 +255,17 @@ async fn the_command_line() {
     let program = program();
     let _running = program.serve().await;
     run(&program, "Command line");
+}
+
+#[tokio::test]
+async fn metrics() {
+    let port = Port::reserve();
+    let program = Program::with_administrator().set("metrics_listen", &format!("127.0.0.1:{}", port.number()));
+    let elsewhere = format!("connect-to = \"127.0.0.1:9464:127.0.0.1:{}\"\n", port.number());
+    program.file(".curlrc", &elsewhere);
+    let _running = program.serve().await;
+    program.browser().sign_in(KEEPER).await;
+    run(&program, "Metrics");
 }
 
 #[tokio::test]

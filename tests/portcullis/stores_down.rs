@@ -11,13 +11,18 @@ use crate::support::*;
 
 /// A server whose line to PostgreSQL can be cut.
 pub async fn server_behind_relay() -> (TestServer, Relay, u16) {
+    server_behind_relay_with(&[]).await
+}
+
+/// The same with settings of the test's own.
+pub async fn server_behind_relay_with(settings: &[(&str, &str)]) -> (TestServer, Relay, u16) {
     let mut stores = Stores::new(PostgresRedis).await;
     let mut url = url::Url::parse(&stores.database_url).unwrap();
     let port = url.port().expect("a port");
     let relay = Relay::to(port);
     url.set_port(Some(relay.port())).unwrap();
     stores.database_url = url.into();
-    (TestServer::on(stores, &[]).await, relay, port)
+    (TestServer::on(stores, settings).await, relay, port)
 }
 
 /// The index of a large table takes longer than any query of a request may.

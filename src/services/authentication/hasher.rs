@@ -27,6 +27,7 @@ use crate::domain::password::{self, PasswordPolicy};
 use crate::domain::password_hash::PasswordHash;
 use crate::domain::{Error, FieldError};
 use crate::settings::Argon2Cost;
+pub use pool::Load;
 use pool::{Place, Pool};
 
 /// Hashes and verifies passwords. Clones share the threads and the queue.
@@ -101,6 +102,11 @@ impl Hasher {
             password::prepared(password).ok_or_else(|| Error::internal("a password that no policy allows"))?;
         let engine = self.engine.clone();
         self.pool.run(move || engine.hash(&password)).await?.map_err(Error::internal)
+    }
+
+    /// How busy its threads are: those for nearly all hashes, and the one for costly ones.
+    pub fn load(&self) -> [(&'static str, Load); 2] {
+        [("usual", self.pool.load()), ("costly", self.costly.load())]
     }
 
     /// Whether a check would have a place now: under a flood, who has none costs nothing else.

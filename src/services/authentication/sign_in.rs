@@ -3,11 +3,12 @@
 use secrecy::SecretString;
 
 use super::lockout::{self, Authenticated};
-use crate::domain::User;
 use crate::domain::audit::Client;
 use crate::domain::device::clean_device_name;
+use crate::domain::{SessionKind, User};
 use crate::services::sessions::draft::{self, Opener, SessionDraft};
 use crate::services::sessions::tokens::{self, IssuedTokens};
+use crate::services::tally::SignInOutcome;
 use crate::services::{Caller, Result, Services, SignedIn};
 use crate::storage::accounts::users::{self, StoredUser};
 
@@ -24,7 +25,9 @@ pub async fn browser(
     client: &Client,
 ) -> Result<SignedIn> {
     let opener = Opener::Browser { remember };
-    let (user, draft) = open_session(services, name, password, opener, replaces, client).await?;
+    let opened = open_session(services, name, password, opener, replaces, client).await;
+    services.tally.sign_ins.count((SessionKind::Browser, SignInOutcome::of(&opened)));
+    let (user, draft) = opened?;
     Ok(draft.into_signed_in(user))
 }
 
@@ -72,6 +75,8 @@ pub async fn program(
 ) -> Result<IssuedTokens> {
     let device = device_name.and_then(clean_device_name);
     let opener = Opener::Program { device };
-    let (user, draft) = open_session(services, name, password, opener, None, client).await?;
+    let opened = open_session(services, name, password, opener, None, client).await;
+    services.tally.sign_ins.count((SessionKind::Api, SignInOutcome::of(&opened)));
+    let (user, draft) = opened?;
     tokens::issue(services, draft.token_family(&user), 0, user).await
 }

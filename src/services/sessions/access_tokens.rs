@@ -69,7 +69,9 @@ pub async fn session_of(services: &Services, token: &str) -> Result<Option<(User
 async fn verified(services: &Services, token: &str) -> Result<Arc<AccessClaims>> {
     // Before the key is looked up: what one that is replaced meanwhile has verified is verified again.
     let keys = signing_keys::last_read(services);
-    if let Some(claims) = services.verified_tokens.get(token, keys) {
+    let known = services.verified_tokens.get(token, keys);
+    services.tally.tokens.count(known.is_some());
+    if let Some(claims) = known {
         return Ok(claims);
     }
     let unverified = UnverifiedToken::parse(token)?;

@@ -50,21 +50,27 @@ pub async fn within_reach(services: &Services, auth: &AuthContext) -> Result<Ope
 }
 
 async fn of_owners(services: &Services, owners: Owners) -> Result<OpenSessions> {
-    let known = || {
-        services.database.read(move |connection| {
-            let browser = counts::figure(connection, SessionKind::Browser, owners)?;
-            Ok(browser.zip(counts::figure(connection, SessionKind::Api, owners)?))
-        })
-    };
-    let (browser, api) = match known().await? {
-        Some(known) => known,
-        None => {
-            // The first time that they are many: no sweep has counted them yet.
-            count_all(services).await?;
-            known().await?.ok_or_else(|| crate::domain::Error::internal("sessions were counted to no avail"))?
-        }
-    };
-    Ok(OpenSessions { browser, api })
+    if let Some(known) = known(services, owners).await? {
+        return Ok(known);
+    }
+    // The first time that they are many: no sweep has counted them yet.
+    count_all(services).await?;
+    known(services, owners).await?.ok_or_else(|| crate::domain::Error::internal("sessions were counted to no avail"))
+}
+
+/// At a cost that has a bound; `None` where they are many and no sweep has counted them yet.
+async fn known(services: &Services, owners: Owners) -> Result<Option<OpenSessions>> {
+    let read = services.database.read(move |connection| {
+        let browser = counts::figure(connection, SessionKind::Browser, owners)?;
+        Ok(browser.zip(counts::figure(connection, SessionKind::Api, owners)?))
+    });
+    Ok(read.await?.map(|(browser, api)| OpenSessions { browser, api }))
+}
+
+/// Everyone's, for whoever asks again and again: as [`open`], but nothing is counted for the answer that a page would not
+/// count each time.
+pub(in crate::services) async fn already_known(services: &Services) -> Result<Option<OpenSessions>> {
+    known(services, Owners::Everyone).await
 }
 
 /// For the figures: they are told from this where sessions are too many to be counted for a page.

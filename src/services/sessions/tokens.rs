@@ -9,6 +9,7 @@ use crate::domain::audit::Client;
 use crate::domain::keys::RootKey;
 use crate::domain::refresh_token::{RefreshKey, RefreshToken, TokenFamily, TokenStatus};
 use crate::domain::{Actor, EndReason, Error, Event, Outcome, SessionId, Timestamp, User, UserId};
+use crate::services::tally::RefreshOutcome;
 use crate::services::{Result, Services};
 use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
@@ -45,6 +46,18 @@ pub struct RefreshTokenInfo {
 /// [`Error::InvalidRefreshToken`] for one that is malformed (refused without a look-up), forged or unknown, or
 /// whose session has ended; and for one that was used before, which ends its session.
 pub async fn refresh(services: &Services, token: &str, client: &Client) -> Result<IssuedTokens> {
+    let refreshed = rotate(services, token, client).await;
+    let outcome = match &refreshed {
+        Ok(Some(_)) => RefreshOutcome::Success,
+        Ok(None) => RefreshOutcome::Reused,
+        Err(error) => RefreshOutcome::of(error),
+    };
+    services.tally.refreshes.count(outcome);
+    refreshed?.ok_or(Error::InvalidRefreshToken)
+}
+
+/// `None` for a token that was used before: its session has ended now.
+async fn rotate(services: &Services, token: &str, client: &Client) -> Result<Option<IssuedTokens>> {
     let token = RefreshToken::parse(token).ok_or(Error::InvalidRefreshToken)?;
     let (key, grace, now) =
         (refresh_key(&services.root_key), services.settings.refresh_reuse_grace, services.clock.now());
@@ -62,12 +75,12 @@ pub async fn refresh(services: &Services, token: &str, client: &Client) -> Resul
             };
             let user = user.filter(User::is_active).ok_or(Error::InvalidRefreshToken)?;
             tracing::info!(%user_id, %session_id, "refreshed a session");
-            issue(services, Some(family), token.counter + 1, user).await
+            issue(services, Some(family), token.counter + 1, user).await.map(Some)
         }
         Rotation::Reused => {
             tracing::warn!(%user_id, %session_id, "a refresh token was used twice; its session ends");
             end_reused(services, user_id, session_id, client).await?;
-            Err(Error::InvalidRefreshToken)
+            Ok(None)
         }
         Rotation::Refused => Err(Error::InvalidRefreshToken),
     }

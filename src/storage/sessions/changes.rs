@@ -77,7 +77,16 @@ pub struct Reading {
     /// No row that it did not see will have an earlier time than [`LATE_COMMIT`] before this.
     pub complete_until: Timestamp,
     /// Every row since the reading before.
-    pub rows: Vec<(i64, Change)>,
+    pub rows: Vec<Row>,
+}
+
+/// A row of the feed.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub id: i64,
+    /// By the database's clock, shortly before the commit.
+    pub at: Timestamp,
+    pub change: Change,
 }
 
 /// One reading; `complete_until` is that of the reading before. Without one the rows of the last moments are enough: a
@@ -90,22 +99,21 @@ pub fn read(connection: &mut AnyConnection, complete_until: Option<Timestamp>) -
     let since = complete_until.map_or(began, |earlier| earlier.min(began)) - LATE_COMMIT;
     let rows = changes::table.filter(changes::at.ge(since)).order(changes::id).select(COLUMNS).load(connection)?;
     let complete_until = under_way.map_or(began, |oldest| oldest.min(began));
-    Ok(Reading { began, complete_until, rows: rows.into_iter().filter_map(change_of).collect() })
+    Ok(Reading { began, complete_until, rows: rows.into_iter().filter_map(row_of).collect() })
 }
 
 /// At most `limit` rows with higher ids. All that a reader needs on SQLite, where ids are seen in their order.
-pub fn after(connection: &mut AnyConnection, position: i64, limit: i64) -> Result<Vec<(i64, Change)>> {
+pub fn after(connection: &mut AnyConnection, position: i64, limit: i64) -> Result<Vec<Row>> {
     let rows = changes::table.filter(changes::id.gt(position)).order(changes::id).limit(limit);
     let rows = rows.select(COLUMNS).load(connection)?;
-    Ok(rows.into_iter().filter_map(change_of).collect())
+    Ok(rows.into_iter().filter_map(row_of).collect())
 }
 
-type Row = (i64, ChangeKind, UserId, Option<SessionId>);
+type Columns = (changes::id, changes::at, changes::kind, changes::user_id, changes::session_id);
 
-const COLUMNS: (changes::id, changes::kind, changes::user_id, changes::session_id) =
-    (changes::id, changes::kind, changes::user_id, changes::session_id);
+const COLUMNS: Columns = (changes::id, changes::at, changes::kind, changes::user_id, changes::session_id);
 
-fn change_of((id, kind, user, session): Row) -> Option<(i64, Change)> {
+fn row_of((id, at, kind, user, session): (i64, Timestamp, ChangeKind, UserId, Option<SessionId>)) -> Option<Row> {
     let change = match (kind, session) {
         (ChangeKind::SessionEnded, Some(session)) => Change::SessionEnded(user, session),
         (ChangeKind::SecretChanged, Some(session)) => Change::SecretChanged(user, session),
@@ -114,7 +122,7 @@ fn change_of((id, kind, user, session): Row) -> Option<(i64, Change)> {
         (ChangeKind::EveryoneChanged, _) => Change::Everyone,
         (ChangeKind::SessionEnded | ChangeKind::SecretChanged, None) => return None,
     };
-    Some((id, change))
+    Some(Row { id, at, change })
 }
 
 /// Since when the oldest transaction is under way that may have added a row.

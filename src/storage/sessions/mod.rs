@@ -41,6 +41,7 @@ use crate::domain::keys::SecretHash;
 use crate::domain::session::LiveSession;
 use crate::domain::{OwnAccount, SessionId, Timestamp, UserId};
 use crate::storage::Result;
+use crate::telemetry::metrics::{Counter, Lookups};
 
 /// The last activity is written at most this often.
 pub const TOUCH_INTERVAL: TimeDelta = TimeDelta::minutes(1);
@@ -55,7 +56,34 @@ pub enum SessionStore {
     Redis(RedisSessions),
 }
 
+/// How often what is remembered or copied was the answer. A cache that may not be believed, or isn't there, has none.
+#[derive(Clone, Default)]
+pub struct Caches {
+    /// Sessions that this process remembers.
+    pub sessions: Lookups,
+    /// The same of accounts.
+    pub accounts: Lookups,
+    /// Copies of sessions in Redis; asked where the process remembers none.
+    pub copies: Lookups,
+}
+
 impl SessionStore {
+    /// What was counted of the caches.
+    pub fn caches(&self) -> &Caches {
+        match self {
+            Self::Sql(store) => &store.caches,
+            Self::Redis(store) => store.caches(),
+        }
+    }
+
+    /// How often Redis did not do in time what it was asked; `None` where there is none.
+    pub fn redis_errors(&self) -> Option<&Counter> {
+        match self {
+            Self::Sql(_) => None,
+            Self::Redis(store) => Some(store.errors()),
+        }
+    }
+
     /// The session, if it lives at `now` and this is its present secret. Touches it at most once a minute.
     pub async fn load(
         &self,
@@ -80,7 +108,9 @@ impl SessionStore {
 
     /// What is remembered of the account, where nothing has changed there since.
     pub fn account(&self, user: UserId) -> Option<Arc<OwnAccount>> {
-        self.memory()?.account(user)
+        let known = self.memory().and_then(|memory| memory.account(user));
+        self.caches().accounts.count(known.is_some());
+        known
     }
 
     /// To be taken before an account is read that shall be remembered; `None` where nothing can be.

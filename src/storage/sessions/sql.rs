@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use super::super::Database;
 use super::memory::{Memory, Remembered};
 use super::sqlite_watch::SqliteWatch;
-use super::{TOUCH_INTERVAL, rows, snapshot};
+use super::{Caches, TOUCH_INTERVAL, rows, snapshot};
 use crate::domain::keys::SecretHash;
 use crate::domain::session::LiveSession;
 use crate::domain::{SessionId, Timestamp, UserId};
@@ -19,6 +19,7 @@ use crate::storage::Result;
 pub struct SqlSessions {
     pub(super) database: Database,
     watch: Option<Arc<SqliteWatch>>,
+    pub(super) caches: Caches,
 }
 
 impl SqlSessions {
@@ -28,7 +29,7 @@ impl SqlSessions {
             DatabaseUrl::Sqlite(path) => Some(Arc::new(SqliteWatch::new(path.clone()))),
             DatabaseUrl::Postgres(_) => None,
         };
-        Self { database, watch }
+        Self { database, watch, caches: Caches::default() }
     }
 
     pub async fn load(
@@ -39,8 +40,10 @@ impl SqlSessions {
         now: Timestamp,
     ) -> Result<Option<LiveSession>> {
         let memory = self.memory();
-        if let Some(known) = memory.and_then(|memory| memory.session(user, session, secret, now)) {
-            return Ok(Some(known));
+        let known = memory.and_then(|memory| memory.session(user, session, secret, now));
+        self.caches.sessions.count(known.is_some());
+        if known.is_some() {
+            return Ok(known);
         }
         let ticket = memory.map(|memory| memory.ticket(user));
         let Some(found) = self.database.read_few(move |connection| snapshot::read(connection, user, session)).await?

@@ -89,7 +89,7 @@ impl Seen {
                 memory.forget_everyone();
                 self.position = position;
             }
-            for (id, change) in changes::after(&mut self.connection, self.position, AT_ONCE)? {
+            for changes::Row { id, change, .. } in changes::after(&mut self.connection, self.position, AT_ONCE)? {
                 memory.forget(&change);
                 self.position = id;
             }

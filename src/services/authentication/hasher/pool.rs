@@ -80,6 +80,7 @@ pub(super) struct Pool(Arc<Owner>);
 
 struct Owner {
     shared: Arc<Shared>,
+    threads: usize,
     /// How many jobs may wait beyond those that a thread is free for.
     capacity: usize,
 }
@@ -93,11 +94,23 @@ impl Drop for Owner {
     }
 }
 
+/// How busy a pool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Jobs that wait, and places that are kept for some.
+    pub waiting: usize,
+    /// How many may wait while no thread is free.
+    pub capacity: usize,
+    /// Threads at work.
+    pub running: usize,
+}
+
 impl Pool {
     /// At least one thread.
     pub(super) fn new(threads: usize, capacity: usize) -> std::io::Result<Self> {
-        let pool = Self(Arc::new(Owner { shared: Arc::default(), capacity }));
-        for number in 1..=threads.max(1) {
+        let threads = threads.max(1);
+        let pool = Self(Arc::new(Owner { shared: Arc::default(), threads, capacity }));
+        for number in 1..=threads {
             let shared = pool.0.shared.clone();
             std::thread::Builder::new().name(format!("hasher-{number}")).spawn(move || {
                 yield_to_other_threads();
@@ -132,8 +145,16 @@ impl Pool {
         self.with_room().map(drop)
     }
 
+    /// At this moment.
+    pub(super) fn load(&self) -> Load {
+        let Owner { shared, threads, capacity } = &*self.0;
+        let queue = shared.lock();
+        let waiting = queue.waiting.iter().filter(|job| job.is_wanted()).count() + queue.reserved;
+        Load { waiting, capacity: *capacity, running: threads.saturating_sub(queue.idle) }
+    }
+
     fn with_room(&self) -> Result<MutexGuard<'_, Queue>, Error> {
-        let Owner { shared, capacity } = &*self.0;
+        let Owner { shared, capacity, .. } = &*self.0;
         let mut queue = shared.lock();
         let room = |queue: &Queue| queue.waiting.len() + queue.reserved < capacity + queue.idle;
         if !room(&queue) {

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::super::changes::{self, Change, KEPT};
+use super::super::changes::{self, Change, KEPT, Row};
 use super::scripts::Named;
 use super::servers::Server;
 use super::{Inner, RedisSessions, Result};
 use crate::domain::{SessionId, Timestamp, UserId};
+use crate::telemetry::metrics::Durations;
 
 /// Well below [`STALE`], so that one slow reading doesn't send every request to SQL.
 const INTERVAL: Duration = Duration::from_millis(350);
@@ -21,12 +22,18 @@ pub(super) const STALE: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 100;
 
 /// How far this node has read.
-#[derive(Default)]
 pub struct Progress {
     state: Mutex<State>,
     /// Of those who wait for a reading, one reads.
     reading: tokio::sync::Mutex<()>,
+    /// When this process came to the feed.
+    started: Instant,
+    /// From the time of each row until it was carried out here.
+    pub lag: Durations,
 }
+
+/// What [`INTERVAL`] makes of it where all is well, and what is promised, lie between these.
+const LAGS: &[f64] = &[0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0];
 
 #[derive(Default)]
 struct State {
@@ -35,6 +42,17 @@ struct State {
     /// Rows that were carried out, each with the replication id of the server where. A reading finds those of the last
     /// moments again, and need not repeat them there: a load after them reads SQL after their commit.
     done: HashMap<i64, String>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+            started: Instant::now(),
+            lag: Durations::within(LAGS),
+        }
+    }
 }
 
 /// When a reading of the feed began.
@@ -54,6 +72,11 @@ impl Progress {
     pub fn is_fresh(&self) -> bool {
         let Some(Reading { began, began_at, .. }) = self.lock().complete else { return false };
         began.elapsed() < STALE && began_at.elapsed().is_ok_and(|elapsed| elapsed < STALE)
+    }
+
+    /// How long ago the last complete reading began; where there was none, how long this process has been here.
+    pub fn age(&self) -> Duration {
+        self.last().map_or(self.started, |reading| reading.began).elapsed()
     }
 
     fn is_complete_since(&self, moment: Instant) -> bool {
@@ -132,9 +155,11 @@ impl RedisSessions {
             inner.servers.forget_all();
             inner.channel.any_memory().forget_everyone();
         }
-        let carry_out = rows.iter().copied().map(|(id, change)| self.carry_out(id, change, joining));
+        // What was there before this node is late through no fault of its own.
+        let clocks = last.map(|_| (at, began));
+        let carry_out = rows.iter().copied().map(|row| self.carry_out_timed(row, joining, clocks));
         stream::iter(carry_out).buffer_unordered(AT_ONCE).try_for_each(async |()| Ok(())).await?;
-        let seen: HashSet<_> = rows.iter().map(|(id, _)| *id).collect();
+        let seen: HashSet<_> = rows.iter().map(|row| row.id).collect();
         let mut state = inner.feed.lock();
         state.done.retain(|id, _| seen.contains(id));
         // A later reading may have completed first.
@@ -144,13 +169,28 @@ impl RedisSessions {
         Ok(())
     }
 
-    /// Does for a row what its writer did. Rows may be carried out in any order: each only takes away.
-    async fn carry_out(&self, id: i64, change: Change, joining: Option<(u16, &Server)>) -> Result<()> {
-        let inner = &self.0;
+    /// [`Self::carry_out`], and tells how late it was the first time. `clocks` are the database's and our own at one moment.
+    async fn carry_out_timed(
+        &self,
+        row: Row,
+        joining: Option<(u16, &Server)>,
+        clocks: Option<(Timestamp, Instant)>,
+    ) -> Result<()> {
+        let is_new = self.carry_out(row, joining).await?;
+        if let Some((theirs, ours)) = clocks.filter(|_| is_new) {
+            self.0.feed.lag.observe((theirs - row.at).to_std().unwrap_or_default() + ours.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Does for a row what its writer did, and says whether it was the first time. Rows may be carried out in any order:
+    /// each only takes away.
+    async fn carry_out(&self, row: Row, joining: Option<(u16, &Server)>) -> Result<bool> {
+        let (inner, Row { id, change, .. }) = (&self.0, row);
         let Some((script, user, session)) = inner.script_of(&change) else {
             inner.servers.raise_min_positions(id);
             inner.channel.any_memory().forget(&change);
-            return Ok(());
+            return Ok(inner.feed.lock().done.insert(id, String::new()).is_none());
         };
         let slot = inner.line.slot(user);
         let known = match joining {
@@ -160,18 +200,19 @@ impl RedisSessions {
         // On a slot that this node has not asked yet it believes nothing, and any server will do.
         let done = inner.feed.lock().done.get(&id).is_some_and(|done| known.as_ref().is_none_or(|known| known == done));
         if done {
-            return Ok(());
+            return Ok(false);
         }
         let reply = inner.scripts.run(&inner.line, script, &inner.scripts.keys(user, session), &[]).await;
         // After it: what was read again from a copy before that is forgotten too.
         inner.channel.any_memory().forget(&change);
-        let reply = reply?;
+        let reply = reply.inspect_err(|_| {
+            inner.errors.inc();
+        })?;
         if known.is_some_and(|known| known != reply.replication_id) {
             // A server that this node doesn't know: whoever asks there joins it first.
             inner.servers.forget(slot);
             inner.channel.any_memory().forget_everyone();
         }
-        inner.feed.lock().done.insert(id, reply.replication_id);
-        Ok(())
+        Ok(inner.feed.lock().done.insert(id, reply.replication_id).is_none())
     }
 }

@@ -57,12 +57,14 @@ use self::value::Value as _;
 use super::super::Database;
 use super::memory::{Memory, Remembered};
 use super::snapshot::{self, Snapshot};
-use super::{ACTIVITY_LAG, Change, TOUCH_INTERVAL, rows};
+use super::{ACTIVITY_LAG, Caches, Change, TOUCH_INTERVAL, rows};
+use crate::domain::error::Dependency;
 use crate::domain::keys::SecretHash;
 use crate::domain::session::LiveSession;
 use crate::domain::{Error, SessionId, Timestamp, UserId};
 use crate::settings::RedisUrl;
 use crate::storage::Result;
+use crate::telemetry::metrics::{Counter, Durations};
 
 /// Longer than any run of unlucky but proper repeats; each is one change of the server under us.
 const ATTEMPTS: usize = 4;
@@ -83,6 +85,8 @@ struct Inner {
     feed: feed::Progress,
     activity: Activity,
     channel: Channel,
+    caches: Caches,
+    errors: Counter,
 }
 
 /// What a load's script said.
@@ -117,6 +121,8 @@ impl RedisSessions {
             joining: tokio::sync::Mutex::default(),
             feed: feed::Progress::default(),
             activity: Activity::default(),
+            caches: Caches::default(),
+            errors: Counter::default(),
         }));
         Ok(store)
     }
@@ -130,8 +136,10 @@ impl RedisSessions {
         now: Timestamp,
     ) -> Result<Option<LiveSession>> {
         let memory = self.memory();
-        if let Some(known) = memory.and_then(|memory| memory.session(user, session, secret, now)) {
-            return Ok(Some(known));
+        let known = memory.and_then(|memory| memory.session(user, session, secret, now));
+        self.0.caches.sessions.count(known.is_some());
+        if known.is_some() {
+            return Ok(known);
         }
         let ticket = memory.map(|memory| memory.ticket(user));
         let remember = |found: Remembered| {
@@ -139,7 +147,9 @@ impl RedisSessions {
                 memory.remember_session(ticket, found);
             }
         };
-        let fill_tokens = match self.ask(user, session, secret, now).await? {
+        let answer = self.ask(user, session, secret, now).await?;
+        self.0.caches.copies.count(!matches!(answer, Answer::Ask(_)));
+        let fill_tokens = match answer {
             Answer::Yes { session: found, touched } => {
                 if touched {
                     self.0.activity.note(session, now, None);
@@ -220,6 +230,25 @@ impl RedisSessions {
         if !self.0.line.is_cluster() {
             self.0.channel.follow(&self.0.line).await;
         }
+    }
+
+    pub(super) fn caches(&self) -> &Caches {
+        &self.0.caches
+    }
+
+    /// How often Redis did not do in time what it was asked.
+    pub fn errors(&self) -> &Counter {
+        &self.0.errors
+    }
+
+    /// How long it took from the moment when somebody changed something until this node had carried it out.
+    pub fn revocation_lag(&self) -> &Durations {
+        &self.0.feed.lag
+    }
+
+    /// Since when this node has not read the feed: copies are believed for a second of it.
+    pub fn feed_age(&self) -> Duration {
+        self.0.feed.age()
     }
 
     /// What to say where Redis may forget what it was told: sessions are read again from SQL, limits are not.
@@ -306,7 +335,11 @@ impl RedisSessions {
             }
             Err(Error::redis("the server changes faster than it can be joined"))
         };
-        tokio::time::timeout(PATIENCE, attempts).await.map_err(|_| Refusal::late())?
+        let reply = tokio::time::timeout(PATIENCE, attempts).await.unwrap_or_else(|_| Err(Refusal::late().into()));
+        if let Err(Error::Unavailable(Dependency::Redis, _)) = &reply {
+            self.0.errors.inc();
+        }
+        reply
     }
 
     /// Another history than the one that this node knew: what was believed before is not any more.
