@@ -4,6 +4,7 @@
 mod ask;
 mod audit;
 mod config;
+mod dist;
 mod doctor;
 mod failure;
 mod healthcheck;
@@ -54,6 +55,9 @@ enum Command {
     /// The settings.
     #[command(subcommand)]
     Config(config::Command),
+    /// Files for programs beside the server, filled from the settings.
+    #[command(subcommand)]
+    Dist(dist::Command),
     /// Random secrets.
     #[command(subcommand)]
     Secret(secret::Command),
@@ -129,6 +133,7 @@ fn perform(command: Command, flags: Vec<(String, String)>) -> Result<String, Fai
         // Secrets are made before there are settings.
         Command::Secret(command) => Ok(secret::run(&command)),
         Command::Config(command) => config::run(&command, &load()?),
+        Command::Dist(command) => Ok(dist::run(&command, &load()?.settings)),
         Command::Healthcheck => healthcheck::run(&load()?.settings),
         Command::Doctor { output } => {
             let loaded = load()?;
@@ -231,6 +236,8 @@ mod tests {
             "config show --output json",
             "secret generate",
             "healthcheck",
+            "dist prometheus",
+            "dist grafana --metrics-listen :9464",
             "doctor --output json",
             "serve --data-dir /srv",
         ] {

@@ -19,6 +19,7 @@ use crate::support::spawn::command_line;
 use crate::support::stores::Stores;
 use crate::support::*;
 
+mod dist;
 mod listener;
 
 /// A server, and where it tells its figures.
