@@ -40,6 +40,13 @@ impl Watched {
         Self { server: TestServer::with(backend, &settings).await, metrics }
     }
 
+    /// A second node.
+    async fn beside(first: &TestServer) -> Self {
+        let metrics = Port::reserve();
+        let server = first.second_node_with(&[("metrics_listen", &listen_on(&metrics))]).await;
+        Self { server, metrics }
+    }
+
     async fn scrape(&self) -> Scrape {
         scrape(&self.metrics).await
     }
@@ -249,16 +256,13 @@ async fn sessions_are_told_by_kind_as_long_as_they_live(
 }
 
 #[rstest]
-#[case(Sqlite, &["sessions", "accounts"])]
-#[case(SqliteRedis, &["redis_copies"])]
-#[case(PostgresRedis, &["redis_copies"])]
 #[tokio::test]
-async fn a_request_that_a_cache_answers_is_a_hit_of_it(#[case] backend: Backend, #[case] caches: &[&str]) {
+async fn a_request_that_memory_answers_is_a_hit_of_it(#[values(Sqlite, SqliteRedis, PostgresRedis)] backend: Backend) {
     let server = Watched::start(backend).await;
     let mut anna = server.newcomer("anna").await;
     let program = server.program("anna").await;
     let hits = async |cache| server.scrape().await.hits(cache);
-    for cache in caches {
+    for cache in ["sessions", "accounts"] {
         let before = hits(cache).await;
         // What the first leaves behind, one after it finds, though maybe not before this node hears of changes.
         eventually(cache, Duration::from_secs(10), async || {
@@ -272,6 +276,28 @@ async fn a_request_that_a_cache_answers_is_a_hit_of_it(#[case] backend: Backend,
         program.get("/api/v1/me").await.expect(200);
     }
     assert!(hits("access_tokens").await > before);
+}
+
+/// The other node remembers nothing of them.
+#[rstest]
+#[tokio::test]
+async fn a_session_that_another_node_has_used_is_a_hit_of_its_copy_in_redis(
+    #[values(SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let first = TestServer::start(backend).await;
+    let second = Watched::beside(&first).await;
+    let hits = async || second.scrape().await.hits("redis_copies");
+    let before = hits().await;
+    // A copy is not believed before that node has read the feed.
+    for number in 0.. {
+        let mut person = first.newcomer(&format!("anna{number}")).await;
+        person.get("/account").await.expect(200);
+        person.at(&second).get("/account").await.expect(200);
+        if hits().await > before {
+            break;
+        }
+        assert!(number < 100, "no copy is ever believed");
+    }
 }
 
 #[rstest]
