@@ -17,7 +17,7 @@ async fn no_honest_client_notices_that_the_clock_of_a_node_is_wrong(#[values(fal
     let server = server(redis).await;
     server.create_user("anna").await;
     for wrong in [-3600, -61, -31, -10, 10, 31, 61, 3600] {
-        let node = server.second_node_ahead_by(TimeDelta::seconds(wrong)).await;
+        let node = server.second_node_by(server.clock.of_other_host(TimeDelta::seconds(wrong)), &[]).await;
         // What one node gives is good on the other at once.
         let first = server.program("anna").await;
         let mut there = first.clone().at(&node);
@@ -47,7 +47,7 @@ async fn no_honest_client_notices_that_the_clock_of_a_node_is_wrong(#[values(fal
 async fn a_node_whose_clock_is_wrong_says_by_how_much() {
     let server = server(false).await;
     for (wrong, way) in [(-31, "behind"), (90, "ahead of")] {
-        let node = server.second_node_ahead_by(TimeDelta::seconds(wrong)).await;
+        let node = server.second_node_by(server.clock.of_other_host(TimeDelta::seconds(wrong)), &[]).await;
         let mut keeper = node.signed_in(KEEPER).await;
         let ready = keeper.get("/readyz").await.expect(200).json();
         let ahead = ready["database"]["clock_ahead_seconds"].as_f64().unwrap_or_else(|| panic!("{ready}"));

@@ -87,13 +87,6 @@ impl TestServer {
         Self::run(self.stores.clone(), all, clock).await
     }
 
-    /// Another node on the same stores, on a host whose clock is wrong by so much.
-    pub async fn second_node_ahead_by(&self, wrong: TimeDelta) -> Self {
-        let mut all = self.settings.clone();
-        all.push(("public_url".to_owned(), self.public_url.clone()));
-        Self::run(self.stores.clone(), all, self.clock.of_other_host(wrong)).await
-    }
-
     async fn run(stores: Arc<Stores>, settings: Vec<(String, String)>, clock: Clock) -> Self {
         // Not chosen by the server, since `public_url` names it.
         let reserved = Port::reserve();
