@@ -26,6 +26,10 @@ pub async fn check_target<B: MessageBody + 'static>(
 }
 
 fn is_text(encoded: &str) -> bool {
+    // Nothing is hidden in it, as in nearly all.
+    if !encoded.contains('%') {
+        return !encoded.contains('\0');
+    }
     percent_decode_str(encoded).decode_utf8().is_ok_and(|text| !text.contains('\0'))
 }
 

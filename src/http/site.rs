@@ -1,5 +1,6 @@
 //! This installation as browsers and proxies see it: what this layer needs of the settings, in the app's data.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::{Mutex, Once};
 
@@ -62,8 +63,13 @@ impl Site {
 /// where it was mistyped: the link is still good.
 pub fn has_secret_path(request: &HttpRequest) -> bool {
     // As the router reads it, with needless percent-encoding removed.
-    let path = request.match_info().as_str().to_ascii_lowercase().replace("%2f", "/");
-    LinkPurpose::ALL.iter().any(|purpose| path.contains(purpose.path()))
+    let path = request.match_info().as_str();
+    let path =
+        if path.contains('%') { path.replace("%2f", "/").replace("%2F", "/").into() } else { Cow::Borrowed(path) };
+    LinkPurpose::ALL.iter().any(|purpose| {
+        let of_link = purpose.path().as_bytes();
+        path.as_bytes().windows(of_link.len()).any(|part| part.eq_ignore_ascii_case(of_link))
+    })
 }
 
 #[cfg(test)]

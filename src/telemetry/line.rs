@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 use uuid::Uuid;
 
-use super::is_hostile;
+use super::{is_hostile, is_plain};
 
 tokio::task_local! {
     static REQUEST: Rc<Request>;
@@ -66,7 +66,9 @@ where
         }
         line.write_str("{\"timestamp\":\"")?;
         SystemTime.format_time(&mut line)?;
-        write!(line, "\",\"level\":\"{}\"", metadata.level())?;
+        line.write_str("\",\"level\":\"")?;
+        line.write_str(metadata.level().as_str())?;
+        line.write_char('"')?;
         let mut members = Members { line: line.by_ref(), result: Ok(()) };
         event.record(&mut members);
         members.result?;
@@ -74,7 +76,9 @@ where
         InString(&mut line).write_str(metadata.target())?;
         line.write_char('"')?;
         if let Some(Request { id, method, path, client }) = request.as_deref() {
-            write!(line, ",\"request\":{{\"id\":\"{id}\",\"method\":\"")?;
+            line.write_str(",\"request\":{\"id\":\"")?;
+            line.write_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))?;
+            line.write_str("\",\"method\":\"")?;
             InString(&mut line).write_str(method)?;
             line.write_str("\",\"path\":\"")?;
             InString(&mut line).write_str(path)?;
@@ -95,7 +99,9 @@ impl Members<'_> {
         if self.result.is_err() || field.name().starts_with("log.") {
             return;
         }
-        self.result = write!(self.line, ",\"{}\":", field.name()).and_then(|()| write(&mut self.line));
+        let name = [",\"", field.name(), "\":"];
+        self.result =
+            name.into_iter().try_for_each(|part| self.line.write_str(part)).and_then(|()| write(&mut self.line));
     }
 }
 
@@ -134,6 +140,9 @@ struct InString<'a, W: Write>(&'a mut W);
 
 impl<W: Write> Write for InString<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        if is_plain(text.as_bytes()) && !text.bytes().any(|byte| matches!(byte, b'"' | b'\\')) {
+            return self.0.write_str(text);
+        }
         let mut rest = text;
         while let Some(at) = rest.find(|c| matches!(c, '"' | '\\') || is_hostile(c)) {
             self.0.write_str(&rest[..at])?;

@@ -49,8 +49,7 @@ fn subscriber(level: &str, json: bool, queue: Queue) -> Box<dyn Subscriber + Sen
 /// The text with each control character, and each character that breaks lines or changes their direction, as `\u001b`.
 /// Good inside JSON strings too.
 pub fn escaped(text: &str) -> Cow<'_, str> {
-    // Nearly all lines: this looks at many bytes at once.
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.contains(is_hostile) {
+    if is_plain(text.as_bytes()) || !text.contains(is_hostile) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 16);
@@ -63,6 +62,11 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(safe)
+}
+
+/// Printable ASCII alone, as nearly all of the log is: no character has to be looked at. Many bytes at once are.
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
 }
 
 fn is_hostile(c: char) -> bool {

@@ -7,7 +7,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::escaped;
+use super::{escaped, is_plain};
 
 /// Bytes of lines that may wait for the reader of the log.
 pub(super) const WAITING_BYTES: usize = 1 << 20;
@@ -76,13 +76,13 @@ impl Shared {
         }
     }
 
-    fn push(&self, line: &str) {
+    fn push(&self, line: &[u8]) {
         let mut waiting = self.lock();
         if waiting.lines.len() + line.len() >= WAITING_BYTES {
             self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        waiting.lines.extend_from_slice(line.as_bytes());
+        waiting.lines.extend_from_slice(line);
         waiting.lines.push(b'\n');
         self.wake(waiting);
     }
@@ -143,8 +143,12 @@ fn write_all(out: &mut impl Write, mut lines: &[u8]) -> u64 {
 /// The formatter hands over one whole line at a time.
 impl Write for Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(line);
-        self.0.push(&escaped(text.strip_suffix('\n').unwrap_or(&text)));
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        if is_plain(text) {
+            self.0.push(text);
+        } else {
+            self.0.push(escaped(&String::from_utf8_lossy(text)).as_bytes());
+        }
         Ok(line.len())
     }
 
