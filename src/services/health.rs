@@ -1,11 +1,12 @@
 //! How this node fares.
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 
 use super::{Result, Services};
+use crate::domain::Timestamp;
 use crate::storage::database_time::{ClockDifference, clock_difference};
 pub use crate::storage::readiness::{Fault, TryOut};
 use crate::storage::sessions::SessionStore;
@@ -35,14 +36,28 @@ impl Health {
 /// From here on a difference of two clocks is told, and below the half of it no more.
 const TOLD: TimeDelta = TimeDelta::seconds(1);
 
+/// Time that has come to differ by more than this, which clocks do not by themselves, is doubted.
+const DOUBTED: TimeDelta = TimeDelta::minutes(1);
+/// It is gone by when it has been found for so long: a host that was asleep is set right sooner, and so is, with luck, a
+/// database server that has taken another's place.
+const BELIEVED_AFTER: Duration = Duration::from_secs(120);
+/// Who asks whether the node is ready, however often, has the clocks compared no sooner than this after the last time.
+const COMPARED_FOR: Duration = Duration::from_secs(1);
+
 /// How far this host's clock is from the database's, and whether the log was told that it is too far.
 #[derive(Default)]
 pub struct Clocks(Mutex<Compared>);
 
 #[derive(Clone, Copy, Default)]
 struct Compared {
+    /// When that was begun last.
+    at: Option<Instant>,
     host_ahead: Option<TimeDelta>,
     told: bool,
+    /// When time was set last, or found right, by the clock of this host and by one that never leaps.
+    believed: Option<(Timestamp, Instant)>,
+    /// Since when there has been a difference that is doubted.
+    doubted_since: Option<Instant>,
 }
 
 /// What the log is told.
@@ -68,9 +83,44 @@ impl Clocks {
         None
     }
 
+    /// Whether time may be set by this: at once where it changes little, was not known before, or `host`'s clock has leapt
+    /// and not the database's; else where it has been found for long.
+    fn is_believed(&self, change: TimeDelta, host: Timestamp, now: Instant) -> bool {
+        let mut compared = self.compared();
+        let leap = compared.believed.map(|(host_then, then)| {
+            let passed = TimeDelta::from_std(now - then).unwrap_or(TimeDelta::MAX);
+            change + (host - host_then - passed)
+        });
+        if leap.is_some_and(|leap| leap.abs() > DOUBTED) {
+            let since = *compared.doubted_since.get_or_insert(now);
+            if now - since < BELIEVED_AFTER {
+                return false;
+            }
+        }
+        compared.doubted_since = None;
+        compared.believed = Some((host, now));
+        true
+    }
+
+    /// Whether they are to be compared, which whoever is told so does.
+    fn is_due(&self, now: Instant) -> bool {
+        let mut compared = self.compared();
+        let is_due = compared.at.is_none_or(|at| now - at >= COMPARED_FOR);
+        if is_due {
+            compared.at = Some(now);
+        }
+        is_due
+    }
+
+    /// Whether this host and the database agree on the time so far that what can't be undone may be done by it: one of
+    /// them is wrong, and nobody knows which.
+    pub fn agree(&self) -> bool {
+        self.compared().host_ahead.is_none_or(|ahead| ahead.abs() <= DOUBTED)
+    }
+
     /// By how much this host's clock is ahead, and what to say of that.
     fn found(&self) -> (Option<TimeDelta>, Option<String>) {
-        let Compared { host_ahead, told } = *self.compared();
+        let Compared { host_ahead, told, .. } = *self.compared();
         (host_ahead, host_ahead.filter(|_| told).map(warning))
     }
 
@@ -94,7 +144,16 @@ fn warning(host_ahead: TimeDelta) -> String {
 /// Where the database does not answer: then the last answer holds.
 pub async fn compare_clocks(services: &Services) -> Result<()> {
     let Some(difference) = clock_difference(&services.database, &services.clock).await? else { return Ok(()) };
-    services.clock.follow(difference.ahead, difference.error);
+    let change = difference.ahead - services.clock.ahead_of_host();
+    if services.clocks.is_believed(change, services.clock.of_host(), Instant::now()) {
+        services.clock.follow(difference.ahead, difference.error);
+    } else {
+        let leap_seconds = change.as_seconds_f64();
+        tracing::error!(
+            leap_seconds,
+            "the time of the database has leapt: it is gone by once that has lasted two minutes"
+        );
+    }
     let host_ahead_seconds = -difference.ahead.as_seconds_f64();
     match services.clocks.note(difference) {
         Some(Word::Apart) => tracing::warn!(
@@ -119,7 +178,7 @@ pub async fn compare_clocks_again(services: &Services) {
 /// Whether the database can be read and written, and what time it has.
 pub async fn database(services: &Services) -> Health {
     let tried = services.try_out.of(&services.database).await;
-    if tried.is_ok() {
+    if tried.is_ok() && services.clocks.is_due(Instant::now()) {
         compare_clocks_again(services).await;
     }
     let (clock_ahead, warning) = services.clocks.found();
@@ -168,5 +227,53 @@ mod tests {
         assert!(clocks.found().1.is_some_and(|told| told.contains("0.9 s ahead of that")));
         assert_eq!(note(-400, 0), Some(Word::Agree));
         assert_eq!(clocks.found(), (Some(TimeDelta::milliseconds(400)), None));
+    }
+
+    #[test]
+    fn a_leap_of_the_databases_time_is_believed_at_the_start_or_when_it_lasts() {
+        let (clocks, start) = (Clocks::default(), Instant::now());
+        let hour = TimeDelta::hours(1);
+        // By the clock of the host, which is right.
+        let asked = |change, seconds: u64| {
+            let passed = TimeDelta::seconds(seconds as i64);
+            clocks.is_believed(change, Timestamp::from_millis(0) + passed, start + Duration::from_secs(seconds))
+        };
+        assert!(asked(hour, 0));
+        assert!(asked(DOUBTED, 1));
+        for seconds in [10, 40, 129] {
+            assert!(!asked(-hour, seconds), "{seconds}");
+        }
+        // It was a mistake, then another one begins.
+        assert!(asked(TimeDelta::zero(), 129));
+        assert!(!asked(-hour, 131));
+        assert!(!asked(-hour, 250));
+        assert!(asked(-hour, 251));
+    }
+
+    #[test]
+    fn a_leap_of_the_hosts_time_is_made_up_for_at_once() {
+        let (clocks, start) = (Clocks::default(), Instant::now());
+        let (hour, moment) = (TimeDelta::hours(1), Duration::from_secs(30));
+        assert!(clocks.is_believed(TimeDelta::zero(), Timestamp::from_millis(0), start));
+        assert!(clocks.is_believed(-hour, Timestamp::from_millis(0) + hour, start + moment));
+        assert!(!clocks.is_believed(-hour, Timestamp::from_millis(0) + hour, start + moment));
+    }
+
+    #[test]
+    fn clocks_that_are_far_apart_do_not_agree() {
+        let clocks = Clocks::default();
+        assert!(clocks.agree());
+        for (ahead, agree) in [(TimeDelta::hours(1), false), (DOUBTED, true)] {
+            clocks.note(ClockDifference { ahead, error: TimeDelta::zero() });
+            assert_eq!(clocks.agree(), agree, "{ahead}");
+        }
+    }
+
+    #[test]
+    fn many_who_ask_whether_the_node_is_ready_have_the_clocks_compared_once() {
+        let (clocks, start) = (Clocks::default(), Instant::now());
+        assert!(clocks.is_due(start));
+        assert!(!clocks.is_due(start) && !clocks.is_due(start + COMPARED_FOR / 2));
+        assert!(clocks.is_due(start + COMPARED_FOR));
     }
 }

@@ -70,21 +70,37 @@ async fn keep(services: &Services, lease: &mut Lease) {
 
 /// Every step; the first error, where some failed: none keeps the others from their turn.
 async fn sweep_all(services: &Services, now: Timestamp) -> Result<()> {
-    let (database, retention) = (&services.database, now - services.settings.audit_retention);
+    let database = &services.database;
     let steps = [
         history::backfill(services).await,
+        sweep_by_time(services, now).await,
+        refresh_search_texts(database).await,
+        in_batches(database, changes::prune).await,
+        counts::count_all(services).await,
+    ];
+    steps.into_iter().collect()
+}
+
+/// What has had its time. None of it can be undone: it waits while nobody knows what time it is.
+async fn sweep_by_time(services: &Services, now: Timestamp) -> Result<()> {
+    if !services.clocks.agree() {
+        tracing::error!(
+            "the clocks of this host and of the database are far apart: nothing is closed or deleted for its age; set \
+             both right (NTP)"
+        );
+        return Ok(());
+    }
+    let (database, retention) = (&services.database, now - services.settings.audit_retention);
+    let steps = [
         close_expired(services, now).await,
         end_unclaimed(services, now).await,
         in_batches(database, move |connection| expiry::prune(connection, retention, BATCH)).await,
         in_batches(database, move |connection| audit::prune(connection, retention, BATCH)).await,
         in_batches(database, move |connection| former_usernames::prune(connection, retention)).await,
         in_batches(database, move |connection| links::prune(connection, now)).await,
-        refresh_search_texts(database).await,
         in_batches(database, move |connection| lockouts::prune(connection, now)).await,
-        in_batches(database, changes::prune).await,
         in_batches(database, move |connection| hours::prune(connection, now - KEPT_HOURS)).await,
         in_batches(database, move |connection| failing_addresses::prune(connection, last_day_began(now))).await,
-        counts::count_all(services).await,
     ];
     steps.into_iter().collect()
 }

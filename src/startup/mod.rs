@@ -9,6 +9,7 @@ mod serve;
 mod server;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::ConnectionAddr;
 use tokio_postgres::config::Host;
@@ -17,7 +18,7 @@ pub use self::checkup::{Checkup, checkup};
 pub use self::failure::StartupFailure;
 pub use self::serve::serve;
 pub use self::server::{Handle, Server};
-use crate::domain::Clock;
+use crate::domain::{Clock, Error};
 use crate::services::Services;
 use crate::services::audit::Exports;
 use crate::services::authentication::hasher::Hasher;
@@ -30,8 +31,10 @@ use crate::storage::database::OpenError;
 use crate::storage::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::storage::{Database, installation};
 
-/// How often a database that was just opened is asked what time it is.
-const START_TRIES: usize = 5;
+/// How long a start waits for the database, once that is open.
+const START: Duration = Duration::from_secs(30);
+/// Between two questions.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Opens the stores and migrates the database: all that the server and the command line need.
 pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, StartupFailure> {
@@ -97,16 +100,21 @@ pub async fn services(loaded: Loaded, clock: Clock) -> Result<Services, StartupF
         verified_tokens: Arc::default(),
         tally: Tally::default(),
     };
-    // Before anything is dated. A busy database is asked again: nobody waits for an answer yet.
-    let patient = Services { database: services.database.clone().with_long_timeout(), ..services.clone() };
-    let mut compared = health::compare_clocks(&patient).await;
-    for _ in 1..START_TRIES {
-        if compared.is_err() {
-            compared = health::compare_clocks(&patient).await;
-        }
-    }
-    compared.map_err(|error| StartupFailure::services(&error))?;
+    compare_clocks(&services).await.map_err(|error| StartupFailure::services(&error))?;
     Ok(services)
+}
+
+/// Before anything is dated. A busy database is asked again: nobody waits for an answer yet.
+async fn compare_clocks(services: &Services) -> crate::services::Result<()> {
+    let services = Services { database: services.database.clone().with_long_timeout(), ..services.clone() };
+    let compare = async {
+        while let Err(error) = health::compare_clocks(&services).await {
+            tracing::warn!(%error, "the database was not asked what time it is");
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(START, compare).await.unwrap_or_else(|elapsed| Err(Error::database(elapsed)))
 }
 
 /// Opens and migrates it; `target` is what may be shown of its URL.

@@ -9,7 +9,7 @@ use actix_web::{App, HttpServer, web};
 use tokio::task::AbortHandle;
 
 use super::listeners::{self, Listener};
-use super::{StartupFailure, metrics};
+use super::{START, StartupFailure, metrics};
 use crate::api::document;
 use crate::domain::Error;
 use crate::http::api_document::ApiDocument;
@@ -23,8 +23,6 @@ use crate::services::{Services, health, maintenance};
 use crate::storage::sessions::SessionStore;
 use crate::{routes, web as pages};
 
-/// How long a start waits for the database.
-const START: Duration = Duration::from_secs(30);
 /// How often SQL learns which sessions were active.
 const ACTIVITY_BATCH: Duration = Duration::from_secs(60);
 /// How often it is looked whether a signing key is due for rotation.

@@ -1,6 +1,9 @@
 //! Nodes on hosts whose clocks are wrong: the database's is the one that counts.
 
 use chrono::TimeDelta;
+use diesel::{ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _};
+use portcullis::services::maintenance;
+use portcullis::storage::schema::sessions;
 use rstest::rstest;
 
 use crate::support::stores::Stores;
@@ -43,6 +46,33 @@ async fn no_honest_client_notices_that_the_clock_of_a_node_is_wrong(#[values(fal
     }
 }
 
+/// One of the two is wrong, and nobody knows which.
+#[tokio::test]
+async fn nothing_is_closed_or_deleted_for_its_age_where_host_and_database_are_far_apart() {
+    let server = server(false).await;
+    let anna = server.newcomer("anna").await;
+    server.clock.advance(TimeDelta::days(400));
+    let sessions = async || {
+        let of_anna = |connection: &mut _| {
+            let ended =
+                sessions::table.filter(sessions::ended_at.is_not_null()).count().get_result::<i64>(connection)?;
+            Ok((ended, sessions::table.count().get_result::<i64>(connection)?))
+        };
+        server.services.database.read(of_anna).await.unwrap()
+    };
+    let before = sessions().await;
+    assert!(before.0 < before.1, "{before:?}");
+    for wrong in [-1, 1] {
+        let node = server.second_node_by(server.clock.of_other_host(TimeDelta::days(wrong)), &[]).await;
+        maintenance::sweep(&node.services).await.unwrap();
+        assert_eq!(sessions().await, before, "{wrong} days");
+        assert!(!anna.clone().at(&node).is_signed_in().await);
+    }
+    maintenance::sweep(&server.services).await.unwrap();
+    let after = sessions().await;
+    assert!(after.0 == after.1, "{after:?}");
+}
+
 #[tokio::test]
 async fn a_node_whose_clock_is_wrong_says_by_how_much() {
     let server = server(false).await;
@@ -55,17 +85,17 @@ async fn a_node_whose_clock_is_wrong_says_by_how_much() {
         let warning = ready["database"]["warning"].as_str().unwrap_or_else(|| panic!("{ready}"));
         assert!(warning.contains(&format!(" s {way} that of the database")) && warning.contains("NTP"), "{ready}");
         let page = keeper.get("/admin").await.expect(200);
-        assert!(page.text().contains("This node's time is wrong: the clock of this host is"), "{}", page.text());
+        assert!(page.text().contains("Two clocks differ: the clock of this host is"), "{}", page.text());
         let rows = page.texts("section[aria-labelledby='node'] tbody tr");
-        assert!(rows[1].starts_with("ClockWrong"), "{rows:?}");
+        assert!(rows[1].starts_with("ClockDiffers"), "{rows:?}");
     }
     let mut keeper = server.signed_in(KEEPER).await;
     let ready = keeper.get("/readyz").await.expect(200).json();
     assert!(ready["database"]["clock_ahead_seconds"].as_f64().is_some_and(|ahead| ahead.abs() < 2.0), "{ready}");
     assert_eq!(ready["database"].get("warning"), None, "{ready}");
     let page = keeper.get("/admin").await.expect(200);
-    assert!(page.texts("section[aria-labelledby='node'] tbody tr")[1].starts_with("ClockRight"));
-    assert!(!page.text().contains("time is wrong"));
+    assert!(page.texts("section[aria-labelledby='node'] tbody tr")[1].starts_with("ClockAgrees"));
+    assert!(!page.text().contains("clocks differ"));
     // Of a file on this host there is no other clock.
     let server = TestServer::start(Sqlite).await;
     let ready = server.browser().get("/readyz").await.expect(200).json();

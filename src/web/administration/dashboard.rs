@@ -253,7 +253,7 @@ fn attention(
         }
     }
     if let Some(warning) = &database.warning {
-        say(format!("This node's time is wrong: {warning}."), None);
+        say(format!("Two clocks differ: {warning}."), None);
     }
     if let Some(warning) = redis.and_then(|health| health.warning.as_ref()) {
         say(format!("Redis may forget what it must keep: {warning}."), None);
