@@ -12,7 +12,8 @@ use crate::domain::Error;
 trait Job: Send {
     /// Whether whoever asked for it is still there.
     fn is_wanted(&self) -> bool;
-    fn run(self: Box<Self>);
+    /// Calls `done` after the work, before whoever asked for it has the answer.
+    fn run(self: Box<Self>, done: &dyn Fn());
 }
 
 struct Task<T, F> {
@@ -25,9 +26,11 @@ impl<T: Send, F: FnOnce() -> T + Send> Job for Task<T, F> {
         !self.answer.is_closed()
     }
 
-    fn run(self: Box<Self>) {
+    fn run(self: Box<Self>, done: &dyn Fn()) {
         // A panic must not take the thread with it; the dropped sender tells whoever waits.
-        if let Ok(result) = catch_unwind(AssertUnwindSafe(self.work)) {
+        let result = catch_unwind(AssertUnwindSafe(self.work));
+        done();
+        if let Ok(result) = result {
             // Nobody is there to hear it when the request went away meanwhile.
             let _ = self.answer.send(result);
         }
@@ -39,8 +42,8 @@ struct Queue {
     waiting: VecDeque<Box<dyn Job>>,
     /// Places of jobs that are still to come.
     reserved: usize,
-    /// Threads without work.
-    idle: usize,
+    /// Threads at work.
+    running: usize,
     closed: bool,
 }
 
@@ -60,16 +63,15 @@ impl Shared {
         let mut queue = self.lock();
         while !queue.closed {
             let Some(job) = queue.waiting.pop_front() else {
-                queue.idle += 1;
                 queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-                queue.idle -= 1;
                 continue;
             };
-            drop(queue);
             if job.is_wanted() {
-                job.run();
+                queue.running += 1;
+                drop(queue);
+                job.run(&|| self.lock().running -= 1);
+                queue = self.lock();
             }
-            queue = self.lock();
         }
     }
 }
@@ -147,16 +149,16 @@ impl Pool {
 
     /// At this moment.
     pub(super) fn load(&self) -> Load {
-        let Owner { shared, threads, capacity } = &*self.0;
+        let Owner { shared, capacity, .. } = &*self.0;
         let queue = shared.lock();
         let waiting = queue.waiting.iter().filter(|job| job.is_wanted()).count() + queue.reserved;
-        Load { waiting, capacity: *capacity, running: threads.saturating_sub(queue.idle) }
+        Load { waiting, capacity: *capacity, running: queue.running }
     }
 
     fn with_room(&self) -> Result<MutexGuard<'_, Queue>, Error> {
-        let Owner { shared, capacity, .. } = &*self.0;
+        let Owner { shared, threads, capacity } = &*self.0;
         let mut queue = shared.lock();
-        let room = |queue: &Queue| queue.waiting.len() + queue.reserved < capacity + queue.idle;
+        let room = |queue: &Queue| queue.running + queue.waiting.len() + queue.reserved < threads + capacity;
         if !room(&queue) {
             queue.waiting.retain(|job| job.is_wanted());
         }
@@ -220,14 +222,11 @@ mod tests {
         let pool = Pool::new(threads, capacity).unwrap();
         let (release, gate) = mpsc::channel::<()>();
         let gate = Arc::new(Mutex::new(gate));
-        while pool.0.shared.lock().idle < threads {
-            tokio::task::yield_now().await;
-        }
         for _ in 0..threads {
             let (pool, gate) = (pool.clone(), gate.clone());
             tokio::spawn(async move { pool.run(move || gate.lock().map(|gate| gate.recv().is_ok()).is_ok()).await });
         }
-        while pool.0.shared.lock().idle > 0 {
+        while pool.load().running < threads {
             tokio::task::yield_now().await;
         }
         (pool, release)
@@ -281,6 +280,15 @@ mod tests {
         drop(release);
         assert_eq!(work.await.unwrap(), 1);
         assert_eq!(pool.run(|| 2).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn whoever_has_an_answer_finds_its_thread_free() {
+        let pool = Pool::new(1, 0).unwrap();
+        for n in 0..2000 {
+            assert_eq!(pool.load(), Load { waiting: 0, capacity: 0, running: 0 }, "{n}");
+            assert_eq!(pool.run(move || n).await.unwrap(), n);
+        }
     }
 
     #[tokio::test]
