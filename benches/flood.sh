@@ -7,6 +7,7 @@
 #
 # The flood comes from many addresses, each with less than `login_rate`: at names that nobody has, a new one each time, and
 # at the name of one account, which is soon locked. What is quiet was measured before the first flood; the median counts.
+# After each flood somebody else signs in: how long until that is answered again, the longest of the rounds.
 # PORTCULLIS=<binary> measures another build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -56,7 +57,7 @@ LUA
 light() {
   local output
   output=$(wrk -t1 -c1 -d"${seconds}s" -s "$folder/light.lua" -H "authorization: Bearer $token" "$url/api/v1/me")
-  ! grep -q lost <<<"$output" || fail "a light request was lost: $output"
+  ! grep -q lost <<<"$output" || fail "a light request was lost: $output $(tail -5 "$folder/$name.log")"
   sed -n 's/^p99 //p' <<<"$output"
 }
 
@@ -65,7 +66,7 @@ ms() {
 }
 
 measure() {
-  local token quiet flooded statuses kind round
+  local token quiet flooded statuses kind round ended recovered
   start_server "$@" --log-level warn
   create_user root --role admin
   create_user anna --role user
@@ -75,22 +76,28 @@ measure() {
   done >"$folder/quiet"
   quiet=$(median <"$folder/quiet")
   for kind in invented one; do
-    : >"$folder/flooded"
+    : >"$folder/flooded" && : >"$folder/recovered"
     for ((round = 0; round < rounds; round++)); do
       KIND=$kind wrk -t1 -c"$connections" -d"$((seconds + 2))s" -s "$folder/flood.lua" "$url/" >"$folder/flood.out" &
       local flood=$!
       sleep 1
       light >>"$folder/flooded"
       wait "$flood"
+      ended=$(date +%s%N)
+      until sign_in root >"$folder/signed-in.json"; do
+        [ $(($(date +%s%N) - ended)) -lt 30000000000 ] || fail "nobody can sign in for 30 s after the flood"
+      done
+      echo $((($(date +%s%N) - ended) / 1000000)) >>"$folder/recovered"
     done
     flooded=$(median <"$folder/flooded")
     statuses=$(grep ' of ' "$folder/flood.out")
-    printf '| %s | %s | %s | %s | %s | %s |\n' "$name" "$kind" "$(ms "$quiet")" "$(ms "$flooded")" \
-      "$(awk "BEGIN { printf \"%.1f\", $flooded / $quiet }")" "${statuses%, }"
+    recovered=$(sort -n "$folder/recovered" | tail -1)
+    printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$name" "$kind" "$(ms "$quiet")" "$(ms "$flooded")" \
+      "$(awk "BEGIN { printf \"%.1f\", $flooded / $quiet }")" "$recovered" "$(memory "$server" VmHWM)" "${statuses%, }"
   done
   stop_server
 }
 
-echo "| stores | names | p99 quiet, ms | p99 flooded, ms | ratio | answers to the flood, last round |"
-echo "|---|---|---|---|---|---|"
+echo "| stores | names | p99 quiet, ms | p99 flooded, ms | ratio | recovered after, ms | peak MiB | answers to the flood, last round |"
+echo "|---|---|---|---|---|---|---|---|"
 for_each_pair measure "${1:-}"

@@ -76,10 +76,6 @@ cpu() {
   awk -v hertz="$(getconf CLK_TCK)" '{ print ($14 + $15) * 1000000 / hertz }' "/proc/$1/stat"
 }
 
-memory() {
-  awk '/^VmRSS/ { printf "%.0f", $2 / 1024 }' "/proc/$1/status"
-}
-
 redis_calls() {
   redis-cli -s "$redis_socket" info commandstats | sed -n 's/^cmdstat_evalsha:calls=\([0-9]*\).*/\1/p'
 }

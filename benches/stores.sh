@@ -91,6 +91,11 @@ sign_in() {
   curl -fs "$url/api/v1/auth/login" -H 'content-type: application/json' -d "{\"username\":\"$1\",\"password\":\"$password\"}"
 }
 
+# memory PID [VmHWM]: MiB resident now, or the most so far.
+memory() {
+  awk -v "field=${2:-VmRSS}:" '$1 == field { printf "%.0f", $2 / 1024 }' "/proc/$1/status"
+}
+
 median() {
   sort -n | awk '{ value[NR] = $1 } END { print value[int((NR + 1) / 2)] }'
 }
