@@ -257,6 +257,74 @@ async fn the_primaries_of_a_cluster_hand_over_to_their_replicas() {
     server.is_ready().await;
 }
 
+/// As a machine that is gone: who has an account on another primary notices nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_of_a_cluster_that_dies_takes_only_its_own_accounts_with_it() {
+    let servers = redis_cluster::cluster(1).await;
+    for server in &servers {
+        server.cli(&["config", "set", "cluster-require-full-coverage", "no"]);
+    }
+    let mut stores = Stores::with_redis(PostgresRedis, Some(servers[0].clone())).await;
+    stores.redis_url = Some(redis_cluster::url(&servers));
+    let one = TestServer::on(stores, &[("api_rate", "100000/1s")]).await;
+    let two = one.second_node_with(&[]).await;
+    let nodes = [&one, &two];
+    let mut crowd = Crowd::gather(&nodes, 12).await;
+    crowd.end(&nodes, 5).await;
+
+    // On which primary an account is, its id says.
+    let [mut there, mut elsewhere] = [const { Vec::new() }; 2];
+    while there.len() < 4 || elsewhere.len() < 4 {
+        let name = format!("reader{}", there.len() + elsewhere.len());
+        let browser = nodes[there.len() % 2].newcomer(&name).await;
+        let id = one.id_of(&name).await.to_string();
+        let keys = servers[0].keys(&one.stores.redis_prefix);
+        let of_them = if keys.iter().any(|key| key.contains(&id)) { &mut there } else { &mut elsewhere };
+        of_them.push((name, browser));
+    }
+    let (late, mut late_browser) = there.remove(0);
+    let late = account::live(&one.services, one.id_of(&late).await, 9).await.unwrap().0[0].id;
+    let its_port = format!("master_port:{}", servers[0].port);
+    let replicates_it = |replica: &&Arc<RedisServer>| {
+        replica.cli(&["info", "replication"]).lines().any(|line| line.trim_end() == its_port)
+    };
+    let replica = servers[3..].iter().find(replicates_it).expect("a replica of the first");
+    assert_eq!(servers[0].cli(&["wait", "1", "5000"]), "1", "the replica has not all");
+
+    let on = Arc::new(AtomicBool::new(true));
+    let read = |(_, browser): (String, Browser)| tokio::spawn(keep_reading(browser, on.clone()));
+    let there: Vec<_> = there.into_iter().map(read).collect();
+    let elsewhere: Vec<_> = elsewhere.into_iter().map(read).collect();
+    let began = Instant::now();
+    servers[0].kill9();
+    // The database knows it, that primary can't be told: it has ended all the same.
+    let told = everyone::end_one(&one.services, &command_line(), late, &Client::default()).await;
+    assert!(told.is_err(), "a dead primary was told");
+    let ready = two.browser().get("/readyz").await.expect(503).json();
+    assert_eq!(ready["redis"]["status"], "unavailable", "{ready}");
+    eventually("the replica has taken over", Duration::from_secs(30), async || {
+        replica.cli(&["info", "replication"]).contains("role:master")
+    })
+    .await;
+    let outages = [(began, Instant::now())];
+    for node in nodes {
+        node.is_ready().await;
+    }
+    tokio::time::sleep(LIMIT.saturating_sub(outages[0].1.elapsed())).await;
+    assert!(!late_browser.is_signed_in().await && !late_browser.at(&two).is_signed_in().await, "back");
+    crowd.judge(&nodes, "without that primary").await;
+    on.store(false, Ordering::Relaxed);
+    for refused in there {
+        let refused = refused.await.unwrap();
+        assert!(!refused.is_empty(), "answered without its primary");
+        within_the_limit(&refused, &outages);
+    }
+    for refused in elsewhere {
+        let refused = refused.await.unwrap();
+        assert!(refused.is_empty(), "{} refused, though their primary is there", refused.len());
+    }
+}
+
 /// Every 503 was in one of these outages, or less than [`LIMIT`] after its end.
 fn within_the_limit(refused: &[Instant], outages: &[(Instant, Instant)]) {
     for at in refused {
