@@ -73,9 +73,11 @@ pub fn database_url(text: &str) -> Parsed<DatabaseUrl> {
 }
 
 /// The URL with its password hidden, in the userinfo and in the query. Hides rather too much: in a password that was
-/// not written with % codes, everything up to the last `@` counts.
+/// not written with % codes, everything up to the last `@` counts. What is no URL, such as keywords, is hidden whole.
 pub fn masked(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return MASK.to_owned() };
+    let Some((scheme, rest)) = url.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
+        return MASK.to_owned();
+    };
     let rest = match rest.split_once('?') {
         Some((head, query)) => format!("{head}?{}", query.split('&').map(masked_option).collect::<Vec<_>>().join("&")),
         None => rest.to_owned(),
@@ -85,6 +87,12 @@ pub fn masked(url: &str) -> String {
         Some((user, _)) => format!("{scheme}://{user}:{MASK}@{host}"),
         None => format!("{scheme}://{credentials}@{host}"),
     }
+}
+
+/// RFC 3986, section 3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.chars().all(|next| next.is_ascii_alphanumeric() || matches!(next, '+' | '-' | '.'))
 }
 
 fn masked_option(pair: &str) -> String {
@@ -181,6 +189,8 @@ mod tests {
             ("postgres://h/n?password=secret&sslmode=require", "postgres://h/n?password=********&sslmode=require"),
             ("postgres://h/n?p%61ssword=secret", "postgres://h/n?p%61ssword=********"),
             ("host=h password=secret", "********"),
+            ("host=h password=secret application_name=https://x.example", "********"),
+            ("host=h password=sec://ret", "********"),
             ("redis+unix:///s?db=1&pass=secret", "redis+unix:///s?db=1&pass=********"),
             ("redis-cluster://:secret@a:1,b:2", "redis-cluster://:********@a:1,b:2"),
             ("sqlite://./data/p.db", "sqlite://./data/p.db"),
