@@ -16,7 +16,7 @@ use crate::support::browser::session_cookie;
 use crate::support::{KEEPER, PASSWORD, Page};
 use portcullis::domain::Role;
 
-/// Longer than what the servers call the grace by default, which is left as it is.
+/// What the servers call the grace by default, which is left as it is.
 const GRACE: Duration = Duration::from_secs(10);
 
 pub struct Scene<'a> {
