@@ -38,9 +38,9 @@ const TOLD: TimeDelta = TimeDelta::seconds(1);
 
 /// Time that has come to differ by more than this, which clocks do not by themselves, is doubted.
 const DOUBTED: TimeDelta = TimeDelta::minutes(1);
-/// It is gone by when it has been found for so long: a host that was asleep is set right sooner, and so is, with luck, a
-/// database server that has taken another's place.
-const BELIEVED_AFTER: Duration = Duration::from_secs(120);
+/// It is gone by when it has been found for so long: no answer that was late, or came from a server that was just being set
+/// right, decides alone. No longer: a host whose clock stood still while it was paused dates by it until then.
+const BELIEVED_AFTER: Duration = Duration::from_secs(10);
 /// Who asks whether the node is ready, however often, has the clocks compared no sooner than this after the last time.
 const COMPARED_FOR: Duration = Duration::from_secs(1);
 
@@ -91,7 +91,7 @@ impl Clocks {
             let passed = TimeDelta::from_std(now - then).unwrap_or(TimeDelta::MAX);
             change + (host - host_then - passed)
         });
-        if leap.is_some_and(|leap| leap.abs() > DOUBTED) {
+        if change.abs() > DOUBTED && leap.is_some_and(|leap| leap.abs() > DOUBTED) {
             let since = *compared.doubted_since.get_or_insert(now);
             if now - since < BELIEVED_AFTER {
                 return false;
@@ -151,7 +151,7 @@ pub async fn compare_clocks(services: &Services) -> Result<()> {
         let leap_seconds = change.as_seconds_f64();
         tracing::error!(
             leap_seconds,
-            "the time of the database has leapt: it is gone by once that has lasted two minutes"
+            "the time of the database has leapt: it is gone by once that has lasted ten seconds"
         );
     }
     let host_ahead_seconds = -difference.ahead.as_seconds_f64();
@@ -240,14 +240,14 @@ mod tests {
         };
         assert!(asked(hour, 0));
         assert!(asked(DOUBTED, 1));
-        for seconds in [10, 40, 129] {
+        for seconds in [10, 15, 19] {
             assert!(!asked(-hour, seconds), "{seconds}");
         }
         // It was a mistake, then another one begins.
-        assert!(asked(TimeDelta::zero(), 129));
-        assert!(!asked(-hour, 131));
-        assert!(!asked(-hour, 250));
-        assert!(asked(-hour, 251));
+        assert!(asked(TimeDelta::zero(), 19));
+        assert!(!asked(-hour, 21));
+        assert!(!asked(-hour, 30));
+        assert!(asked(-hour, 31));
     }
 
     #[test]
@@ -257,6 +257,14 @@ mod tests {
         assert!(clocks.is_believed(TimeDelta::zero(), Timestamp::from_millis(0), start));
         assert!(clocks.is_believed(-hour, Timestamp::from_millis(0) + hour, start + moment));
         assert!(!clocks.is_believed(-hour, Timestamp::from_millis(0) + hour, start + moment));
+    }
+
+    #[test]
+    fn a_leap_of_both_is_none() {
+        let (clocks, start) = (Clocks::default(), Instant::now());
+        let hour = TimeDelta::hours(1);
+        assert!(clocks.is_believed(TimeDelta::zero(), Timestamp::from_millis(0), start));
+        assert!(clocks.is_believed(TimeDelta::zero(), Timestamp::from_millis(0) + hour, start + COMPARED_FOR));
     }
 
     #[test]

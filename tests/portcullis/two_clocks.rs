@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use diesel::{ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _};
 use portcullis::services::maintenance;
+use portcullis::services::sessions::signing_keys;
 use portcullis::storage::schema::sessions;
 use rstest::rstest;
 
@@ -60,17 +61,21 @@ async fn nothing_is_closed_or_deleted_for_its_age_where_host_and_database_are_fa
         };
         server.services.database.read(of_anna).await.unwrap()
     };
-    let before = sessions().await;
+    let keys = async || signing_keys::list(&server.services.database).await.unwrap().len();
+    let (before, keys_before) = (sessions().await, keys().await);
     assert!(before.0 < before.1, "{before:?}");
     for wrong in [-1, 1] {
         let node = server.second_node_by(server.clock.of_other_host(TimeDelta::days(wrong)), &[]).await;
         maintenance::sweep(&node.services).await.unwrap();
-        assert_eq!(sessions().await, before, "{wrong} days");
+        signing_keys::rotate_when_due(&node.services).await.unwrap();
+        assert_eq!((sessions().await, keys().await), (before, keys_before), "{wrong} days");
         assert!(!anna.clone().at(&node).is_signed_in().await);
     }
     maintenance::sweep(&server.services).await.unwrap();
     let after = sessions().await;
     assert!(after.0 == after.1, "{after:?}");
+    signing_keys::rotate_when_due(&server.services).await.unwrap();
+    assert!(keys().await > keys_before);
 }
 
 #[tokio::test]

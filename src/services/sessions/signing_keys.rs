@@ -71,9 +71,12 @@ pub async fn prepare(services: &Services) -> Result<()> {
 }
 
 /// Rotates when the active key is older than `key_rotation_interval`, and forgets keys whose last token is dead.
-/// Any node may do it, several at once too.
+/// Any node may do it, several at once too; none where two clocks are so far apart that nobody knows how old a key is.
 pub async fn rotate_when_due(services: &Services) -> Result<()> {
     settle(services, Occasion::Hourly, &AuthContext::system(), &Client::default()).await?;
+    if !services.clocks.agree() {
+        return Ok(());
+    }
     // A node that has not heard of the retirement signs for another MAX_AGE.
     let late = TimeDelta::from_std(MAX_AGE).map_err(Error::internal)?;
     let limit = services.clock.now() - services.settings.access_token_ttl - LEEWAY - late;
@@ -104,8 +107,8 @@ pub(in crate::services) fn last_read(services: &Services) -> Option<Instant> {
 
 /// Does what is due, and reads the table again where anything was.
 async fn settle(services: &Services, occasion: Occasion, auth: &AuthContext, client: &Client) -> Result<()> {
-    let (wanted, interval) = (services.settings.jwt_algorithm, services.settings.key_rotation_interval);
-    let now = services.clock.now();
+    let (wanted, now) = (services.settings.jwt_algorithm, services.clock.now());
+    let interval = if services.clocks.agree() { services.settings.key_rotation_interval } else { TimeDelta::MAX };
     let keys = services.database.read(stored::all).await?;
     let fresh = match Due::find(&keys, &occasion, wanted, interval, now) {
         Due::Nothing => return Ok(()),
