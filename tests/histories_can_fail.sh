@@ -33,13 +33,19 @@ git archive HEAD | tar -x -C "$copy"
 start_postgres
 trap 'stop_postgres; rm -rf "$copy"' EXIT
 
+histories() {
+  (cd "$copy" && cargo test --locked --test portcullis histories::in_every) >"$copy/$1.log" 2>&1
+}
+# What fails without a patch is found by nothing.
+histories unchanged || fail "unchanged: $(tail -20 "$copy/unchanged.log")"
+
 missed=()
 for patch in tests/portcullis/histories/patches/*"${1:-}"*.patch; do
   [ -e "$patch" ] || fail "no patch is named so"
   name=$(basename "$patch" .patch)
   patch --quiet --strip=1 --directory="$copy" <"$patch" || fail "$name does not apply any more"
   (cd "$copy" && cargo test --locked --no-run --test portcullis) || fail "$name does not compile any more"
-  if (cd "$copy" && cargo test --locked --test portcullis histories::in_every) >"$copy/$name.log" 2>&1; then
+  if histories "$name"; then
     echo "$name: not found"
     missed+=("$name")
   else

@@ -42,10 +42,14 @@ pub fn check(record: &Record) -> Vec<Violation> {
     (0..record.entries.len()).flat_map(|place| checker.judge(place)).collect()
 }
 
-/// How many requests have shown something that had surely ended: where there is none, a history shows nothing by that.
+/// How many requests were refused for showing something that had surely ended: where there is none, a history shows nothing
+/// by that.
 pub fn count_revoked(record: &Record) -> usize {
     let checker = Checker { record, opened: opened(record) };
-    let is_revoked = |entry: &&Entry| entry.shows.is_some_and(|shown| checker.surely_revoked(shown, entry).is_some());
+    let is_revoked = |entry: &&Entry| {
+        entry.answer == Answer::SignedOut
+            && entry.shows.is_some_and(|shown| checker.surely_revoked(shown, entry).is_some())
+    };
     record.entries.iter().filter(is_revoked).count()
 }
 
@@ -77,7 +81,7 @@ impl Checker<'_> {
         }
         if let Some(shown) = entry.shows {
             match entry.answer {
-                Answer::Done if !entry.repeats => {
+                Answer::Done => {
                     if let Some(against) = self.surely_revoked(shown, entry) {
                         violated(Rule::RevokedCredentialWorks, Some(against));
                     }
@@ -123,7 +127,8 @@ impl Checker<'_> {
             // Of a session that was being opened at that time nobody knows which came first.
             let is_of_before = |opening: &Entry| opening.answer == Answer::Done && opening.ended <= act.began;
             let was_there = is_of_one(revocation) || self.opening(shown).is_some_and(is_of_before);
-            is_known && was_there && self.covers(revocation, shown)
+            let is_own_form = entry.repeats && is_left_by_a_form(revocation);
+            is_known && was_there && !is_own_form && self.covers(revocation, shown)
         };
         let ended = |act: &Entry| act.answer == Answer::Done && act.revokes.iter().any(|one| ends(act, one));
         self.record.entries.iter().position(ended)
@@ -253,6 +258,11 @@ impl Checker<'_> {
 /// Whether it is about one session, whenever that was opened.
 fn is_of_one(revocation: &Revocation) -> bool {
     matches!(revocation, Revocation::Session(_) | Revocation::Replaced(_) | Revocation::Former(_))
+}
+
+/// Whether a form may have left it behind that comes again, with the cookie of before.
+fn is_left_by_a_form(revocation: &Revocation) -> bool {
+    matches!(revocation, Revocation::Replaced(_) | Revocation::Former(_))
 }
 
 mod tests;

@@ -12,6 +12,7 @@ mod act;
 mod browser;
 mod check;
 mod cluster;
+mod patches;
 mod program;
 mod record;
 mod run;

@@ -19,6 +19,8 @@ use crate::support::Page;
 
 /// From one use of what was given to the next, of each account.
 const PACE: Duration = Duration::from_millis(40);
+/// Until somebody tries again who was not answered.
+const AGAIN: Duration = Duration::from_millis(300);
 /// After which the other node must have heard of everything.
 const SECOND: Duration = Duration::from_millis(1050);
 
@@ -86,7 +88,7 @@ async fn watch(scene: &Scene<'_>, account: Account, seed: u64, over: &AtomicBool
         let given: Vec<_> = usable(scene).into_iter().filter(|(_, held, _)| held.account == account).collect();
         if !given.is_empty() {
             let (credential, held, text) = &given[dice.below(given.len() as u64) as usize];
-            look(scene, *credential, *held, text, dice.node()).await;
+            look(scene, *credential, *held, text, dice.node(), Answer::Unknown).await;
         }
         sleep(PACE).await;
     }
@@ -97,25 +99,46 @@ fn usable(scene: &Scene<'_>) -> Vec<(Credential, Held, String)> {
     scene.recorder.given().into_iter().filter(|(_, held, _)| held.kind != Kind::RefreshToken).collect()
 }
 
-/// Whether it opens something, and for whom.
-async fn look(scene: &Scene<'_>, credential: Credential, held: Held, text: &str, node: usize) {
+/// Whether it opens something, and for whom. `unanswered` is what it comes to where that is not said.
+async fn look(
+    scene: &Scene<'_>,
+    credential: Credential,
+    held: Held,
+    text: &str,
+    node: usize,
+    unanswered: Answer,
+) -> Answer {
     let what = format!("somebody with {:?} {} of session {}", held.kind, credential.0, held.session.0);
-    let entry = Entry { shows: Some(credential), ..Entry::of(what, node) };
+    let entry = Entry { shows: Some(credential), answer: unanswered, ..Entry::of(what, node) };
+    let said = |page: &Page, done| match verdict(page, &[done]) {
+        Answer::Unknown => unanswered,
+        answer => answer,
+    };
     if held.kind == Kind::Cookie {
         let sent = Sent { cookie: Some(text), ..Sent::default() };
         // From here one is led to the account, or to the sign-in.
-        scene.ask(Method::GET, "/", sent, entry, |entry, page| entry.answer = verdict(page, &[303])).await;
-        return;
+        return scene.ask(Method::GET, "/", sent, entry, |entry, page| entry.answer = said(page, 303)).await.0;
     }
     let sent = Sent { bearer: Some(text), ..Sent::default() };
     let judge = |entry: &mut Entry, page: &Page| {
-        entry.answer = verdict(page, &[200]);
+        entry.answer = said(page, 200);
         if entry.answer == Answer::Done {
             let role = page.json()["role"].as_str().and_then(|role| role.parse::<Role>().ok());
             entry.sees = role.map(|role| (held.account, Value::Role(role)));
         }
     };
-    scene.ask(Method::GET, "/api/v1/me", sent, entry, judge).await;
+    scene.ask(Method::GET, "/api/v1/me", sent, entry, judge).await.0
+}
+
+/// The same when all is well: what is not answered at last is a fault.
+async fn look_well(scene: &Scene<'_>, credential: Credential, held: Held, text: &str, node: usize) {
+    for _ in 0..10 {
+        if look(scene, credential, held, text, node, Answer::Unknown).await != Answer::Unknown {
+            return;
+        }
+        sleep(AGAIN).await;
+    }
+    look(scene, credential, held, text, node, Answer::Broken).await;
 }
 
 /// When all is well again: what ended does not work, what was acknowledged is there.
@@ -129,7 +152,7 @@ async fn judge(scene: &Scene<'_>, history: &History) {
     }
     let given = usable(scene);
     for node in 0..2 {
-        join_all(given.iter().map(|(credential, held, text)| look(scene, *credential, *held, text, node))).await;
+        join_all(given.iter().map(|(credential, held, text)| look_well(scene, *credential, *held, text, node))).await;
     }
     for number in 0..ACCOUNTS {
         let account = Account(number);

@@ -156,6 +156,9 @@ fn a_former_cookie_is_none_but_for_the_form_that_comes_again() {
     };
     expect([act(), vec![At(200, 0).uses(0, true)]].concat(), WORKS);
     expect([act(), vec![Entry { repeats: true, ..At(200, 0).uses(0, true) }]].concat(), &[]);
+    // But nothing outlives the end of its session.
+    let ended = At(150, 0).ends(Revocation::Session(Session(0)), Answer::Done);
+    expect([act(), vec![ended, Entry { repeats: true, ..At(200, 0).uses(0, true) }]].concat(), WORKS);
     expect([act(), vec![At(200, 0).uses(0, false), At(200, 0).uses(1, true)]].concat(), &[]);
     expect([act(), vec![At(200, 0).uses(1, false)]].concat(), SIGNED_OUT);
 }
