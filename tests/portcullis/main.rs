@@ -45,6 +45,7 @@ mod held_requests;
 mod histories;
 mod hostile_input;
 mod journey;
+mod killed;
 mod last_administrator;
 mod layers;
 mod limits;

@@ -50,6 +50,18 @@ impl ApiClient {
 
     /// Any request; the access token is added where the headers have no `authorization` of their own.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Vec<u8>>) -> Page {
+        let answer = self.try_send(method, path, headers, body).await;
+        answer.unwrap_or_else(|error| panic!("{path}: no answer: {error:?}"))
+    }
+
+    /// The same of a server that may be gone before the answer has come as a whole.
+    pub async fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> reqwest::Result<Page> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(HeaderName::from_bytes(name.as_bytes()).expect("a name"), value.parse().expect("a value"));
@@ -63,10 +75,10 @@ impl ApiClient {
             Some(body) => request.body(body),
             None => request,
         };
-        let answer = request.send().await.unwrap_or_else(|error| panic!("{path}: no answer: {error:?}"));
+        let answer = request.send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let body = String::from_utf8(answer.bytes().await.expect("the whole body").to_vec()).expect("UTF-8");
-        Page { path: path.to_owned(), status, headers, body }
+        let body = String::from_utf8(answer.bytes().await?.to_vec()).expect("UTF-8");
+        Ok(Page { path: path.to_owned(), status, headers, body })
     }
 
     pub async fn get(&self, path: &str) -> Page {
