@@ -44,26 +44,6 @@ done = function()
   io.write("\n")
 end
 LUA
-cat >"$folder/light.lua" <<'LUA'
-done = function(summary, latency)
-  io.write(string.format("p99 %d\n", latency:percentile(99)))
-  if summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout > 0 then
-    io.write("lost\n")
-  end
-end
-LUA
-
-# The 99th percentile of the light request, in microseconds.
-light() {
-  local output
-  output=$(wrk -t1 -c1 -d"${seconds}s" -s "$folder/light.lua" -H "authorization: Bearer $token" "$url/api/v1/me")
-  ! grep -q lost <<<"$output" || fail "a light request was lost: $output $(tail -5 "$folder/$name.log")"
-  sed -n 's/^p99 //p' <<<"$output"
-}
-
-ms() {
-  awk "BEGIN { printf \"%.2f\", $1 / 1000 }"
-}
 
 measure() {
   local token quiet flooded statuses kind round ended recovered
@@ -72,7 +52,7 @@ measure() {
   create_user anna --role user
   token=$(sign_in root | jq -r .access_token)
   for ((round = 0; round < rounds; round++)); do
-    light
+    light "$token" "$seconds"
   done >"$folder/quiet"
   quiet=$(median <"$folder/quiet")
   for kind in invented one; do
@@ -81,7 +61,7 @@ measure() {
       KIND=$kind wrk -t1 -c"$connections" -d"$((seconds + 2))s" -s "$folder/flood.lua" "$url/" >"$folder/flood.out" &
       local flood=$!
       sleep 1
-      light >>"$folder/flooded"
+      light "$token" "$seconds" >>"$folder/flooded"
       wait "$flood"
       ended=$(date +%s%N)
       until sign_in root >"$folder/signed-in.json"; do

@@ -1,4 +1,5 @@
-# Sourced by the load scripts: stores of their own, a server of the release build on each pair of them, and medians.
+# Sourced by the load scripts: stores of their own, a server of the release build on each pair of them, a light
+# request to be timed, and medians.
 # PORTCULLIS=<binary> measures another build. Needs redis-server, PostgreSQL, wrk, jq and curl.
 
 fail() {
@@ -98,4 +99,26 @@ memory() {
 
 median() {
   sort -n | awk '{ value[NR] = $1 } END { print value[int((NR + 1) / 2)] }'
+}
+
+# A time in microseconds as milliseconds.
+ms() {
+  awk "BEGIN { printf \"%.2f\", $1 / 1000 }"
+}
+
+cat >"$folder/light.lua" <<'LUA'
+done = function(summary, latency)
+  io.write(string.format("p99 %d\n", latency:percentile(99)))
+  if summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout > 0 then
+    io.write("lost\n")
+  end
+end
+LUA
+
+# light TOKEN SECONDS: the 99th percentile, in microseconds, of the time of `GET /api/v1/me`, one after the other.
+light() {
+  local output
+  output=$(wrk -t1 -c1 -d"${2}s" -s "$folder/light.lua" -H "authorization: Bearer $1" "$url/api/v1/me")
+  ! grep -q lost <<<"$output" || fail "a light request was lost: $output $(tail -5 "$folder/$name.log")"
+  sed -n 's/^p99 //p' <<<"$output"
 }
