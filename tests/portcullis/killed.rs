@@ -36,7 +36,7 @@ impl Wish {
     /// By turns one of each kind, each of an account of its own.
     async fn prepare(nobody: &ApiClient, number: usize) -> Self {
         let (name, mut program) = (format!("person{number}"), nobody.clone());
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             return Self::Register { name, program };
         }
         program.keep(&register(&program, &name).await.expect(201));
