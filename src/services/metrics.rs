@@ -120,7 +120,11 @@ async fn look(registry: &mut Registry, services: &Services) {
         registry.register(name, help, Table(rows.into()));
     };
     of_pools("hash_queue_waiting", "Password checks that wait for a thread", |load| load.waiting);
-    of_pools("hash_queue_capacity", "Password checks that may wait; more are refused", |load| load.capacity);
+    of_pools(
+        "hash_queue_capacity",
+        "Password checks that may wait, or have their place kept; more are refused",
+        |load| load.capacity,
+    );
     of_pools("hash_threads_running", "Threads that hash a password", |load| load.running);
     let age = match &services.sessions {
         SessionStore::Redis(store) => store.feed_age().as_secs_f64(),

@@ -99,7 +99,7 @@ impl Drop for Owner {
 /// How busy a pool is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// Jobs that wait, and places that are kept for some.
+    /// Jobs that wait. Places that are kept for some that are still to come are none.
     pub waiting: usize,
     /// How many may wait while no thread is free.
     pub capacity: usize,
@@ -151,7 +151,7 @@ impl Pool {
     pub(super) fn load(&self) -> Load {
         let Owner { shared, capacity, .. } = &*self.0;
         let queue = shared.lock();
-        let waiting = queue.waiting.iter().filter(|job| job.is_wanted()).count() + queue.reserved;
+        let waiting = queue.waiting.iter().filter(|job| job.is_wanted()).count();
         Load { waiting, capacity: *capacity, running: queue.running }
     }
 
@@ -270,9 +270,11 @@ mod tests {
         let (pool, release) = occupied(1, 2).await;
         let places = [pool.reserve().unwrap(), pool.reserve().unwrap()];
         assert!(pool.reserve().is_err());
+        assert_eq!(pool.load(), Load { waiting: 0, capacity: 2, running: 1 });
         let [first, second] = places;
         let mut work = Box::pin(first.run(|| 1));
         assert!(futures_util::poll!(&mut work).is_pending());
+        assert_eq!(pool.load(), Load { waiting: 1, capacity: 2, running: 1 });
         assert!(pool.check_room().is_err() && pool.reserve().is_err(), "a place is free already");
         drop(second);
         pool.check_room().unwrap();
