@@ -28,7 +28,7 @@ text_enum!(
         Success = "success",
         /// Malformed, forged, unknown, or of a session that has ended.
         Refused = "refused",
-        /// Used before: its session has ended.
+        /// Used before: its session was ended, where the stores did that.
         Reused = "reused",
         Unavailable = "unavailable",
         Error = "error",

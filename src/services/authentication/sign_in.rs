@@ -75,8 +75,11 @@ pub async fn program(
 ) -> Result<IssuedTokens> {
     let device = device_name.and_then(clean_device_name);
     let opener = Opener::Program { device };
-    let opened = open_session(services, name, password, opener, None, client).await;
-    services.tally.sign_ins.count((SessionKind::Api, SignInOutcome::of(&opened)));
-    let (user, draft) = opened?;
-    tokens::issue(services, draft.token_family(&user), 0, user).await
+    let issued = async {
+        let (user, draft) = open_session(services, name, password, opener, None, client).await?;
+        tokens::issue(services, draft.token_family(&user), 0, user).await
+    };
+    let issued = issued.await;
+    services.tally.sign_ins.count((SessionKind::Api, SignInOutcome::of(&issued)));
+    issued
 }

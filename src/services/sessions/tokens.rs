@@ -46,18 +46,32 @@ pub struct RefreshTokenInfo {
 /// [`Error::InvalidRefreshToken`] for one that is malformed (refused without a look-up), forged or unknown, or
 /// whose session has ended; and for one that was used before, which ends its session.
 pub async fn refresh(services: &Services, token: &str, client: &Client) -> Result<IssuedTokens> {
-    let refreshed = rotate(services, token, client).await;
+    let refreshed = rotate(services, token).await;
     let outcome = match &refreshed {
-        Ok(Some(_)) => RefreshOutcome::Success,
-        Ok(None) => RefreshOutcome::Reused,
+        Ok(Refreshed::Issued(_)) => RefreshOutcome::Success,
+        // Whatever becomes of the end of its session.
+        Ok(Refreshed::Reused(..)) => RefreshOutcome::Reused,
         Err(error) => RefreshOutcome::of(error),
     };
     services.tally.refreshes.count(outcome);
-    refreshed?.ok_or(Error::InvalidRefreshToken)
+    match refreshed? {
+        Refreshed::Issued(issued) => Ok(*issued),
+        Refreshed::Reused(user_id, session_id) => {
+            tracing::warn!(%user_id, %session_id, "a refresh token was used twice; its session ends");
+            end_reused(services, user_id, session_id, client).await?;
+            Err(Error::InvalidRefreshToken)
+        }
+    }
 }
 
-/// `None` for a token that was used before: its session has ended now.
-async fn rotate(services: &Services, token: &str, client: &Client) -> Result<Option<IssuedTokens>> {
+/// What came of a refresh token that is genuine, and whose session lives.
+enum Refreshed {
+    Issued(Box<IssuedTokens>),
+    /// It was used before: the session is to end.
+    Reused(UserId, SessionId),
+}
+
+async fn rotate(services: &Services, token: &str) -> Result<Refreshed> {
     let token = RefreshToken::parse(token).ok_or(Error::InvalidRefreshToken)?;
     let (key, grace, now) =
         (refresh_key(&services.root_key), services.settings.refresh_reuse_grace, services.clock.now());
@@ -75,13 +89,10 @@ async fn rotate(services: &Services, token: &str, client: &Client) -> Result<Opt
             };
             let user = user.filter(User::is_active).ok_or(Error::InvalidRefreshToken)?;
             tracing::info!(%user_id, %session_id, "refreshed a session");
-            issue(services, Some(family), token.counter + 1, user).await.map(Some)
+            let issued = issue(services, Some(family), token.counter + 1, user).await?;
+            Ok(Refreshed::Issued(Box::new(issued)))
         }
-        Rotation::Reused => {
-            tracing::warn!(%user_id, %session_id, "a refresh token was used twice; its session ends");
-            end_reused(services, user_id, session_id, client).await?;
-            Ok(None)
-        }
+        Rotation::Reused => Ok(Refreshed::Reused(user_id, session_id)),
         Rotation::Refused => Err(Error::InvalidRefreshToken),
     }
 }

@@ -21,6 +21,7 @@ use crate::support::*;
 
 mod dist;
 mod listener;
+mod outcomes;
 
 /// A server, and where it tells its figures.
 struct Watched {
