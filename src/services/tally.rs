@@ -12,7 +12,7 @@ text_enum!(
         WrongCredentials = "wrong_credentials",
         /// Nothing was compared: too many failures.
         Locked = "locked",
-        /// Nothing was compared: too much to do.
+        /// Too much to do: the hashing queue was full, or too many guesses at the same name were under way for too long.
         Busy = "busy",
         /// The password was right, and all sessions of the account were ended meanwhile.
         Raced = "raced",
