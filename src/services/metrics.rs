@@ -94,7 +94,7 @@ fn register(registry: &mut Registry, services: &Services) {
     let redis = services.sessions.redis_errors().cloned().unwrap_or_default();
     registry.register(
         "store_errors",
-        "What a store did not do in time",
+        "Calls that a store failed, or did not answer in time",
         Table::<1, Counter>(vec![
             ([("store", "database")], services.database.errors().clone()),
             ([("store", "redis")], redis),

@@ -22,6 +22,7 @@ use crate::support::*;
 mod dist;
 mod listener;
 mod outcomes;
+mod stores;
 
 /// A server, and where it tells its figures.
 struct Watched {

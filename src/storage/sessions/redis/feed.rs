@@ -137,7 +137,7 @@ impl RedisSessions {
     }
 
     async fn read_feed(&self) -> Result<()> {
-        self.read_feed_on(None).await
+        self.0.counted(self.read_feed_on(None).await)
     }
 
     /// One reading: every row since the last complete one, each carried out on the Redis that this node sees.
@@ -205,9 +205,7 @@ impl RedisSessions {
         let reply = inner.scripts.run(&inner.line, script, &inner.scripts.keys(user, session), &[]).await;
         // After it: what was read again from a copy before that is forgotten too.
         inner.channel.any_memory().forget(&change);
-        let reply = reply.inspect_err(|_| {
-            inner.errors.inc();
-        })?;
+        let reply = reply?;
         if known.is_some_and(|known| known != reply.replication_id) {
             // A server that this node doesn't know: whoever asks there joins it first.
             inner.servers.forget(slot);

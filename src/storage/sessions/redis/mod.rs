@@ -236,7 +236,8 @@ impl RedisSessions {
         &self.0.caches
     }
 
-    /// How often Redis did not do in time what it was asked.
+    /// How often Redis failed, each time once: an operation of a request, a reading of the feed, a try-out. A look-up that
+    /// its full memory refused is none, for SQL has answered that.
     pub fn errors(&self) -> &Counter {
         &self.0.errors
     }
@@ -270,7 +271,7 @@ impl RedisSessions {
     ) -> Result<Answer> {
         let fill_token: [u8; 16] = rand::random();
         let answer = self
-            .call(&self.0.scripts.load, user, Some(session), |min_position| {
+            .attempt(&self.0.scripts.load, user, Some(session), |min_position| {
                 vec![
                     now.write(),
                     secret.map_or_else(Vec::new, |secret| secret.0.to_vec()),
@@ -285,7 +286,7 @@ impl RedisSessions {
             Err(Error::Unavailable(_, cause)) if cause.downcast_ref().is_some_and(Refusal::is_out_of_memory) => {
                 Ok(Answer::Ask(None))
             }
-            Err(error) => Err(error),
+            Err(error) => self.0.counted(Err(error)),
         }
     }
 
@@ -318,6 +319,17 @@ impl RedisSessions {
         session: Option<SessionId>,
         arguments: impl Fn(i64) -> Vec<Vec<u8>>,
     ) -> Result<Reply> {
+        self.0.counted(self.attempt(script, user, session, arguments).await)
+    }
+
+    /// The same, where the caller counts what fails.
+    async fn attempt(
+        &self,
+        script: &Named,
+        user: UserId,
+        session: Option<SessionId>,
+        arguments: impl Fn(i64) -> Vec<Vec<u8>>,
+    ) -> Result<Reply> {
         let (slot, keys) = (self.0.line.slot(user), self.0.scripts.keys(user, session));
         let attempts = async {
             for _ in 0..ATTEMPTS {
@@ -335,11 +347,7 @@ impl RedisSessions {
             }
             Err(Error::redis("the server changes faster than it can be joined"))
         };
-        let reply = tokio::time::timeout(PATIENCE, attempts).await.unwrap_or_else(|_| Err(Refusal::late().into()));
-        if let Err(Error::Unavailable(Dependency::Redis, _)) = &reply {
-            self.0.errors.inc();
-        }
-        reply
+        tokio::time::timeout(PATIENCE, attempts).await.unwrap_or_else(|_| Err(Refusal::late().into()))
     }
 
     /// Another history than the one that this node knew: what was believed before is not any more.
@@ -357,6 +365,16 @@ impl RedisSessions {
         self.0.servers.join(slot, server);
         self.any_memory().forget_everyone();
         Ok(())
+    }
+}
+
+impl Inner {
+    /// For whoever asked Redis, and not for the steps of that: what failed is counted once.
+    fn counted<T>(&self, done: Result<T>) -> Result<T> {
+        if let Err(Error::Unavailable(Dependency::Redis, _)) = &done {
+            self.errors.inc();
+        }
+        done
     }
 }
 

@@ -1,0 +1,90 @@
+//! What is told of the stores: each failure once.
+
+use std::time::{Duration, Instant};
+
+use portcullis::storage::sessions::{RedisSessions, SessionStore};
+
+use super::{Watched, listen_on};
+use crate::support::stores::Stores;
+use crate::support::*;
+
+const REDIS_ERRORS: &str = "store_errors_total{store=\"redis\"}";
+
+async fn redis_errors(server: &Watched) -> f64 {
+    server.scrape().await.value(REDIS_ERRORS)
+}
+
+/// At most so often has a node tried Redis out by itself since then.
+fn tried_out(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() + 2.0
+}
+
+fn store(server: &TestServer) -> &RedisSessions {
+    match &server.services.sessions {
+        SessionStore::Redis(store) => store,
+        SessionStore::Sql(_) => panic!("no Redis"),
+    }
+}
+
+/// Waits until the node has carried out all that is in the feed now.
+async fn reads_the_feed(server: &TestServer) {
+    let now = Instant::now();
+    eventually("a reading", Duration::from_secs(20), async || store(server).feed_age() < now.elapsed()).await;
+}
+
+async fn watched_with_own_redis() -> Watched {
+    let metrics = Port::reserve();
+    let stores = Stores::with_redis(SqliteRedis, Some(RedisServer::start())).await;
+    let server = TestServer::on(stores, &[("metrics_listen", &listen_on(&metrics))]).await;
+    Watched { server, metrics }
+}
+
+#[tokio::test]
+async fn a_redis_that_fails_while_nobody_comes_is_told_by_its_try_outs() {
+    let server = watched_with_own_redis().await;
+    assert_eq!(redis_errors(&server).await, 0.0);
+    server.stores.redis().cli(&["config", "set", "maxmemory", "1"]);
+    eventually("its errors", Duration::from_secs(20), async || redis_errors(&server).await > 0.0).await;
+}
+
+#[tokio::test]
+async fn each_call_that_redis_fails_is_counted_once_those_of_readyz_too() {
+    let server = watched_with_own_redis().await;
+    let mut anna = server.newcomer("anna").await;
+    reads_the_feed(&server).await;
+    server.stores.redis().kill9();
+    for _ in 0..2 {
+        let (since, before) = (Instant::now(), redis_errors(&server).await);
+        for _ in 0..6 {
+            server.browser().get("/readyz").await.expect(503);
+        }
+        let counted = redis_errors(&server).await - before;
+        assert!((6.0..=6.0 + tried_out(since)).contains(&counted), "{counted} of {:?}", since.elapsed());
+    }
+    eventually("nothing is remembered", Duration::from_secs(20), async || anna.get("/account").await.status == 503)
+        .await;
+    let (since, before) = (Instant::now(), redis_errors(&server).await);
+    for _ in 0..6 {
+        anna.get("/account").await.expect(503);
+    }
+    let counted = redis_errors(&server).await - before;
+    assert!((6.0..=6.0 + tried_out(since)).contains(&counted), "{counted} of {:?}", since.elapsed());
+}
+
+#[tokio::test]
+async fn a_session_that_the_database_answers_for_because_redis_is_full_is_no_error() {
+    let stores = Stores::with_redis(SqliteRedis, Some(RedisServer::start())).await;
+    let first = TestServer::on(stores, &[]).await;
+    let second = Watched::beside(&first).await;
+    let mut people = Vec::new();
+    for number in 0..40 {
+        people.push(first.newcomer(&format!("anna{number}")).await);
+    }
+    first.stores.redis().cli(&["config", "set", "maxmemory", "1"]);
+    let (since, before) = (Instant::now(), redis_errors(&second).await);
+    for person in people {
+        person.at(&second).get("/account").await.expect(200);
+    }
+    let counted = redis_errors(&second).await - before;
+    assert!(counted <= tried_out(since), "{counted} of {:?}", since.elapsed());
+}
