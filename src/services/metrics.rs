@@ -107,7 +107,7 @@ fn register(registry: &mut Registry, services: &Services) {
     };
     registry.register(
         "revocation_lag_seconds",
-        "From a change of a session or account until this node had read of it in the feed; 0 observations without Redis",
+        "From the row of a change in the feed until this node had carried it out; 0 observations without Redis",
         lag,
     );
 }

@@ -5,6 +5,8 @@
 //! reading, where the database tells (PostgreSQL, of transactions of the same role), and by [`LATE_COMMIT`] in any case.
 //! A commit that waits long for a synchronous standby is found by the first.
 
+use std::time::Instant;
+
 use chrono::TimeDelta;
 use diesel::dsl::max;
 use diesel::prelude::*;
@@ -74,6 +76,8 @@ pub fn position(connection: &mut AnyConnection) -> Result<i64> {
 pub struct Reading {
     /// When it began, by the database's clock.
     pub began: Timestamp,
+    /// When that was asked, by our own: whoever read has had a connection by then.
+    pub asked_at: Instant,
     /// No row that it did not see will have an earlier time than [`LATE_COMMIT`] before this.
     pub complete_until: Timestamp,
     /// Every row since the reading before.
@@ -92,6 +96,7 @@ pub struct Row {
 /// One reading; `complete_until` is that of the reading before. Without one the rows of the last moments are enough: a
 /// node believes only copies that are newer than itself.
 pub fn read(connection: &mut AnyConnection, complete_until: Option<Timestamp>) -> Result<Reading> {
+    let asked_at = Instant::now();
     let began = database_time(connection)?;
     // Before the rows are read: what has ended by now is among them.
     let under_way = oldest_under_way(connection)?;
@@ -99,7 +104,7 @@ pub fn read(connection: &mut AnyConnection, complete_until: Option<Timestamp>) -
     let since = complete_until.map_or(began, |earlier| earlier.min(began)) - LATE_COMMIT;
     let rows = changes::table.filter(changes::at.ge(since)).order(changes::id).select(COLUMNS).load(connection)?;
     let complete_until = under_way.map_or(began, |oldest| oldest.min(began));
-    Ok(Reading { began, complete_until, rows: rows.into_iter().filter_map(row_of).collect() })
+    Ok(Reading { began, asked_at, complete_until, rows: rows.into_iter().filter_map(row_of).collect() })
 }
 
 /// At most `limit` rows with higher ids. All that a reader needs on SQLite, where ids are seen in their order.

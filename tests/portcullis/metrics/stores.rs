@@ -1,10 +1,13 @@
-//! What is told of the stores: each failure once.
+//! What is told of the stores: each failure once, and how late a change comes.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use portcullis::storage::sessions::{RedisSessions, SessionStore};
+use rstest::rstest;
 
-use super::{Watched, listen_on};
+use super::{Scrape, Watched, listen_on};
 use crate::support::stores::Stores;
 use crate::support::*;
 
@@ -87,4 +90,57 @@ async fn a_session_that_the_database_answers_for_because_redis_is_full_is_no_err
     }
     let counted = redis_errors(&second).await - before;
     assert!(counted <= tried_out(since), "{counted} of {:?}", since.elapsed());
+}
+
+/// All connections that a node has to its database, taken until this is dropped.
+struct HeldConnections(#[expect(dead_code, reason = "dropped, it lets them go")] mpsc::Sender<()>);
+
+impl HeldConnections {
+    async fn of(server: &TestServer) -> Self {
+        let (release, released) = mpsc::channel::<()>();
+        let (released, held) = (Arc::new(Mutex::new(released)), Arc::new(AtomicU32::new(0)));
+        let pool = server.services.settings.database_pool;
+        for _ in 0..pool {
+            let (database, released, held) = (server.services.database.clone(), released.clone(), held.clone());
+            tokio::spawn(async move {
+                let hold = database.read(move |_| {
+                    held.fetch_add(1, Ordering::SeqCst);
+                    let _ = released.lock().map(|released| released.recv());
+                    Ok(())
+                });
+                hold.await
+            });
+        }
+        eventually("all are held", Duration::from_secs(20), async || held.load(Ordering::SeqCst) == pool).await;
+        Self(release)
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn how_late_a_revocation_is_does_not_include_that_the_reader_waited_for_a_connection_before(
+    #[values(SqliteRedis, PostgresRedis)] backend: Backend,
+) {
+    let first = TestServer::start(backend).await;
+    let second = Watched::beside(&first).await;
+    let mut anna = first.newcomer("anna").await;
+    reads_the_feed(&second).await;
+    let figures = |now: &Scrape| ["sum", "count"].map(|end| now.value(&format!("revocation_lag_seconds_{end}")));
+    let before = figures(&second.scrape().await);
+    let held = HeldConnections::of(&second).await;
+    let since = Instant::now();
+    anna.sign_out().await;
+    let wait = async || store(&second).feed_age() > Duration::from_millis(750);
+    eventually("a reading has waited long", Duration::from_secs(20), wait).await;
+    drop(held);
+    let mut after = before;
+    eventually("it is carried out", Duration::from_secs(20), async || {
+        after = figures(&second.scrape().await);
+        after[1] > before[1]
+    })
+    .await;
+    let passed = since.elapsed().as_secs_f64();
+    let mean = (after[0] - before[0]) / (after[1] - before[1]);
+    // Rows are timed to a millisecond.
+    assert!(mean <= passed + 0.002, "{mean} s of {passed} s that passed");
 }

@@ -28,7 +28,7 @@ pub struct Progress {
     reading: tokio::sync::Mutex<()>,
     /// When this process came to the feed.
     started: Instant,
-    /// From the time of each row until it was carried out here.
+    /// From the time of each row, by the database's clock, until it was carried out here.
     pub lag: Durations,
 }
 
@@ -149,14 +149,14 @@ impl RedisSessions {
         let last = inner.feed.last();
         let from = last.map(|last| last.complete_until);
         let read = inner.database.read(move |connection| changes::read(connection, from)).await?;
-        let changes::Reading { began: at, complete_until, rows } = read;
+        let changes::Reading { began: at, asked_at, complete_until, rows } = read;
         if last.is_some_and(|last| at - last.at > KEPT / 2) {
             // Rows that this node never saw may be gone. Nothing that was copied before now is believed.
             inner.servers.forget_all();
             inner.channel.any_memory().forget_everyone();
         }
         // What was there before this node is late through no fault of its own.
-        let clocks = last.map(|_| (at, began));
+        let clocks = last.map(|_| (at, asked_at));
         let carry_out = rows.iter().copied().map(|row| self.carry_out_timed(row, joining, clocks));
         stream::iter(carry_out).buffer_unordered(AT_ONCE).try_for_each(async |()| Ok(())).await?;
         let seen: HashSet<_> = rows.iter().map(|row| row.id).collect();
