@@ -118,7 +118,12 @@ impl Clocks {
         self.compared().host_ahead.is_none_or(|ahead| ahead.abs() <= DOUBTED)
     }
 
-    /// By how much this host's clock is ahead, and what to say of that.
+    /// By how much this host's clock is ahead of the database's; `None` where that has none of its own.
+    pub fn host_ahead(&self) -> Option<TimeDelta> {
+        self.compared().host_ahead
+    }
+
+    /// The same, and what to say of it.
     fn found(&self) -> (Option<TimeDelta>, Option<String>) {
         let Compared { host_ahead, told, .. } = *self.compared();
         (host_ahead, host_ahead.filter(|_| told).map(warning))

@@ -141,6 +141,11 @@ async fn look(registry: &mut Registry, services: &Services) {
         }
         // It is counted among the errors of the store.
         Err(error) => tracing::debug!(%error, "sessions are not told"),
+    registry.register(
+        "clock_ahead_seconds",
+        "By how much the clock of this host is ahead of the database's, which is gone by. 0 on SQLite, which has none",
+        gauge(services.clocks.host_ahead().unwrap_or_default().as_seconds_f64()),
+    );
     }
     let version = [([("version", env!("CARGO_PKG_VERSION"))], gauge(1.0))];
     registry.register("build_info", "Which version this is", Table(version.into()));

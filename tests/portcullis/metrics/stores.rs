@@ -1,13 +1,14 @@
-//! What is told of the stores: each failure once, and how late a change comes.
+//! What is told of the stores: each failure once, how late a change comes, and whose clock is ahead.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use portcullis::storage::sessions::{RedisSessions, SessionStore};
 use rstest::rstest;
 
-use super::{Scrape, Watched, listen_on};
+use super::{Scrape, Watched, listen_on, scrape};
 use crate::support::stores::Stores;
 use crate::support::*;
 
@@ -143,4 +144,18 @@ async fn how_late_a_revocation_is_does_not_include_that_the_reader_waited_for_a_
     let mean = (after[0] - before[0]) / (after[1] - before[1]);
     // Rows are timed to a millisecond.
     assert!(mean <= passed + 0.002, "{mean} s of {passed} s that passed");
+}
+
+#[tokio::test]
+async fn a_node_whose_clock_is_wrong_tells_by_how_much_it_is_ahead_as_readyz_does() {
+    let server = TestServer::on(Stores::with_redis(PostgresRedis, None).await, &[]).await;
+    for wrong in [-31, 90] {
+        let (metrics, clock) = (Port::reserve(), server.clock.of_other_host(TimeDelta::seconds(wrong)));
+        let node = server.second_node_by(clock, &[("metrics_listen", &listen_on(&metrics))]).await;
+        let ready = node.browser().get("/readyz").await.expect(200).json();
+        let shown = ready["database"]["clock_ahead_seconds"].as_f64().unwrap_or_else(|| panic!("{ready}"));
+        let told = scrape(&metrics).await.value("clock_ahead_seconds");
+        assert!([shown, told].iter().all(|ahead| (ahead - wrong as f64).abs() < 2.0), "{shown} {told}");
+    }
+    assert_eq!(Watched::start(Sqlite).await.scrape().await.value("clock_ahead_seconds"), 0.0);
 }
