@@ -9,6 +9,7 @@ use super::sessions::counts;
 use super::{Result, Services};
 use crate::domain::SessionKind;
 use crate::storage::sessions::SessionStore;
+use crate::telemetry;
 use crate::telemetry::metrics::{ConstGauge, Counter, Durations, Registry, Table};
 
 /// How the figures are written.
@@ -100,6 +101,11 @@ fn register(registry: &mut Registry, services: &Services) {
             ([("store", "redis")], redis),
         ]),
     );
+    registry.register(
+        "log_lines_lost",
+        "Lines of the log that could not be written, or that nobody read in time",
+        telemetry::lost_lines(),
+    );
     let lag = match &services.sessions {
         SessionStore::Redis(store) => store.revocation_lag().clone(),
         // Nobody is behind: each request asks the database.
@@ -135,17 +141,17 @@ async fn look(registry: &mut Registry, services: &Services) {
         "Since the feed of changes was last read; beyond 1 no copy is believed. 0 without Redis",
         gauge(age),
     );
+    registry.register(
+        "clock_ahead_seconds",
+        "By how much the clock of this host is ahead of the database's, which is gone by. 0 on SQLite, which has none",
+        gauge(services.clocks.host_ahead().unwrap_or_default().as_seconds_f64()),
+    );
     match sessions(services).await {
         Ok(rows) => {
             registry.register("sessions", "Sessions that have not ended; of many, as a sweep last counted them", rows);
         }
         // It is counted among the errors of the store.
         Err(error) => tracing::debug!(%error, "sessions are not told"),
-    registry.register(
-        "clock_ahead_seconds",
-        "By how much the clock of this host is ahead of the database's, which is gone by. 0 on SQLite, which has none",
-        gauge(services.clocks.host_ahead().unwrap_or_default().as_seconds_f64()),
-    );
     }
     let version = [([("version", env!("CARGO_PKG_VERSION"))], gauge(1.0))];
     registry.register("build_info", "Which version this is", Table(version.into()));

@@ -9,6 +9,7 @@ mod queue;
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _};
+use std::sync::OnceLock;
 
 use tracing::Subscriber;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -21,6 +22,10 @@ pub use queue::Guard;
 use queue::Queue;
 
 use crate::settings::LogFormat;
+use metrics::Counter;
+
+/// Of the program's one log.
+static LOST_LINES: OnceLock<Counter> = OnceLock::new();
 
 /// Anyone can make actix-session warn, with a forged cookie, and actix-http call what is not HTTP an error; what
 /// actix-server says at each start, we say ourselves.
@@ -34,8 +39,15 @@ pub fn start(level: &str, format: LogFormat) -> io::Result<Guard> {
         LogFormat::Json => true,
     };
     let (queue, guard) = Queue::start(io::stderr())?;
+    let lost = queue.lost_so_far();
     subscriber(level, json, queue).try_init().map_err(io::Error::other)?;
+    LOST_LINES.get_or_init(|| lost);
     Ok(guard)
+}
+
+/// How many lines of the program's log were lost so far, for `/metrics`; 0 where none was started.
+pub fn lost_lines() -> Counter {
+    LOST_LINES.get().cloned().unwrap_or_default()
 }
 
 /// Text has no colours: every control character in a line is then one that somebody smuggled in, and is escaped.
@@ -178,7 +190,7 @@ mod tests {
             tracing::info!("first");
             tracing::info!("second");
             assert!(!guard.tell("not shown\n".to_owned()));
-            assert_eq!(counter.lost(), 2);
+            assert_eq!((counter.lost(), counter.lost_so_far().get()), (2, 2));
             disk.is_full.store(false, Ordering::Relaxed);
             tracing::info!("third");
             assert!(guard.tell(String::new()));
@@ -186,6 +198,6 @@ mod tests {
         let log = String::from_utf8(disk.kept.0.lock().unwrap().clone()).unwrap();
         assert!(log.starts_with("shown\n") && log.contains("third") && !log.contains("second"), "{log}");
         // The thread of the log tells it to whoever listens for the whole program.
-        assert_eq!(counter.lost(), 0);
+        assert_eq!((counter.lost(), counter.lost_so_far().get()), (0, 2));
     }
 }

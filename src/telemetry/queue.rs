@@ -7,6 +7,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::metrics::Counter;
 use super::{escaped, is_plain};
 
 /// Bytes of lines that may wait for the reader of the log.
@@ -25,7 +26,9 @@ pub(super) struct Queue(Arc<Shared>);
 struct Shared {
     waiting: Mutex<Waiting>,
     filled: Condvar,
+    /// Lines that were lost, and of which nobody has been told yet.
     lost: AtomicU64,
+    lost_so_far: Counter,
 }
 
 /// What the thread will write next.
@@ -49,13 +52,23 @@ impl Waiting {
 impl Queue {
     /// Starts the thread that writes to `out`, until the guard goes.
     pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(Self, Guard)> {
-        let shared = Arc::new(Shared { waiting: Mutex::default(), filled: Condvar::new(), lost: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            waiting: Mutex::default(),
+            filled: Condvar::new(),
+            lost: AtomicU64::new(0),
+            lost_so_far: Counter::default(),
+        });
         let thread = shared.clone();
         std::thread::Builder::new().name("log".to_owned()).spawn(move || thread.write_to(out))?;
         Ok((Self(shared.clone()), Guard(shared)))
     }
 
-    /// Lines that could not be written, or that nobody read in time, and of which nobody has been told yet.
+    /// Lines that could not be written, or that nobody read in time, told or not.
+    pub(super) fn lost_so_far(&self) -> Counter {
+        self.0.lost_so_far.clone()
+    }
+
+    /// Those of which nobody has been told yet.
     #[cfg(test)]
     pub(super) fn lost(&self) -> u64 {
         self.0.lost.load(Ordering::Relaxed)
@@ -79,7 +92,7 @@ impl Shared {
     fn push(&self, line: &[u8]) {
         let mut waiting = self.lock();
         if waiting.lines.len() + line.len() >= WAITING_BYTES {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lose(1);
             return;
         }
         waiting.lines.extend_from_slice(line);
@@ -87,11 +100,16 @@ impl Shared {
         self.wake(waiting);
     }
 
+    fn lose(&self, lines: u64) {
+        self.lost.fetch_add(lines, Ordering::Relaxed);
+        self.lost_so_far.inc_by(lines);
+    }
+
     fn write_to(&self, mut out: impl Write) {
         let mut lines = Vec::new();
         while let Some(words) = self.next(&mut lines) {
             let unwritten = write_all(&mut out, &lines);
-            self.lost.fetch_add(unwritten, Ordering::Relaxed);
+            self.lose(unwritten);
             lines.clear();
             let mut written = unwritten == 0;
             for (words, told) in words {

@@ -1,13 +1,14 @@
 //! What is told where only a part was done.
 
 use std::sync::mpsc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection as _;
 use rstest::rstest;
 use serde_json::json;
 
-use super::Watched;
+use super::{Watched, listen_on, scrape};
 use crate::support::*;
 
 #[tokio::test]
@@ -60,4 +61,18 @@ async fn a_refresh_token_that_was_used_twice_is_told_also_where_its_session_coul
     used.clone().refresh().await.expect(401);
     program.expect_dead().await;
     assert_eq!(server.scrape().await.refreshes("reused"), 2.0);
+}
+
+#[tokio::test]
+async fn lines_of_the_log_that_were_lost_are_told() {
+    let metrics = Port::reserve();
+    let program = Program::with_administrator().set("metrics_listen", &listen_on(&metrics));
+    let running = program.start_in_shell("exec portcullis serve 2>/dev/full");
+    running.answers().await;
+    eventually("lost lines", Duration::from_secs(20), async || {
+        scrape(&metrics).await.value("log_lines_lost_total") > 2.0
+    })
+    .await;
+    let server = Watched::start(Sqlite).await;
+    assert_eq!(server.scrape().await.value("log_lines_lost_total"), 0.0);
 }
