@@ -6,7 +6,9 @@ use std::io;
 use actix_web::dev::ServerHandle;
 use actix_web::http::header;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, error, web};
+use tokio::task::JoinHandle;
 
+use super::handle::Handle;
 use super::listeners::{self, Listener, SocketFile};
 use crate::http::request_metrics::Requests;
 use crate::services::Services;
@@ -16,10 +18,17 @@ use crate::services::metrics::{Exposition, Metrics};
 pub(super) struct MetricsServer {
     handle: ServerHandle,
     files: Vec<SocketFile>,
+    ended: JoinHandle<io::Result<()>>,
 }
 
-/// Answers from now on with what these services, and requests to the public listeners, are counted by.
-pub(super) fn serve(services: &Services, requests: &Requests, listeners: Vec<Listener>) -> io::Result<MetricsServer> {
+/// Answers from now on with what these services, and requests to the public listeners, are counted by. Where it ends by
+/// itself, the whole server is asked to stop by `all`: a node that nobody can watch is one that has failed.
+pub(super) fn serve(
+    services: &Services,
+    requests: &Requests,
+    listeners: Vec<Listener>,
+    all: Handle,
+) -> io::Result<MetricsServer> {
     let metrics = web::Data::new(Metrics::new(services.clone(), |registry| requests.register(registry)));
     let server = HttpServer::new(move || {
         App::new().app_data(metrics.clone()).service(web::resource("/metrics").route(web::get().to(show)))
@@ -29,14 +38,17 @@ pub(super) fn serve(services: &Services, requests: &Requests, listeners: Vec<Lis
     let (server, files) = listeners::hand_over(server, listeners, what, HttpServer::listen, HttpServer::listen_uds)?;
     let server = server.run();
     let handle = server.handle();
-    tokio::spawn(server);
-    Ok(MetricsServer { handle, files })
+    let ended = tokio::spawn(all.ends_with(server));
+    Ok(MetricsServer { handle, files, ended })
 }
 
 impl MetricsServer {
-    pub(super) async fn stop(self) {
+    /// # Errors
+    /// What it had ended with before.
+    pub(super) async fn stop(self) -> io::Result<()> {
         drop(self.files);
         self.handle.stop(false).await;
+        self.ended.await.map_err(io::Error::other)?
     }
 }
 

@@ -3,6 +3,7 @@
 mod checkup;
 mod data_dir;
 mod failure;
+mod handle;
 mod listeners;
 mod metrics;
 mod serve;
@@ -16,8 +17,9 @@ use tokio_postgres::config::Host;
 
 pub use self::checkup::{Checkup, checkup};
 pub use self::failure::StartupFailure;
+pub use self::handle::Handle;
 pub use self::serve::serve;
-pub use self::server::{Handle, Server};
+pub use self::server::Server;
 use crate::domain::{Clock, Error};
 use crate::services::Services;
 use crate::services::audit::Exports;

@@ -1,5 +1,6 @@
 //! The HTTP server and what runs beside it.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use tokio::task::AbortHandle;
 
+use super::handle::Handle;
 use super::listeners::{self, Listener};
 use super::{START, StartupFailure, metrics};
 use crate::api::document;
@@ -40,18 +42,7 @@ pub struct Server {
     metrics_listeners: Vec<Listener>,
     draining: Draining,
     /// What a second call to stop, or the signal, uses.
-    stopping: tokio::sync::watch::Sender<bool>,
-}
-
-/// Stops a running server from elsewhere.
-#[derive(Clone)]
-pub struct Handle(tokio::sync::watch::Sender<bool>);
-
-impl Handle {
-    /// Lets what is under way finish, for as long as `shutdown_timeout`.
-    pub fn stop(&self) {
-        self.0.send_replace(true);
-    }
+    stopping: Handle,
 }
 
 impl Server {
@@ -75,13 +66,13 @@ impl Server {
     }
 
     pub fn handle(&self) -> Handle {
-        Handle(self.stopping.clone())
+        self.stopping.clone()
     }
 
     /// Answers until [`Handle::stop`], then lets what is under way finish and brings the last activity to SQL.
     pub async fn run(self) -> Result<(), StartupFailure> {
         let Self { services, listeners, metrics_listeners, draining, stopping } = self;
-        let failed = |error: std::io::Error| StartupFailure::general(error.to_string());
+        let failed = |error: io::Error| StartupFailure::general(error.to_string());
         let timeout = services.settings.shutdown_timeout.num_seconds().unsigned_abs();
         prepare_keys(&services).await.map_err(|error| StartupFailure::services(&error))?;
         let limits = Limits::new(&services.settings);
@@ -92,7 +83,8 @@ impl Server {
         let document = web::Data::new(ApiDocument::new(move || document::of(&settings, routes::ALL)));
         // Where nobody can ask for it, it isn't counted.
         let requests = (!metrics_listeners.is_empty()).then(|| web::Data::new(Requests::new(routes::ALL)));
-        let metrics = requests.as_ref().map(|requests| metrics::serve(&services, requests, metrics_listeners));
+        let metrics =
+            requests.as_ref().map(|requests| metrics::serve(&services, requests, metrics_listeners, stopping.clone()));
         let metrics = metrics.transpose().map_err(failed)?;
         let (shared, ready) = (services.clone(), draining.clone());
         let server = HttpServer::new(move || {
@@ -121,22 +113,23 @@ impl Server {
         let (server, files) = given.map_err(failed)?;
         let server = server.run();
 
-        let mut asked = stopping.subscribe();
+        let asked = stopping.clone();
         let stop = wait_for_stop(server.handle(), draining, async move {
-            let _ = asked.wait_for(|stop| *stop).await;
+            asked.asked().await;
             drop(files);
         });
-        let (ended, ()) = futures_util::future::join(server, stop).await;
+        let (ended, ()) = futures_util::future::join(stopping.ends_with(server), stop).await;
         // To the last: what is stopped may be watched meanwhile.
-        if let Some(metrics) = metrics {
-            metrics.stop().await;
-        }
+        let metrics_ended = match metrics {
+            Some(metrics) => metrics.stop().await,
+            None => Ok(()),
+        };
         background.stop();
         if let Err(error) = maintenance::flush_activity(&services.sessions).await {
             tracing::warn!(%error, "the last activity of sessions was not brought to the database");
         }
         tracing::info!("stopped");
-        ended.map_err(failed)
+        ended.and(metrics_ended).map_err(failed)
     }
 }
 
