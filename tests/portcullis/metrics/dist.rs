@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::Watched;
+use super::{Scrape, Watched};
 use crate::support::*;
 
 /// The names of figures that a text has.
@@ -42,8 +42,9 @@ async fn the_rules_and_the_dashboard_name_only_series_that_are_served_and_the_do
     assert_eq!(rows, families.into_iter().chain(alerts).collect());
 }
 
-#[test]
-fn the_rules_are_such_as_prometheus_reads_and_the_dashboard_such_as_grafana_imports() {
+#[tokio::test]
+async fn the_rules_are_such_as_prometheus_reads_and_the_dashboard_such_as_grafana_imports() {
+    let served = Watched::start(SqliteRedis).await.scrape().await;
     let program = Program::new();
     let script = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)";
     program.file("rules.yml", &program.run(&["dist", "prometheus"]).stdout);
@@ -58,7 +59,7 @@ fn the_rules_are_such_as_prometheus_reads_and_the_dashboard_such_as_grafana_impo
         assert!(text(&rule["expr"]) && text(&rule["alert"]), "{rule}");
         assert!(["summary", "description"].iter().all(|name| text(&rule["annotations"][name])), "{rule}");
         assert!(["warning", "critical"].contains(&rule["labels"]["severity"].as_str().unwrap()), "{rule}");
-        balanced(rule["expr"].as_str().unwrap());
+        assert_eq!(faults(rule["expr"].as_str().unwrap(), &served), [""; 0], "{rule}");
     }
 
     let dashboard: Value = serde_json::from_str(&program.run(&["dist", "grafana"]).stdout).unwrap();
@@ -67,14 +68,98 @@ fn the_rules_are_such_as_prometheus_reads_and_the_dashboard_such_as_grafana_impo
     let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_i64().unwrap()).collect();
     assert_eq!(ids.len(), panels.len());
     for target in panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap()) {
-        balanced(target["expr"].as_str().unwrap());
+        assert_eq!(faults(target["expr"].as_str().unwrap(), &served), [""; 0], "{target}");
     }
 }
 
-/// As a parser would begin to look at it.
-fn balanced(expression: &str) {
-    for (open, close) in [('(', ')'), ('{', '}'), ('[', ']')] {
-        assert_eq!(expression.matches(open).count(), expression.matches(close).count(), "{expression}");
+#[tokio::test]
+async fn an_expression_that_finds_nothing_or_is_none_is_found() {
+    let served = Watched::start(Sqlite).await.scrape().await;
+    for (expression, fault) in [
+        ("sum(rate(portcullis_refreshes_total[5m])", "a bracket is not closed"),
+        ("sum(rate(portcullis_refreshes_total[5m)])", "closes nothing: )"),
+        ("portcullis_refreshes_total{outcome=\"reused}", "a bracket is not closed"),
+        ("summe(portcullis_refreshes_total)", "no function: summe"),
+        ("portcullis_refresh_total > 0", "not served: portcullis_refresh_total"),
+        ("portcullis_refreshes_total{outcome=\"reuse\"}", "not served: portcullis_refreshes_total outcome=reuse"),
+        ("portcullis_refreshes_total{result=\"reused\"}", "not served: portcullis_refreshes_total result=reused"),
+        ("portcullis_sign_ins_total{outcome=~\"busy|late\"}", "not served: portcullis_sign_ins_total outcome=late"),
+        (
+            "portcullis_http_requests_total{route!=\"/ready\"}",
+            "not served: portcullis_http_requests_total route=/ready",
+        ),
+        ("sum by (instance, shop) (portcullis_feed_age_seconds)", "no label: shop"),
+    ] {
+        assert_eq!(faults(expression, &served), [fault], "{expression}");
     }
-    assert_eq!(expression.matches('"').count() % 2, 0, "{expression}");
+}
+
+/// What the rules and the dashboard use of PromQL's functions and words.
+const FUNCTIONS: &[&str] =
+    &["abs", "absent", "and", "by", "count", "histogram_quantile", "increase", "max", "or", "rate", "sum", "topk"];
+/// Labels that Prometheus adds.
+const ADDED: &[&str] = &["instance", "job", "le"];
+
+/// Why Prometheus would not read this expression, or would find nothing by it whatever happens: each value that a label is
+/// compared with must be one that is served.
+fn faults(expression: &str, served: &Scrape) -> Vec<String> {
+    let (mut faults, mut open, mut quoted) = (Vec::new(), Vec::new(), false);
+    for c in expression.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' => open.push(')'),
+            '[' => open.push(']'),
+            '{' => open.push('}'),
+            ')' | ']' | '}' if open.pop() != Some(c) => return vec![format!("closes nothing: {c}")],
+            _ => {}
+        }
+    }
+    if quoted || !open.is_empty() {
+        return vec!["a bracket is not closed".to_owned()];
+    }
+    for [_, name] in captures(r"\b([a-z_]+)\s*\(", expression) {
+        if !FUNCTIONS.contains(&name) {
+            faults.push(format!("no function: {name}"));
+        }
+    }
+    let has = |name: &str, label: &str, value: &str| {
+        let of_label = format!("{label}=\"");
+        served.series.keys().any(|series| {
+            let (served_name, labels) = series.split_once('{').unwrap_or((series, ""));
+            let values = labels.trim_end_matches('}').split("\",").filter_map(|pair| pair.strip_prefix(&of_label));
+            served_name == name
+                && (label.is_empty() || values.map(|found| found.trim_matches('"')).any(|found| is(value, found)))
+        })
+    };
+    for [_, name, matchers] in captures(r"(portcullis_\w+)(?:\{([^}]*)\})?", expression) {
+        if !has(name, "", "") {
+            faults.push(format!("not served: {name}"));
+        }
+        for [_, label, values] in captures(r#"(\w+)\s*[=!]~?\s*=?~?"([^"]*)""#, matchers) {
+            let values = values.split('|').filter(|_| !ADDED.contains(&label));
+            let missing = values.filter(|value| !has(name, label, value));
+            faults.extend(missing.map(|value| format!("not served: {name} {label}={value}")));
+        }
+    }
+    let labels = |series: &str, label: &str| series.contains(&format!("{label}=\""));
+    for [_, grouped] in captures(r"\bby\s*\(([^)]*)\)", expression) {
+        for label in grouped.split(',').map(str::trim) {
+            if !ADDED.contains(&label) && !served.series.keys().any(|series| labels(series, label)) {
+                faults.push(format!("no label: {label}"));
+            }
+        }
+    }
+    faults
+}
+
+/// Whether it is that value, of which parts may be any characters.
+fn is(pattern: &str, value: &str) -> bool {
+    fancy_regex::Regex::new(&format!("^(?:{pattern})$")).unwrap().is_match(value).unwrap()
+}
+
+fn captures<'a, const N: usize>(pattern: &str, text: &'a str) -> Vec<[&'a str; N]> {
+    let pattern = fancy_regex::Regex::new(pattern).unwrap();
+    let found = pattern.captures_iter(text).map(Result::unwrap);
+    found.map(|found| std::array::from_fn(|group| found.get(group).map_or("", |group| group.as_str()))).collect()
 }

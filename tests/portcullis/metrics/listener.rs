@@ -22,6 +22,24 @@ async fn nothing_else_is_served_there_and_nothing_of_it_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_request_is_counted_once_and_none_to_the_listener_of_the_figures() {
+    let server = Watched::start(Sqlite).await;
+    let of_livez = "{method=\"GET\",route=\"/livez\"}";
+    let figures = async || {
+        let now = server.scrape().await;
+        let requests = now.series.iter().filter(|(series, _)| series.starts_with("portcullis_http_requests_total"));
+        let took = now.value(&format!("http_request_duration_seconds_count{of_livez}"));
+        [requests.map(|(_, count)| count).sum(), now.requests("GET", "/livez", "200"), took]
+    };
+    let before = figures().await;
+    assert_eq!(raw::get(server.address, b"/livez", &[]).await.status, 200);
+    for path in ["/livez", "/metrics", "/login"] {
+        raw::get(address_of(&server.metrics), path.as_bytes(), &[]).await;
+    }
+    assert_eq!(figures().await, before.map(|count: f64| count + 1.0));
+}
+
+#[tokio::test]
 async fn a_scraper_gets_the_format_that_it_asks_for() {
     let server = Watched::start(Sqlite).await;
     let ask = async |accept: &[u8]| {
