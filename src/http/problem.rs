@@ -15,6 +15,7 @@ use uuid::Uuid;
 pub use self::middleware::{render, take};
 use super::accept::wishes;
 use crate::domain::FieldErrors;
+use crate::domain::quota::wait_in_words;
 
 const CONTENT_TYPE_OF_PROBLEMS: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -100,7 +101,7 @@ impl Problem {
     }
 
     fn too_many(code: &'static str, what: &str, seconds: u64) -> Self {
-        let detail = format!("Too many {what}. Try again in {seconds} seconds.");
+        let detail = format!("Too many {what}. Try again in {}.", wait_in_words(seconds));
         Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).retry_after(seconds)
     }
 

@@ -7,15 +7,14 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, web};
 use askama::Template;
-use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::form_errors::FormErrors;
 use super::layout::{self, GuestLayout};
 use super::next;
-use super::time_tag::duration;
 use crate::domain::form_seed::FormId;
 use crate::domain::link::LinkPurpose;
+use crate::domain::quota::wait_in_words;
 use crate::http::problem::{self, Problem, wants_json};
 use crate::http::request_id;
 use crate::services::Services;
@@ -137,8 +136,8 @@ fn words(problem: &Problem, request: &HttpRequest, public_url: &str) -> Words {
             say("This form can't be read", "Send it from its page, in a browser.", start())
         }
         (StatusCode::TOO_MANY_REQUESTS, _) => {
-            let wait = duration(TimeDelta::seconds(problem.retry_after.unwrap_or(60).clamp(1, 86_400) as i64));
-            say("Too many attempts", &format!("Wait {wait}, then try again."), again())
+            let wait = wait_in_words(problem.retry_after.unwrap_or(60));
+            say("Too many attempts", &format!("Try again in {wait}."), again())
         }
         (StatusCode::SERVICE_UNAVAILABLE, code) if is_get || code == "busy" => say(
             "Try again in a moment",
@@ -205,8 +204,8 @@ mod tests {
 
     #[test]
     fn whoever_has_to_wait_is_told_how_long() {
-        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "").retry_after(90);
-        assert_eq!(words_for(problem, TestRequest::post().uri("/login")).text, "Wait 90 seconds, then try again.");
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "").retry_after(12);
+        assert_eq!(words_for(problem, TestRequest::post().uri("/login")).text, "Try again in 12 seconds.");
     }
 
     #[test]

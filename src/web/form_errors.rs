@@ -5,9 +5,8 @@ use std::borrow::Cow;
 use actix_web::http::StatusCode;
 use askama::Template;
 use askama::filters::HtmlSafe;
-use chrono::TimeDelta;
 
-use super::time_tag::duration;
+use crate::domain::quota::wait_in_words;
 use crate::domain::{Error, FieldError, FieldErrors};
 use crate::http::problem::Problem;
 
@@ -90,8 +89,7 @@ impl FormErrors {
                 Self::whole(StatusCode::CONFLICT, "The account was changed at the same moment. Send the form again.")
             }
             Error::Locked { retry_after } => {
-                let minutes = i64::try_from(retry_after.div_ceil(60)).unwrap_or(i64::MAX / 60_000);
-                let wait = duration(TimeDelta::minutes(minutes));
+                let wait = wait_in_words(retry_after);
                 let summary = format!(
                     "Too many failed attempts. Try again in {wait}, or ask your administrator to unlock the account."
                 );
@@ -197,7 +195,7 @@ mod tests {
     #[test]
     fn a_lock_says_how_long_in_words_and_in_seconds() {
         for (seconds, words) in
-            [(1, "in 1 minute,"), (61, "in 2 minutes,"), (900, "in 15 minutes,"), (7200, "in 2 hours,")]
+            [(1, "in 1 second,"), (61, "in 61 seconds,"), (900, "in 15 minutes,"), (7200, "in 2 hours,")]
         {
             let form_errors = FormErrors::of(Error::Locked { retry_after: seconds }).expect("a form");
             assert_eq!(form_errors.status.retry_after, Some(seconds));
