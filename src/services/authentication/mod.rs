@@ -4,4 +4,5 @@ pub mod hasher;
 pub mod known_browser;
 pub mod lockout;
 pub mod reauthentication;
+pub mod shared_limit;
 pub mod sign_in;

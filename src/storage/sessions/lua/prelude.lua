@@ -1,5 +1,5 @@
 -- In front of every script, after the names of `redis/copy.rs`, which says what the fields are. KEYS[1]: the session's key,
--- KEYS[2]: its user's key; both in the user's slot.
+-- KEYS[2]: its user's key; both in the user's slot; `take.lua` alone has another.
 -- The replication id is the id of this server's history, new after every restart and every promotion.
 local info = redis.call('INFO', 'replication')
 -- A replica would take no write, but tell what it has: a lagging copy.

@@ -180,6 +180,11 @@ impl Line {
         }
     }
 
+    /// Whether Redis refused or did not answer lately, and was not found well since: once a second somebody looks.
+    pub fn is_in_trouble(&self) -> bool {
+        self.trouble().is_some()
+    }
+
     /// Once for each sort, until all is well again.
     fn tell(&self, refusal: &Refusal) {
         let mut trouble = self.trouble();

@@ -29,6 +29,7 @@ mod channel;
 mod connection;
 mod copy;
 mod feed;
+mod limit;
 mod line;
 mod readiness;
 mod refusal;

@@ -44,6 +44,7 @@ pub struct Scripts {
     pub session_ended: Named,
     pub user_changed: Named,
     pub secret_changed: Named,
+    pub take: Named,
     pub try_out: Named,
 }
 
@@ -59,8 +60,8 @@ impl Named {
     }
 }
 
-/// The two keys of a script, both in one slot.
-pub struct Keys([String; 2]);
+/// The keys of a script, mostly two, all in one slot.
+pub struct Keys<const N: usize = 2>([String; N]);
 
 impl Scripts {
     pub fn new(prefix: &str) -> Self {
@@ -79,6 +80,7 @@ impl Scripts {
                 include_str!("../lua/tell.lua"),
                 include_str!("../lua/secret_changed.lua")
             )),
+            take: Named::new(include_str!("../lua/take.lua")),
             try_out: Named::new(include_str!("../lua/try_out.lua")),
         }
     }
@@ -99,13 +101,18 @@ impl Scripts {
         Keys([format!("{}:{{{tag}}}:s:{session}", self.prefix), format!("{}:{{{tag}}}:u", self.prefix)])
     }
 
+    /// The key of what is left of a limit.
+    pub fn limit(&self, whose: &str) -> Keys<1> {
+        Keys([format!("{}:{{{whose}}}:l", self.prefix)])
+    }
+
     /// Runs a script. One that was refused was not carried out, and is run again as [`Remedy`] says. One whose
     /// connection was lost may have been carried out, and is run again once: it finds what it has done.
-    pub async fn run(
+    pub async fn run<const N: usize>(
         &self,
         line: &Arc<Line>,
         script: &Named,
-        keys: &Keys,
+        keys: &Keys<N>,
         arguments: &[Vec<u8>],
     ) -> Result<Reply, Refusal> {
         let began = Instant::now();
@@ -133,10 +140,15 @@ impl Scripts {
     }
 }
 
-async fn evaluate(link: &Link, script: &Named, keys: &Keys, arguments: &[Vec<u8>]) -> RedisResult<Reply> {
+async fn evaluate<const N: usize>(
+    link: &Link,
+    script: &Named,
+    keys: &Keys<N>,
+    arguments: &[Vec<u8>],
+) -> RedisResult<Reply> {
     let command = |name: &str, script: &str| {
         let mut command = redis::cmd(name);
-        command.arg(script).arg(keys.0.len()).arg(&keys.0).arg(arguments);
+        command.arg(script).arg(N).arg(&keys.0).arg(arguments);
         command
     };
     match link.connection.query(&command("EVALSHA", &script.hash)).await {
