@@ -59,6 +59,9 @@ macro_rules! routes {
             access: routes!(@access $access $($stricter)?),
         },)+)+)+];
 
+        /// The paths where `login_rate` counts what comes with a body.
+        pub const LIMITED: &[&str] = &[$($($(routes!(@limited $limited concat!($base, $path)),)?)+)+];
+
         $(fn $area(config: &mut web::ServiceConfig, limits: &Limits) {
             let _ = limits; // of use to some areas only
             $(config.service(routes!(@limit limits $($limited)? => routes!(@guard $access =>
@@ -107,7 +110,11 @@ macro_rules! routes {
     };
     // Outside, so that no work is done for who comes too often.
     (@limit $limits:ident => $resource:expr) => { $resource };
-    (@limit $limits:ident limited => $resource:expr) => { $resource.wrap($limits.login.middleware()) };
+    (@limit $limits:ident limited => $resource:expr) => {{
+        let limit = $limits.login.clone();
+        $resource.wrap(from_fn(move |request, next| limit.clone().guard(request, next)))
+    }};
+    (@limited limited $path:expr) => { $path };
 }
 
 routes! {

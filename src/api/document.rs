@@ -67,8 +67,8 @@ use crate::settings::Settings;
 )]
 struct Annotations;
 
-/// What all instances with these routes have in common.
-fn common(routes: &[Route]) -> Value {
+/// What all instances with these routes have in common; attempts at the paths that are `limited` are counted.
+fn common(routes: &[Route], limited: &[&str]) -> Value {
     let mut document = serde_json::to_value(Annotations::openapi()).unwrap_or_default();
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
     document["components"]["securitySchemes"]["bearer"] = json!({
@@ -77,13 +77,13 @@ fn common(routes: &[Route]) -> Value {
         "bearerFormat": "JWT",
         "description": "An access token. 401 and 403 carry WWW-Authenticate (RFC 6750).",
     });
-    answers::complete(&mut document, routes);
+    answers::complete(&mut document, routes, limited);
     document
 }
 
 /// The document of an instance with these settings.
-pub fn of(settings: &Settings, routes: &[Route]) -> Value {
-    let mut document = common(routes);
+pub fn of(settings: &Settings, routes: &[Route], limited: &[&str]) -> Value {
+    let mut document = common(routes, limited);
     document["servers"] = json!([{ "url": settings.public_url.as_str(), "description": "This server" }]);
     document["components"]["securitySchemes"]["refresh_cookie"] = json!({
         "type": "apiKey",

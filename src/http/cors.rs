@@ -23,7 +23,16 @@ pub fn middleware(settings: &Settings) -> ForAllowed {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allowed_headers([AUTHORIZATION, CONTENT_TYPE, IF_MATCH])
-        .expose_headers(["etag", "link", "location", "retry-after", "www-authenticate", "x-request-id"])
+        .expose_headers([
+            "etag",
+            "link",
+            "location",
+            "ratelimit",
+            "ratelimit-policy",
+            "retry-after",
+            "www-authenticate",
+            "x-request-id",
+        ])
         // For the refresh cookie: only these origins have it sent.
         .supports_credentials()
         .max_age(MAX_AGE);

@@ -15,7 +15,7 @@
 //!
 //! Roles and recent passwords are asked in one place, [`access`], for pages and API alike. A middleware that refuses gives back `Ok(response)`: an `Err` would pass by those outside it, and so lose headers.
 //! [`site::Site`] is in the app's data; it and [`limits::Limits`] are made outside the `App` factory, or each
-//! worker would have its own.
+//! worker would have its own. Routes that look at a password pass [`limits::LoginLimit`] before all else of their own.
 
 pub mod accept;
 pub mod access;

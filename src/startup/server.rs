@@ -80,7 +80,7 @@ impl Server {
 
         let site = web::Data::new(Site::new(&services));
         let settings = services.settings.clone();
-        let document = web::Data::new(ApiDocument::new(move || document::of(&settings, routes::ALL)));
+        let document = web::Data::new(ApiDocument::new(move || document::of(&settings, routes::ALL, routes::LIMITED)));
         // Where nobody can ask for it, it isn't counted.
         let requests = (!metrics_listeners.is_empty()).then(|| web::Data::new(Requests::new(routes::ALL)));
         let metrics =

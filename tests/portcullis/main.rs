@@ -79,6 +79,7 @@ mod roll_out;
 mod schemathesis;
 mod sessions;
 mod settings;
+mod shared_limits;
 mod sign_in;
 mod sign_out;
 mod slow_clients;

@@ -7,12 +7,15 @@ use crate::domain::Role;
 use crate::http::access::{Access, Route};
 
 /// Adds to each operation who may call it, and what its route answers without its handler.
-pub fn complete(document: &mut Value, routes: &[Route]) {
+pub fn complete(document: &mut Value, routes: &[Route], limited: &[&str]) {
     for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             let method = method.to_uppercase();
             let route = routes.iter().find(|route| route.method == method && route.path == path);
             complete_operation(path, route.map(|route| route.access), operation);
+            if limited.contains(&path.as_str()) && operation.get("requestBody").is_some() {
+                add_rate_limit(operation);
+            }
         }
     }
     open_forms(document);
@@ -85,8 +88,20 @@ fn complete_operation(path: &str, access: Option<Access>, operation: &mut Value)
             ("429" | "503", _) => ("Retry-After", "Seconds until it may be tried again"),
             _ => continue,
         };
-        response["headers"][header] = json!({ "description": description, "schema": { "type": "string" } });
+        add_header(response, header, description);
     }
+}
+
+/// What every answer says of the attempts of an address.
+fn add_rate_limit(operation: &mut Value) {
+    for response in operation["responses"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        add_header(response, "RateLimit-Policy", RATE_LIMIT_POLICY);
+        add_header(response, "RateLimit", RATE_LIMIT);
+    }
+}
+
+fn add_header(response: &mut Value, name: &str, description: &str) {
+    response["headers"][name] = json!({ "description": description, "schema": { "type": "string" } });
 }
 
 /// Whom it is for.
@@ -100,6 +115,11 @@ pub fn who(access: Access) -> &'static str {
         },
     }
 }
+
+const RATE_LIMIT_POLICY: &str = "How many attempts (q) an address has in how many seconds (w), such as `\"login\";q=10;w=60` \
+                                 (draft-ietf-httpapi-ratelimit-headers-11)";
+const RATE_LIMIT: &str = "How many attempts are left (r), and in how many seconds there is one more (t), such as \
+                          `\"login\";r=7;t=6`";
 
 /// What [`crate::http::json::OptionalJson`] takes: a token may be in a cookie, or in the Authorization header.
 const OPTIONAL_BODIES: [&str; 2] = ["RefreshBody", "EmptyBody"];
