@@ -30,7 +30,8 @@ only=${1:-}
 # All connections are made within two seconds.
 ramp=2
 
-# Slow clients in this mode until the file `over` is there, with figures of each second in files of that name.
+# Slow clients in this mode until the file `over` is there, or the script has ended otherwise, with figures of each second in
+# files of that name.
 attack() {
   local mode=$1 number=0 options
   case $mode in
@@ -40,7 +41,7 @@ attack() {
     read) options=(-X -k 3 -n 5 -z 32 -w 512 -y 1024 -u "$url/openapi.json") ;;
     *) fail "no such mode: $mode" ;;
   esac
-  while [ ! -e "$folder/over" ]; do
+  while [ -d "$folder" ] && [ ! -e "$folder/over" ]; do
     number=$((number + 1))
     slowhttptest "${options[@]}" -c "$connections" -r "$((connections / ramp))" -l "$((rounds * seconds + ramp))" -p 5 \
       -v 0 -g -o "$folder/$mode.$number" >/dev/null 2>&1 || true
