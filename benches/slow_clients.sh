@@ -11,7 +11,11 @@
 #   headers   slowhttptest -H -i 3 -u URL/login
 #   body      slowhttptest -B -i 3 -s 8192 -f application/json -u URL/api/v1/auth/refresh
 #   range     slowhttptest -R -a 10 -b 3000 -t GET -u URL/static/app.css
-#   read      slowhttptest -X -k 3 -n 5 -z 32 -w 512 -y 1024 -u URL/openapi.json
+#   read      slowhttptest -X -k 1 -n 5 -z 32 -w 512 -y 1024 -u URL/openapi.json
+#
+# Who reads slowly asks once. Of three answers each (-k 3) a thousand have the kernel hold 1.5 GB, and it throttles every
+# connection of the machine above what net.ipv4.tcp_mem allows: that would measure the kernel, as TcpExtTCPMemoryPressures of
+# nstat would say.
 #
 # It ends as soon as the server has closed all connections, and begins anew as long as is measured. What is quiet was
 # measured before the first mode; the median counts. PORTCULLIS=<binary> measures another build.
@@ -38,7 +42,7 @@ attack() {
     headers) options=(-H -i 3 -u "$url/login") ;;
     body) options=(-B -i 3 -s 8192 -f application/json -u "$url/api/v1/auth/refresh") ;;
     range) options=(-R -a 10 -b 3000 -t GET -u "$url/static/app.css") ;;
-    read) options=(-X -k 3 -n 5 -z 32 -w 512 -y 1024 -u "$url/openapi.json") ;;
+    read) options=(-X -k 1 -n 5 -z 32 -w 512 -y 1024 -u "$url/openapi.json") ;;
     *) fail "no such mode: $mode" ;;
   esac
   while [ -d "$folder" ] && [ ! -e "$folder/over" ]; do
