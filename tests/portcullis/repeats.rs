@@ -139,9 +139,9 @@ async fn after_a_minute_or_an_end_nothing_is_answered_again(
         let form = filled(&mut browser, path, fields).await;
         let mut old = browser.clone();
         browser.submit_form(form.clone(), &[]).await.expect_redirect(onward);
-        server.clock.advance(TimeDelta::seconds(59));
+        server.clock.advance(TimeDelta::seconds(45));
         old.clone().submit_form(form.clone(), &[]).await.expect_redirect(onward);
-        server.clock.advance(TimeDelta::seconds(1));
+        server.clock.advance(TimeDelta::seconds(15));
         old.submit_form(form, &[]).await.expect_sign_in();
         assert!(browser.is_signed_in().await);
     }

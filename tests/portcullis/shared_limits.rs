@@ -101,7 +101,7 @@ async fn every_answer_to_an_attempt_says_how_many_are_left(#[values(Sqlite, Sqli
 
 #[tokio::test]
 async fn who_has_to_wait_reads_how_long() {
-    let server = TestServer::with(Sqlite, &[("login_rate", "1/12s")]).await;
+    let server = TestServer::with(Sqlite, &[("login_rate", "1/100s")]).await;
     server.browser().attempt(&[]).await.expect(401);
     let page = server.browser().attempt(&[]).await.expect(429);
     let words = |answer: &Page| match answer.header("retry-after").expect("Retry-After") {
