@@ -6,7 +6,7 @@ use std::time::Duration;
 /// What a limit says of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// Whether the attempt is within the limit. One that is not counts nothing.
+    /// Whether the attempt is within the limit. One that is not counts nothing where it was refused.
     pub admits: bool,
     /// How many more may follow at once.
     pub left: u32,

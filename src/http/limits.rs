@@ -1,4 +1,4 @@
-//! Limits by address and by account, before any work is done. On this node; what all nodes share is the services'.
+//! Limits by address and by account, before the work is done. On this node; what all nodes share is the services'.
 
 mod login;
 

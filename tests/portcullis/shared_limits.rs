@@ -64,15 +64,27 @@ async fn two_nodes_together_let_in_no_more_than_one_would(#[values(SqliteRedis, 
 async fn of_attempts_at_once_on_two_nodes_as_many_are_let_in_as_one_would_let_in() {
     let one = TestServer::with(PostgresRedis, &[("login_rate", "10/1h")]).await;
     let two = one.second_node().await;
-    let all = (0..16).map(|number| {
-        let mut browser = if number % 2 == 0 { one.browser() } else { two.browser() };
-        async move { browser.attempt(&[]).await.status }
-    });
-    let statuses = futures_util::future::join_all(all).await;
-    // Each node has been asked eight times, which is within its own limit. A busy database may have kept one that was let in
-    // from its answer.
-    assert_eq!(statuses.iter().filter(|&&status| matches!(status, 401 | 503)).count(), 10, "{statuses:?}");
-    assert_eq!(statuses.iter().filter(|&&status| status == 429).count(), 6, "{statuses:?}");
+    let errors = |node: &TestServer| node.services.sessions.redis_errors().map_or(0, |errors| errors.get());
+    let late = || errors(&one) + errors(&two);
+    for round in 1..=5 {
+        let before = late();
+        let address = format!("198.51.100.{round}");
+        let all = (0..16).map(|number| {
+            let (mut browser, address) = (if number % 2 == 0 { one.browser() } else { two.browser() }, &address);
+            async move { browser.attempt(&[("x-forwarded-for", address)]).await.status }
+        });
+        let statuses = futures_util::future::join_all(all).await;
+        if late() > before {
+            // Redis was too slow for one of them on this machine: of that nothing is promised.
+            continue;
+        }
+        // Each node has been asked eight times, which is within its own limit. A busy database may have kept one that was
+        // let in from its answer.
+        assert_eq!(statuses.iter().filter(|&&status| matches!(status, 401 | 503)).count(), 10, "{statuses:?}");
+        assert_eq!(statuses.iter().filter(|&&status| status == 429).count(), 6, "{statuses:?}");
+        return;
+    }
+    panic!("Redis was late in every round");
 }
 
 #[rstest]
@@ -118,16 +130,16 @@ async fn an_attempt_costs_one_round_trip_and_one_that_the_node_refuses_none() {
     let server = TestServer::with(SqliteRedis, &[RATE]).await;
     let monitor = server.stores.redis().monitor();
     let round_trips = || monitor.round_trips(&server.stores.redis_prefix);
+    let headers = [("x-forwarded-for", "198.51.100.77")];
     for _ in 0..3 {
-        server.browser().attempt(&[]).await.expect(401);
+        server.browser().attempt(&headers).await.expect(401);
     }
     let seen = round_trips();
     // The first also says what the script is.
     let asked: Vec<_> = seen.iter().filter(|line| line.contains("EVALSHA")).collect();
     assert!(asked.len() == 3 && seen.len() <= 4, "{seen:#?}");
-    assert!(!seen.join("\n").contains("127.0.0.1\""), "an address is in Redis: {seen:#?}");
-    server.browser().attempt(&[]).await.expect(429);
-    program_at(&server).await.expect(429);
+    assert!(!seen.join("\n").contains("198.51.100"), "an address is in Redis: {seen:#?}");
+    server.browser().attempt(&headers).await.expect(429);
     server.browser().get("/login").await.expect(200);
     ApiClient::new(&server).get("/api/v1/me").await.expect(401);
     assert_eq!(round_trips(), seen);
@@ -170,4 +182,19 @@ async fn without_redis_each_node_goes_on_by_its_own_limit() {
         two.browser().attempt(&headers).await.status == 429
     })
     .await;
+}
+
+/// Such as a page of another site sends it, which is not asked before whether it may.
+#[tokio::test]
+async fn what_the_api_would_not_read_uses_up_nothing() {
+    let server = TestServer::with(Sqlite, &[RATE]).await;
+    let program = ApiClient::new(&server);
+    for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
+        for _ in 0..2 {
+            let headers = [("content-type", content_type), ("origin", "https://elsewhere.example")];
+            let answer = program.send("POST", "/api/v1/auth/login", &headers, Some(b"username=anna".to_vec())).await;
+            answer.expect(415);
+        }
+    }
+    server.browser().attempt(&[]).await.expect(401);
 }

@@ -17,7 +17,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
+use actix_web::{Error, HttpMessage as _, web};
 
 use super::{address_of, interval, refused};
 use crate::domain::Quota;
@@ -64,7 +64,7 @@ impl LoginLimit {
         request: ServiceRequest,
         next: Next<B>,
     ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-        if !ATTEMPTS.contains(request.method()) {
+        if !is_attempt(&request) {
             return Ok(next.call(request).await?.map_into_left_body());
         }
         let quota = self.take(&request).await;
@@ -101,6 +101,13 @@ impl LoginLimit {
         self.0.of_node.retain_recent();
         self.0.of_node.shrink_to_fit();
     }
+}
+
+/// What looks at a password. A page of another site may send anything but JSON to the API without being asked whether it
+/// may, and must not use up what its visitor has: that is refused anyway. Forms have passed `csrf` before.
+fn is_attempt(request: &ServiceRequest) -> bool {
+    let is_json = request.content_type().eq_ignore_ascii_case("application/json");
+    ATTEMPTS.contains(request.method()) && (is_json || !request.path().starts_with("/api/"))
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ local spent = math.min(math.max(whole_at - now, 0), window) + interval
 local function answer(word, left, wait)
   return {REPLICATION_ID, word, string.format('%d', left), string.format('%d', math.ceil(wait))}
 end
--- A thousandth, for the interval need not be a number that a double has.
-if spent > window + 0.001 then return answer('refused', 0, spent - window) end
-redis.call('HSET', KEYS[1], 'f', string.format('%.3f', now + spent))
+-- A hundredth, for the interval need not be a number that a double has.
+if spent > window + 0.01 then return answer('refused', 0, spent - window) end
+redis.call('HSET', KEYS[1], 'f', string.format('%.17g', now + spent))
 redis.call('PEXPIRE', KEYS[1], math.ceil(spent))
-local left = math.floor((window - spent + 0.001) / interval)
+local left = math.floor((window - spent + 0.01) / interval)
 return answer('taken', left, (left + 1) * interval - (window - spent))

@@ -88,6 +88,7 @@ struct Inner {
     channel: Channel,
     caches: Caches,
     errors: Counter,
+    late: limit::Late,
 }
 
 /// What a load's script said.
@@ -124,6 +125,7 @@ impl RedisSessions {
             activity: Activity::default(),
             caches: Caches::default(),
             errors: Counter::default(),
+            late: limit::Late::default(),
         }));
         Ok(store)
     }
