@@ -171,3 +171,16 @@ async fn a_redis_that_may_forget_is_warned_of() {
     let ready = server.browser().get("/readyz").await.expect(200);
     assert!(ready.body.contains("noeviction"), "{}", ready.body);
 }
+
+#[tokio::test]
+async fn each_server_of_a_cluster_is_asked_whether_it_evicts() {
+    let servers = redis_cluster::cluster(0).await;
+    let mut stores = Stores::with_redis(SqliteRedis, Some(servers[0].clone())).await;
+    stores.redis_url = Some(redis_cluster::url(&servers));
+    let server = TestServer::on(stores, &[]).await;
+    let ready = server.browser().get("/readyz").await.expect(200);
+    assert!(!ready.body.contains("noeviction"), "{}", ready.body);
+    servers[2].cli(&["config", "set", "maxmemory-policy", "allkeys-lru"]);
+    let ready = server.browser().get("/readyz").await.expect(200);
+    assert!(ready.body.contains("maxmemory-policy is allkeys-lru; set it to noeviction"), "{}", ready.body);
+}

@@ -146,6 +146,31 @@ async fn an_attempt_costs_one_round_trip_and_one_that_the_node_refuses_none() {
 }
 
 #[tokio::test]
+async fn on_a_cluster_all_nodes_are_counted_together_too() {
+    let servers = redis_cluster::cluster(0).await;
+    let mut stores = Stores::with_redis(SqliteRedis, Some(servers[0].clone())).await;
+    stores.redis_url = Some(redis_cluster::url(&servers));
+    let one = TestServer::on(stores, &[RATE]).await;
+    let two = one.second_node().await;
+    // Of several addresses, that each server has some.
+    for number in 1..=6 {
+        let address = format!("198.51.100.{number}");
+        let headers = [("x-forwarded-for", address.as_str())];
+        for (node, status) in [(&one, 401), (&two, 401), (&one, 401), (&two, 429)] {
+            node.browser().attempt(&headers).await.expect(status);
+        }
+    }
+    for server in &servers {
+        server.cli(&["config", "set", "maxmemory", "1"]);
+    }
+    // Where they have no room, each node has its own again.
+    let headers = [("x-forwarded-for", "198.51.100.7")];
+    for (node, status) in [(&one, 401), (&two, 401), (&one, 401), (&two, 401), (&one, 401), (&one, 429)] {
+        node.browser().attempt(&headers).await.expect(status);
+    }
+}
+
+#[tokio::test]
 async fn without_redis_each_node_goes_on_by_its_own_limit() {
     let stores = Stores::with_redis(SqliteRedis, Some(RedisServer::start())).await;
     let one = TestServer::on(stores, &[RATE]).await;

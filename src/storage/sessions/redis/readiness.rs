@@ -1,6 +1,6 @@
 //! Whether Redis does what requests need, tried out without waiting for one to fail.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -82,9 +82,19 @@ async fn try_each(line: &Arc<Line>, scripts: &Scripts) -> Result<Duration, Refus
 
 /// What to say where Redis may forget what it was told: sessions are read again from SQL, limits are not.
 pub(super) async fn eviction_warning(line: &Arc<Line>) -> Option<String> {
-    let info: String = line.ask(redis::cmd("INFO").arg("memory")).await.ok()?;
-    let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"))?.trim();
-    (policy != "noeviction").then(|| format!("maxmemory-policy is {policy}; set it to noeviction"))
+    let mut info = redis::cmd("INFO");
+    info.arg("memory");
+    // The nodes of a cluster answer each for itself.
+    let infos: Vec<String> = if line.is_cluster() {
+        line.ask::<HashMap<String, String>>(&info).await.ok()?.into_values().collect()
+    } else {
+        vec![line.ask(&info).await.ok()?]
+    };
+    let policy_of = |info: &String| {
+        info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map(|policy| policy.trim().to_owned())
+    };
+    let policy = infos.iter().filter_map(policy_of).find(|policy| policy != "noeviction")?;
+    Some(format!("maxmemory-policy is {policy}; set it to noeviction"))
 }
 
 fn fault(refusal: Refusal) -> Fault {
