@@ -51,10 +51,7 @@ measure() {
   create_user root --role admin
   create_user anna --role user
   token=$(sign_in root | jq -r .access_token)
-  for ((round = 0; round < rounds; round++)); do
-    light "$token" "$seconds"
-  done >"$folder/quiet"
-  quiet=$(median <"$folder/quiet")
+  quiet=$(light_median "$token" "$seconds" "$rounds")
   for kind in invented one; do
     : >"$folder/flooded" && : >"$folder/recovered"
     for ((round = 0; round < rounds; round++)); do

@@ -61,17 +61,14 @@ figures() {
 }
 
 measure() {
-  local mode=$1 attack round slow
+  local mode=$1 attack slow
   attack "$mode" &
   attack=$!
   sleep "$ramp"
-  for ((round = 0; round < rounds; round++)); do
-    light "$token" "$seconds"
-  done >"$folder/slow"
+  slow=$(light_median "$token" "$seconds" "$rounds")
   : >"$folder/over"
   wait "$attack"
   rm "$folder/over"
-  slow=$(median <"$folder/slow")
   printf '| %s | %s | %s | %s | %s |\n' "$mode" "$(ms "$quiet")" "$(ms "$slow")" \
     "$(awk "BEGIN { printf \"%.1f\", $slow / $quiet }")" "$(figures "$mode")"
 }
@@ -79,10 +76,7 @@ measure() {
 start_server sqlite "sqlite://$folder/sqlite/portcullis.db" "" --log-level warn
 create_user root --role admin
 token=$(sign_in root | jq -r .access_token)
-for ((round = 0; round < rounds; round++)); do
-  light "$token" "$seconds"
-done >"$folder/quiet"
-quiet=$(median <"$folder/quiet")
+quiet=$(light_median "$token" "$seconds" "$rounds")
 
 echo "| mode | p99 quiet, ms | p99 beside it, ms | ratio | most connections at once | server found away |"
 echo "|---|---|---|---|---|---|"

@@ -122,3 +122,11 @@ light() {
   ! grep -q lost <<<"$output" || fail "a light request was lost: $output $(tail -5 "$folder/$name.log")"
   sed -n 's/^p99 //p' <<<"$output"
 }
+
+# light_median TOKEN SECONDS ROUNDS: the median of so many of these.
+light_median() {
+  local round
+  for ((round = 0; round < $3; round++)); do
+    light "$1" "$2"
+  done | median
+}

@@ -92,7 +92,7 @@ fn complete_operation(path: &str, access: Option<Access>, operation: &mut Value)
     }
 }
 
-/// What every answer says of the attempts of an address.
+/// What the answer to an attempt says of those that are left.
 fn add_rate_limit(operation: &mut Value) {
     for response in operation["responses"].as_object_mut().into_iter().flat_map(Map::values_mut) {
         add_header(response, "RateLimit-Policy", RATE_LIMIT_POLICY);

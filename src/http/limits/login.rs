@@ -1,5 +1,5 @@
-//! `login_rate`: attempts with a password from one address, on this node and, with Redis, over all nodes. Every answer says
-//! what is left of them, in the fields of draft-ietf-httpapi-ratelimit-headers-11.
+//! `login_rate`: attempts with a password from one address, on this node and, with Redis, over all nodes. The answer to each
+//! says what is left of them, in the fields of draft-ietf-httpapi-ratelimit-headers-11.
 //!
 //! The limiter is actix-governor's, without its middleware, which tells what is left in fields of its own alone, and asks no
 //! other store.
