@@ -134,6 +134,17 @@ impl Clock {
     }
 }
 
+/// A duration as a setting gives it, in the largest unit that divides it: "90 days", "1 hour", "90 seconds".
+pub fn duration(length: TimeDelta) -> String {
+    let seconds = length.num_seconds();
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let (size, unit) = units.into_iter().find(|(size, _)| seconds % size == 0).unwrap_or((1, "second"));
+    match seconds / size {
+        1 => format!("1 {unit}"),
+        count => format!("{count} {unit}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,5 +168,19 @@ mod tests {
         let before = (clock.now(), host.now());
         clock.advance(TimeDelta::hours(1));
         assert!(clock.now() - before.0 >= TimeDelta::hours(1) && host.now() - before.1 >= TimeDelta::hours(1));
+    }
+
+    #[test]
+    fn durations_are_told_in_the_largest_unit_that_divides_them() {
+        for (seconds, expected) in [
+            (90, "90 seconds"),
+            (60, "1 minute"),
+            (600, "10 minutes"),
+            (7200, "2 hours"),
+            (86_400, "1 day"),
+            (129_600, "36 hours"),
+        ] {
+            assert_eq!(duration(TimeDelta::seconds(seconds)), expected);
+        }
     }
 }

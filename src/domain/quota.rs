@@ -3,6 +3,10 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
+use super::clock::duration;
+
 /// What a limit says of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -32,15 +36,10 @@ impl Quota {
     }
 }
 
-/// So many seconds for people: "1 second", "12 seconds", "20 minutes", "2 hours". Rounded up as well.
+/// So many seconds for people who wait: below two minutes to the second, else rounded up to a minute.
 pub fn wait_in_words(seconds: u64) -> String {
-    let (count, unit) = match (seconds.max(1), seconds.div_ceil(60)) {
-        (seconds @ ..120, _) => (seconds, "second"),
-        (_, minutes) if minutes.is_multiple_of(60) => (minutes / 60, "hour"),
-        (_, minutes) => (minutes, "minute"),
-    };
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {unit}{plural}")
+    let seconds = if seconds < 120 { seconds.max(1) } else { seconds.div_ceil(60).saturating_mul(60) };
+    duration(TimeDelta::seconds(seconds.min(u64::from(u32::MAX)).cast_signed()))
 }
 
 #[cfg(test)]
@@ -53,6 +52,7 @@ mod tests {
             (0, "1 second"),
             (1, "1 second"),
             (12, "12 seconds"),
+            (60, "1 minute"),
             (119, "119 seconds"),
             (120, "2 minutes"),
             (121, "3 minutes"),

@@ -12,6 +12,7 @@ use futures_util::TryStreamExt as _;
 use super::list::{Choice, url};
 use crate::domain::audit::AuditEvent;
 use crate::domain::audit_list::{AuditFilter, AuditedAccount, TypedAuditFilter};
+use crate::domain::clock::duration;
 use crate::domain::{Actor, Error, Event, FieldErrors, Outcome, Timestamp, UserId};
 use crate::http::current_user::CurrentUser;
 use crate::http::parameters::Query;
@@ -22,7 +23,7 @@ use crate::services::audit::{self, AuditPage};
 use crate::web::Answer;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::time_tag::{TimeTag, duration, exact};
+use crate::web::time_tag::{TimeTag, exact};
 
 /// Events on a page.
 const PAGE: u16 = 50;

@@ -72,17 +72,6 @@ fn day(at: Timestamp, now: Timestamp) -> String {
     at.format(if at.year() == now.year() { "%-d %b" } else { "%-d %b %Y" }).to_string()
 }
 
-/// A duration as a setting gives it, in the largest unit that divides it: "90 days", "1 hour", "90 seconds".
-pub fn duration(length: TimeDelta) -> String {
-    let seconds = length.num_seconds();
-    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
-    let (size, unit) = units.into_iter().find(|(size, _)| seconds % size == 0).unwrap_or((1, "second"));
-    match seconds / size {
-        1 => format!("1 {unit}"),
-        count => format!("{count} {unit}s"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,19 +121,5 @@ mod tests {
         assert_eq!(date(at("2025-03-04T10:00:00Z")).words, "4 Mar 2025");
         assert_eq!(deadline(at("2026-11-20T15:42:00Z"), now).words, "15:42 UTC");
         assert_eq!(deadline(at("2026-11-21T15:42:00Z"), now).words, "21 Nov, 15:42 UTC");
-    }
-
-    #[test]
-    fn durations_are_told_in_the_largest_unit_that_divides_them() {
-        for (seconds, expected) in [
-            (90, "90 seconds"),
-            (60, "1 minute"),
-            (600, "10 minutes"),
-            (7200, "2 hours"),
-            (86_400, "1 day"),
-            (129_600, "36 hours"),
-        ] {
-            assert_eq!(duration(TimeDelta::seconds(seconds)), expected);
-        }
     }
 }

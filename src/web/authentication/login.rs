@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
+use crate::domain::clock::duration;
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::{CurrentUser, MaybeUser};
 use crate::http::forms::{GuestForm, sender};
@@ -15,7 +16,6 @@ use crate::web::field::Field;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, GuestLayout, page};
 use crate::web::next::{self, NextQuery};
-use crate::web::time_tag::duration;
 use crate::web::{Answer, see_other};
 
 #[derive(Template)]

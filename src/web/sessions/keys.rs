@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use crate::domain::Timestamp;
+use crate::domain::clock::duration;
 use crate::domain::signing_key::{KeyState, SigningAlgorithm, SigningKeyInfo};
 use crate::http::client_address::ClientInfo;
 use crate::http::current_user::CurrentUser;
@@ -15,7 +16,7 @@ use crate::services::Services;
 use crate::services::sessions::signing_keys;
 use crate::web::form_errors::FormErrors;
 use crate::web::layout::{self, AdminLayout, account_of, page};
-use crate::web::time_tag::{TimeTag, duration, time_tag};
+use crate::web::time_tag::{TimeTag, time_tag};
 use crate::web::{Answer, see_other};
 
 const PATH: &str = "/admin/keys";
