@@ -123,6 +123,12 @@ pub(super) fn server(parts: &[Part]) -> Parsed<PostgresUrl> {
     })
 }
 
+/// Whether libpq or this server knows a part of that name.
+pub(super) fn is_named(name: &str) -> bool {
+    let known = KNOWN.iter().map(|(name, _)| *name);
+    known.chain(REFUSED.iter().map(|(name, _)| *name)).any(|known| known == name)
+}
+
 fn check(name: &str, value: &[u8]) -> Parsed<()> {
     if let Some((_, what_to_do)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
         return Err(format!("{name}: this server does not know it: {what_to_do}"));

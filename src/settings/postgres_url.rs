@@ -3,7 +3,7 @@
 
 use super::connection_text::{Part, decoded, host_and_port, options};
 use super::parse::Parsed;
-use super::postgres_parts::{PostgresUrl, server};
+use super::postgres_parts::{PostgresUrl, is_named, server};
 
 pub(super) const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
@@ -42,7 +42,9 @@ fn parts_of_url(rest: &str) -> Parsed<Vec<Part>> {
         }
     };
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    if rest.contains('@') {
+    // Behind a ? there may be an @, but names that nobody has given to a part are then the rest of a password.
+    let is_rest = |pair: &str| !pair.is_empty() && !is_named(pair.split_once('=').map_or(pair, |(name, _)| name));
+    if rest.contains('@') || query.contains('@') && query.split('&').any(is_rest) {
         return Err("write @ as %40, / as %2F and ? as %3F in user and password".to_owned());
     }
     let (places, name) = rest.split_once('/').unwrap_or((rest, ""));
