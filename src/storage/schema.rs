@@ -66,14 +66,15 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::super::types::TimestampColumn;
-    /// Ends of everyone's sessions that the history has not noted yet, or not of all.
+    use super::super::types::{Id, TimestampColumn};
+    /// Ends of many sessions that the history has not noted yet, or not of all.
     unnoted_ends (id) {
         id -> BigInt,
         roles -> Text,
         at -> TimestampColumn,
         ended_by -> Text,
         end_reason -> Text,
+        user_id -> Nullable<Id>,
     }
 }
 

@@ -53,6 +53,7 @@ mod links;
 mod listen;
 mod lockout;
 mod maintenance;
+mod many_sessions;
 mod matrix;
 mod metrics;
 mod output;

@@ -10,14 +10,15 @@ use crate::domain::{Actor, EndReason, Error, Event, Timestamp, User, UserId};
 use crate::services::authentication::lockout;
 use crate::services::authentication::reauthentication::{NextSecret, still_checked};
 use crate::services::authorization::{Authorized, authorize_on};
+use crate::services::sessions::history;
 use crate::services::{AuthContext, Caller, NewSecret, Result, Services};
 use crate::settings::Settings;
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::authentication::lockouts;
 use crate::storage::database::AnyConnection;
-use crate::storage::sessions::Change;
 use crate::storage::sessions::rows::{self, End};
+use crate::storage::sessions::{Change, account};
 
 /// Ends all other sessions; this one gets a new secret, and a form that comes again the same. A wrong current password
 /// names the field.
@@ -47,7 +48,9 @@ pub async fn change(
             })
             .await
     };
-    next.give(services, caller, change).await
+    let secret = next.give(services, caller, change).await?;
+    history::settle(services).await;
+    Ok(secret)
 }
 
 /// Uses a reset link up: sets the password, ends all sessions. The account is as it is then, also for the same form that
@@ -59,6 +62,7 @@ pub async fn reset(services: &Services, token: &str, new: &SecretString, client:
     };
     // Also where it was done before: a retry after a 503 reaches Redis.
     services.sessions.invalidate(&[Change::User(user.id)]).await?;
+    history::settle(services).await;
     Ok(user)
 }
 
@@ -102,6 +106,7 @@ pub async fn set(
         })
         .await?;
     services.sessions.invalidate(&[Change::User(user)]).await?;
+    history::settle(services).await;
     Ok(found)
 }
 
@@ -130,7 +135,7 @@ fn replace_password(
     lockouts::forget_user(connection, user.id)?;
     links::void_reset_links(connection, user.id)?;
     let end = End { reason: EndReason::PasswordChanged, by, at: now };
-    rows::end_all(connection, user.id, kept, &end)?;
+    account::end_all(connection, user.id, kept, &end)?;
     let mut entry = Entry::success(Event::PasswordChanged, by, user, client);
     entry.session_id = kept;
     audit::append(connection, &entry, now)

@@ -4,13 +4,14 @@ use crate::domain::audit::Client;
 use crate::domain::{Actor, EndReason, Error, Event, Role, Timestamp, User, UserStatus};
 use crate::services::accounts::links;
 use crate::services::authorization::{Authorized, Subject, authorize_admin_on};
+use crate::services::sessions::history;
 use crate::services::{RecentAuthContext, Result, Services};
 use crate::storage::accounts::users::{self, Administrator};
 use crate::storage::audit::{self, Entry};
 use crate::storage::authentication::lockouts;
 use crate::storage::database::AnyConnection;
-use crate::storage::sessions::Change;
-use crate::storage::sessions::rows::{self, End};
+use crate::storage::sessions::rows::End;
+use crate::storage::sessions::{Change, account};
 
 /// Takes effect on the next request; the sessions live on, with the new role.
 pub async fn set_role(
@@ -21,17 +22,17 @@ pub async fn set_role(
     client: &Client,
 ) -> Result<User> {
     let (client, now) = (client.clone(), services.clock.now());
-    administer(services, auth, subject.into(), move |connection, account| {
-        if account.user.role == role {
+    administer(services, auth, subject.into(), move |connection, held| {
+        if held.user.role == role {
             return Ok(());
         }
-        if account.is_own() && !account.user.role.reaches(role) {
+        if held.is_own() && !held.user.role.reaches(role) {
             return Err(Error::Forbidden); // nobody raises an own role
         }
-        account.keep_an_administrator()?;
-        let entry = Entry::success(Event::UserRoleChanged, &account.actor, &account.user, &client);
-        audit::append(connection, &entry.detail(format!("{} to {role}", account.user.role)), now)?;
-        users::set_role(connection, account.user.id, role)
+        held.keep_an_administrator()?;
+        let entry = Entry::success(Event::UserRoleChanged, &held.actor, &held.user, &client);
+        audit::append(connection, &entry.detail(format!("{} to {role}", held.user.role)), now)?;
+        users::set_role(connection, held.user.id, role)
     })
     .await?
     .ok_or(Error::NotFound)
@@ -45,15 +46,15 @@ pub async fn suspend(
     client: &Client,
 ) -> Result<User> {
     let (client, now) = (client.clone(), services.clock.now());
-    administer(services, auth, subject.into(), move |connection, account| {
-        if !account.user.is_active() {
+    administer(services, auth, subject.into(), move |connection, held| {
+        if !held.user.is_active() {
             return Ok(());
         }
-        account.keep_an_administrator()?;
-        account.shut_out(connection, EndReason::Suspended, now)?;
-        let entry = Entry::success(Event::UserSuspended, &account.actor, &account.user, &client);
+        held.keep_an_administrator()?;
+        held.shut_out(connection, EndReason::Suspended, now)?;
+        let entry = Entry::success(Event::UserSuspended, &held.actor, &held.user, &client);
         audit::append(connection, &entry, now)?;
-        users::set_status(connection, account.user.id, UserStatus::Suspended)
+        users::set_status(connection, held.user.id, UserStatus::Suspended)
     })
     .await?
     .ok_or(Error::NotFound)
@@ -67,13 +68,13 @@ pub async fn reinstate(
     client: &Client,
 ) -> Result<User> {
     let (client, now) = (client.clone(), services.clock.now());
-    administer(services, auth, subject.into(), move |connection, account| {
-        if account.user.is_active() {
+    administer(services, auth, subject.into(), move |connection, held| {
+        if held.user.is_active() {
             return Ok(());
         }
-        let entry = Entry::success(Event::UserReinstated, &account.actor, &account.user, &client);
+        let entry = Entry::success(Event::UserReinstated, &held.actor, &held.user, &client);
         audit::append(connection, &entry, now)?;
-        users::set_status(connection, account.user.id, UserStatus::Active)
+        users::set_status(connection, held.user.id, UserStatus::Active)
     })
     .await?
     .ok_or(Error::NotFound)
@@ -87,13 +88,13 @@ pub async fn delete(
     client: &Client,
 ) -> Result<()> {
     let (client, now) = (client.clone(), services.clock.now());
-    administer(services, auth, subject.into(), move |connection, account| {
-        account.keep_an_administrator()?;
-        account.shut_out(connection, EndReason::Deleted, now)?;
-        lockouts::forget_user(connection, account.user.id)?;
-        let entry = Entry::success(Event::UserDeleted, &account.actor, &account.user, &client);
+    administer(services, auth, subject.into(), move |connection, held| {
+        held.keep_an_administrator()?;
+        held.shut_out(connection, EndReason::Deleted, now)?;
+        lockouts::forget_user(connection, held.user.id)?;
+        let entry = Entry::success(Event::UserDeleted, &held.actor, &held.user, &client);
         audit::append(connection, &entry, now)?;
-        users::delete(connection, account.user.id, now)
+        users::delete(connection, held.user.id, now)
     })
     .await?;
     Ok(())
@@ -121,6 +122,7 @@ async fn administer(
         })
         .await?;
     services.sessions.invalidate(&[Change::User(id)]).await?;
+    history::settle(services).await;
     Ok(after)
 }
 
@@ -149,7 +151,7 @@ impl AccountUnderAct {
 
     /// Nothing that was handed out for the account opens anything any more.
     fn shut_out(&self, connection: &mut AnyConnection, reason: EndReason, now: Timestamp) -> Result<()> {
-        rows::end_all(connection, self.user.id, None, &End { reason, by: &self.actor, at: now })?;
+        account::end_all(connection, self.user.id, None, &End { reason, by: &self.actor, at: now })?;
         links::void_reset_links(connection, self.user.id)
     }
 }

@@ -12,7 +12,7 @@ use crate::storage::Database;
 use crate::storage::accounts::users;
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::rows::{self, End, Lock};
-use crate::storage::sessions::{Change, everyone, search};
+use crate::storage::sessions::{Change, account, everyone, search};
 
 /// So many sessions can be selected for one act.
 pub const MOST_SELECTED: usize = 200;
@@ -137,19 +137,7 @@ pub async fn end_all(
             Ok(ended)
         })
         .await?;
-    // The history of few is there when the answer is; that of many is written on while it goes out.
-    let backfill = tokio::spawn({
-        let services = services.clone();
-        async move {
-            if let Err(error) = history::backfill(&services).await {
-                tracing::warn!(%error, "the history of ended sessions is left to the next sweep");
-            }
-        }
-    });
-    let (invalidated, _) = tokio::join!(
-        services.sessions.invalidate(&[Change::Everyone]),
-        tokio::time::timeout(history::PATIENCE, backfill)
-    );
+    let (invalidated, ()) = tokio::join!(services.sessions.invalidate(&[Change::Everyone]), history::settle(services));
     invalidated.map(|()| ended)
 }
 
@@ -192,7 +180,7 @@ pub async fn end_of_account(
         .write(move |connection| {
             let Authorized { actor, user } = authorize_on(connection, &auth, &subject)?;
             let end = End { reason: EndReason::EndedAll, by: &actor, at: now };
-            let ended = rows::end_all(connection, user.id, None, &end)?;
+            let ended = account::end_all(connection, user.id, None, &end)?;
             let entry = Entry::success(Event::SessionRevokedAll, &actor, &user, &client);
             audit::append(connection, &entry.detail(counted(ended)), now)?;
             users::raise_epoch(connection, user.id)?;
@@ -200,6 +188,7 @@ pub async fn end_of_account(
         })
         .await?;
     services.sessions.invalidate(&[Change::User(user)]).await?;
+    history::settle(services).await;
     Ok(ended)
 }
 

@@ -1,5 +1,6 @@
 //! One’s own sessions: asked for with each request, and ended.
 
+use super::history;
 use crate::domain::audit::Client;
 use crate::domain::form_seed::may_repeat;
 use crate::domain::keys::{SecretHash, SessionHandle};
@@ -10,7 +11,7 @@ use crate::services::{Caller, Result, Services};
 use crate::storage::accounts::users::{self, StoredUser};
 use crate::storage::audit::{self, Entry};
 use crate::storage::sessions::rows::{self, End};
-use crate::storage::sessions::{ACTIVITY_LAG, Change, snapshot};
+use crate::storage::sessions::{ACTIVITY_LAG, Change, account, snapshot};
 
 /// The session that the handle opens, or `None`: ended, expired, unknown, or an older secret.
 pub async fn load(services: &Services, handle: &SessionHandle) -> Result<Option<LiveSession>> {
@@ -70,7 +71,7 @@ pub async fn end_others(services: &Services, caller: &Caller, client: &Client) -
             }
             let actor = Actor::user(&user);
             let end = End { reason: EndReason::EndedAll, by: &actor, at: now };
-            let ended = rows::end_all(connection, user.id, Some(caller_.session_id), &end)?;
+            let ended = account::end_all(connection, user.id, Some(caller_.session_id), &end)?;
             let entry = Entry::success(Event::SessionRevokedAll, &actor, &user, &client);
             let entry = entry.session(caller_.session_id).detail(format!("{} but this one", counted(ended)));
             audit::append(connection, &entry, now)?;
@@ -80,6 +81,7 @@ pub async fn end_others(services: &Services, caller: &Caller, client: &Client) -
         })
         .await?;
     services.sessions.invalidate(&[Change::SecretChanged(caller.user_id, caller.session_id)]).await?;
+    history::settle(services).await;
     Ok(ended)
 }
 

@@ -11,7 +11,7 @@ use crate::storage::accounts::users::{Row, StoredUser};
 use crate::storage::authentication::lockouts::{self, Rule};
 use crate::storage::database::{AnyConnection, MultiBackend};
 use crate::storage::schema::{sessions, users};
-use crate::storage::sessions::open::open_in_index;
+use crate::storage::sessions::open::{of_present_epoch, open_in_index};
 use crate::storage::text_search::{contains, few_candidates};
 
 text_enum!(
@@ -84,6 +84,7 @@ pub fn search(
     let open_sessions = sessions::table
         .filter(sessions::user_id.eq(users::id))
         .filter(open_in_index())
+        .filter(of_present_epoch())
         .select(count_star())
         .single_value();
     let mut query = users::table

@@ -15,6 +15,7 @@ pub mod counts;
 pub mod everyone;
 pub mod expiry;
 mod fields;
+pub mod history;
 mod memory;
 pub mod open;
 pub mod redis;

@@ -11,19 +11,26 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use super::super::database::AnyConnection;
 use super::super::schema::{sessions, users};
 use super::super::types::TimestampColumn;
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, UserId};
 
 /// Not ended by an act; the limits are asked beside it.
 pub fn open() -> diesel::dsl::IsNull<sessions::ended_at> {
     sessions::ended_at.is_null()
 }
 
-/// The same, of one account. The moment says nothing new, but has SQLite, which knows no statistics, take the index of
+/// The same, of one account. The epoch says nothing new, but has SQLite, which knows no statistics, take the index of
 /// the open sessions of an account: that of all that it ever had may be far longer.
 #[diesel::dsl::auto_type(no_type_alias)]
 pub fn open_in_index() -> _ {
-    let ever: Timestamp = Timestamp::from_millis(0);
-    sessions::ended_at.is_null().and(sessions::last_active_at.ge(ever))
+    sessions::ended_at.is_null().and(sessions::epoch.ge(0_i64))
+}
+
+/// Not ended by an act, nor with all others of the account or of everyone: found in an index whatever has ended so, and
+/// in the order of the last activity.
+#[diesel::dsl::auto_type(no_type_alias)]
+pub fn open_of(user: UserId) -> _ {
+    let present = users::table.find(user).select(users::epoch).single_value();
+    sessions::ended_at.is_null().and(sessions::user_id.eq(user)).and(sessions::epoch.nullable().eq(present))
 }
 
 /// Not ended with all others of the account, or of everyone, which raises the epoch of the owner.

@@ -8,12 +8,11 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use tokio::time::timeout;
 
-use super::super::database::{AnyConnection, Database, MultiBackend};
-use super::super::schema::{changes as feed, sessions, users};
+use super::super::database::{AnyConnection, Database};
+use super::super::schema::{changes as feed, sessions};
 use super::super::types::Id;
 use super::change_kind::ChangeKind;
 use super::changes::{self, Change};
-use super::expiry::{self, Expired};
 use super::fields::core_fields;
 use super::open::open;
 use crate::domain::keys::SecretHash;
@@ -161,26 +160,6 @@ pub fn end(connection: &mut AnyConnection, user: UserId, session: SessionId, end
     Ok(changed == 1)
 }
 
-/// Notes in the history that all sessions of the account but `kept` have ended, and says how many of them were live.
-/// What ends them is the raised epoch, not this.
-pub fn end_all(connection: &mut AnyConnection, user: UserId, kept: Option<SessionId>, end: &End<'_>) -> Result<u64> {
-    lock(connection, Lock::Of(user))?;
-    expiry::close_expired(connection, Expired::Of(user), end.at)?;
-    let change =
-        (sessions::ended_at.eq(end.at), sessions::ended_by.eq(end.by.label()), sessions::end_reason.eq(end.reason));
-    // Those of an earlier epoch have ended with everyone's, which the history has yet to note.
-    let present = users::table.find(user).select(users::epoch);
-    let theirs = sessions::table.filter(open()).filter(sessions::user_id.eq(user));
-    let sessions = diesel::update(theirs.filter(sessions::epoch.eq_any(present)));
-    let sessions = sessions.set(change).into_boxed::<MultiBackend>();
-    let sessions = match kept {
-        Some(kept) => sessions.filter(sessions::id.ne(kept)),
-        None => sessions,
-    };
-    let ended = sessions.execute(connection)?;
-    Ok(ended as u64)
-}
-
 /// Ends these sessions, which are [locked](lock) and open, in one statement, and tells the feed in another. The last thing
 /// that a transaction does.
 pub fn end_some(connection: &mut AnyConnection, ids: &[SessionId], end: &End<'_>) -> Result<()> {
@@ -204,8 +183,8 @@ pub fn end_some(connection: &mut AnyConnection, ids: &[SessionId], end: &End<'_>
 pub enum Lock<'a> {
     Of(UserId),
     These(&'a [SessionId]),
-    /// Those with ids above the one, up to the other.
-    Between(SessionId, SessionId),
+    /// Those with ids above the one, up to the other; of one account alone, or of all.
+    Between(SessionId, SessionId, Option<UserId>),
 }
 
 /// Locks what is open in the order in which every transaction does that touches more than one session: two that took
@@ -219,7 +198,10 @@ pub fn lock(connection: &mut AnyConnection, which: Lock<'_>) -> Result<()> {
             let places: Vec<_> = (1..=ids.len()).map(|place| format!("${place}")).collect();
             (format!("id IN ({})", places.join(", ")), ids.iter().map(|id| id.0).collect())
         }
-        Lock::Between(below, to) => ("id > $1 AND id <= $2".to_owned(), vec![below.0, to.0]),
+        Lock::Between(below, to, None) => ("id > $1 AND id <= $2".to_owned(), vec![below.0, to.0]),
+        Lock::Between(below, to, Some(user)) => {
+            ("id > $1 AND id <= $2 AND user_id = $3".to_owned(), vec![below.0, to.0, user.0])
+        }
     };
     let query = format!("SELECT id FROM sessions WHERE ended_at IS NULL AND {condition} ORDER BY id FOR UPDATE");
     let query = diesel::sql_query(query).into_boxed::<Pg>();
